@@ -1,0 +1,1 @@
+"""Distributed GANs on Flower: synthetic batches go out, discriminator feedback comes back."""

@@ -1,0 +1,124 @@
+"""AsynDGAN: one generator learns from the discriminators of many clients.
+
+Q. Chang, H. Qu, Y. Zhang, M. Sabuncu, C. Chen, T. Zhang, D. Metaxas: "Synthetic Learning: Learn From Distributed
+Asynchronized Discriminator GAN Without Sharing Medical Image Data", CVPR 2020.
+
+The objective (section 3.2, equation 1) is
+
+    min_G max_D1..DK  sum_k pi_k { E_x,y~p_k [ log D_k(x | y) ] + E_y~p_k [ log(1 - D_k(G(y) | y)) ] }
+
+with pi_k the share of client k in all data. One exchange of algorithm 1, for every client k in parallel: the server draws
+label maps y of client k and sends x~ = G(y); the client updates D_k on (y, x) and (y, x~), then returns its loss for G and
+the gradient of that loss with respect to x~; the server propagates the weighted gradients through G and updates it.
+
+:func:`client_update` is the client's part for a bundle of S exchanges made by one generator, discriminator step and
+feedback in turn; :func:`train` puts both parts together in one process. With S = 1 this is the paper's algorithm.
+Deviations: the generator takes noise and, optionally, the site; its loss is the non-saturating one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.config import MergeName
+from flower_dgan.data.augmentation import apply_to_images
+from flower_dgan.data.pairs import Pixels
+
+
+@dataclass(frozen=True)
+class LocalClient:
+    """A client that lives in this process.
+
+    Attributes
+    ----------
+    labels : ClientLabels
+        What the server knows of it.
+    images : tuple of uint8 arrays (height, width, channels)
+        Its real images.
+    half : DiscriminatorHalf
+        Its discriminator.
+    """
+
+    labels: ClientLabels
+    images: tuple[Pixels, ...]
+    half: DiscriminatorHalf
+
+
+def client_update(
+    half: DiscriminatorHalf, real: Tensor, synthetic: SyntheticBatch, batch_size: int
+) -> tuple[Feedback, tuple[float, ...]]:
+    """Step the discriminator and give feedback, one batch of the bundle after the other.
+
+    Parameters
+    ----------
+    half : DiscriminatorHalf
+        The client's discriminator; changed in place.
+    real : Tensor, (exchanges * batch_size, channels, height, width)
+        The real images of the bundle's label maps.
+    synthetic : SyntheticBatch
+        The whole bundle, batch after batch.
+    batch_size : int
+        Samples of one batch.
+
+    Returns
+    -------
+    feedback : Feedback
+        For every sample of the bundle.
+    losses : tuple of float
+        The discriminator's loss on each batch.
+    """
+    feedback, losses = [], []
+    for start in range(0, len(real), batch_size):
+        part = slice(start, start + batch_size)
+        batch = SyntheticBatch(synthetic.images[part], synthetic.label_maps[part])
+        losses.append(half.step(real[part], batch))
+        feedback.append(half.feedback(real[part], batch))
+    return concatenate(feedback), tuple(losses)
+
+
+def train(
+    generator: GeneratorHalf,
+    clients: Sequence[LocalClient],
+    settings: BundleSettings,
+    *,
+    rounds: int,
+    generator_steps: int,
+    merge: MergeName,
+    after_round: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Run the algorithm in one process: the centralised bound with one client on pooled data, the local one on its own.
+
+    Parameters
+    ----------
+    generator : GeneratorHalf
+        Changed in place.
+    clients : sequence of LocalClient
+        Their discriminators are changed in place.
+    settings : BundleSettings
+        What is drawn in each round.
+    rounds : int
+        Bundles a client.
+    generator_steps : int
+        Generator steps a round.
+    merge : MergeName
+        Merge rule.
+    after_round : callable
+        Called with the number of each finished round, from 1.
+    """
+    weights = client_weights(merge, [len(client.images) for client in clients])
+    for round_number in range(1, rounds + 1):
+        inputs, feedback = [], []
+        for client in clients:
+            views, drawn = draw_bundle(client.labels, settings, round_number)
+            real = apply_to_images(client.images, views, settings.image_size)
+            synthetic = SyntheticBatch(generator.propose(drawn), drawn.label_maps)
+            inputs.append(drawn)
+            feedback.append(client_update(client.half, real, synthetic, settings.batch_size)[0])
+        generator.apply(inputs, feedback, weights, generator_steps)
+        after_round(round_number)

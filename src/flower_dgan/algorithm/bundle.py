@@ -1,0 +1,88 @@
+"""What the server draws for one client and one round: samples, views, noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flower_dgan.algorithm.exchange import GeneratorInput
+from flower_dgan.algorithm.randomness import derive_generator
+from flower_dgan.config import AugmentationName
+from flower_dgan.data.augmentation import Views, apply_to_label_maps, draw_views
+from flower_dgan.data.pairs import Pixels
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """How bundles are drawn.
+
+    Attributes
+    ----------
+    exchanges : int
+        Batches of a bundle (S).
+    batch_size : int
+        Samples of a batch (B).
+    image_size : int
+        Height and width of a view.
+    augmentation : {"none", "flips"}
+        What a view may do besides choosing a window.
+    noise_channels : int
+        Length of the noise vector of a sample.
+    seed : int
+        Seed of the run.
+    """
+
+    exchanges: int
+    batch_size: int
+    image_size: int
+    augmentation: AugmentationName
+    noise_channels: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ClientLabels:
+    """What the server knows of one client's data.
+
+    Attributes
+    ----------
+    name : str
+        The client's name; its draws depend on it.
+    label_maps : tuple of uint8 arrays (height, width)
+        All label maps of the client.
+    classes : int
+        Number of classes.
+    site : int
+        Index of the client's site for the generator.
+    """
+
+    name: str
+    label_maps: tuple[Pixels, ...]
+    classes: int
+    site: int
+
+
+def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: int) -> tuple[Views, GeneratorInput]:
+    """Draw the samples of one client for one round.
+
+    Returns
+    -------
+    views : Views
+        Which window of which pair, (exchanges * batch_size,), batch after batch.
+    inputs : GeneratorInput
+        The label maps of those views, noise and the site, for as many samples.
+    """
+    generator = derive_generator(settings.seed, "bundle", round_number, client.name)
+    sizes = np.array([label_map.shape for label_map in client.label_maps])
+    batches = [
+        draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
+        for _ in range(settings.exchanges)
+    ]
+    views = Views(np.concatenate([b.ids for b in batches]), np.concatenate([b.windows for b in batches]))
+    samples = len(views.ids)
+    inputs = GeneratorInput(
+        label_maps=apply_to_label_maps(client.label_maps, client.classes, views, settings.image_size),
+        noise=torch.randn(samples, settings.noise_channels, generator=generator),
+        sites=torch.full((samples,), client.site),
+    )
+    return views, inputs

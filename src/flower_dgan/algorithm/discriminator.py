@@ -1,0 +1,129 @@
+"""The client's half: step the discriminator, answer with feedback."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch
+from flower_dgan.algorithm.losses import AdversarialLoss
+
+
+@dataclass(frozen=True)
+class PixelLosses:
+    """Distances to the real image in the generator's loss. They let the server read the real image.
+
+    Attributes
+    ----------
+    l1_weight, perceptual_weight : float
+        Their weights lambda_1 and lambda_p, at least 0.
+    perceptual : callable or None
+        ``(synthetic, real) -> (batch,)``; needed where ``perceptual_weight`` is positive.
+    """
+
+    l1_weight: float
+    perceptual_weight: float
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None
+
+    def __call__(self, synthetic: Tensor, real: Tensor) -> Tensor:
+        """Return the weighted distance (batch,) of two batches of images."""
+        distance = self.l1_weight * (synthetic - real).abs().flatten(1).mean(1)
+        if self.perceptual is not None:
+            distance = distance + self.perceptual_weight * self.perceptual(synthetic, real)
+        return distance
+
+
+def discriminator_loss(
+    network: nn.Module, loss: AdversarialLoss, weight: float, real: Tensor, batch: SyntheticBatch
+) -> Tensor:
+    """Return L_D = lambda_D mean_i [ l(D(y_i, x_i), real) + l(D(y_i, x~_i), fake) ].
+
+    Parameters
+    ----------
+    network : nn.Module
+        D; called as ``network(label_maps, images)``.
+    loss : AdversarialLoss
+        l.
+    weight : float
+        lambda_D.
+    real : Tensor, (batch, channels, height, width)
+        The real images x of the batch's label maps.
+    batch : SyntheticBatch
+        Label maps y and synthetic images x~.
+    """
+    on_real = loss.real(network(batch.label_maps, real), batch.label_maps)
+    on_fake = loss.fake(network(batch.label_maps, batch.images), batch.label_maps)
+    return weight * (on_real + on_fake).mean()
+
+
+def generator_losses(
+    network: nn.Module,
+    loss: AdversarialLoss,
+    weight: float,
+    pixel_losses: PixelLosses | None,
+    real: Tensor,
+    batch: SyntheticBatch,
+) -> Tensor:
+    """Return lambda_G [ l(D(y_i, x~_i), real) + pixel losses ] of each sample, (batch,); parameters as above."""
+    losses = loss.generator(network(batch.label_maps, batch.images), batch.label_maps)
+    if pixel_losses is not None:
+        losses = losses + pixel_losses(batch.images, real)
+    return weight * losses
+
+
+@dataclass(frozen=True)
+class DiscriminatorHalf:
+    """The discriminator of one client with its optimizer and losses.
+
+    Attributes
+    ----------
+    network : nn.Module
+        D; called as ``network(label_maps, images)``.
+    optimizer : torch.optim.Optimizer
+        Over D's parameters.
+    loss : AdversarialLoss
+        l.
+    discriminator_weight, generator_weight : float
+        lambda_D and lambda_G.
+    pixel_losses : PixelLosses or None
+        None unless the owner of the real images allows them.
+    steps : int
+        Optimizer steps for each synthetic batch, at least 1.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: AdversarialLoss
+    discriminator_weight: float
+    generator_weight: float
+    pixel_losses: PixelLosses | None
+    steps: int
+
+    def step(self, real: Tensor, batch: SyntheticBatch) -> float:
+        """Step D on real images and one synthetic batch; return the loss before the last step."""
+        for _ in range(self.steps):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = discriminator_loss(self.network, self.loss, self.discriminator_weight, real, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        return float(loss.detach())
+
+    def feedback(self, real: Tensor, batch: SyntheticBatch) -> Feedback:
+        """Return each sample's generator loss and its gradient with respect to the image.
+
+        ``real`` is read by the pixel losses only.
+        """
+        images = batch.images.detach().requires_grad_(True)
+        self.network.requires_grad_(False)
+        losses = generator_losses(
+            self.network,
+            self.loss,
+            self.generator_weight,
+            self.pixel_losses,
+            real,
+            SyntheticBatch(images, batch.label_maps),
+        )
+        (gradients,) = torch.autograd.grad(losses.sum(), images)
+        self.network.requires_grad_(True)
+        return Feedback(losses.detach(), gradients)

@@ -1,0 +1,86 @@
+"""What crosses between the two halves of the algorithm: synthetic batches and feedback."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GeneratorInput:
+    """What the generator draws from.
+
+    Attributes
+    ----------
+    label_maps : Tensor, float, (batch, classes, height, width)
+        One-hot label maps.
+    noise : Tensor, float, (batch, noise_channels)
+        Standard normal.
+    sites : Tensor, int64, (batch,)
+        Index of the site to draw for; ignored by a generator without site condition.
+    """
+
+    label_maps: Tensor
+    noise: Tensor
+    sites: Tensor
+
+    def __post_init__(self) -> None:
+        """Check that the three agree on the batch."""
+        if not len(self.label_maps) == len(self.noise) == len(self.sites):
+            raise ValueError(f"batches of {len(self.label_maps)}, {len(self.noise)} and {len(self.sites)} samples")
+
+    def __getitem__(self, part: slice) -> "GeneratorInput":
+        """Return some of the samples."""
+        return GeneratorInput(self.label_maps[part], self.noise[part], self.sites[part])
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.label_maps)
+
+
+@dataclass(frozen=True)
+class SyntheticBatch:
+    """Images that the generator made, with the label maps that it made them from.
+
+    Attributes
+    ----------
+    images : Tensor, float, (batch, channels, height, width)
+        In [-1, 1].
+    label_maps : Tensor, float, (batch, classes, height, width)
+        One-hot.
+    """
+
+    images: Tensor
+    label_maps: Tensor
+
+    def __post_init__(self) -> None:
+        """Check that images and label maps fit each other."""
+        images, label_maps = self.images.shape, self.label_maps.shape
+        if len(images) != 4 or len(label_maps) != 4 or images[0] != label_maps[0] or images[2:] != label_maps[2:]:
+            raise ValueError(f"images {tuple(images)} do not fit label maps {tuple(label_maps)}")
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A client's answer to one synthetic batch.
+
+    Attributes
+    ----------
+    losses : Tensor, float32, (batch,)
+        Generator loss of each sample.
+    gradients : Tensor, float32, (batch, channels, height, width)
+        Gradient of each sample's own loss with respect to that sample, not divided by the batch size.
+    """
+
+    losses: Tensor
+    gradients: Tensor
+
+    def __post_init__(self) -> None:
+        """Check that losses and gradients agree on the batch."""
+        if self.losses.shape != self.gradients.shape[:1] or self.gradients.ndim != 4:
+            raise ValueError(f"losses {tuple(self.losses.shape)} for gradients {tuple(self.gradients.shape)}")
+
+
+def concatenate(feedback: list[Feedback]) -> Feedback:
+    """Join the feedback of the batches of one bundle, in their order."""
+    return Feedback(torch.cat([f.losses for f in feedback]), torch.cat([f.gradients for f in feedback]))

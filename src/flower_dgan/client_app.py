@@ -1,0 +1,107 @@
+"""The ClientApp: describes its data once, then answers bundles with feedback. Real images stay in here."""
+
+import time
+from collections.abc import Callable
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from flower_dgan import client_state
+from flower_dgan.algorithm.asyndgan import client_update
+from flower_dgan.algorithm.exchange import SyntheticBatch
+from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.config import Config
+from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of
+from flower_dgan.errors import DganError, FederationError, ProtocolError
+from flower_dgan.memory import peak_memory_mib
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, JoinRequest, NodeDescription
+from flower_dgan.node import open_node, policy_allows_pixel_losses
+from flower_dgan.resolve import configuration_hash, resolve
+from flower_dgan.wire_formats import decode_images, encode_gradients
+from flower_dgan.wiring import ImageShape, discriminator_half, threads
+
+REFUSED = 1000
+"""Error code of a reply that refuses a message, with the reason."""
+
+app = ClientApp()
+
+
+@app.query("join")
+def join(message: Message, context: Context) -> Message:
+    """Answer ``query.join``: name, sizes and label maps."""
+    return _answer(message, context, _describe)
+
+
+@app.train("exchange")
+def exchange(message: Message, context: Context) -> Message:
+    """Answer ``train.exchange``: step the discriminator on the bundle and return feedback."""
+    return _answer(message, context, _give_feedback)
+
+
+def _answer(message: Message, context: Context, handle: Callable[[Config, Message, Context], RecordDict]) -> Message:
+    """Turn errors that are somebody's to mend into a reply that names them; nothing else leaves then."""
+    try:
+        config = resolve(str(context.run_config["overrides"]))
+        with threads(config.threads):
+            return Message(handle(config, message, context), reply_to=message)
+    except DganError as error:
+        return Message(Error(code=REFUSED, reason=str(error)), reply_to=message)
+
+
+def _describe(config: Config, message: Message, context: Context) -> RecordDict:
+    request = JoinRequest.from_records(message.content)
+    if request.configuration_hash != configuration_hash(config):
+        raise FederationError(
+            "The server's configuration differs from this node's: install the same flower-dgan with the same conf/ on both."
+        )
+    node = open_node(config, context.node_config)
+    packed = pack(node.pairs.label_maps, node.pairs.classes)
+    name = content_hash(packed)
+    return NodeDescription(
+        name=node.name,
+        images=len(node.pairs),
+        channels=config.data.channels,
+        classes=node.pairs.classes,
+        label_maps_hash=name,
+        label_maps=None if name in request.known_label_maps else packed,
+    ).to_records()
+
+
+def _give_feedback(config: Config, message: Message, context: Context) -> RecordDict:
+    start = time.monotonic()
+    size, channels, batch_size = config.data.image_size, config.data.channels, config.exchange.batch_size
+    shape = BundleShape(
+        config.exchange.exchanges * batch_size,
+        channels,
+        size,
+        config.exchange.image_format,
+        config.exchange.feedback_format,
+    )
+    bundle = BundleMessage.from_records(message.content, shape)
+    if bundle.round_number <= client_state.last_round(context.state):
+        raise ProtocolError(f"round {bundle.round_number} was answered already")
+    algorithm = config.algorithm
+    if (algorithm.l1_weight or algorithm.perceptual_weight) and not policy_allows_pixel_losses(
+        config, context.node_config
+    ):
+        raise FederationError("This node's policy does not allow pixel losses (allow-pixel-losses in its node config).")
+
+    node = open_node(config, context.node_config)
+    bundle.views.check(sizes_of(node.pairs.label_maps), size)
+    real = apply_to_images(node.pairs.images, bundle.views, size)
+    label_maps = apply_to_label_maps(node.pairs.label_maps, node.pairs.classes, bundle.views, size)
+    half = discriminator_half(config, ImageShape(node.pairs.classes, channels, size, ()), node.name)
+    client_state.load(context.state, half)
+    with client_state.random_state(context.state, derive_seed(config.seed, "client", node.name)):
+        synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
+        feedback, losses = client_update(half, real, synthetic, batch_size)
+    client_state.save(context.state, half, bundle.round_number)
+    gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
+    return FeedbackMessage(
+        losses=feedback.losses.numpy(),
+        gradients=gradients,
+        scales=scales,
+        discriminator_loss=sum(losses) / len(losses),
+        busy_seconds=time.monotonic() - start,
+        peak_memory_mib=peak_memory_mib(),
+    ).to_records()

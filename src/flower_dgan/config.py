@@ -1,0 +1,244 @@
+"""The settings of a run as frozen dataclasses; their values and defaults live in ``conf/`` only."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SourceName = Literal["digits", "folder"]
+PartitionName = Literal["site", "label", "iid"]
+AugmentationName = Literal["none", "flips"]
+GeneratorName = Literal["small", "unet", "resnet9"]
+DiscriminatorName = Literal["small", "patchgan", "segmenter"]
+LossName = Literal["bce", "least-squares", "hinge", "wasserstein", "segmentation"]
+MergeName = Literal["samples", "equal"]
+ImageFormat = Literal["uint8", "float32"]
+FeedbackFormat = Literal["float32", "float16", "int8"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pairs of image and label map come from.
+
+    Attributes
+    ----------
+    source : {"digits", "folder"}
+        The embedded handwritten digits, or a folder with ``images/`` and ``masks/``.
+    root : str or None
+        The folder; None for embedded data.
+    image_size : int
+        Height and width in pixels of what the networks see.
+    channels : {1, 3}
+        Grey or RGB.
+    name_pattern : str or None
+        Regular expression over file stems with any of the groups ``split``, ``site`` and ``group``.
+    table : str or None
+        CSV file with the columns ``name`` and any of ``split``, ``site``, ``group``; instead of ``name_pattern``.
+    train_splits, test_splits : tuple of str
+        Which values of ``split`` are for training and for the held-out test.
+    test_fraction : float
+        Share of the groups (patients, scenes) held out where no split is given, in (0, 1).
+    sites : tuple of str
+        The sites that take part in training; empty for all.
+    augmentation : {"none", "flips"}
+        ``flips``: mirror images and quarter turns.
+    """
+
+    source: SourceName
+    root: str | None
+    image_size: int
+    channels: int
+    name_pattern: str | None
+    table: str | None
+    train_splits: tuple[str, ...]
+    test_splits: tuple[str, ...]
+    test_fraction: float
+    sites: tuple[str, ...]
+    augmentation: AugmentationName
+
+
+@dataclass(frozen=True)
+class PartitionConfig:
+    """How simulated clients share the training pairs.
+
+    Attributes
+    ----------
+    name : {"site", "label", "iid"}
+        One client a site; one client a group of labels; equal random parts.
+    label_groups : tuple of tuple of int
+        For ``label``: the labels of each client.
+    """
+
+    name: PartitionName
+    label_groups: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class DownstreamConfig:
+    """The segmentation model that is trained on synthetic and tested on real images (TSTR).
+
+    Attributes
+    ----------
+    encoder : str
+        Encoder name of segmentation-models-pytorch.
+    encoder_weights : str or None
+        Name of pretrained weights, downloaded on first use; None for random weights.
+    steps : int
+        Optimizer steps of each training.
+    batch_size : int
+        Images a step.
+    learning_rate : float
+        Adam's learning rate at the start; it falls to zero along a cosine.
+    seeds : int
+        Trainings a row; 0 for no table.
+    rows : tuple of str
+        Any of ``Real-All``, ``Real-k``, ``Syn-All`` and ``DGAN``.
+    """
+
+    encoder: str
+    encoder_weights: str | None
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seeds: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks.
+
+    Attributes
+    ----------
+    generator, discriminator : str
+        Names of the networks, see ``flower_dgan.models``.
+    generator_width, discriminator_width : int
+        Channels of the first layer.
+    noise_channels : int
+        Values of the noise vector of one image; 0 for none.
+    site_condition : bool
+        Whether the generator is told which site it draws for. Its images can then be told apart by site.
+    """
+
+    generator: GeneratorName
+    discriminator: DiscriminatorName
+    generator_width: int
+    discriminator_width: int
+    noise_channels: int
+    site_condition: bool
+
+
+@dataclass(frozen=True)
+class AlgorithmConfig:
+    """Losses, weights and optimizers.
+
+    Attributes
+    ----------
+    loss : str
+        Adversarial loss, see ``flower_dgan.algorithm.losses``.
+    merge : {"samples", "equal"}
+        Weight of a client: its share of the images, or the same for all.
+    generator_weight, discriminator_weight : float
+        Factors lambda_G and lambda_D of the whole losses.
+    l1_weight, perceptual_weight : float
+        Pixel losses, which read the real image: 0 unless the owner of the node allows them.
+    discriminator_steps : int
+        Optimizer steps of the discriminator for each synthetic batch.
+    generator_learning_rate, discriminator_learning_rate : float
+        Adam's learning rates.
+    betas : tuple of two floats
+        Adam's decay rates, for both networks.
+    average_decay : float
+        Decay of the moving average of the generator's parameters that draws the results; 0 for none.
+    """
+
+    loss: LossName
+    merge: MergeName
+    generator_weight: float
+    discriminator_weight: float
+    l1_weight: float
+    perceptual_weight: float
+    discriminator_steps: int
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    betas: tuple[float, float]
+    average_decay: float
+
+
+@dataclass(frozen=True)
+class ExchangeConfig:
+    """How much travels, how often and in which format.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages a client.
+    exchanges : int
+        Synthetic batches in one message (S); 1 is the papers' algorithm.
+    generator_steps : int
+        Generator steps a message; divides ``exchanges``.
+    batch_size : int
+        Images of one synthetic batch.
+    image_format, feedback_format : str
+        Number format on the wire.
+    min_nodes : int
+        Nodes to wait for at the start; the run goes with all that are connected then.
+    timeout : float
+        Seconds to wait for the replies of a round.
+    join_timeout : float
+        Seconds to wait for the nodes at the start.
+    """
+
+    rounds: int
+    exchanges: int
+    generator_steps: int
+    batch_size: int
+    image_format: ImageFormat
+    feedback_format: FeedbackFormat
+    min_nodes: int
+    timeout: float
+    join_timeout: float
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    directory : str or None
+        The run directory; None for a new one under the user's data directory.
+    sample_interval : int
+        Rounds between two sample grids.
+    synthetic_images : int
+        Pairs of the synthetic dataset.
+    """
+
+    directory: str | None
+    sample_interval: int
+    synthetic_images: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that is set for a run.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of every draw of the run.
+    threads : int or None
+        Threads of one torch operation; None leaves torch's own choice.
+    allow_pixel_losses : bool
+        In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
+        node configuration instead.
+    """
+
+    seed: int
+    threads: int | None
+    allow_pixel_losses: bool
+    data: DataConfig
+    partition: PartitionConfig
+    model: ModelConfig
+    algorithm: AlgorithmConfig
+    exchange: ExchangeConfig
+    downstream: DownstreamConfig
+    output: OutputConfig

@@ -1,0 +1,32 @@
+"""Pairs of image and label map: sources, partitions among clients, augmentation and lossless packing."""
+
+from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps, draw_views, grid_views, sizes_of
+from flower_dgan.data.digits import DigitsSource
+from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
+from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
+from flower_dgan.data.partition import partition, partition_names, require_batch
+from flower_dgan.data.source import open_source
+
+__all__ = [
+    "DigitsSource",
+    "Entry",
+    "FolderSource",
+    "PackedLabelMaps",
+    "Pairs",
+    "Pixels",
+    "Source",
+    "Views",
+    "apply_to_images",
+    "apply_to_label_maps",
+    "content_hash",
+    "draw_views",
+    "grid_views",
+    "open_source",
+    "pack",
+    "partition",
+    "partition_names",
+    "require_batch",
+    "sizes_of",
+    "unpack",
+]

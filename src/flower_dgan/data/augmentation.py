@@ -1,0 +1,217 @@
+"""Views of pairs: which sample, which window, mirrored and turned how. The server draws them, both sides apply them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import one_hot
+
+from flower_dgan.config import AugmentationName
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import ProtocolError
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What to cut out of which pairs.
+
+    Attributes
+    ----------
+    ids : int64 array (batch,)
+        Index of the pair at its client.
+    windows : int16 array (batch, 4)
+        Top and left in pixels, mirror (0 or 1: left-right), and quarter turns (0 .. 3: counter-clockwise).
+        The window is cut first, then mirrored, then turned.
+    """
+
+    ids: NDArray[np.int64]
+    windows: NDArray[np.int16]
+
+    def check(self, sizes: NDArray[np.integer[Any]], image_size: int) -> None:
+        """Check that the views can be applied; they come over the wire.
+
+        Parameters
+        ----------
+        sizes : int array (n, 2)
+            Height and width in pixels of every pair of the client.
+        image_size : int
+            Side of a window in pixels.
+
+        Raises
+        ------
+        ProtocolError
+            If a type or shape is wrong, there is no view, an id is unknown or a window leaves its image.
+        """
+        if self.ids.dtype != np.int64 or self.windows.dtype != np.int16:
+            raise ProtocolError(
+                f"Views are int64 ids and int16 windows, not {self.ids.dtype} and {self.windows.dtype}."
+            )
+        if self.ids.ndim != 1 or not len(self.ids) or self.windows.shape != (len(self.ids), 4):
+            raise ProtocolError(
+                f"Views of shapes {self.ids.shape} and {self.windows.shape}, not (batch,) and (batch, 4)."
+            )
+        if self.ids.min() < 0 or self.ids.max() >= len(sizes):
+            raise ProtocolError(f"Views name pairs {self.ids.min()} .. {self.ids.max()} of {len(sizes)}.")
+        highest = np.ones((len(self.ids), 4), dtype=np.int64) * (0, 0, 1, 3)
+        highest[:, :2] = sizes[self.ids].astype(np.int64) - image_size
+        wrong = np.flatnonzero(((self.windows < 0) | (self.windows > highest)).any(axis=1))
+        if len(wrong):
+            raise ProtocolError(
+                f"View {wrong[0]} is top, left, mirror, turns = {self.windows[wrong[0]].tolist()}; "
+                f"for windows of {image_size} pixels the highest are {highest[wrong[0]].tolist()}."
+            )
+
+
+def sizes_of(arrays: Sequence[Pixels]) -> NDArray[np.int64]:
+    """Return the height and width of each image or label map as an int64 array (n, 2)."""
+    return np.array([array.shape[:2] for array in arrays], dtype=np.int64).reshape(len(arrays), 2)
+
+
+def draw_views(
+    sizes: NDArray[np.integer[Any]],
+    count: int,
+    image_size: int,
+    augmentation: AugmentationName,
+    generator: torch.Generator,
+) -> Views:
+    """Draw a batch of views uniformly.
+
+    Parameters
+    ----------
+    sizes : int array (n, 2)
+        Height and width in pixels of every pair, from ``image_size`` to 32,767.
+    count : int
+        Views to draw, at least 1. Up to n of them are of different pairs; more are drawn with replacement.
+    image_size : int
+        Side of a window in pixels. Windows lie anywhere in the image, whatever the augmentation.
+    augmentation : {"none", "flips"}
+        ``flips``: mirrored with probability 1/2 and turned by 0 .. 3 quarters.
+    generator : torch.Generator
+        On the CPU; the only source of randomness.
+
+    Returns
+    -------
+    Views
+        ``count`` views that pass ``check``.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw from, or an image is smaller than the window.
+    """
+    _require_room(sizes, image_size)
+    if count < 1 or not len(sizes):
+        raise ValueError(f"{count} views of {len(sizes)} pairs")
+    if count <= len(sizes):
+        ids = torch.randperm(len(sizes), generator=generator)[:count].numpy()
+    else:
+        ids = torch.randint(len(sizes), (count,), generator=generator).numpy()
+    windows = np.zeros((count, 4), dtype=np.int16)
+    room = sizes[ids].astype(np.int64) - image_size + 1
+    windows[:, :2] = np.floor(torch.rand(count, 2, dtype=torch.float64, generator=generator).numpy() * room)
+    if augmentation == "flips":
+        windows[:, 2] = torch.randint(2, (count,), generator=generator).numpy()
+        windows[:, 3] = torch.randint(4, (count,), generator=generator).numpy()
+    return Views(ids, windows)
+
+
+def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
+    """Cover every image with non-overlapping windows from its top left, for tests; a margin that is left is not used.
+
+    Parameters
+    ----------
+    sizes : int array (n, 2)
+        Height and width in pixels of every pair, from ``image_size`` to 32,767.
+    image_size : int
+        Side of a window in pixels.
+
+    Returns
+    -------
+    Views
+        Pair by pair, row by row; neither mirrored nor turned.
+
+    Raises
+    ------
+    ValueError
+        If an image is smaller than the window.
+    """
+    _require_room(sizes, image_size)
+    views = [
+        (index, top, left, 0, 0)
+        for index, (height, width) in enumerate(sizes.tolist())
+        for top in range(0, height - image_size + 1, image_size)
+        for left in range(0, width - image_size + 1, image_size)
+    ]
+    table = np.array(views, dtype=np.int64).reshape(len(views), 5)
+    return Views(table[:, 0].copy(), table[:, 1:].astype(np.int16))
+
+
+def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> torch.Tensor:
+    """Cut views out of images.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays (height, width, channels)
+        All images of the client.
+    views : Views
+        Checked against the images.
+    image_size : int
+        Side of a window in pixels.
+
+    Returns
+    -------
+    float32 tensor (batch, channels, image_size, image_size)
+        In [-1, 1]: value / 127.5 - 1.
+
+    Raises
+    ------
+    ProtocolError
+        If the views do not fit the images.
+    """
+    batch = torch.from_numpy(_cut(images, views, image_size))
+    return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
+
+
+def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int) -> torch.Tensor:
+    """Cut the same views out of label maps.
+
+    Parameters
+    ----------
+    label_maps : sequence of uint8 arrays (height, width)
+        All label maps of the client, with values below ``classes``.
+    classes : int
+        Number of classes, background included.
+    views : Views
+        Checked against the label maps.
+    image_size : int
+        Side of a window in pixels.
+
+    Returns
+    -------
+    float32 tensor (batch, classes, image_size, image_size)
+        One-hot: 1 in the channel of the pixel's class, 0 elsewhere.
+
+    Raises
+    ------
+    ProtocolError
+        If the views do not fit the label maps.
+    """
+    batch = torch.from_numpy(_cut(label_maps, views, image_size)).long()
+    return one_hot(batch, classes).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _cut(arrays: Sequence[Pixels], views: Views, image_size: int) -> Pixels:
+    views.check(sizes_of(arrays), image_size)
+    batch = np.empty((len(views.ids), image_size, image_size, *arrays[0].shape[2:]), dtype=np.uint8)
+    for place, index, (top, left, mirror, turns) in zip(batch, views.ids, views.windows.tolist(), strict=True):
+        window = arrays[index][top : top + image_size, left : left + image_size]
+        place[...] = np.rot90(window[:, ::-1] if mirror else window, turns)
+    return batch
+
+
+def _require_room(sizes: NDArray[np.integer[Any]], image_size: int) -> None:
+    if len(sizes) and sizes.min() < image_size:
+        raise ValueError(f"an image with a side of {sizes.min()} pixels has no window of {image_size}")

@@ -1,0 +1,132 @@
+"""Image and mask files: which there are, and their pixels without loss."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "TIFF")
+# Windows are sent as 16-bit offsets.
+LARGEST_SIDE = 32_767
+# What has more than 8 bits a channel would be clipped or cut off by a conversion.
+IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+
+
+def list_files(folder: Path) -> dict[str, Path]:
+    """List the image files of a folder; hidden files and other suffixes do not count.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+
+    Returns
+    -------
+    dict of str to Path
+        By stem, in alphabetical order.
+
+    Raises
+    ------
+    DataError
+        If two files have one stem.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if path.stem in found:
+            raise DataError(f"{folder} holds both {found[path.stem].name} and {path.name}: rename or remove one.")
+        found[path.stem] = path
+    return found
+
+
+def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
+    """Read the size of a file from its header.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, JPEG or TIFF, of one frame.
+    modes : tuple of str
+        The modes of Pillow that are accepted.
+
+    Returns
+    -------
+    height, width : int
+        In pixels.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or holds something that a conversion would spoil.
+    """
+    with _opened(path) as image:
+        _check(image, path, modes)
+        return image.height, image.width
+
+
+def read_image(path: Path, channels: int) -> Pixels:
+    """Read an image as uint8 (height, width, channels); transparency is dropped.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    with _opened(path) as image:
+        _check(image, path, IMAGE_MODES)
+        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels[:, :, None] if channels == 1 else pixels
+
+
+def read_mask(path: Path) -> NDArray[np.integer[Any]]:
+    """Read a mask's own values as (height, width): palette indices, grey levels, or 0/255 for one bit.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    with _opened(path) as image:
+        _check(image, path, MASK_MODES)
+        return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
+    # The tile's raw mode tells 16 bits a channel, which Pillow cuts to 8 while the mode still says "RGB".
+    raw = [tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])]
+    cut = modes == IMAGE_MODES and any("16" in str(name) for name in raw)
+    if image.mode not in modes or cut:
+        wanted = (
+            "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
+        )
+        kind = f"16 bits a channel ({raw[0]})" if cut else f"mode {image.mode}"
+        raise DataError(f"{path} has {kind}, which would be clipped or mixed up: save it as {wanted}.")
+    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+        raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
+    if max(image.size) > LARGEST_SIDE:
+        raise DataError(
+            f"{path} is {image.height} x {image.width} pixels: cut it into tiles of {LARGEST_SIDE} at most."
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
+        raise DataError(
+            f"{path} cannot be read as PNG, JPEG or TIFF ({error}): replace it, or remove image and mask."
+        ) from error

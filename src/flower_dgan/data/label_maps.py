@@ -1,0 +1,144 @@
+"""Label maps without loss in as few bits as their classes need: 1 bit a pixel for binary masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError, ProtocolError
+
+# Bounds on what a message may make the receiver allocate: 2**32 pixels are 65,536 label maps of 256 x 256.
+MOST_MAPS = 1_000_000
+MOST_PIXELS = 2**32
+LARGEST_SIDE = 32_767
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLabelMaps:
+    """Label maps as they travel.
+
+    Attributes
+    ----------
+    data : bytes
+        One plane after the other, lowest bit first. A plane holds that bit of every pixel of all label maps (map by
+        map, row by row), eight a byte from the highest bit down, and is filled up with zeros.
+    shapes : int32 array (n, 2)
+        Height and width of each label map in pixels.
+    classes : int
+        Number of classes, background included, 2 .. 256; a pixel takes ceil(log2(classes)) bits.
+    """
+
+    data: bytes
+    shapes: NDArray[np.int32]
+    classes: int
+
+
+def pack(label_maps: Sequence[Pixels], classes: int) -> PackedLabelMaps:
+    """Pack label maps without loss.
+
+    Parameters
+    ----------
+    label_maps : sequence of uint8 arrays (height, width)
+        1 to 1,000,000 maps with sides from 1 to 32,767 pixels and values below ``classes``.
+    classes : int
+        Number of classes, 2 .. 256.
+
+    Returns
+    -------
+    PackedLabelMaps
+        The inverse is ``unpack``.
+
+    Raises
+    ------
+    DataError
+        If the label maps are out of these bounds.
+    """
+    shapes = np.array([label_map.shape for label_map in label_maps], dtype=np.int32).reshape(len(label_maps), 2)
+    if problem := _problem(shapes, classes):
+        raise DataError(f"Label maps cannot be packed: {problem}.")
+    highest = max(int(label_map.max()) for label_map in label_maps)
+    if highest >= classes:
+        raise DataError(f"Label maps cannot be packed: class {highest} of {classes} (0 .. {classes - 1}).")
+    pixels = np.concatenate([label_map.ravel() for label_map in label_maps])
+    planes = [np.packbits((pixels >> bit) & 1).tobytes() for bit in range(_bits(classes))]
+    return PackedLabelMaps(b"".join(planes), shapes, classes)
+
+
+def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
+    """Unpack label maps that came over the wire.
+
+    Parameters
+    ----------
+    packed : PackedLabelMaps
+        Anything; it is checked before memory is taken.
+
+    Returns
+    -------
+    tuple of uint8 arrays (height, width)
+        Exactly what was packed.
+
+    Raises
+    ------
+    ProtocolError
+        If the shapes are absurd, the data do not fit them, fill-up bits are set, or a value is no class.
+    """
+    if problem := _problem(packed.shapes, packed.classes):
+        raise ProtocolError(f"Packed label maps are refused: {problem}.")
+    areas = packed.shapes.astype(np.int64).prod(axis=1)
+    total, bits = int(areas.sum()), _bits(packed.classes)
+    plane_bytes = -(-total // 8)
+    if len(packed.data) != bits * plane_bytes:
+        raise ProtocolError(
+            f"Packed label maps are refused: {len(packed.data):,} bytes for {total:,} pixels of {bits} bits, "
+            f"which take {bits * plane_bytes:,}."
+        )
+    pixels = np.zeros(total, dtype=np.uint8)
+    planes = np.frombuffer(packed.data, dtype=np.uint8).reshape(bits, plane_bytes)
+    for bit, plane in enumerate(planes):
+        # One content has one packing, or its hash would not name it.
+        if total % 8 and plane[-1] & (0xFF >> total % 8):
+            raise ProtocolError(f"Packed label maps are refused: fill-up bits of plane {bit} are set.")
+        pixels |= np.unpackbits(plane, count=total) << np.uint8(bit)
+    if pixels.max() >= packed.classes:
+        raise ProtocolError(f"Packed label maps are refused: class {pixels.max()} of {packed.classes}.")
+    flat = np.split(pixels, np.cumsum(areas)[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(flat, packed.shapes.tolist(), strict=True))
+
+
+def content_hash(packed: PackedLabelMaps) -> str:
+    """Name packed label maps by their content.
+
+    Parameters
+    ----------
+    packed : PackedLabelMaps
+        Packed label maps.
+
+    Returns
+    -------
+    str
+        SHA-256 over classes, number, shapes and data, as 64 hexadecimal digits; the same on every machine.
+    """
+    head = f"{packed.classes} {len(packed.shapes)} ".encode()
+    return sha256(head + packed.shapes.astype("<i4").tobytes() + packed.data).hexdigest()
+
+
+def _bits(classes: int) -> int:
+    return (classes - 1).bit_length()
+
+
+def _problem(shapes: NDArray[np.int32], classes: int) -> str | None:
+    """Say what is wrong with shapes and classes, if anything."""
+    if not 2 <= classes <= 256:
+        return f"{classes} classes, not 2 .. 256"
+    if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2:
+        return f"shapes are {shapes.dtype} {shapes.shape}, not int32 (n, 2)"
+    if not 1 <= len(shapes) <= MOST_MAPS:
+        return f"{len(shapes):,} label maps, not 1 .. {MOST_MAPS:,}"
+    if shapes.min() < 1 or shapes.max() > LARGEST_SIDE:
+        return f"sides from {shapes.min()} to {shapes.max()} pixels, not 1 .. {LARGEST_SIDE:,}"
+    if (total := int(shapes.astype(np.int64).prod(axis=1).sum())) > MOST_PIXELS:
+        return f"{total:,} pixels, more than {MOST_PIXELS:,}"
+    return None

@@ -1,0 +1,123 @@
+"""Where each image of a folder comes from: split, site and group, from its name or from a table."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.splits import some
+from flower_dgan.errors import ConfigError, DataError, unknown_name
+
+FIELDS = ("split", "site", "group")
+ONLY_SITE = "all"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one image comes from.
+
+    Attributes
+    ----------
+    split : str or None
+        As the data give it; None where they do not.
+    site, group : str
+        The hospital or region, and the patient or scene.
+    """
+
+    split: str | None
+    site: str
+    group: str
+
+
+def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[str, Origin]:
+    """Find split, site and group of each image.
+
+    Parameters
+    ----------
+    names : sequence of str
+        File stems.
+    root : Path
+        Folder that a relative ``config.table`` starts from.
+    config : DataConfig
+        ``name_pattern`` or ``table``; with neither, all images are of one site ``all``.
+
+    Returns
+    -------
+    dict of str to Origin
+        One for each name. Without a group, each image is a group of its own.
+
+    Raises
+    ------
+    ConfigError
+        If both a pattern and a table are given, or the pattern is invalid.
+    DataError
+        If a name does not match the pattern, or the table is unreadable, malformed or lacks a name.
+    """
+    if config.name_pattern is not None and config.table is not None:
+        raise ConfigError("data.name_pattern and data.table are both given: set one of them to null.")
+    if config.name_pattern is not None:
+        found = _from_pattern(names, config.name_pattern)
+    elif config.table is not None:
+        found = _from_table(names, root / Path(config.table).expanduser())
+    else:
+        found = {name: {} for name in names}
+    return {
+        name: Origin(found[name].get("split"), found[name].get("site", ONLY_SITE), found[name].get("group", name))
+        for name in names
+    }
+
+
+def _from_pattern(names: Sequence[str], pattern: str) -> dict[str, Mapping[str, str]]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"data.name_pattern={pattern!r} is not a regular expression: {error}.") from error
+    for field in expression.groupindex:
+        if field not in FIELDS:
+            raise ConfigError(f"{unknown_name('named group of data.name_pattern', field, FIELDS)}")
+    if not expression.groupindex:
+        raise ConfigError(
+            f"data.name_pattern={pattern!r} names no group: use any of (?P<split>...), (?P<site>...) and "
+            "(?P<group>...), or set data.name_pattern=null."
+        )
+    found: dict[str, Mapping[str, str]] = {}
+    for name in names:
+        match = expression.fullmatch(name)
+        if match is None or not all(match.groupdict().values()):
+            raise DataError(
+                f"The file name '{name}' does not match data.name_pattern={pattern!r} with a value for each group: set "
+                "data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
+            )
+        found[name] = match.groupdict()
+    return found
+
+
+def _from_table(names: Sequence[str], path: Path) -> dict[str, Mapping[str, str]]:
+    try:
+        # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header, *rows = [row for row in csv.reader(lines) if row] or [[]]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise DataError(f"data.table: {path} cannot be read as a CSV file in UTF-8: {error}.") from error
+    for column in header:
+        if column not in ("name", *FIELDS):
+            raise DataError(f"data.table: {path}: {unknown_name('column', column, ('name', *FIELDS))}")
+    if "name" not in header or len(header) < 2 or len(set(header)) < len(header):
+        raise DataError(
+            f"data.table: {path} has the columns {', '.join(header) or '(none)'}: "
+            "it needs 'name' and any of 'split', 'site' and 'group', each once."
+        )
+    found: dict[str, Mapping[str, str]] = {}
+    for row in rows:
+        if len(row) != len(header) or not all(row):
+            raise DataError(f"data.table: {path}: the row '{','.join(row)}' needs {len(header)} filled cells.")
+        fields = dict(zip(header, row, strict=True))
+        name = fields.pop("name")
+        if name in found:
+            raise DataError(f"data.table: {path}: '{name}' has two rows: keep one.")
+        found[name] = fields
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"data.table: {path} has no row for {some(missing)}: add it (the name without its suffix).")
+    return found

@@ -1,0 +1,98 @@
+"""Pairs of image and label map, and the sources that they are read from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One pair of a source, before its pixels are read.
+
+    Attributes
+    ----------
+    name : str
+        File stem or running number; unique in the source.
+    site : str
+        Where the pair comes from; the natural partition.
+    group : str
+        What must stay on one side of a split: a patient, a scene.
+    label : int
+        Class of the whole image, -1 where there is none.
+    height, width : int
+        Size in pixels.
+    """
+
+    name: str
+    site: str
+    group: str
+    label: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images with their label maps, in memory.
+
+    Attributes
+    ----------
+    images : tuple of uint8 arrays (height, width, channels)
+        Grey images have one channel.
+    label_maps : tuple of uint8 arrays (height, width)
+        Class ids 0 .. ``classes`` - 1; 0 is the background.
+    classes : int
+        Number of classes, background included.
+    """
+
+    images: tuple[Pixels, ...]
+    label_maps: tuple[Pixels, ...]
+    classes: int
+
+    def __post_init__(self) -> None:
+        """Check that images and label maps fit each other."""
+        if len(self.images) != len(self.label_maps):
+            raise ValueError(f"{len(self.images)} images but {len(self.label_maps)} label maps")
+        for image, label_map in zip(self.images, self.label_maps, strict=True):
+            if image.ndim != 3 or label_map.ndim != 2 or image.shape[:2] != label_map.shape:
+                raise ValueError(f"an image of shape {image.shape} with a label map of shape {label_map.shape}")
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.images)
+
+
+class Source(Protocol):
+    """A collection of pairs with a training and a test split, read when asked.
+
+    Attributes
+    ----------
+    classes : int
+        Number of classes of the label maps, background included.
+    train, test : sequence of Entry
+        The two splits; no group is in both.
+    """
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        ...
+
+    @property
+    def train(self) -> Sequence[Entry]:
+        """Return the training split."""
+        ...
+
+    @property
+    def test(self) -> Sequence[Entry]:
+        """Return the held-out split."""
+        ...
+
+    def load(self, entries: Sequence[Entry]) -> Pairs:
+        """Read the pixels of the given entries."""
+        ...

@@ -1,0 +1,39 @@
+"""The name of a data source becomes an object, only here."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.digits import DigitsSource
+from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.pairs import Source
+from flower_dgan.errors import ConfigError, unknown_name
+
+SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
+    {"digits": DigitsSource, "folder": FolderSource}
+)
+
+
+def open_source(config: DataConfig) -> Source:
+    """Open the source that ``config.source`` names, and check it.
+
+    Parameters
+    ----------
+    config : DataConfig
+        Where the pairs come from and how they are split.
+
+    Returns
+    -------
+    Source
+        With at least one pair in each split; ``load`` reads the pixels.
+
+    Raises
+    ------
+    ConfigError
+        If the settings name something unknown or contradict each other.
+    DataError
+        If the data cannot be used as they are.
+    """
+    if config.source not in SOURCES:
+        raise ConfigError(unknown_name("data source", config.source, SOURCES))
+    return SOURCES[config.source](config)

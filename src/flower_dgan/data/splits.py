@@ -1,0 +1,118 @@
+"""Training and held-out test split, by group: the images of one patient or scene are never on both sides."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.pairs import Entry
+from flower_dgan.errors import ConfigError, DataError, unknown_name
+
+
+def some(names: Iterable[str]) -> str:
+    """Name the first five of a list in alphabetical order, and say how many more there are.
+
+    Parameters
+    ----------
+    names : iterable of str
+        What to list; repetitions count once.
+
+    Returns
+    -------
+    str
+        Such as ``"a, b, c, d, e and 2 more"``.
+    """
+    ordered = sorted(set(names))
+    rest = f" and {len(ordered) - 5:,} more" if len(ordered) > 5 else ""
+    return ", ".join(ordered[:5]) + rest
+
+
+def held_out_groups(groups: Iterable[str], fraction: float) -> frozenset[str]:
+    """Choose the groups of the test split by the hash of their names: the same on every machine, and no seed to lose.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        All groups; repetitions count once.
+    fraction : float
+        Share of the groups to hold out, in (0, 1).
+
+    Returns
+    -------
+    frozenset of str
+        The nearest whole number of groups, at least one; one group at least is left for training where there are two.
+
+    Raises
+    ------
+    ConfigError
+        If the fraction is not in (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"data.test_fraction={fraction} is not in (0, 1): set it to 0.2, for example.")
+    ordered = sorted(set(groups), key=lambda group: sha256(group.encode("utf-8", "surrogateescape")).digest())
+    count = min(max(1, round(fraction * len(ordered))), max(1, len(ordered) - 1))
+    return frozenset(ordered[:count])
+
+
+def split_entries(
+    entries: Sequence[Entry], splits: Sequence[str] | None, config: DataConfig
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Divide entries into training and test, then keep the chosen sites for training.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        All entries of a source.
+    splits : sequence of str or None
+        The split of each entry as the data give it; None to hold out ``config.test_fraction`` of the groups.
+    config : DataConfig
+        ``train_splits``, ``test_splits``, ``test_fraction`` and ``sites`` are used.
+
+    Returns
+    -------
+    train, test : tuple of Entry
+        In the order of ``entries``. ``config.sites`` bounds the training only.
+
+    Raises
+    ------
+    ConfigError
+        If a split is for both sides, a site is unknown or the fraction out of range.
+    DataError
+        If a split is for neither side, a group is on both, or a side is left empty.
+    """
+    if splits is None:
+        held_out = held_out_groups((entry.group for entry in entries), config.test_fraction)
+        is_test = [entry.group in held_out for entry in entries]
+    else:
+        is_test = _given_sides(entries, splits, config)
+    train = tuple(entry for entry, test in zip(entries, is_test, strict=True) if not test)
+    test = tuple(entry for entry, test in zip(entries, is_test, strict=True) if test)
+    for side, name, key in ((train, "training", "train_splits"), (test, "test", "test_splits")):
+        if not side:
+            raise DataError(
+                f"No {name} pair among {len(entries)} pairs. Where the data give a split, change data.{key} (now "
+                f"{list(getattr(config, key))}); otherwise give at least two groups (patients, scenes) of images."
+            )
+    known = {entry.site for entry in train}
+    for site in config.sites:
+        if site not in known:
+            raise ConfigError(f"{unknown_name('training site', site, known)} Change data.sites.")
+    return tuple(entry for entry in train if not config.sites or entry.site in config.sites), test
+
+
+def _given_sides(entries: Sequence[Entry], splits: Sequence[str], config: DataConfig) -> list[bool]:
+    """Tell for each entry whether it is for the test."""
+    if both := set(config.train_splits) & set(config.test_splits):
+        raise ConfigError(f"data.train_splits and data.test_splits share {some(both)}: name each split once.")
+    if neither := set(splits) - set(config.train_splits) - set(config.test_splits):
+        raise DataError(
+            f"Split {some(neither)} is in neither data.train_splits={list(config.train_splits)} "
+            f"nor data.test_splits={list(config.test_splits)}: add it to one of them."
+        )
+    is_test = [split in config.test_splits for split in splits]
+    sides = [{entry.group for entry, test in zip(entries, is_test, strict=True) if test is side} for side in (0, 1)]
+    if shared := sides[0] & sides[1]:
+        raise DataError(
+            f"Group {some(shared)} has images both in training and in test, so the test would flatter the model: "
+            "move all images of a group to one split."
+        )
+    return is_test

@@ -1,0 +1,1 @@
+"""How good a synthetic dataset is: segmentation scores of models trained on it."""

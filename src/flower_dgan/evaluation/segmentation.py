@@ -1,0 +1,158 @@
+"""The segmentation model that measures how useful a labelled dataset is, and its score on another one."""
+
+from dataclasses import dataclass
+
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex
+
+from flower_dgan.config import AugmentationName, DownstreamConfig
+from flower_dgan.data.augmentation import (
+    Views,
+    apply_to_images,
+    apply_to_label_maps,
+    draw_views,
+    grid_views,
+    sizes_of,
+)
+from flower_dgan.data.pairs import Pairs
+from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.evaluation.deeplab import OUTPUT_STRIDE, build_deeplab
+
+_SCORING_BATCH = 32
+
+
+@dataclass(frozen=True)
+class SegmentationScore:
+    """How well the predicted label maps match the true ones.
+
+    Attributes
+    ----------
+    dice : float
+        Mean Dice of the foreground classes, in [0, 1]; the F1 score of the pixels.
+    iou : float
+        Mean intersection over union of the foreground classes, in [0, 1].
+    """
+
+    dice: float
+    iou: float
+
+
+def train_segmenter(
+    pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
+) -> nn.Module:
+    """Train DeepLabV3+ on random views of pairs.
+
+    The loss is cross-entropy plus the multiclass Dice loss, both over all classes; Adam's rate falls to zero along
+    a cosine. The same arguments give the same model on the same machine, and the caller's global RNG is left as it was.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        What to learn from; at least one pair and two classes.
+    config : DownstreamConfig
+        Encoder, steps, batch size and learning rate.
+    image_size : int
+        Height and width in pixels of a view; a multiple of 16.
+    augmentation : {"none", "flips"}
+        How views are drawn.
+    seed : int
+        Fixes the initial weights, dropout and the views.
+
+    Returns
+    -------
+    nn.Module
+        In evaluation mode, on the CPU; float32 (batch, channels, image_size, image_size) in [-1, 1] to logits
+        (batch, classes, image_size, image_size).
+
+    Raises
+    ------
+    ConfigError
+        The encoder, its weights or a number cannot be used.
+    DataError
+        There is nothing to learn from, or the pretrained weights cannot be had.
+    """
+    if not len(pairs):
+        raise DataError("There is no pair to train a segmentation model on.")
+    if pairs.classes < 2:
+        raise DataError(f"Segmentation needs the background and at least one more class, not {pairs.classes}.")
+    if image_size < OUTPUT_STRIDE or image_size % OUTPUT_STRIDE:
+        raise ConfigError(f"DeepLabV3+ needs data.image_size to be a multiple of {OUTPUT_STRIDE}, not {image_size}.")
+    if config.steps < 1 or config.batch_size < 2:
+        raise ConfigError("Set downstream.steps to at least 1 and downstream.batch_size to at least 2 (batch norm).")
+    generator = torch.Generator().manual_seed(seed)
+    sizes = sizes_of(pairs.label_maps)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = build_deeplab(config, channels=pairs.images[0].shape[2], classes=pairs.classes)
+        optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+        dice_loss = smp.losses.DiceLoss("multiclass")
+        model.train()
+        for _ in range(config.steps):
+            views = draw_views(sizes, config.batch_size, image_size, augmentation, generator)
+            logits = model(apply_to_images(pairs.images, views, image_size))
+            truth = _class_ids(pairs, views, image_size)
+            loss = nn.functional.cross_entropy(logits, truth) + dice_loss(logits, truth)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def segmentation_score(model: nn.Module, pairs: Pairs, *, image_size: int) -> SegmentationScore:
+    """Score a model on the windows that tile every image from its top left; a margin that is left is not scored.
+
+    Dice and IoU of a class come from the counts over all pixels of all windows together, not from a mean over
+    images; Dice is then the F1 score of the pixels. Both are averaged over the foreground classes (1 .. classes - 1),
+    each with the same weight. A class found in neither the true nor the predicted label maps is left out of the
+    average; one that is predicted but never there, or there but never predicted, counts as 0.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Float32 (batch, channels, image_size, image_size) in [-1, 1] to logits (batch, classes, image_size, image_size);
+        left in evaluation mode.
+    pairs : Pairs
+        The images to predict and their true label maps.
+    image_size : int
+        Height and width in pixels of a window.
+
+    Returns
+    -------
+    SegmentationScore
+        Dice and IoU.
+
+    Raises
+    ------
+    DataError
+        No pixel of the true label maps is foreground, so that there is nothing to find.
+    """
+    model.eval()
+    dice = MulticlassF1Score(pairs.classes, average=None)
+    iou = MulticlassJaccardIndex(pairs.classes, average=None)
+    true_pixels = torch.zeros(pairs.classes, dtype=torch.long)
+    predicted_pixels = torch.zeros(pairs.classes, dtype=torch.long)
+    views = grid_views(sizes_of(pairs.label_maps), image_size)
+    for start in range(0, len(views.ids), _SCORING_BATCH):
+        window = slice(start, start + _SCORING_BATCH)
+        batch = Views(views.ids[window], views.windows[window])
+        truth = _class_ids(pairs, batch, image_size)
+        predicted = model(apply_to_images(pairs.images, batch, image_size)).argmax(1)
+        dice.update(predicted, truth)
+        iou.update(predicted, truth)
+        true_pixels += truth.flatten().bincount(minlength=pairs.classes)
+        predicted_pixels += predicted.flatten().bincount(minlength=pairs.classes)
+    if not true_pixels[1:].any():
+        raise DataError("The label maps to score against have no foreground pixel; pick other test data.")
+    present = (true_pixels + predicted_pixels > 0)[1:]
+    return SegmentationScore(
+        dice=float(dice.compute()[1:][present].mean()), iou=float(iou.compute()[1:][present].mean())
+    )
+
+
+def _class_ids(pairs: Pairs, views: Views, image_size: int) -> Tensor:
+    return apply_to_label_maps(pairs.label_maps, pairs.classes, views, image_size).argmax(1)

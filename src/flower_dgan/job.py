@@ -1,0 +1,128 @@
+"""The main job on the server: join, train, synthesise, evaluate, report."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from flwr.app import ArrayRecord
+from flwr.serverapp import Grid
+
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.baselines import real_pairs, table_rows
+from flower_dgan.config import Config
+from flower_dgan.data import Pairs, open_source
+from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
+from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.generator_file import save_generator
+from flower_dgan.grid import FastGrid
+from flower_dgan.join import JoinedClient, image_shape, join
+from flower_dgan.ledger import Ledger
+from flower_dgan.memory import peak_memory_mib
+from flower_dgan.recorder import Recorder
+from flower_dgan.report import write_report
+from flower_dgan.run_directory import RunDirectory, label_map_cache
+from flower_dgan.samples import plan_samples
+from flower_dgan.strategy import DganStrategy
+from flower_dgan.synthesis import synthesize, write_pairs
+from flower_dgan.wiring import ImageShape, bundle_settings, generator_half, threads
+
+logger = logging.getLogger("flwr")
+
+
+def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
+    """Run the main job and return the directory with its results.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run.
+    config : Config
+        The resolved configuration.
+    run_id : int
+        Flower's id of the run; names the run directory.
+
+    Raises
+    ------
+    DganError
+        Says what was wrong and what to do.
+    """
+    test = _test_pairs(config) if config.downstream.seeds else None
+    directory = RunDirectory.create(config, run_id)
+    logger.info("Run directory: %s", directory.path)
+    fast_grid = FastGrid(grid, Ledger())
+    with threads(config.threads):
+        with directory.stage("join"):
+            clients = join(fast_grid, config, label_map_cache())
+            real = real_pairs(config, len(clients)) if test is not None else {}
+        shape = image_shape(config, clients)
+        half = generator_half(config, shape)
+        with directory.stage("training"):
+            _train(directory, config, fast_grid, clients, half, real)
+        save_generator(directory.generator, half.average, config.model, shape)
+        with directory.stage("synthetic dataset"):
+            labels = [client.labels for client in clients]
+            total = config.output.synthetic_images
+            synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
+            write_pairs(directory.synthetic, synthetic, names)
+        if test is not None:
+            _segmentation_table(directory, config, shape, clients, real, synthetic, test)
+    logger.info("Report: %s", write_report(directory.path))
+    logger.info("Run directory: %s", directory.path)
+    return directory
+
+
+def _test_pairs(config: Config) -> Pairs:
+    source = open_source(config.data)
+    return source.load(source.test)
+
+
+def _train(
+    directory: RunDirectory,
+    config: Config,
+    grid: FastGrid,
+    clients: Sequence[JoinedClient],
+    half: GeneratorHalf,
+    real: Mapping[str, Pairs],
+) -> None:
+    samples = plan_samples(config, clients, real)
+
+    def write_samples(round_number: int) -> None:
+        samples.write(half.average, directory.sample(round_number))
+
+    recorder = Recorder(directory, config, grid, clients, write_samples)
+    strategy = DganStrategy(half, clients, config, recorder.record_round)
+    strategy.start(
+        grid=grid,
+        initial_arrays=ArrayRecord(half.network.state_dict()),
+        num_rounds=config.exchange.rounds,
+        timeout=config.exchange.timeout,
+    )
+    write_samples(config.exchange.rounds)
+    recorder.record_end(peak_memory_mib())
+
+
+def _segmentation_table(
+    directory: RunDirectory,
+    config: Config,
+    shape: ImageShape,
+    clients: Sequence[JoinedClient],
+    real: Mapping[str, Pairs],
+    synthetic: Pairs,
+    test: Pairs,
+) -> None:
+    def write_down(result: TstrResult) -> None:
+        directory.measure("tstr", **asdict(result))
+        logger.info("%s, seed %d: Dice %.3f, IoU %.3f", result.row, result.seed, result.dice, result.iou)
+
+    with directory.stage("centralised GAN"):
+        rows = table_rows(config, shape, clients, real, synthetic)
+    with directory.stage("segmentation"):
+        train_on_synthetic_test_on_real(
+            rows,
+            test,
+            config.downstream,
+            image_size=config.data.image_size,
+            augmentation=config.data.augmentation,
+            seed=config.seed,
+            on_result=write_down,
+        )

@@ -1,0 +1,163 @@
+"""The start of a run: wait for the nodes, ask each what it has, and check that they fit together."""
+
+import logging
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.config import Config
+from flower_dgan.data import PackedLabelMaps, content_hash, unpack
+from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.messages import JOIN, JoinRequest, NodeDescription
+from flower_dgan.resolve import configuration_hash
+from flower_dgan.wiring import ImageShape
+
+logger = logging.getLogger("flwr")
+
+
+@dataclass(frozen=True)
+class JoinedClient:
+    """A node that takes part.
+
+    Attributes
+    ----------
+    node_id : int
+        Flower's id of the node, random in each federation.
+    images : int
+        Its number of training pairs, n_k.
+    labels : ClientLabels
+        Its name and label maps.
+    """
+
+    node_id: int
+    images: int
+    labels: ClientLabels
+
+    @property
+    def name(self) -> str:
+        """Name of the client."""
+        return self.labels.name
+
+
+def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
+    """Return the ids of all connected nodes once there are at least ``count``.
+
+    Raises
+    ------
+    FederationError
+        If there are fewer after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while len(nodes := tuple(grid.get_node_ids())) < count:
+        if time.monotonic() > deadline:
+            raise FederationError(
+                f"{len(nodes)} of {count} nodes are connected after {timeout:.0f} s (exchange.join_timeout). Start the "
+                "SuperNodes and look at their logs, or lower exchange.min_nodes."
+            )
+        time.sleep(0.1)
+    return nodes
+
+
+def join(grid: Grid, config: Config, cache: Path) -> tuple[JoinedClient, ...]:
+    """Ask every connected node what it has.
+
+    Label maps are fetched once: those whose hash is in ``cache`` are not sent again.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run.
+    config : Config
+        The run's configuration.
+    cache : Path
+        Directory of packed label maps, one file a content hash.
+
+    Returns
+    -------
+    tuple of JoinedClient
+        In the order of their names.
+
+    Raises
+    ------
+    FederationError
+        If no node is there in time, a node refuses or stays silent, or their data do not fit together.
+    ProtocolError
+        If a reply does not follow the protocol.
+    """
+    nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
+    known = tuple(sorted(path.stem for path in cache.glob("*.npz")))
+    request = JoinRequest(configuration_hash(config), known).to_records()
+    messages = [Message(request, dst_node_id=node, message_type=JOIN) for node in nodes]
+    replies = {
+        reply.metadata.src_node_id: reply
+        for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout)
+    }
+    problems = [f"node {node} did not answer" for node in nodes if node not in replies]
+    problems += [f"node {node}: {reply.error.reason}" for node, reply in replies.items() if reply.has_error()]
+    if problems:
+        raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
+    descriptions = {node: NodeDescription.from_records(reply.content) for node, reply in replies.items()}
+    _check_agreement(list(descriptions.values()), config)
+    ordered = sorted(descriptions.items(), key=lambda item: item[1].name)
+    clients = []
+    for index, (node, description) in enumerate(ordered):
+        label_maps = unpack(_label_maps(description, cache))
+        if len(label_maps) != description.images:
+            raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
+        labels = ClientLabels(description.name, label_maps, description.classes, index)
+        clients.append(JoinedClient(node, description.images, labels))
+        logger.info("Client %s (node %d): %d images", description.name, node, description.images)
+    return tuple(clients)
+
+
+def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
+    """Return what the networks of a run see; the sites are its clients."""
+    return ImageShape(
+        classes=clients[0].labels.classes,
+        channels=config.data.channels,
+        image_size=config.data.image_size,
+        sites=tuple(client.name for client in clients),
+    )
+
+
+def _check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> None:
+    names = [description.name for description in descriptions]
+    if len(set(names)) < len(names):
+        raise FederationError(f"Two nodes have the same name among {', '.join(sorted(names))}: give each its own.")
+    for kind, values in (
+        ("classes", {d.name: d.classes for d in descriptions}),
+        ("channels", {d.name: d.channels for d in descriptions}),
+    ):
+        if len(set(values.values())) > 1:
+            raise FederationError(f"The clients' numbers of {kind} differ: {values}.")
+    if descriptions[0].channels != config.data.channels:
+        raise FederationError(f"The clients have {descriptions[0].channels} channels, not {config.data.channels}.")
+
+
+def _label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:
+    """Take label maps from the message or the cache; either must have the announced hash."""
+    if not re.fullmatch("[0-9a-f]{64}", description.label_maps_hash):
+        raise ProtocolError(f"client {description.name} announces the hash {description.label_maps_hash!r}")
+    path = cache / f"{description.label_maps_hash}.npz"
+    packed = description.label_maps
+    if packed is None:
+        if not path.is_file():
+            raise ProtocolError(f"client {description.name} sent no label maps, and they are not in {cache}")
+        with np.load(path, allow_pickle=False) as arrays:
+            packed = PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
+    if content_hash(packed) != description.label_maps_hash:
+        raise ProtocolError(f"label maps of client {description.name} do not have the hash that it announced")
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+        partial.replace(path)
+    return packed

@@ -1,0 +1,10 @@
+"""Memory of a process."""
+
+import resource
+import sys
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,117 @@
+"""A pair of networks that trains on two slow cores."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class _Modulation(nn.Module):
+    """Normalisation whose scale and shift come from the style vector (AdaIN; Huang and Belongie 2017)."""
+
+    def __init__(self, channels: int, style: int) -> None:
+        super().__init__()
+        self.normalize = nn.GroupNorm(max(1, channels // 8), channels, affine=False)
+        self.scale_shift = nn.Linear(style, 2 * channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.scale_shift(style)[:, :, None, None].chunk(2, 1)
+        return self.normalize(x) * (1 + scale) + shift  # type: ignore[no-any-return]
+
+
+class _StyledBlock(nn.Module):
+    """Two modulated convolutions around a skip connection."""
+
+    def __init__(self, channels: int, style: int) -> None:
+        super().__init__()
+        self.first, self.second = _Modulation(channels, style), _Modulation(channels, style)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        hidden = self.conv1(F.leaky_relu(self.first(x, style), 0.2))
+        return x + self.conv2(F.leaky_relu(self.second(hidden, style), 0.2))  # type: ignore[no-any-return]
+
+
+class SmallGenerator(nn.Module):
+    """A U-Net of three scales; noise and site set the style at every scale.
+
+    Parameters
+    ----------
+    classes, channels : int
+        Channels of the label maps and of the images.
+    width : int
+        Channels at full resolution; twice and four times as many below.
+    image_size : int
+        Height and width, divisible by 4.
+    noise_channels, sites : int
+        Length of the noise vector, and number of sites; 0 for none.
+
+    Raises
+    ------
+    ValueError
+        If ``image_size`` is not divisible by 4.
+    """
+
+    def __init__(
+        self, classes: int, channels: int, width: int, image_size: int, noise_channels: int = 0, sites: int = 0
+    ) -> None:
+        super().__init__()
+        if image_size % 4:
+            raise ValueError(f"the small generator wants an image size divisible by 4, not {image_size}")
+        style = 64
+        self.style = nn.Sequential(nn.Linear(noise_channels, style), nn.LeakyReLU(0.2), nn.Linear(style, style))
+        self.site = nn.Embedding(sites, style) if sites else None
+        self.enter = nn.Conv2d(classes, width, 3, padding=1)
+        self.down1 = nn.Conv2d(width, 2 * width, 4, 2, 1)
+        self.down2 = nn.Conv2d(2 * width, 4 * width, 4, 2, 1)
+        self.block2 = _StyledBlock(4 * width, style)
+        self.up1 = nn.Conv2d(6 * width, 2 * width, 1)
+        self.block1 = _StyledBlock(2 * width, style)
+        self.up0 = nn.Conv2d(3 * width, width, 1)
+        self.block0 = _StyledBlock(width, style)
+        self.leave = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, label_maps: Tensor, noise: Tensor, sites: Tensor) -> Tensor:
+        """Return images (batch, channels, height, width) in [-1, 1]."""
+        style = self.style(noise)
+        if self.site is not None:
+            style = style + self.site(sites)
+        style = F.leaky_relu(style, 0.2)
+        level0 = self.enter(label_maps)
+        level1 = self.down1(F.leaky_relu(level0, 0.2))
+        level2 = self.block2(self.down2(F.leaky_relu(level1, 0.2)), style)
+        level1 = self.block1(self.up1(torch.cat([_double(level2), level1], 1)), style)
+        level0 = self.block0(self.up0(torch.cat([_double(level1), level0], 1)), style)
+        return torch.tanh(self.leave(F.leaky_relu(level0, 0.2)))
+
+
+class SmallDiscriminator(nn.Module):
+    """Three strided convolutions and a score for each 8 x 8 region.
+
+    Parameters
+    ----------
+    classes, channels : int
+        Channels of the label maps and of the images.
+    width : int
+        Channels of the first layer.
+    """
+
+    def __init__(self, classes: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(classes + channels, width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * width, 1, 3, 1, 1),
+        )
+
+    def forward(self, label_maps: Tensor, images: Tensor) -> Tensor:
+        """Return the scores (batch, 1, height / 8, width / 8)."""
+        return self.layers(torch.cat([label_maps, images], 1))  # type: ignore[no-any-return]
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear")

@@ -1,0 +1,84 @@
+"""What one node holds: its name and its real pairs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from flower_dgan.config import Config, DataConfig
+from flower_dgan.data import Pairs, Source, open_source, partition, partition_names, require_batch
+from flower_dgan.errors import ConfigError
+
+NodeConfig = Mapping[str, bool | int | float | str]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One client.
+
+    Attributes
+    ----------
+    name : str
+        Unique in the federation.
+    pairs : Pairs
+        Its training pairs.
+    """
+
+    name: str
+    pairs: Pairs
+
+
+def open_node(config: Config, node_config: NodeConfig) -> Node:
+    """Open the data of a node.
+
+    A deployed node names its own data: ``--node-config 'data-path="/data" name="clinic-a"'``. A simulated one takes its
+    share of the run's data by the ``partition-id`` that Flower gives it.
+
+    Raises
+    ------
+    ConfigError
+        If the node is told neither, or not its name.
+    DataError, FederationError
+        If the data cannot be used or shared.
+    """
+    if "data-path" in node_config:
+        if "name" not in node_config:
+            raise ConfigError("""The node configuration has a data-path but no name: add name="<site>" to it.""")
+        return _open_own(config, str(node_config["data-path"]), str(node_config["name"]))
+    if "partition-id" not in node_config:
+        raise ConfigError(
+            """The node does not know its data: start it with --node-config 'data-path="<folder>" name="<site>"'."""
+        )
+    return _open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
+
+
+def policy_allows_pixel_losses(config: Config, node_config: NodeConfig) -> bool:
+    """Return whether the owner of the node allows losses that read its real images.
+
+    A simulated node belongs to whoever configured the run; a deployed one decides by ``allow-pixel-losses`` in its own
+    node configuration.
+    """
+    if "data-path" in node_config:
+        return bool(node_config.get("allow-pixel-losses", False))
+    return config.allow_pixel_losses
+
+
+# A Flower process serves many messages in simulation: what was read stays for the next one.
+@lru_cache(maxsize=1)
+def _source(data: DataConfig) -> Source:
+    return open_source(data)
+
+
+@lru_cache(maxsize=None)
+def _open_partition(config: Config, client: int, clients: int) -> Node:
+    source = _source(config.data)
+    name = partition_names(source.train, config.partition, clients)[client]
+    entries = partition(source.train, config.partition, client, clients, config.seed)
+    require_batch(entries, config.exchange.batch_size, name)
+    return Node(name, source.load(entries))
+
+
+@lru_cache(maxsize=1)
+def _open_own(config: Config, path: str, name: str) -> Node:
+    source = _source(replace(config.data, source="folder", root=path))
+    require_batch(source.train, config.exchange.batch_size, name)
+    return Node(name, source.load(source.train))

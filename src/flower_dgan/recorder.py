@@ -1,0 +1,126 @@
+"""What is written down while a run goes on: measurements, sample grids and a progress line a round."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from flower_dgan.config import Config
+from flower_dgan.grid import FastGrid
+from flower_dgan.join import JoinedClient
+from flower_dgan.ledger import FROM_NODE, TO_NODE
+from flower_dgan.run_directory import RunDirectory
+from flower_dgan.strategy import RoundReport
+
+logger = logging.getLogger("flwr")
+
+
+class Recorder:
+    """Writes each round of a run down.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+        Where to.
+    config : Config
+        The run's configuration.
+    grid : FastGrid
+        Whose ledger counts the bytes.
+    clients : sequence of JoinedClient
+        Who takes part.
+    draw_samples : callable
+        Called with a round number to write a sample grid.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: Config,
+        grid: FastGrid,
+        clients: Sequence[JoinedClient],
+        draw_samples: Callable[[int], None],
+    ) -> None:
+        self._directory = directory
+        self._config = config
+        self._grid = grid
+        self._clients = clients
+        self._draw_samples = draw_samples
+        self._peaks: dict[str, float] = {}
+        self._start = time.monotonic()
+        self._counted = {client.name: self._bytes(client) for client in clients}
+        for client in clients:
+            directory.measure("join", site=client.name, node_id=str(client.node_id), images=client.images)
+
+    def record_round(self, report: RoundReport) -> None:
+        """Write a finished round down, and log its line."""
+        clients = {}
+        moved = 0
+        for client in self._clients:
+            before, now = self._counted[client.name], self._bytes(client)
+            self._counted[client.name] = now
+            sent, received = now[0] - before[0], now[1] - before[1]
+            moved += sent + received
+            if (done := report.clients.get(client.name)) is not None:
+                self._peaks[client.name] = max(self._peaks.get(client.name, 0.0), done.peak_memory_mib)
+                clients[client.name] = {
+                    "discriminator_loss": done.discriminator_loss,
+                    "generator_loss": done.generator_loss,
+                    "bytes_sent": sent,
+                    "bytes_received": received,
+                }
+        self._directory.measure(
+            "round",
+            round=report.round_number,
+            seconds=self._split(report),
+            images=report.images,
+            clients=clients,
+            rejected=report.rejected,
+        )
+        self._log(report, moved)
+        if report.round_number % self._config.output.sample_interval == 0:
+            self._draw_samples(report.round_number)
+
+    def record_end(self, server_peak_mib: float) -> None:
+        """Write down what crossed the wire, record by record, and the memory of server and clients."""
+        names = {client.node_id: client.name for client in self._clients}
+        for node_id, direction, record, key, count in self._grid.ledger.rows():
+            self._directory.measure(
+                "record", site=names[node_id], direction=direction, record=record, key=key, **vars(count)
+            )
+        self._directory.measure("memory", who="server", peak_mib=server_peak_mib)
+        for name, peak in self._peaks.items():
+            self._directory.measure("memory", who=name, peak_mib=peak)
+
+    def _bytes(self, client: JoinedClient) -> tuple[int, int]:
+        ledger = self._grid.ledger
+        return ledger.bytes(client.node_id, FROM_NODE), ledger.bytes(client.node_id, TO_NODE)
+
+    def _split(self, report: RoundReport) -> dict[str, float]:
+        """Split a round: generator; the first client's work; waiting for the others; the rest is Flower's."""
+        arrivals = [self._grid.arrivals[c.node_id] for c in self._clients if c.name in report.clients]
+        first = min(self._clients, key=lambda c: self._grid.arrivals.get(c.node_id, float("inf")))
+        discriminator = report.clients[first.name].busy_seconds if first.name in report.clients else 0.0
+        waiting = max(arrivals) - min(arrivals)
+        return {
+            "generator": report.generator_seconds,
+            "discriminator": discriminator,
+            "waiting": waiting,
+            "flower": max(0.0, report.exchange_seconds - discriminator - waiting),
+        }
+
+    def _log(self, report: RoundReport, moved: int) -> None:
+        rounds = self._config.exchange.rounds
+        elapsed = time.monotonic() - self._start
+        left = elapsed / report.round_number * (rounds - report.round_number)
+        seconds = report.generator_seconds + report.exchange_seconds
+        done = list(report.clients.values())
+        logger.info(
+            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s",
+            report.round_number,
+            rounds,
+            sum(client.generator_loss for client in done) / len(done),
+            sum(client.discriminator_loss for client in done) / len(done),
+            report.images / seconds,
+            moved / 1e6,
+            *divmod(round(left), 60),
+            "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
+        )

@@ -1,0 +1,140 @@
+"""The report of a run as markdown."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from flower_dgan.evaluation.tstr_summary import TstrSummary, summarize
+from flower_dgan.report.run_records import RunMetrics
+
+CURVES_NAME = "curves.png"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a markdown table; without rows, the word "none".
+
+    Parameters
+    ----------
+    header : sequence of str
+        Column titles.
+    rows : iterable of sequence of str
+        Cells, as many as titles in each row; they may hold any text, which is shown as it is.
+
+    Returns
+    -------
+    str
+        Lines without a final newline.
+    """
+    lines = [_line(row) for row in rows]
+    if not lines:
+        return "none"
+    return "\n".join([_line(header), "|" + " --- |" * len(header), *lines])
+
+
+def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] = ()) -> str:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    metrics : RunMetrics
+        The metrics of the run.
+    config_text : str
+        The composed configuration, shown as it is.
+    samples : sequence of str
+        Paths of sample images relative to the report, oldest first; the last one is shown.
+
+    Returns
+    -------
+    str
+        Markdown that ends with a newline; it links to ``curves.png`` beside it if there was a round.
+    """
+    images = sum(each.images for each in metrics.rounds)
+    curves = f"![Losses of every client over the rounds]({CURVES_NAME})" if metrics.rounds else "none"
+    shown = f"![{samples[-1]}](<{samples[-1]}>)\n\n{len(samples)} in all; the first is " if samples else "none"
+    shown += f"[{samples[0]}](<{samples[0]}>)." if samples else ""
+    sections = [
+        (
+            "# Report of the run",
+            f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients.",
+        ),
+        ("## Train on synthetic, test on real", _tstr_table(metrics)),
+        ("## Losses", curves),
+        ("## Samples", shown),
+        ("## Clients", _client_table(metrics)),
+        ("## Where the time of the rounds went", _time_table(metrics)),
+        ("## Stages of the job", table(("stage", "seconds"), [(s.name, f"{s.seconds:.1f}") for s in metrics.stages])),
+        ("## Peak memory", table(("process", "MiB"), [(m.who, f"{m.peak_mib:,.0f}") for m in metrics.memory])),
+        ("## What left each node", _record_table(metrics, "from node")),
+        ("## What was sent to each node", _record_table(metrics, "to node")),
+        ("## Rejected replies", _rejection_table(metrics)),
+        ("## Configuration", f"````yaml\n{config_text.rstrip()}\n````"),
+    ]
+    return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    shown = (" ".join(escape(cell, quote=False).split()).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(shown) + " |"
+
+
+def _tstr_table(metrics: RunMetrics) -> str:
+    def row(summary: TstrSummary) -> tuple[str, ...]:
+        ratio = "-" if summary.dice_ratio is None else f"{summary.dice_ratio:.3f}"
+        dice = _spread(summary.dice_mean, summary.dice_sd)
+        return summary.row, dice, _spread(summary.iou_mean, summary.iou_sd), ratio, str(summary.seeds)
+
+    header = ("trained on", "Dice", "IoU", "Dice / Real-All", "seeds")
+    return table(header, map(row, summarize(metrics.tstr)))
+
+
+def _spread(mean: float, deviation: float | None) -> str:
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _client_table(metrics: RunMetrics) -> str:
+    rows = []
+    for join in metrics.joins:
+        replies = [each.clients[join.site] for each in metrics.rounds if join.site in each.clients]
+        ends = (replies[0], replies[-1]) if replies else ()
+        rows.append(
+            (
+                join.site,
+                f"{join.images:,}",
+                f"{len(replies):,}",
+                f"{sum(reply.bytes_sent for reply in replies):,}",
+                f"{sum(reply.bytes_received for reply in replies):,}",
+                " → ".join(f"{reply.discriminator_loss:.3f}" for reply in ends) or "-",
+                " → ".join(f"{reply.generator_loss:.3f}" for reply in ends) or "-",
+            )
+        )
+    header = ("site", "images", "messages", "bytes sent", "bytes received", "discriminator loss", "generator loss")
+    return table(header, rows) + "\n\nMessages are replies that were used; losses are those of the first and the last."
+
+
+def _time_table(metrics: RunMetrics) -> str:
+    totals: dict[str, float] = {}
+    for each in metrics.rounds:
+        for name, seconds in each.seconds.items():
+            totals[name] = totals.get(name, 0.0) + seconds
+    whole = sum(totals.values())
+    rows = [
+        (name, f"{seconds:.1f}", f"{100 * seconds / whole if whole else 0:.1f} %") for name, seconds in totals.items()
+    ]
+    return table(("spent on", "seconds", "share"), [*rows, ("all", f"{whole:.1f}", "100.0 %")] if rows else [])
+
+
+def _record_table(metrics: RunMetrics, direction: str) -> str:
+    counts = [each for each in metrics.records if each.direction == direction]
+    counts.sort(key=lambda each: (each.site, each.record, each.key))
+    header = ("site", "record", "key", "type", "shape", "messages", "bytes")
+    return table(
+        header, [(c.site, c.record, c.key, c.dtype, c.shape, f"{c.messages:,}", f"{c.bytes:,}") for c in counts]
+    )
+
+
+def _rejection_table(metrics: RunMetrics) -> str:
+    rounds: dict[tuple[str, str], list[int]] = {}
+    for each in metrics.rounds:
+        for site, reason in each.rejected.items():
+            rounds.setdefault((site, reason), []).append(each.round)
+    rows = [(site, reason, str(len(n)), str(n[0]), str(n[-1])) for (site, reason), n in sorted(rounds.items())]
+    return table(("site", "reason", "replies", "first round", "last round"), rows)

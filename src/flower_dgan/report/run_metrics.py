@@ -1,0 +1,93 @@
+"""Reads the metrics of a run from ``metrics.jsonl``."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flower_dgan.errors import DataError, unknown_name
+from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
+
+
+def read_metrics(run_directory: Path) -> RunMetrics:
+    """Read the metrics of a run.
+
+    Parameters
+    ----------
+    run_directory : Path
+        A folder with ``metrics.jsonl``: one JSON object a line with ``kind`` and the fields of that kind; fields
+        that are not known are passed over.
+
+    Returns
+    -------
+    RunMetrics
+        The typed records.
+
+    Raises
+    ------
+    DataError
+        The file is missing, or a line is not such an object; the message names the line.
+    """
+    path = run_directory / "metrics.jsonl"
+    if not path.is_file():
+        raise DataError(f"There is no {path}; name the directory of a run.")
+    found: dict[str, list[Any]] = {kind: [] for kind in _READERS}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            fields = json.loads(line)
+            if not isinstance(fields, dict):
+                raise TypeError("not a JSON object")
+            kind = _field(fields, "kind", str)
+            if kind not in _READERS:
+                raise ValueError(unknown_name("kind", kind, _READERS))
+            found[kind].append(_READERS[kind](fields))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
+    return RunMetrics(
+        joins=tuple(found["join"]),
+        rounds=tuple(found["round"]),
+        tstr=tuple(found["tstr"]),
+        records=tuple(found["record"]),
+        stages=tuple(found["stage"]),
+        memory=tuple(found["memory"]),
+    )
+
+
+def _field(fields: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a field after a check of its type; an integer is a float too, a boolean is neither."""
+    if name not in fields:
+        raise ValueError(f"the field '{name}' is missing")
+    value = fields[name]
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        raise TypeError(f"the field '{name}' is {value!r}, not a {kind.__name__}")
+    return value
+
+
+def _flat(record: type, fields: Mapping[str, Any]) -> Any:
+    """Build a record whose annotations are all str, int or float."""
+    return record(**{name: _field(fields, name, kind) for name, kind in record.__annotations__.items()})
+
+
+def _round(fields: Mapping[str, Any]) -> Round:
+    seconds = _field(fields, "seconds", dict)
+    clients = _field(fields, "clients", dict)
+    rejected = _field(fields, "rejected", dict)
+    return Round(
+        round=_field(fields, "round", int),
+        seconds={name: _field(seconds, name, float) for name in seconds},
+        images=_field(fields, "images", int),
+        clients={site: _flat(ClientRound, _field(clients, site, dict)) for site in clients},
+        rejected={site: _field(rejected, site, str) for site in rejected},
+    )
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "join": lambda fields: _flat(Join, fields),
+    "round": _round,
+    "tstr": lambda fields: _flat(TstrResult, fields),
+    "record": lambda fields: _flat(RecordCount, fields),
+    "stage": lambda fields: _flat(Stage, fields),
+    "memory": lambda fields: _flat(MemoryPeak, fields),
+}

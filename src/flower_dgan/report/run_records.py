@@ -1,0 +1,95 @@
+"""The metrics of a run as typed records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flower_dgan.evaluation.tstr_summary import TstrResult
+
+
+@dataclass(frozen=True)
+class Join:
+    """A client that joined: its site, the id of its node and its number of real images."""
+
+    site: str
+    node_id: str
+    images: int
+
+
+@dataclass(frozen=True)
+class ClientRound:
+    """What one client did in one round: mean losses, and bytes on the wire as the client sees them."""
+
+    discriminator_loss: float
+    generator_loss: float
+    bytes_sent: int
+    bytes_received: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round.
+
+    Attributes
+    ----------
+    round : int
+        Its number.
+    seconds : Mapping[str, float]
+        Wall-clock seconds by what they were spent on.
+    images : int
+        Synthetic images that fed the generator's steps.
+    clients : Mapping[str, ClientRound]
+        By site; the clients whose reply was used.
+    rejected : Mapping[str, str]
+        By site; why the reply was not used.
+    """
+
+    round: int
+    seconds: Mapping[str, float]
+    images: int
+    clients: Mapping[str, ClientRound]
+    rejected: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RecordCount:
+    """One array of one record that crossed the wire, with its totals over the run.
+
+    ``direction`` is "from node" or "to node"; ``shape`` is that of one message, as text.
+    """
+
+    site: str
+    direction: str
+    record: str
+    key: str
+    dtype: str
+    shape: str
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the job and its wall-clock seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MemoryPeak:
+    """The highest memory use of one process in MiB."""
+
+    who: str
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """Everything in ``metrics.jsonl``, in the order of its lines."""
+
+    joins: tuple[Join, ...]
+    rounds: tuple[Round, ...]
+    tstr: tuple[TstrResult, ...]
+    records: tuple[RecordCount, ...]
+    stages: tuple[Stage, ...]
+    memory: tuple[MemoryPeak, ...]

@@ -1,0 +1,184 @@
+"""From Hydra overrides to a checked :class:`Config`; the only file that knows Hydra."""
+
+import hashlib
+import json
+import shlex
+import types
+import typing
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from flower_dgan.config import Config
+from flower_dgan.errors import ConfigError, unknown_name
+
+ConfigT = TypeVar("ConfigT")
+
+
+def conf_directory() -> Path:
+    """Return the directory of the shipped configuration: inside the installed package, or ``conf/`` of a source tree."""
+    package = Path(__file__).parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+@lru_cache(maxsize=8)
+def resolve(overrides: str) -> Config:
+    """Compose the configuration.
+
+    Parameters
+    ----------
+    overrides : str
+        Hydra overrides as on a command line, separated by blanks and quoted as in a shell:
+        ``"data=folder data.root=/data seed=1"``.
+
+    Raises
+    ------
+    ConfigError
+        If a name or value is unknown, with the nearest known one, or if settings contradict each other.
+    """
+    try:
+        parts = shlex.split(overrides)
+    except ValueError as error:
+        raise ConfigError(f"The overrides {overrides!r} cannot be split: {error}.") from error
+    with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        for part in parts:
+            _check_override(part)
+        try:
+            composed = compose("config", overrides=parts)
+            values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}") from error
+    config = _read(Config, values, "")
+    _check(config)
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """Return the resolved configuration as YAML."""
+    return yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False)
+
+
+def configuration_hash(config: Config) -> str:
+    """Return a hash of what server and nodes must agree on: all but paths, outputs and the segmentation model."""
+    shared = asdict(replace(config, data=replace(config.data, root=None)))
+    for own in ("output", "downstream", "threads", "allow_pixel_losses"):
+        del shared[own]
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+
+
+def _check_override(override: str) -> None:
+    """Find misspelt names before Hydra does, to name the nearest known one."""
+    key, separator, value = override.lstrip("+~").partition("=")
+    if not separator:
+        raise ConfigError(f"The override '{override}' has no '='; write name=value.")
+    groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
+    if key in groups:
+        choices = [path.stem for path in (conf_directory() / key).glob("*.yaml")]
+        if value not in choices:
+            raise ConfigError(unknown_name(f"choice of {key}", value, choices))
+        return
+    known = [*_keys(Config, ""), *groups]
+    if key not in known:
+        raise ConfigError(unknown_name("setting", key, known))
+
+
+def _keys(kind: type, prefix: str) -> list[str]:
+    hints = typing.get_type_hints(kind)
+    keys = []
+    for field in fields(kind):
+        hint = hints[field.name]
+        keys += _keys(hint, f"{prefix}{field.name}.") if is_dataclass(hint) else [f"{prefix}{field.name}"]  # type: ignore[arg-type]
+    return keys
+
+
+def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
+    """Build a configuration dataclass, checking every name and type."""
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            raise ConfigError(unknown_name("setting", f"{path}{name}", [f"{path}{known}" for known in hints]))
+    missing = [f"{path}{name}" for name in hints if name not in values]
+    if missing:
+        raise ConfigError(f"The configuration lacks {', '.join(missing)}.")
+    return kind(**{name: _value(hint, values[name], f"{path}{name}") for name, hint in hints.items()})
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    if is_dataclass(hint):
+        return _read(hint, value, f"{path}.")  # type: ignore[arg-type]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(unknown_name(path, str(value), arguments))
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _value(arguments[0], value, path)
+    if origin is tuple:
+        if not isinstance(value, list) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
+            raise ConfigError(f"{path}={value!r} is no list of the right length.")
+        return tuple(_value(arguments[0], entry, path) for entry in value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{path}={value!r} is of type {type(value).__name__}, not {hint.__name__}.")
+    return value
+
+
+def _check(config: Config) -> None:
+    """Find settings that contradict each other or are out of range."""
+    exchange, algorithm, data, model = config.exchange, config.algorithm, config.data, config.model
+    positive = {
+        "exchange.rounds": exchange.rounds,
+        "exchange.exchanges": exchange.exchanges,
+        "exchange.generator_steps": exchange.generator_steps,
+        "exchange.batch_size": exchange.batch_size,
+        "exchange.min_nodes": exchange.min_nodes,
+        "exchange.timeout": exchange.timeout,
+        "exchange.join_timeout": exchange.join_timeout,
+        "algorithm.discriminator_steps": algorithm.discriminator_steps,
+        "algorithm.generator_learning_rate": algorithm.generator_learning_rate,
+        "algorithm.discriminator_learning_rate": algorithm.discriminator_learning_rate,
+        "algorithm.generator_weight": algorithm.generator_weight,
+        "algorithm.discriminator_weight": algorithm.discriminator_weight,
+        "model.generator_width": model.generator_width,
+        "model.discriminator_width": model.discriminator_width,
+        "data.image_size": data.image_size,
+        "output.sample_interval": config.output.sample_interval,
+        "output.synthetic_images": config.output.synthetic_images,
+    }
+    for name, number in positive.items():
+        if number <= 0:
+            raise ConfigError(f"{name}={number} must be positive.")
+    if config.threads is not None and config.threads < 1:
+        raise ConfigError(f"threads={config.threads} must be positive, or null for torch's own choice.")
+    if exchange.exchanges % exchange.generator_steps:
+        raise ConfigError(
+            f"exchange.exchanges={exchange.exchanges} cannot be shared by "
+            f"exchange.generator_steps={exchange.generator_steps}: choose a divisor of {exchange.exchanges}."
+        )
+    if not 0 <= algorithm.average_decay < 1:
+        raise ConfigError(f"algorithm.average_decay={algorithm.average_decay} must be in [0, 1).")
+    if (algorithm.loss == "segmentation") != (model.discriminator == "segmenter"):
+        raise ConfigError(
+            f"algorithm.loss={algorithm.loss} does not go with model.discriminator={model.discriminator}: the loss "
+            "'segmentation' and the discriminator 'segmenter' need each other."
+        )
+    if (algorithm.l1_weight or algorithm.perceptual_weight) and not config.allow_pixel_losses:
+        raise ConfigError(
+            "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
+            "allow_pixel_losses=true for a simulation on data that are yours."
+        )
+    if data.source == "folder" and data.root is None:
+        raise ConfigError("data=folder needs data.root=<folder with images/ and masks/>.")
+    rows = ("Real-All", "Real-k", "Syn-All", "DGAN")
+    for row in config.downstream.rows:
+        if row not in rows:
+            raise ConfigError(unknown_name("row of downstream.rows", row, rows))

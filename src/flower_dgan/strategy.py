@@ -1,0 +1,224 @@
+"""The Flower strategy: a round sends each client its bundle and steps the generator on what comes back."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from flower_dgan.algorithm.bundle import draw_bundle
+from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.config import Config
+from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.join import JoinedClient
+from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.wire_formats import decode_gradients, encode_images
+from flower_dgan.wiring import bundle_settings
+
+import torch
+
+logger = logging.getLogger("flwr")
+
+
+@dataclass(frozen=True)
+class ClientRound:
+    """What one client contributed to a round.
+
+    Attributes
+    ----------
+    discriminator_loss, generator_loss : float
+        Means over the bundle.
+    busy_seconds : float
+        Time that the client spent on its message.
+    peak_memory_mib : float
+        Largest resident memory of the client's process so far.
+    """
+
+    discriminator_loss: float
+    generator_loss: float
+    busy_seconds: float
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What happened in a round.
+
+    Attributes
+    ----------
+    round_number : int
+        From 1.
+    images : int
+        Synthetic images whose feedback was used.
+    generator_seconds, exchange_seconds : float
+        Time of drawing and stepping at the server; and from the first message to the last reply, without the drawing.
+    clients : dict of str to ClientRound
+        By client name.
+    rejected : dict of str to str
+        Client name to the reason why its reply was not used.
+    """
+
+    round_number: int
+    images: int
+    generator_seconds: float
+    exchange_seconds: float
+    clients: dict[str, ClientRound]
+    rejected: dict[str, str]
+
+
+class DganStrategy(Strategy):
+    """Distributed GAN: synthetic batches out, discriminator feedback back, no weights.
+
+    Parameters
+    ----------
+    generator : GeneratorHalf
+        The server's half; changed in place.
+    clients : sequence of JoinedClient
+        The nodes that take part.
+    config : Config
+        The run's configuration.
+    on_round : callable
+        Called with the :class:`RoundReport` of each finished round.
+    """
+
+    def __init__(
+        self,
+        generator: GeneratorHalf,
+        clients: Sequence[JoinedClient],
+        config: Config,
+        on_round: Callable[[RoundReport], None],
+    ) -> None:
+        self._generator = generator
+        self._clients = {client.node_id: client for client in clients}
+        self._config = config
+        self._on_round = on_round
+        self._settings = bundle_settings(config)
+        exchange = config.exchange
+        self._shape = BundleShape(
+            exchange.exchanges * exchange.batch_size,
+            config.data.channels,
+            config.data.image_size,
+            exchange.image_format,
+            exchange.feedback_format,
+        )
+        self._inputs: dict[int, GeneratorInput] = {}
+        self._round_start = 0.0
+        self._propose_seconds = 0.0
+
+    def summary(self) -> None:
+        """Log what runs."""
+        config = self._config
+        logger.info(
+            "\t├──> %d clients, %d rounds of %d exchanges of %d images, %d generator steps a round",
+            len(self._clients),
+            config.exchange.rounds,
+            config.exchange.exchanges,
+            config.exchange.batch_size,
+            config.exchange.generator_steps,
+        )
+        logger.info(
+            "\t└──> images as %s, feedback as %s; merge by %s",
+            config.exchange.image_format,
+            config.exchange.feedback_format,
+            config.algorithm.merge,
+        )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterator[Message]:
+        """Draw each client's bundle; a message is made when the grid asks for it, so that the first client starts at once."""
+        self._round_start, self._propose_seconds = time.monotonic(), 0.0
+        self._inputs = {}
+        for node_id, client in self._clients.items():
+            start = time.monotonic()
+            views, inputs = draw_bundle(client.labels, self._settings, server_round)
+            self._inputs[node_id] = inputs
+            images = encode_images(self._generator.propose(inputs), self._shape.image_format)
+            content = BundleMessage(server_round, views, images).to_records()
+            self._propose_seconds += time.monotonic() - start
+            yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(server_round))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Step the generator on the feedback of every client that answered properly.
+
+        Returns
+        -------
+        tuple
+            The generator's parameters after the last round, None before; and None.
+
+        Raises
+        ------
+        FederationError
+            If no reply of the round can be used.
+        """
+        arrived = time.monotonic()
+        accepted, rejected = self._read(replies)
+        if not accepted:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
+            raise FederationError(f"Round {server_round} has no usable feedback. {reasons}")
+        nodes = [node_id for node_id in self._clients if node_id in accepted]
+        feedback = [
+            Feedback(torch.from_numpy(accepted[n].losses), decode_gradients(accepted[n].gradients, accepted[n].scales))
+            for n in nodes
+        ]
+        weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
+        steps = self._config.exchange.generator_steps
+        self._generator.apply([self._inputs[n] for n in nodes], feedback, weights, steps)
+        self._inputs = {}
+        self._on_round(
+            RoundReport(
+                round_number=server_round,
+                images=len(nodes) * self._shape.samples,
+                generator_seconds=self._propose_seconds + time.monotonic() - arrived,
+                exchange_seconds=arrived - self._round_start - self._propose_seconds,
+                clients={
+                    self._clients[n].name: ClientRound(
+                        accepted[n].discriminator_loss,
+                        float(accepted[n].losses.mean()),
+                        accepted[n].busy_seconds,
+                        accepted[n].peak_memory_mib,
+                    )
+                    for n in nodes
+                },
+                rejected=rejected,
+            )
+        )
+        last = server_round == self._config.exchange.rounds
+        return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return no message: the segmentation table is made once, after the last round."""
+        return ()
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Return nothing, as nothing was asked."""
+        return None
+
+    def _read(self, replies: Iterable[Message]) -> tuple[dict[int, FeedbackMessage], dict[str, str]]:
+        """Split replies into those that follow the protocol and, by client name, the reasons against the others."""
+        accepted: dict[int, FeedbackMessage] = {}
+        rejected = {client.name: "no reply in time" for client in self._clients.values()}
+        for reply in replies:
+            node_id = reply.metadata.src_node_id
+            if node_id not in self._clients or node_id in accepted:
+                rejected[f"node {node_id}"] = "a reply that nobody asked for"
+                continue
+            name = self._clients[node_id].name
+            if reply.has_error():
+                rejected[name] = reply.error.reason or f"error {reply.error.code}"
+                continue
+            try:
+                accepted[node_id] = FeedbackMessage.from_records(reply.content, self._shape)
+                del rejected[name]
+            except ProtocolError as error:
+                rejected[name] = str(error)
+        return accepted, rejected

@@ -1,0 +1,105 @@
+"""Synthetic pairs: draw them, write them, show them beside real ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.algorithm.exchange import GeneratorInput
+from flower_dgan.algorithm.generator import draw
+from flower_dgan.data import Pairs, Pixels
+from flower_dgan.wire_formats import encode_images
+
+
+def shares(image_counts: Sequence[int], total: int) -> tuple[int, ...]:
+    """Split ``total`` in proportion to ``image_counts``; what rounding leaves goes to the first clients."""
+    counts = [total * count // sum(image_counts) for count in image_counts]
+    for index in range(total - sum(counts)):
+        counts[index % len(counts)] += 1
+    return tuple(counts)
+
+
+def synthesize(
+    network: nn.Module, clients: Sequence[ClientLabels], settings: BundleSettings, total: int
+) -> tuple[Pairs, tuple[str, ...]]:
+    """Draw a synthetic dataset on the clients' label maps.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The generator.
+    clients : sequence of ClientLabels
+        Whose label maps to use; each client's share of the images is its share of the label maps.
+    settings : BundleSettings
+        Views and seed; exchanges and batch size do not matter.
+    total : int
+        Number of pairs.
+
+    Returns
+    -------
+    pairs : Pairs
+        uint8 images and label maps of ``settings.image_size``.
+    names : tuple of str
+        ``<client>_<number>`` of each pair.
+    """
+    images: list[Pixels] = []
+    label_maps: list[Pixels] = []
+    names: list[str] = []
+    for client, count in zip(clients, shares([len(c.label_maps) for c in clients], total), strict=True):
+        if not count:
+            continue
+        batches = BundleSettings(**{**vars(settings), "exchanges": 1, "batch_size": count})
+        _, inputs = draw_bundle(client, batches, 0)
+        images += list(to_pixels(draw(network, inputs)))
+        label_maps += list(inputs.label_maps.argmax(1).to(torch.uint8).numpy())
+        names += [f"{client.name.replace(' ', '-').replace('_', '-')}_{number:05d}" for number in range(count)]
+    return Pairs(tuple(images), tuple(label_maps), clients[0].classes), tuple(names)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Return images in [-1, 1] (batch, channels, height, width) as uint8 (batch, height, width, channels)."""
+    return encode_images(images, "uint8").transpose(0, 2, 3, 1).astype(np.uint8)
+
+
+def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
+    """Write ``images/`` and ``masks/`` as PNG with equal stems; masks are 0/255 for two classes, else class ids."""
+    scale = 255 if pairs.classes == 2 else 1
+    for part in ("images", "masks"):
+        (directory / part).mkdir(parents=True, exist_ok=True)
+    for name, image, label_map in zip(names, pairs.images, pairs.label_maps, strict=True):
+        _picture(image).save(directory / "images" / f"{name}.png")
+        Image.fromarray(label_map * np.uint8(scale)).save(directory / "masks" / f"{name}.png")
+
+
+def sample_grid(
+    network: nn.Module, draws: Sequence[GeneratorInput], real: NDArray[np.uint8] | None, path: Path
+) -> None:
+    """Write a PNG with a row a sample: label map | synthetic, one for each draw | real.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The generator.
+    draws : sequence of GeneratorInput
+        The same samples with different noise.
+    real : uint8 array (samples, height, width, channels) or None
+        Real images of the same label maps; None where they must not be shown.
+    path : Path
+        The file.
+    """
+    label_maps = draws[0].label_maps
+    columns = [to_pixels(draw(network, inputs)) for inputs in draws] + ([] if real is None else [real])
+    brightness = label_maps.argmax(1).numpy() * (255 // (label_maps.shape[1] - 1))
+    grey = np.repeat(brightness[..., None].astype(np.uint8), columns[0].shape[-1], axis=-1)
+    rows = [np.concatenate([column[row] for column in [grey, *columns]], 1) for row in range(len(grey))]
+    picture = _picture(np.concatenate(rows))
+    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+
+
+def _picture(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -1,0 +1,140 @@
+"""Names become objects: networks, losses and halves of the algorithm from a configuration."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from flower_dgan.algorithm.bundle import BundleSettings
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
+from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.config import Config, ModelConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.models.patchgan import PatchDiscriminator
+from flower_dgan.models.resnet import ResnetGenerator
+from flower_dgan.models.segmenter import SegmenterDiscriminator
+from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.models.unet import UnetGenerator
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What the networks see.
+
+    Attributes
+    ----------
+    classes : int
+        Classes of the label maps, background included.
+    channels : int
+        Channels of the images.
+    image_size : int
+        Height and width.
+    sites : tuple of str
+        Names of the sites, in the order of their indices.
+    """
+
+    classes: int
+    channels: int
+    image_size: int
+    sites: tuple[str, ...]
+
+
+def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
+    """Build the generator with weights from torch's default random state.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot make images of this size.
+    """
+    sites = len(shape.sites) if model.site_condition else 0
+    common = (shape.classes, shape.channels, model.generator_width)
+    try:
+        match model.generator:
+            case "small":
+                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites)
+            case "unet":
+                return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
+            case "resnet9":
+                return ResnetGenerator(*common, model.noise_channels, sites)
+    except ValueError as error:
+        raise ConfigError(f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}") from error
+
+
+def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
+    """Build the discriminator with weights from torch's default random state."""
+    common = (shape.classes, shape.channels, model.discriminator_width)
+    match model.discriminator:
+        case "small":
+            return SmallDiscriminator(*common)
+        case "patchgan":
+            return PatchDiscriminator(*common)
+        case "segmenter":
+            return SegmenterDiscriminator(*common)
+
+
+def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:
+    """Build the server's half; its weights depend on ``config.seed`` only."""
+    with seeded(config.seed, "generator"):
+        network = build_generator(config.model, shape)
+    algorithm = config.algorithm
+    optimizer = torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas)
+    average = copy.deepcopy(network).requires_grad_(False)
+    return GeneratorHalf(network, optimizer, average, algorithm.average_decay)
+
+
+def discriminator_half(config: Config, shape: ImageShape, client: str) -> DiscriminatorHalf:
+    """Build one client's half; its weights depend on ``config.seed`` and the client's name only."""
+    with seeded(config.seed, "discriminator", client):
+        network = build_discriminator(config.model, shape)
+    algorithm = config.algorithm
+    pixel_losses = None
+    if algorithm.l1_weight or algorithm.perceptual_weight:
+        perceptual = pretrained_perceptual_loss() if algorithm.perceptual_weight else None
+        pixel_losses = PixelLosses(algorithm.l1_weight, algorithm.perceptual_weight, perceptual)
+    return DiscriminatorHalf(
+        network=network,
+        optimizer=torch.optim.Adam(network.parameters(), algorithm.discriminator_learning_rate, algorithm.betas),
+        loss=LOSSES[algorithm.loss],
+        discriminator_weight=algorithm.discriminator_weight,
+        generator_weight=algorithm.generator_weight,
+        pixel_losses=pixel_losses,
+        steps=algorithm.discriminator_steps,
+    )
+
+
+def bundle_settings(config: Config) -> BundleSettings:
+    """Return how the server draws bundles."""
+    return BundleSettings(
+        exchanges=config.exchange.exchanges,
+        batch_size=config.exchange.batch_size,
+        image_size=config.data.image_size,
+        augmentation=config.data.augmentation,
+        noise_channels=config.model.noise_channels,
+        seed=config.seed,
+    )
+
+
+@contextmanager
+def seeded(seed: int, *names: str | int) -> Iterator[None]:
+    """Seed torch's default random state for one purpose, and give it back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, *names))
+        yield
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let torch use ``count`` threads; None leaves its own choice."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,182 @@
+"""Tests of the report: a small run directory written by hand, and the cells that must come out of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.report import write_report
+from flower_dgan.report.curves import loss_figure, plot_losses
+from flower_dgan.report.markdown import render_report, table
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
+
+A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300}
+A_LAST = {"discriminator_loss": 0.75, "generator_loss": 2.25, "bytes_sent": 2000, "bytes_received": 400}
+B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "bytes_received": 20}
+GRADIENTS = {"record": "feedback", "key": "gradients", "dtype": "float16", "shape": "8x1x32x32", "messages": 2}
+IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32x32", "messages": 2}
+
+LINES: list[dict[str, Any]] = [
+    {"kind": "join", "site": "a", "node_id": "11", "images": 1200},
+    {"kind": "join", "site": "b", "node_id": "12", "images": 7},
+    {
+        "kind": "round",
+        "round": 1,
+        "seconds": {"generator": 1.0, "discriminator": 2.0, "waiting": 0.5, "flower": 0.5},
+        "images": 64,
+        "clients": {"a": A_FIRST, "b": B_FIRST},
+        "rejected": {},
+    },
+    {
+        "kind": "round",
+        "round": 2,
+        "seconds": {"generator": 2.0, "discriminator": 3.0, "waiting": 0.5, "flower": 0.5},
+        "images": 32,
+        "clients": {"a": A_LAST},
+        "rejected": {"b": "gradients are not finite | 3 of 8"},
+    },
+    {"kind": "tstr", "row": "Real-All", "seed": 0, "dice": 0.75, "iou": 0.5},
+    {"kind": "tstr", "row": "Real-All", "seed": 1, "dice": 0.85, "iou": 0.7},
+    {"kind": "tstr", "row": "DGAN", "seed": 0, "dice": 0.6, "iou": 0.4},
+    {"kind": "record", "site": "a", "direction": "from node", "bytes": 32768, **GRADIENTS},
+    {"kind": "record", "site": "a", "direction": "to node", "bytes": 16384, **IMAGES},
+    {"kind": "stage", "name": "start-up", "seconds": 20.04},
+    {"kind": "memory", "who": "server", "peak_mib": 1234.4, "later": "fields are passed over"},
+]
+
+
+def write_run(directory: Path, lines: list[str]) -> Path:
+    (directory / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    (directory / "config.yaml").write_text("algorithm: asyndgan\n", encoding="utf-8")
+    return directory
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Path:
+    (tmp_path / "samples").mkdir()
+    for name in ("round-0002.png", "round-0001.png"):
+        (tmp_path / "samples" / name).touch()
+    return write_run(tmp_path, [json.dumps(line) for line in LINES])
+
+
+def section(report: str, title: str) -> list[str]:
+    """Return the lines below a heading, up to the next one."""
+    return report.split(f"## {title}\n\n")[1].split("\n\n## ")[0].splitlines()
+
+
+def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
+    metrics = read_metrics(run_directory)
+    assert metrics.joins == (Join("a", "11", 1200), Join("b", "12", 7))
+    assert metrics.rounds[1] == Round(
+        round=2,
+        seconds={"generator": 2.0, "discriminator": 3.0, "waiting": 0.5, "flower": 0.5},
+        images=32,
+        clients={"a": ClientRound(0.75, 2.25, 2000, 400)},
+        rejected={"b": "gradients are not finite | 3 of 8"},
+    )
+    assert metrics.tstr[2] == TstrResult("DGAN", 0, 0.6, 0.4)
+    assert metrics.records[0] == RecordCount(
+        "a", "from node", "feedback", "gradients", "float16", "8x1x32x32", 2, 32768
+    )
+    assert metrics.stages == (Stage("start-up", 20.04),)
+    assert metrics.memory == (MemoryPeak("server", 1234.4),)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"kind": "stage", "na', "line 2: "),
+        ("[1]", "line 2: not a JSON object"),
+        ('{"kind": "stages"}', "line 2: Unknown kind 'stages'. Did you mean 'stage'"),
+        ('{"kind": "stage", "name": "training"}', "line 2: the field 'seconds' is missing"),
+        ('{"kind": "stage", "name": "training", "seconds": true}', "line 2: the field 'seconds' is True"),
+        ('{"kind": "stage", "name": 3, "seconds": 1}', "line 2: the field 'name' is 3, not a str"),
+        (
+            '{"kind": "round", "round": 1, "seconds": {}, "images": 1, "clients": {"a": {}}, "rejected": {}}',
+            "line 2: the field 'discriminator_loss' is missing",
+        ),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    write_run(tmp_path, [json.dumps(LINES[0]), line])
+    with pytest.raises(DataError, match=message):
+        read_metrics(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no .*metrics\.jsonl"):
+        write_report(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(DataError, match=r"no .*config\.yaml"):
+        write_report(tmp_path)
+
+
+def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
+    path = write_report(run_directory)
+    report = path.read_text(encoding="utf-8")
+    assert path == run_directory / "report.md"
+    assert "2 rounds, 96 synthetic images, 2 clients." in report
+    # Deviations of 0.75, 0.85 and of 0.5, 0.7 with divisor 1: 0.0707 and 0.1414.
+    assert section(report, "Train on synthetic, test on real")[2:] == [
+        "| Real-All | 0.800 ± 0.071 | 0.600 ± 0.141 | 1.000 | 2 |",
+        "| DGAN | 0.600 | 0.400 | 0.750 | 1 |",
+    ]
+    assert section(report, "Clients")[2:4] == [
+        "| a | 1,200 | 2 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
+        "| b | 7 | 1 | 10 | 20 | 1.000 → 1.000 | 3.000 → 3.000 |",
+    ]
+    assert section(report, "Where the time of the rounds went")[2:] == [
+        "| generator | 3.0 | 30.0 % |",
+        "| discriminator | 5.0 | 50.0 % |",
+        "| waiting | 1.0 | 10.0 % |",
+        "| flower | 1.0 | 10.0 % |",
+        "| all | 10.0 | 100.0 % |",
+    ]
+    assert section(report, "Stages of the job")[2:] == ["| start-up | 20.0 |"]
+    assert section(report, "Peak memory")[2:] == ["| server | 1,234 |"]
+    assert section(report, "What left each node")[2:] == [
+        "| a | feedback | gradients | float16 | 8x1x32x32 | 2 | 32,768 |"
+    ]
+    assert section(report, "What was sent to each node")[2:] == [
+        "| a | batch | images | uint8 | 8x1x32x32 | 2 | 16,384 |"
+    ]
+    assert section(report, "Rejected replies")[2:] == ["| b | gradients are not finite \\| 3 of 8 | 1 | 2 | 2 |"]
+    assert section(report, "Configuration") == ["````yaml", "algorithm: asyndgan", "````"]
+
+
+def test_report_links_the_curves_and_the_samples_that_exist(run_directory: Path) -> None:
+    report = write_report(run_directory).read_text(encoding="utf-8")
+    assert section(report, "Losses") == ["![Losses of every client over the rounds](curves.png)"]
+    assert section(report, "Samples") == [
+        "![samples/round-0002.png](<samples/round-0002.png>)",
+        "",
+        "2 in all; the first is [samples/round-0001.png](<samples/round-0001.png>).",
+    ]
+    assert (run_directory / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_of_a_run_that_did_nothing_says_none() -> None:
+    report = render_report(RunMetrics((), (), (), (), (), ()), "seed: 1")
+    for title in ("Train on synthetic, test on real", "Losses", "Samples", "What left each node", "Rejected replies"):
+        assert section(report, title) == ["none"], title
+
+
+def test_table_shows_any_text_as_it_is() -> None:
+    assert table(("a", "b"), [("x|y\nz", "<b>")]) == "| a | b |\n| --- | --- |\n| x\\|y z | &lt;b&gt; |"
+
+
+def test_curves_have_a_line_a_client_with_its_rounds(run_directory: Path) -> None:
+    generator_axes, discriminator_axes = loss_figure(read_metrics(run_directory)).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in generator_axes.lines}
+    assert drawn == {"a": [[1, 4.0], [2, 2.25]], "b": [[1, 3.0]]}
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in discriminator_axes.lines}
+    assert drawn == {"a": [[1, 1.5], [2, 0.75]], "b": [[1, 1.0]]}
+
+
+def test_there_are_no_curves_without_rounds(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no round"):
+        plot_losses(RunMetrics((), (), (), (), (), ()), tmp_path / "curves.png")

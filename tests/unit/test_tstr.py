@@ -1,0 +1,126 @@
+"""Tests of the TSTR loop with a fake training, and of its summary with means made by hand."""
+
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+import pytest
+from torch import nn
+
+from flower_dgan.config import DownstreamConfig
+from flower_dgan.data.pairs import Pairs
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation import tstr
+from flower_dgan.evaluation.segmentation import SegmentationScore
+from flower_dgan.evaluation.tstr import TstrResult, TstrSummary, summarize, train_on_synthetic_test_on_real
+
+CONFIG = DownstreamConfig(
+    encoder="resnet18", encoder_weights=None, steps=1, batch_size=2, learning_rate=0.1, seeds=2, rows=()
+)
+
+
+class Remembered(nn.Module):
+    """Stands for a model: what it was trained on and with which seed."""
+
+    def __init__(self, images: int, seed: int) -> None:
+        super().__init__()
+        self.images = images
+        self.seed = seed
+
+
+def pairs_of(count: int, channels: int = 1, classes: int = 2) -> Pairs:
+    image = np.zeros((16, 16, channels), dtype=np.uint8)
+    return Pairs((image,) * count, (image[:, :, 0],) * count, classes)
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Replace training and scoring; return the list of the sizes of the sets that were scored on."""
+    sizes: list[int] = []
+
+    def train(pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: str, seed: int) -> nn.Module:
+        assert (config, image_size, augmentation) == (CONFIG, 16, "flips")
+        return Remembered(len(pairs), seed)
+
+    def score(model: Remembered, pairs: Pairs, *, image_size: int) -> SegmentationScore:
+        assert image_size == 16
+        sizes.append(len(pairs))
+        return SegmentationScore(dice=model.images / 10, iou=model.seed / 100)
+
+    monkeypatch.setattr(tstr, "train_segmenter", train)
+    monkeypatch.setattr(tstr, "segmentation_score", score)
+    return sizes
+
+
+def run(rows: dict[str, Pairs], test: Pairs, config: DownstreamConfig = CONFIG) -> tuple[TstrResult, ...]:
+    seen: list[TstrResult] = []
+    results = train_on_synthetic_test_on_real(
+        rows, test, config, image_size=16, augmentation="flips", seed=7, on_result=seen.append
+    )
+    assert tuple(seen) == results
+    return results
+
+
+def test_every_row_is_trained_with_the_same_seeds_and_tested_on_the_same_pairs(scored: list[int]) -> None:
+    results = run({"Real-All": pairs_of(8), "DGAN": pairs_of(6)}, test=pairs_of(3))
+    assert results == (
+        TstrResult("Real-All", 7, 0.8, 0.07),
+        TstrResult("Real-All", 8, 0.8, 0.08),
+        TstrResult("DGAN", 7, 0.6, 0.07),
+        TstrResult("DGAN", 8, 0.6, 0.08),
+    )
+    assert scored == [3, 3, 3, 3]
+
+
+def test_no_seeds_mean_no_training(scored: list[int]) -> None:
+    assert run({"DGAN": pairs_of(6)}, pairs_of(3), replace(CONFIG, seeds=0)) == ()
+    assert scored == []
+
+
+@pytest.mark.parametrize(
+    ("row", "test", "message"),
+    [
+        (pairs_of(0), pairs_of(1), "'DGAN' has no pair"),
+        (pairs_of(1), pairs_of(0), "no real pair"),
+        (pairs_of(1, channels=3), pairs_of(1), r"\(3, 2\), the test pairs have \(1, 2\)"),
+        (pairs_of(1, classes=3), pairs_of(1), r"\(1, 3\), the test pairs have \(1, 2\)"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_before_any_training(
+    scored: list[int], row: Pairs, test: Pairs, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        run({"Real-All": pairs_of(2), "DGAN": row}, test)
+    assert scored == []
+
+
+def test_summary_has_mean_sample_deviation_and_ratio() -> None:
+    first, second = summarize(
+        [
+            TstrResult("DGAN", 0, 0.5, 0.2),
+            TstrResult("Real-All", 0, 0.8, 0.7),
+            TstrResult("DGAN", 1, 0.7, 0.5),
+            TstrResult("DGAN", 2, 0.6, 0.5),
+        ]
+    )
+    # Deviations from 0.6: -0.1, 0.1, 0; from 0.4: -0.2, 0.1, 0.1. Divisor 2.
+    assert first == TstrSummary(
+        row="DGAN",
+        seeds=3,
+        dice_mean=pytest.approx(0.6),
+        dice_sd=pytest.approx(0.1),
+        iou_mean=pytest.approx(0.4),
+        iou_sd=pytest.approx(sqrt(0.03)),
+        dice_ratio=pytest.approx(0.75),
+    )
+    assert second == TstrSummary("Real-All", 1, 0.8, None, 0.7, None, 1.0)
+
+
+@pytest.mark.parametrize("results", [[], [TstrResult("Real-All", 0, 0.0, 0.0)]])
+def test_no_ratio_to_a_missing_or_zero_reference(results: list[TstrResult]) -> None:
+    summaries = summarize([*results, TstrResult("DGAN", 0, 0.5, 0.25)])
+    assert summaries[-1] == TstrSummary("DGAN", 1, 0.5, None, 0.25, None, None)
+
+
+def test_summary_of_nothing_is_empty() -> None:
+    assert summarize([]) == ()
