@@ -10,6 +10,7 @@ GeneratorName = Literal["small", "unet", "resnet9"]
 DiscriminatorName = Literal["small", "patchgan", "segmenter"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein", "segmentation"]
 MergeName = Literal["samples", "equal"]
+ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
 FeedbackFormat = Literal["float32", "float16", "int8"]
 
@@ -136,6 +137,11 @@ class AlgorithmConfig:
         Adversarial loss, see ``flower_dgan.algorithm.losses``.
     merge : {"samples", "equal"}
         Weight of a client: its share of the images, or the same for all.
+    replay : {"gradient", "target"}
+        How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
+        image to approach, see ``flower_dgan.algorithm.generator``.
+    target_step : float
+        For ``target``: root mean square distance of the target from the image, in units of [-1, 1].
     generator_weight, discriminator_weight : float
         Factors lambda_G and lambda_D of the whole losses.
     l1_weight, perceptual_weight : float
@@ -152,6 +158,8 @@ class AlgorithmConfig:
 
     loss: LossName
     merge: MergeName
+    replay: ReplayName
+    target_step: float
     generator_weight: float
     discriminator_weight: float
     l1_weight: float

@@ -66,5 +66,6 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], real: Mapping[
     label_maps, sites = torch.cat([i.label_maps for i in inputs]), torch.cat([i.sites for i in inputs])
     generator = derive_generator(config.seed, "samples")
     noise = torch.randn(_DRAWS, _ROWS, config.model.noise_channels, generator=generator)
-    draws = tuple(GeneratorInput(label_maps, part, sites) for part in noise)
+    texture = torch.randn(_DRAWS, _ROWS, 1, *label_maps.shape[2:], generator=generator)
+    draws = tuple(GeneratorInput(label_maps, noise[i], texture[i], sites) for i in range(_DRAWS))
     return SamplePlan(draws, np.concatenate(images) if images else None)

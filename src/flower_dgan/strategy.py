@@ -10,8 +10,8 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from flower_dgan.algorithm.bundle import draw_bundle
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.exchange import Feedback
+from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
@@ -106,7 +106,7 @@ class DganStrategy(Strategy):
             exchange.image_format,
             exchange.feedback_format,
         )
-        self._inputs: dict[int, GeneratorInput] = {}
+        self._proposals: dict[int, Proposal] = {}
         self._round_start = 0.0
         self._propose_seconds = 0.0
 
@@ -133,12 +133,12 @@ class DganStrategy(Strategy):
     ) -> Iterator[Message]:
         """Draw each client's bundle; a message is made when the grid asks for it, so that the first client starts at once."""
         self._round_start, self._propose_seconds = time.monotonic(), 0.0
-        self._inputs = {}
+        self._proposals = {}
         for node_id, client in self._clients.items():
             start = time.monotonic()
             views, inputs = draw_bundle(client.labels, self._settings, server_round)
-            self._inputs[node_id] = inputs
-            images = encode_images(self._generator.propose(inputs), self._shape.image_format)
+            self._proposals[node_id] = proposal = self._generator.propose(inputs)
+            images = encode_images(proposal.images, self._shape.image_format)
             content = BundleMessage(server_round, views, images).to_records()
             self._propose_seconds += time.monotonic() - start
             yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(server_round))
@@ -170,8 +170,8 @@ class DganStrategy(Strategy):
         ]
         weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
         steps = self._config.exchange.generator_steps
-        self._generator.apply([self._inputs[n] for n in nodes], feedback, weights, steps)
-        self._inputs = {}
+        self._generator.apply([self._proposals[n] for n in nodes], feedback, weights, steps)
+        self._proposals = {}
         self._on_round(
             RoundReport(
                 round_number=server_round,

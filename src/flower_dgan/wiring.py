@@ -1,6 +1,5 @@
 """Names become objects: networks, losses and halves of the algorithm from a configuration."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +61,9 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
             case "unet":
                 return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
             case "resnet9":
-                return ResnetGenerator(*common, model.noise_channels, sites)
+                if model.noise_channels or sites:
+                    raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
+                return ResnetGenerator(*common)
     except ValueError as error:
         raise ConfigError(f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}") from error
 
@@ -85,8 +86,13 @@ def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:
         network = build_generator(config.model, shape)
     algorithm = config.algorithm
     optimizer = torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas)
-    average = copy.deepcopy(network).requires_grad_(False)
-    return GeneratorHalf(network, optimizer, average, algorithm.average_decay)
+    return GeneratorHalf(
+        network,
+        optimizer,
+        replay=algorithm.replay,
+        target_step=algorithm.target_step,
+        average_decay=algorithm.average_decay,
+    )
 
 
 def discriminator_half(config: Config, shape: ImageShape, client: str) -> DiscriminatorHalf:

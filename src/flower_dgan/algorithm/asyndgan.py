@@ -113,12 +113,12 @@ def train(
     """
     weights = client_weights(merge, [len(client.images) for client in clients])
     for round_number in range(1, rounds + 1):
-        inputs, feedback = [], []
+        proposals, feedback = [], []
         for client in clients:
             views, drawn = draw_bundle(client.labels, settings, round_number)
             real = apply_to_images(client.images, views, settings.image_size)
-            synthetic = SyntheticBatch(generator.propose(drawn), drawn.label_maps)
-            inputs.append(drawn)
+            proposals.append(generator.propose(drawn))
+            synthetic = SyntheticBatch(proposals[-1].images, drawn.label_maps)
             feedback.append(client_update(client.half, real, synthetic, settings.batch_size)[0])
-        generator.apply(inputs, feedback, weights, generator_steps)
+        generator.apply(proposals, feedback, weights, generator_steps)
         after_round(round_number)

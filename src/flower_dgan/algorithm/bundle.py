@@ -83,6 +83,7 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
     inputs = GeneratorInput(
         label_maps=apply_to_label_maps(client.label_maps, client.classes, views, settings.image_size),
         noise=torch.randn(samples, settings.noise_channels, generator=generator),
+        texture=torch.randn(samples, 1, settings.image_size, settings.image_size, generator=generator),
         sites=torch.full((samples,), client.site),
     )
     return views, inputs

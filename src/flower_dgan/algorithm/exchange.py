@@ -15,23 +15,27 @@ class GeneratorInput:
     label_maps : Tensor, float, (batch, classes, height, width)
         One-hot label maps.
     noise : Tensor, float, (batch, noise_channels)
-        Standard normal.
+        Standard normal; the style of the whole image.
+    texture : Tensor, float, (batch, 1, height, width)
+        Standard normal, one value a pixel.
     sites : Tensor, int64, (batch,)
         Index of the site to draw for; ignored by a generator without site condition.
     """
 
     label_maps: Tensor
     noise: Tensor
+    texture: Tensor
     sites: Tensor
 
     def __post_init__(self) -> None:
-        """Check that the three agree on the batch."""
-        if not len(self.label_maps) == len(self.noise) == len(self.sites):
-            raise ValueError(f"batches of {len(self.label_maps)}, {len(self.noise)} and {len(self.sites)} samples")
+        """Check that all agree on the batch."""
+        batches = [len(part) for part in (self.label_maps, self.noise, self.texture, self.sites)]
+        if len(set(batches)) > 1:
+            raise ValueError(f"batches of {batches} samples")
 
     def __getitem__(self, part: slice) -> "GeneratorInput":
         """Return some of the samples."""
-        return GeneratorInput(self.label_maps[part], self.noise[part], self.sites[part])
+        return GeneratorInput(self.label_maps[part], self.noise[part], self.texture[part], self.sites[part])
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -1,5 +1,17 @@
-"""The server's half: propose synthetic images, apply the clients' feedback."""
+"""The server's half: propose synthetic images, apply the clients' feedback.
 
+Feedback is the gradient g of a sample's loss at the image x~ that the generator made when the bundle was proposed. Each
+step runs the generator again on the same input, x = G(y, z), and propagates a gradient in image space:
+
+``gradient``
+    g itself. Exact for the first step of a bundle, stale for the others, as G has moved.
+``target``
+    x - (x~ - eta g / rms(g)), with rms over the client's whole bundle: half the squared distance to a target image one
+    functional gradient step away (as in CFG-GAN; Johnson and Zhang 2018, algorithm 1). It fades as G reaches the target,
+    so that many steps on one bundle cannot run away.
+"""
+
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,81 +19,116 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.config import ReplayName
 
 
 @dataclass(frozen=True)
-class GeneratorHalf:
-    """The generator with its optimizer and the moving average of its parameters.
+class Proposal:
+    """What a client was sent, as the server keeps it until the feedback is there.
 
     Attributes
     ----------
-    network : nn.Module
-        G; called as ``network(label_maps, noise, sites)``, without dropout and without batch statistics, so that a
-        second pass over the same input gives the same images.
-    optimizer : torch.optim.Optimizer
-        Over G's parameters.
-    average : nn.Module
-        A copy of G whose parameters follow G's; it draws the results.
-    average_decay : float
-        Decay of the moving average a generator step, in [0, 1); 0 copies G.
+    inputs : GeneratorInput
+        What the images were drawn from, (samples, ...).
+    images : Tensor, (samples, channels, height, width)
+        The images x~.
     """
 
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: nn.Module
-    average_decay: float
+    inputs: GeneratorInput
+    images: Tensor
 
-    def propose(self, inputs: GeneratorInput) -> Tensor:
-        """Return synthetic images (batch, channels, height, width) in [-1, 1], without a graph."""
-        return draw(self.network, inputs)
+
+class GeneratorHalf:
+    """The generator with its optimizer and the moving average of its parameters.
+
+    Parameters
+    ----------
+    network : nn.Module
+        G; called with a ``GeneratorInput``. Without dropout and without batch statistics, so that a second pass over the
+        same input gives the same images.
+    optimizer : torch.optim.Optimizer
+        Over G's parameters.
+    replay : {"gradient", "target"}
+        How feedback becomes a gradient in image space, see above.
+    target_step : float
+        eta.
+    average_decay : float
+        Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
+        (1 + t) / (10 + t) in step t.
+
+    Attributes
+    ----------
+    average : nn.Module
+        A copy of G whose parameters follow G's; it draws the results.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        replay: ReplayName,
+        target_step: float,
+        average_decay: float,
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.average = copy.deepcopy(network).requires_grad_(False)
+        self._replay = replay
+        self._target_step = target_step
+        self._average_decay = average_decay
+        self._steps_done = 0
+
+    def propose(self, inputs: GeneratorInput) -> Proposal:
+        """Draw synthetic images, without a graph."""
+        return Proposal(inputs, draw(self.network, inputs))
 
     def apply(
-        self,
-        inputs: Sequence[GeneratorInput],
-        feedback: Sequence[Feedback],
-        weights: Sequence[float],
-        steps: int,
+        self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], weights: Sequence[float], steps: int
     ) -> None:
         """Step G on the feedback of K clients.
 
-        The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T g_ki, a vector-Jacobian product: G runs again on
-        the same input and the feedback is propagated through it.
+        The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product with d_ki the
+        gradient in image space.
 
         Parameters
         ----------
-        inputs : sequence of GeneratorInput
-            What the images of each client were drawn from, (samples, ...).
+        proposals : sequence of Proposal
+            What each client was sent.
         feedback : sequence of Feedback
-            The answer of each client, (samples,) and (samples, channels, height, width).
+            The answer of each client, for as many samples.
         weights : sequence of float
             w_k.
         steps : int
             Generator steps; each takes the next ``samples / steps`` samples of every client.
         """
+        scales = [self._target_step / max(_rms(f.gradients), torch.finfo(torch.float32).tiny) for f in feedback]
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
-            for client_inputs, client_feedback, weight in zip(inputs, feedback, weights, strict=True):
-                size = len(client_inputs) // steps
+            for proposal, answer, weight, scale in zip(proposals, feedback, weights, scales, strict=True):
+                size = len(proposal.images) // steps
                 part = slice(step * size, (step + 1) * size)
-                images = self.network(*_arguments(client_inputs[part]))
-                images.backward(client_feedback.gradients[part] * (weight / size))
+                images = self.network(proposal.inputs[part])
+                gradients = answer.gradients[part]
+                if self._replay == "target":
+                    gradients = images.detach() - (proposal.images[part] - scale * gradients)
+                images.backward(gradients * (weight / size))
             self.optimizer.step()
             self._follow()
 
     @torch.no_grad()
     def _follow(self) -> None:
+        decay = min(self._average_decay, (1 + self._steps_done) / (10 + self._steps_done))
+        self._steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - self.average_decay)
+            mean.lerp_(parameter, 1 - decay)
 
 
+@torch.no_grad()
 def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
     """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time."""
-    with torch.no_grad():
-        parts = [
-            network(*_arguments(inputs[start : start + batch_size])) for start in range(0, len(inputs), batch_size)
-        ]
-    return torch.cat(parts)
+    return torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
 
 
-def _arguments(inputs: GeneratorInput) -> tuple[Tensor, Tensor, Tensor]:
-    return inputs.label_maps, inputs.noise, inputs.sites
+def _rms(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())

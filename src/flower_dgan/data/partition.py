@@ -95,17 +95,16 @@ def partition(
         Partitioner,
     )
 
-    client_of_label = {label: index for index, group in enumerate(config.label_groups) for label in group}
-    used = [index for index, entry in enumerate(entries) if config.name != "label" or entry.label in client_of_label]
     if config.name == "label":
-        table = Dataset.from_dict({"index": used, "client": [client_of_label[entries[index].label] for index in used]})
+        client_of = {label: index for index, group in enumerate(config.label_groups) for label in group}
+        used = [index for index, entry in enumerate(entries) if entry.label in client_of]
+        table = Dataset.from_dict({"index": used, "client": [client_of[entries[index].label] for index in used]})
     else:
-        table = Dataset.from_dict({"index": used, "client": [entries[index].site for index in used]})
-    partitioner: Partitioner
+        table = Dataset.from_dict({"index": range(len(entries)), "client": [entry.site for entry in entries]})
     if config.name == "iid":
-        partitioner = IidPartitioner(num_partitions=clients)
         # The partitioner takes runs of neighbours; the shuffle makes them random parts.
         table = table.shuffle(seed=seed, keep_in_memory=True)
+        partitioner: Partitioner = IidPartitioner(num_partitions=clients)
     else:
         partitioner = NaturalIdPartitioner(partition_by="client")
     partitioner.dataset = table

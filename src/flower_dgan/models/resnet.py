@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from flower_dgan.models.condition import condition, condition_channels
+from flower_dgan.algorithm.exchange import GeneratorInput
 
 
 class _ResidualBlock(nn.Module):
@@ -26,8 +26,8 @@ class ResnetGenerator(nn.Module):
     """Nine residual blocks between two strided convolutions down and two up.
 
     Zhu et al. 2017, appendix 7.2: c7s1-64, d128, d256, R256 x 9, u128, u64, c7s1-3, with instance normalisation. With 3
-    condition channels, 3 image channels and width 64 it has 11,378,179 parameters. No dropout: diversity comes from the
-    noise input.
+    condition channels, 3 image channels and width 64 it has 11,378,179 parameters. It takes neither noise nor site: its first
+    instance normalisation would remove what is constant over the image. One label map gives one image.
 
     Parameters
     ----------
@@ -35,20 +35,15 @@ class ResnetGenerator(nn.Module):
         Channels of the label maps and of the images.
     width : int
         Channels of the first layer; 64 in the paper.
-    noise_channels, sites : int
-        Length of the noise vector, and number of sites; 0 for none.
     blocks : int
         Residual blocks.
     """
 
-    def __init__(
-        self, classes: int, channels: int, width: int, noise_channels: int = 0, sites: int = 0, blocks: int = 9
-    ) -> None:
+    def __init__(self, classes: int, channels: int, width: int, blocks: int = 9) -> None:
         super().__init__()
-        self.sites = sites
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
-            nn.Conv2d(condition_channels(classes, noise_channels, sites), width, 7),
+            nn.Conv2d(classes, width, 7),
             nn.InstanceNorm2d(width),
             nn.ReLU(inplace=True),
         ]
@@ -64,6 +59,6 @@ class ResnetGenerator(nn.Module):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, label_maps: Tensor, noise: Tensor, sites: Tensor) -> Tensor:
+    def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, height, width) in [-1, 1]; height and width divisible by 4."""
-        return self.layers(condition(label_maps, noise, sites, self.sites))  # type: ignore[no-any-return]
+        return self.layers(inputs.label_maps)  # type: ignore[no-any-return]

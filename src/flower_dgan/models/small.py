@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flower_dgan.algorithm.exchange import GeneratorInput
+
 
 class _Modulation(nn.Module):
     """Normalisation whose scale and shift come from the style vector (AdaIN; Huang and Belongie 2017)."""
@@ -12,6 +14,7 @@ class _Modulation(nn.Module):
         super().__init__()
         self.normalize = nn.GroupNorm(max(1, channels // 8), channels, affine=False)
         self.scale_shift = nn.Linear(style, 2 * channels)
+        nn.init.zeros_(self.scale_shift.bias)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.scale_shift(style)[:, :, None, None].chunk(2, 1)
@@ -19,21 +22,25 @@ class _Modulation(nn.Module):
 
 
 class _StyledBlock(nn.Module):
-    """Two modulated convolutions around a skip connection."""
+    """Two modulated convolutions around a skip connection, with texture of learned strength between them."""
 
     def __init__(self, channels: int, style: int) -> None:
         super().__init__()
         self.first, self.second = _Modulation(channels, style), _Modulation(channels, style)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.texture_strength = nn.Parameter(torch.full((channels, 1, 1), 0.1))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        hidden = self.conv1(F.leaky_relu(self.first(x, style), 0.2))
+    def forward(self, x: Tensor, style: Tensor, texture: Tensor) -> Tensor:
+        hidden = self.conv1(F.leaky_relu(self.first(x, style), 0.2)) + self.texture_strength * texture
         return x + self.conv2(F.leaky_relu(self.second(hidden, style), 0.2))  # type: ignore[no-any-return]
 
 
 class SmallGenerator(nn.Module):
-    """A U-Net of three scales; noise and site set the style at every scale.
+    """A U-Net of three scales; noise and site set the style and texture is added at every scale.
+
+    The output is clamped to [-1, 1] with a straight-through gradient: tanh saturates on white background, and a plain clamp
+    has no way back.
 
     Parameters
     ----------
@@ -61,28 +68,34 @@ class SmallGenerator(nn.Module):
         style = 64
         self.style = nn.Sequential(nn.Linear(noise_channels, style), nn.LeakyReLU(0.2), nn.Linear(style, style))
         self.site = nn.Embedding(sites, style) if sites else None
-        self.enter = nn.Conv2d(classes, width, 3, padding=1)
+        self.enter = nn.Conv2d(classes + 1, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 4, 2, 1)
         self.down2 = nn.Conv2d(2 * width, 4 * width, 4, 2, 1)
-        self.block2 = _StyledBlock(4 * width, style)
+        self.block2a, self.block2b = _StyledBlock(4 * width, style), _StyledBlock(4 * width, style)
         self.up1 = nn.Conv2d(6 * width, 2 * width, 1)
         self.block1 = _StyledBlock(2 * width, style)
         self.up0 = nn.Conv2d(3 * width, width, 1)
         self.block0 = _StyledBlock(width, style)
+        self.finish = _Modulation(width, style)
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
 
-    def forward(self, label_maps: Tensor, noise: Tensor, sites: Tensor) -> Tensor:
+    def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, height, width) in [-1, 1]."""
-        style = self.style(noise)
+        style = self.style(inputs.noise)
         if self.site is not None:
-            style = style + self.site(sites)
+            style = style + self.site(inputs.sites)
         style = F.leaky_relu(style, 0.2)
-        level0 = self.enter(label_maps)
+        texture0 = inputs.texture
+        # the mean of 4 (16) standard normal values, times 2 (4), is standard normal again
+        texture1, texture2 = 2 * F.avg_pool2d(texture0, 2), 4 * F.avg_pool2d(texture0, 4)
+        level0 = self.enter(torch.cat([2 * inputs.label_maps - 1, texture0], 1))
         level1 = self.down1(F.leaky_relu(level0, 0.2))
-        level2 = self.block2(self.down2(F.leaky_relu(level1, 0.2)), style)
-        level1 = self.block1(self.up1(torch.cat([_double(level2), level1], 1)), style)
-        level0 = self.block0(self.up0(torch.cat([_double(level1), level0], 1)), style)
-        return torch.tanh(self.leave(F.leaky_relu(level0, 0.2)))
+        level2 = self.down2(F.leaky_relu(level1, 0.2))
+        level2 = self.block2b(self.block2a(level2, style, texture2), style, texture2)
+        level1 = self.block1(self.up1(torch.cat([_double(level2), level1], 1)), style, texture1)
+        level0 = self.block0(self.up0(torch.cat([_double(level1), level0], 1)), style, texture0)
+        images = self.leave(F.leaky_relu(self.finish(level0, style), 0.2))
+        return images + (images.clamp(-1, 1) - images).detach()  # type: ignore[no-any-return]
 
 
 class SmallDiscriminator(nn.Module):

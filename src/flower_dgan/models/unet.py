@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.models.condition import condition, condition_channels
 
 
@@ -70,6 +71,6 @@ class UnetGenerator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, label_maps: Tensor, noise: Tensor, sites: Tensor) -> Tensor:
+    def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, image_size, image_size) in [-1, 1]."""
-        return self.layers(condition(label_maps, noise, sites, self.sites))  # type: ignore[no-any-return]
+        return self.layers(condition(inputs, self.sites))  # type: ignore[no-any-return]

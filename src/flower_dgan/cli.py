@@ -1,0 +1,112 @@
+"""The command ``flower-dgan``."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from flower_dgan.errors import DganError
+
+if TYPE_CHECKING:
+    from flower_dgan.data import Pairs
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
+app.add_typer(verify, name="verify")
+console = Console()
+
+Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
+
+
+@app.command()
+def config(overrides: Overrides = "") -> None:
+    """Print the resolved configuration without running."""
+    from flower_dgan.resolve import resolve, to_yaml
+
+    text = to_yaml(resolve(overrides))
+    console.print(Syntax(text, "yaml", background_color="default") if console.is_terminal else text, end="")
+
+
+@app.command()
+def synthesize(
+    generator: Annotated[Path, typer.Argument(help="generator.safetensors of a run directory.")],
+    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps (PNG), 0/255 or class ids.")],
+    output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
+    count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
+    site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of views and noise.")] = 0,
+) -> None:
+    """Draw labelled images from a trained generator on label maps of your own."""
+    from flower_dgan.generator_file import load_generator
+    from flower_dgan.synthesis import synthesize_folder, write_pairs
+
+    pairs, names = synthesize_folder(load_generator(generator), label_maps, count=count, site=site, seed=seed)
+    write_pairs(output, pairs, names)
+    console.print(f"{count} pairs in {output.resolve()}")
+
+
+@app.command()
+def evaluate(
+    test: Annotated[Path, typer.Argument(help="Folder of real test pairs (images/ and masks/).")],
+    train: Annotated[list[Path], typer.Argument(help="Folders of training pairs, one a row of the table.")],
+    overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'downstream.steps=100'.")] = "",
+) -> None:
+    """Train a segmentation model on each folder and test it on the real pairs: the TSTR table."""
+    from flower_dgan.data.folder import FolderSource
+    from flower_dgan.evaluation.tstr import summarize, train_on_synthetic_test_on_real
+    from flower_dgan.resolve import resolve
+
+    settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
+    data = replace(settings.data, name_pattern=None, table=None)
+
+    def read(folder: Path) -> "Pairs":
+        source = FolderSource(replace(data, root=str(folder)))
+        return source.load([*source.train, *source.test])
+
+    results = train_on_synthetic_test_on_real(
+        {str(folder): read(folder) for folder in train},
+        read(test),
+        settings.downstream,
+        image_size=data.image_size,
+        augmentation=data.augmentation,
+        seed=settings.seed,
+        on_result=lambda r: console.print(f"{r.row}, seed {r.seed}: Dice {r.dice:.3f}, IoU {r.iou:.3f}"),
+    )
+    table = Table("trained on", "seeds", "Dice", "IoU")
+    for row in summarize(results):
+        spread = [f" ± {sd:.3f}" if sd is not None else "" for sd in (row.dice_sd, row.iou_sd)]
+        table.add_row(row.row, str(row.seeds), f"{row.dice_mean:.3f}{spread[0]}", f"{row.iou_mean:.3f}{spread[1]}")
+    console.print(table)
+
+
+@verify.command()
+def exactness(
+    clients: Annotated[int, typer.Option(min=1, max=10)] = 3,
+    rounds: Annotated[int, typer.Option(min=1)] = 20,
+    flower: Annotated[bool, typer.Option(help="Also through a real `flwr run`.")] = True,
+) -> None:
+    """Compare the generator of a distributed run (S = 1, float32) with the one-process reference."""
+    from flower_dgan.exactness import TOLERANCE, through_flower, through_in_process_grid
+
+    paths = {"in-process grid": through_in_process_grid} | ({"flwr run": through_flower} if flower else {})
+    worst = 0.0
+    for name, run in paths.items():
+        difference = run(clients, rounds)
+        worst = max(worst, difference)
+        console.print(f"{name}: largest relative difference {difference:.2e} after {rounds} rounds of {clients} clients")
+    if worst > TOLERANCE:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; a mistake of the user is one line, not a traceback."""
+    try:
+        app()
+    except DganError as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        raise SystemExit(1) from error

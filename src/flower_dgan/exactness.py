@@ -1,0 +1,88 @@
+"""How far a distributed run is from the one-process reference: S = 1, float32, on the embedded digits."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from flower_dgan.algorithm.asyndgan import LocalClient
+from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.algorithm.reference import train_reference
+from flower_dgan.client_app import app
+from flower_dgan.config import Config
+from flower_dgan.generator_file import load_generator
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.job import run_job
+from flower_dgan.local_flower import local_flower, write_app
+from flower_dgan.node import open_node
+from flower_dgan.resolve import resolve
+from flower_dgan.wiring import ImageShape, bundle_settings, discriminator_half, generator_half, threads
+
+TOLERANCE = 1e-5
+"""Largest accepted difference."""
+
+_FLOWER_TIMEOUT = 600.0
+
+
+def exactness_overrides(rounds: int, directory: Path) -> str:
+    """Return the overrides of the check: the papers' algorithm and Adam on small networks, without a segmentation table."""
+    return (
+        "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.average_decay=0 "
+        f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}'"
+    )
+
+
+def through_in_process_grid(clients: int, rounds: int) -> float:
+    """Run the real strategy and ClientApp in this process; return the largest relative difference to the reference."""
+    with tempfile.TemporaryDirectory() as scratch:
+        overrides = exactness_overrides(rounds, Path(scratch) / "run")
+        config = resolve(overrides)
+        run_job(InProcessGrid(app, simulated_contexts(clients, overrides)), config, 0)
+        return _difference(config, clients, Path(scratch) / "run")
+
+
+def through_flower(clients: int, rounds: int) -> float:
+    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to the reference."""
+    with tempfile.TemporaryDirectory() as scratch, local_flower(clients) as flower:
+        overrides = exactness_overrides(rounds, Path(scratch) / "run")
+        flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
+        return _difference(resolve(overrides), clients, Path(scratch) / "run")
+
+
+def reference_generator(config: Config, clients: int) -> nn.Module:
+    """Train the reference on the data of simulated clients and return its generator."""
+    nodes = [open_node(config, {"partition-id": k, "num-partitions": clients}) for k in range(clients)]
+    nodes.sort(key=lambda node: node.name)
+    shape = ImageShape(
+        nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
+    )
+    half = generator_half(config, shape)
+    local = [
+        LocalClient(
+            ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index),
+            node.pairs.images,
+            discriminator_half(config, shape, node.name),
+        )
+        for index, node in enumerate(nodes)
+    ]
+    settings = replace(bundle_settings(config), exchanges=1)
+    with threads(config.threads):
+        train_reference(half, local, settings, rounds=config.exchange.rounds, merge=config.algorithm.merge)
+    return half.network
+
+
+def largest_relative_difference(network: nn.Module, reference: nn.Module) -> float:
+    """Return max over tensors of max |a - b| / max |b|, for networks of one architecture."""
+    ours, theirs = network.state_dict(), reference.state_dict()
+    return max(
+        float((ours[name] - value).abs().max() / value.abs().max().clamp_min(torch.finfo(value.dtype).tiny))
+        for name, value in theirs.items()
+    )
+
+
+def _difference(config: Config, clients: int, directory: Path) -> float:
+    """Compare the generator of a run directory; with no average decay its file holds the last parameters."""
+    network, _, _ = load_generator(directory / "generator.safetensors")
+    return largest_relative_difference(network, reference_generator(config, clients))

@@ -1,0 +1,157 @@
+"""A simulation SuperLink of our own: for checks and benchmarks that must not meet the user's, and that end what they start."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flower_dgan.errors import FederationError
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+APP = """
+[project]
+name = "flower-dgan-check"
+version = "1.0.0"
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "flower-dgan"
+
+[tool.flwr.app.components]
+serverapp = "flower_dgan.server_app:app"
+clientapp = "flower_dgan.client_app:app"
+
+[tool.flwr.app.config]
+overrides = ""
+"""
+"""An app directory needs no more than this: the code is what is installed."""
+
+
+@dataclass(frozen=True)
+class LocalFlower:
+    """A running SuperLink.
+
+    Attributes
+    ----------
+    environment : mapping of str to str
+        Environment in which ``flwr`` finds it.
+    log : Path
+        The SuperLink's output.
+    """
+
+    environment: Mapping[str, str]
+    log: Path
+
+    def run(self, app: Path, overrides: str, *, timeout: float) -> str:
+        """Run an app to its end and return its log.
+
+        Raises
+        ------
+        FederationError
+            If ``flwr run`` fails or is not done within ``timeout`` seconds; with the end of the log.
+        """
+        quoted = overrides.replace("\\", "\\\\").replace('"', '\\"')
+        return self._flwr(["run", str(app), "local", "--stream", "--run-config", f'overrides="{quoted}"'], timeout)
+
+    def _flwr(self, arguments: list[str], timeout: float) -> str:
+        command = [str(_executable("flwr")), *arguments]
+        try:
+            done = subprocess.run(
+                command, env=dict(self.environment), capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FederationError(f"`{' '.join(command)}` was not done after {timeout:.0f} s.") from error
+        if done.returncode:
+            raise FederationError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-4000:]}")
+        return done.stdout
+
+
+@contextmanager
+def local_flower(nodes: int, *, cpus_per_node: int = 1) -> Iterator[LocalFlower]:
+    """Start a SuperLink in simulation mode on free ports and with a home of its own; end it and all its children.
+
+    Parameters
+    ----------
+    nodes : int
+        Simulated SuperNodes.
+    cpus_per_node : int
+        CPUs that Ray reserves for each.
+    """
+    with tempfile.TemporaryDirectory(prefix="flower-dgan-") as home:
+        port, control = _free_port(), _free_port()
+        environment = os.environ | {
+            "FLWR_HOME": home,
+            "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(port),
+            "FLWR_LOCAL_CONTROL_API_PORT": str(control),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "PATH": f"{_executable('flwr').parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        log = Path(home) / "superlink.txt"
+        command = [str(_executable("flower-superlink")), "--insecure", "--simulation", "--isolation", "subprocess"]
+        command += ["--control-api-address", f"127.0.0.1:{control}", "--host", "127.0.0.1", "--port", str(port)]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            _wait_until_healthy(port, process, log)
+            flower = LocalFlower(environment, log)
+            settings = ["--num-supernodes", str(nodes), "--client-resources-num-cpus", str(cpus_per_node)]
+            flower._flwr(["federation", "simulation-config", "@none/default", "local", *settings], _START_SECONDS)
+            yield flower
+        finally:
+            _end(process)
+
+
+def write_app(directory: Path) -> Path:
+    """Write an app directory that runs the installed package, and return it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "pyproject.toml").write_text(APP, encoding="utf-8")
+    return directory
+
+
+def _executable(name: str) -> Path:
+    return Path(sys.executable).parent / name
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise FederationError(f"The SuperLink did not start:\n{log.read_text()[-2000:]}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the SuperLink's whole session, the simulation included."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(_STOP_SECONDS)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,16 @@
+"""Shared fixtures: no test touches the user's own data, cache or Flower home."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test its own user directories, and switch telemetry off."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("FLWR_HOME", str(home / "flwr"))
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "0")
+    return home

@@ -1,0 +1,49 @@
+"""The real strategy and the real ClientApp in one process, on tiny runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from flower_dgan.client_app import app
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.job import run_job
+from flower_dgan.resolve import resolve
+from flower_dgan.run_directory import RunDirectory
+
+TINY = (
+    "partition=iid downstream=none model=small exchange.rounds=2 exchange.exchanges=2 exchange.generator_steps=1 "
+    "exchange.batch_size=4 output.synthetic_images=6 output.sample_interval=1 exchange.join_timeout=0.2"
+)
+
+Reply = Callable[[Message, Context], Message]
+
+
+class TamperedApp:
+    """A ClientApp whose answer to chosen messages is replaced."""
+
+    def __init__(self, tamper: Callable[[Message, Context, Reply], Message]) -> None:
+        self._tamper = tamper
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        return self._tamper(message, context, app)
+
+
+class Federation:
+    """Runs the job in process."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.directory = scratch / "run"
+
+    def run(self, extra: str = "", *, clients: int = 2, client_app: ClientApp | TamperedApp = app) -> RunDirectory:
+        overrides = f"{TINY} output.directory='{self.directory}' {extra}"
+        self.grid = InProcessGrid(client_app, simulated_contexts(clients, overrides))
+        return run_job(self.grid, resolve(overrides), 1)
+
+
+@pytest.fixture
+def federation(tmp_path: Path) -> Federation:
+    """Return a federation that writes into the test's own directory."""
+    return Federation(tmp_path)

@@ -1,0 +1,114 @@
+"""The main job from join to report."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flower_dgan.generator_file import load_generator
+from flower_dgan.report.run_metrics import read_metrics
+
+from .conftest import Federation
+
+
+def test_run_directory_holds_everything(federation: Federation) -> None:
+    path = federation.run("downstream=digits downstream.steps=2 downstream.seeds=2 partition=label").path
+    metrics = read_metrics(path)
+    assert [join.site for join in metrics.joins] == ["labels 0-4", "labels 5-9"]
+    assert [r.round for r in metrics.rounds] == [1, 2]
+    # 2 clients, 2 exchanges of 4 images
+    assert [r.images for r in metrics.rounds] == [16, 16]
+    assert {(t.row, t.seed) for t in metrics.tstr} == {
+        (row, seed)
+        for row in ("Real-All", "Real-labels 0-4", "Real-labels 5-9", "Syn-All", "DGAN")
+        for seed in (0, 1)
+    }
+    assert {m.who for m in metrics.memory} == {"server", "labels 0-4", "labels 5-9"}
+    assert all(m.peak_mib > 50 for m in metrics.memory)
+    report = (path / "report.md").read_text()
+    for row in ("Real-All", "Real-labels 5-9", "Syn-All", "DGAN"):
+        assert row in report
+    assert (path / "curves.png").stat().st_size > 1000
+    assert sorted(p.name for p in (path / "samples").iterdir()) == ["round-00001.png", "round-00002.png"]
+    # label map, two draws and the embedded real image, 8 rows, twice as large
+    assert Image.open(path / "samples" / "round-00002.png").size == (4 * 32 * 2, 8 * 32 * 2)
+    images, masks = sorted((path / "synthetic/images").iterdir()), sorted((path / "synthetic/masks").iterdir())
+    assert [p.name for p in images] == [p.name for p in masks]
+    assert len(images) == 6
+    assert Image.open(images[0]).size == (32, 32)
+    assert set(np.unique(np.asarray(Image.open(masks[0])))) == {0, 255}
+
+
+def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) -> None:
+    path = federation.run("exchange.image_format=uint8 exchange.feedback_format=float16").path
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    records = {(r["site"], r["direction"], r["record"], r["key"]): r for r in lines if r["kind"] == "record"}
+    images = records["part-0", "to node", "synthetic", "images"]
+    gradients = records["part-0", "from node", "feedback", "gradients"]
+    # two rounds of 8 samples of 32 x 32 pixels; numpy's header is 128 bytes
+    assert (images["messages"], images["bytes"]) == (2, 2 * (8 * 32 * 32 + 128))
+    assert (gradients["dtype"], gradients["bytes"]) == ("float16", 2 * (8 * 32 * 32 * 2 + 128))
+    left = {(r["record"], r["key"]) for r in records.values() if r["direction"] == "from node"}
+    assert left == {
+        ("node", "protocol-version"),
+        ("node", "name"),
+        ("node", "images"),
+        ("node", "channels"),
+        ("node", "classes"),
+        ("node", "label-maps-hash"),
+        ("label-maps", "shapes"),
+        ("label-maps", "data"),
+        ("feedback", "losses"),
+        ("feedback", "gradients"),
+        ("feedback", "scales"),
+        ("metrics", "discriminator-loss"),
+        ("metrics", "busy-seconds"),
+        ("metrics", "peak-memory-mib"),
+    }
+    sent = sum(r["clients"]["part-0"]["bytes_sent"] for r in lines if r["kind"] == "round")
+    assert sent == sum(
+        r["bytes"]
+        for (site, way, record, _), r in records.items()
+        if (site, way) == ("part-0", "from node") and record in ("feedback", "metrics")
+    )
+
+
+def test_label_maps_travel_once(federation: Federation, own_home: Path) -> None:
+    first = federation.run().path
+    assert len(list((own_home / "cache").rglob("*.npz"))) == 2
+    federation.directory = federation.directory.with_name("second")
+    second = federation.run().path
+    for path, count in ((first, 2), (second, 0)):
+        records = read_metrics(path).records
+        assert len([r for r in records if (r.record, r.key) == ("label-maps", "data")]) == count
+
+
+def test_generator_file_draws_what_the_run_drew(federation: Federation) -> None:
+    path = federation.run().path
+    network, model, shape = load_generator(path / "generator.safetensors")
+    assert model.generator == "small"
+    assert shape.sites == ("part-0", "part-1")
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
+
+
+def test_runs_repeat_exactly(federation: Federation) -> None:
+    first = federation.run().path
+    federation.directory = federation.directory.with_name("second")
+    second = federation.run().path
+    federation.directory = federation.directory.with_name("third")
+    third = federation.run("seed=1").path
+    weights = [load_generator(path / "generator.safetensors")[0].state_dict() for path in (first, second, third)]
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+    assert (weights[0]["leave.weight"] - weights[2]["leave.weight"]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("formats", [("float32", "float32"), ("uint8", "float16"), ("uint8", "int8")])
+def test_every_wire_format_trains(federation: Federation, formats: tuple[str, str]) -> None:
+    images, gradients = formats
+    path = federation.run(f"exchange.image_format={images} exchange.feedback_format={gradients}").path
+    dtypes = {(r.record, r.key): r.dtype for r in read_metrics(path).records}
+    assert (dtypes["synthetic", "images"], dtypes["feedback", "gradients"]) == formats

@@ -1,0 +1,161 @@
+"""Both halves of the algorithm on networks of one parameter, with numbers computed by hand."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
+from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBatch, concatenate
+from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.config import ReplayName
+
+
+class Scale(nn.Module):
+    """G(z) = theta z, one pixel an image; D(x) = theta x."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(value))
+
+    def forward(self, first: GeneratorInput | Tensor, images: Tensor | None = None) -> Tensor:
+        given = first.noise[:, :, None, None] if isinstance(first, GeneratorInput) else images
+        assert given is not None
+        return self.theta * given
+
+
+def generator_input(*noise: float) -> GeneratorInput:
+    count = len(noise)
+    return GeneratorInput(
+        torch.ones(count, 1, 1, 1), torch.tensor(noise)[:, None], torch.zeros(count, 1, 1, 1), torch.zeros(count).long()
+    )
+
+
+def generator_half(value: float, replay: ReplayName = "gradient", average_decay: float = 0.0) -> GeneratorHalf:
+    network = Scale(value)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.5, average_decay=average_decay)
+
+
+def feedback(*gradients: float) -> Feedback:
+    return Feedback(torch.zeros(len(gradients)), torch.tensor(gradients).reshape(-1, 1, 1, 1))
+
+
+def pixels(*values: float) -> Tensor:
+    return torch.tensor(values).reshape(-1, 1, 1, 1)
+
+
+def test_gradient_replay_is_the_weighted_vector_jacobian_product() -> None:
+    half = generator_half(1.0)
+    proposals = [half.propose(generator_input(1.0, 2.0)), half.propose(generator_input(3.0, 4.0))]
+    torch.testing.assert_close(proposals[1].images, pixels(3.0, 4.0))
+    half.apply(proposals, [feedback(0.1, 0.2), feedback(0.3, 0.4)], [0.25, 0.75], steps=1)
+    # d x / d theta = z; sum_k w_k mean_i z g = 0.25 (0.1 + 0.4) / 2 + 0.75 (0.9 + 1.6) / 2
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.25 * 0.25 - 0.75 * 1.25))
+
+
+def test_several_steps_share_the_samples() -> None:
+    half = generator_half(1.0)
+    proposal = half.propose(generator_input(1.0, 2.0))
+    half.apply([proposal], [feedback(0.1, 0.2)], [1.0], steps=2)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.1 - 0.4))
+
+
+def test_target_replay_approaches_the_target_and_stops_there() -> None:
+    half = generator_half(1.0, "target")
+    proposal = half.propose(generator_input(1.0, 1.0))
+    # gradients 3 and 1 have the root mean square sqrt 5; the targets are 1 - 0.5 g / sqrt 5
+    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    expected = 1 - 0.5 * 2 / 5**0.5
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
+    # the mean target is reached: the same feedback again changes nothing
+    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
+
+
+def test_target_replay_of_zero_feedback_stays() -> None:
+    half = generator_half(1.0, "target")
+    half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], [1.0], steps=1)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1.0))
+
+
+def test_moving_average_starts_fast_and_follows() -> None:
+    half = generator_half(1.0, average_decay=0.5)
+    proposal = Proposal(generator_input(1.0), pixels(1.0))
+    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    # theta is 0; the decay of the first step is (1 + 0) / (10 + 0)
+    torch.testing.assert_close(half.average.theta, nn.Parameter(torch.tensor(0.1), requires_grad=False))
+    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    decay = 2 / 11
+    torch.testing.assert_close(half.average.theta.detach(), torch.tensor(decay * 0.1 + (1 - decay) * -1.0))
+
+
+def discriminator_half(steps: int = 1, pixel_losses: PixelLosses | None = None) -> DiscriminatorHalf:
+    network = Scale(0.5)
+    return DiscriminatorHalf(
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
+        loss=LOSSES["least-squares"],
+        discriminator_weight=0.5,
+        generator_weight=2.0,
+        pixel_losses=pixel_losses,
+        steps=steps,
+    )
+
+
+def batch(*values: float) -> SyntheticBatch:
+    return SyntheticBatch(pixels(*values), torch.ones(len(values), 1, 1, 1))
+
+
+def test_discriminator_steps_on_real_and_synthetic() -> None:
+    half = discriminator_half()
+    loss = half.step(pixels(1.0), batch(-1.0))
+    # lambda_D [ (0.5 - 1)^2 + (-0.5)^2 ] = 0.25; its derivative: 0.5 [ 2 (0.5 - 1) + 2 (-0.5)(-1) ] = 0
+    assert loss == pytest.approx(0.25)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.5))
+    half.step(pixels(0.5), batch(0.0))
+    # derivative: 0.5 * 2 (0.25 - 1) 0.5 = -0.375
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.875))
+
+
+def test_discriminator_takes_several_steps() -> None:
+    half = discriminator_half(steps=2)
+    half.step(pixels(0.5), batch(0.0))
+    # 0.5 + 0.375 = 0.875; then the derivative is 0.5 * 2 (0.4375 - 1) 0.5 = -0.28125
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.875 + 0.28125))
+
+
+def test_feedback_is_each_samples_own_gradient() -> None:
+    answer = discriminator_half().feedback(pixels(9.0, 9.0), batch(1.0, -2.0))
+    # lambda_G (D(x) - 1)^2 = 2 (0.5 x - 1)^2, derivative 2 (0.5 x - 1)
+    torch.testing.assert_close(answer.losses, torch.tensor([0.5, 8.0]))
+    torch.testing.assert_close(answer.gradients, pixels(-1.0, -4.0))
+
+
+def test_feedback_leaves_the_discriminator_alone() -> None:
+    half = discriminator_half()
+    half.feedback(pixels(1.0), batch(1.0))
+    assert half.network.theta.grad is None
+    assert half.network.theta.requires_grad
+
+
+def test_pixel_losses_point_away_from_the_real_image() -> None:
+    half = discriminator_half(pixel_losses=PixelLosses(10.0, 3.0, lambda a, b: (a - b).square().flatten(1).mean(1)))
+    answer = half.feedback(pixels(0.0), batch(1.0))
+    # 2 [ (0.5 - 1)^2 + 10 |1 - 0| + 3 (1 - 0)^2 ]; derivative 2 [ 0.5 (-1) + 10 + 6 ]
+    torch.testing.assert_close(answer.losses, torch.tensor([26.5]))
+    torch.testing.assert_close(answer.gradients, pixels(31.0))
+
+
+def test_exchange_types_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        SyntheticBatch(torch.zeros(2, 1, 4, 4), torch.zeros(2, 3, 4, 8))
+    with pytest.raises(ValueError, match="losses"):
+        Feedback(torch.zeros(2), torch.zeros(3, 1, 1, 1))
+    with pytest.raises(ValueError, match="batches of"):
+        GeneratorInput(torch.zeros(2, 1, 1, 1), torch.zeros(1, 1), torch.zeros(2, 1, 1, 1), torch.zeros(2).long())
+
+
+def test_concatenate_keeps_the_order() -> None:
+    joined = concatenate([feedback(1.0, 2.0), feedback(3.0)])
+    torch.testing.assert_close(joined.gradients, pixels(1.0, 2.0, 3.0))

@@ -1,0 +1,181 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from flower_dgan.data.augmentation import Views
+from flower_dgan.data.label_maps import content_hash, pack
+from flower_dgan.errors import ProtocolError
+from flower_dgan.messages import (
+    PROTOCOL_VERSION,
+    BundleMessage,
+    BundleShape,
+    FeedbackMessage,
+    JoinRequest,
+    NodeDescription,
+)
+
+SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
+
+
+def bundle() -> BundleMessage:
+    views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 3]], np.int16))
+    return BundleMessage(7, views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
+
+
+def feedback() -> FeedbackMessage:
+    return FeedbackMessage(
+        losses=np.array([0.5, 1.5], np.float32),
+        gradients=np.full((2, 1, 4, 4), 0.25, np.float16),
+        scales=np.array([1.0, 2.0], np.float32),
+        discriminator_loss=0.7,
+        busy_seconds=1.25,
+        peak_memory_mib=100.0,
+    )
+
+
+def description() -> NodeDescription:
+    packed = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
+    return NodeDescription("breast", 2, 3, 2, content_hash(packed), packed)
+
+
+def test_bundle_round_trip() -> None:
+    read = BundleMessage.from_records(bundle().to_records(), SHAPE)
+    assert read.round_number == 7
+    np.testing.assert_array_equal(read.images, bundle().images)
+    np.testing.assert_array_equal(read.views.ids, [0, 5])
+    np.testing.assert_array_equal(read.views.windows, bundle().views.windows)
+
+
+def test_feedback_round_trip() -> None:
+    read = FeedbackMessage.from_records(feedback().to_records(), SHAPE)
+    np.testing.assert_array_equal(read.gradients, feedback().gradients)
+    np.testing.assert_array_equal(read.losses, [0.5, 1.5])
+    np.testing.assert_array_equal(read.scales, [1.0, 2.0])
+    assert (read.discriminator_loss, read.busy_seconds, read.peak_memory_mib) == (0.7, 1.25, 100.0)
+
+
+def test_join_round_trip() -> None:
+    assert JoinRequest.from_records(JoinRequest("abc", ("d", "e")).to_records()) == JoinRequest("abc", ("d", "e"))
+    read = NodeDescription.from_records(description().to_records())
+    assert (read.name, read.images, read.channels, read.classes) == ("breast", 2, 3, 2)
+    assert read.label_maps is not None
+    assert content_hash(read.label_maps) == read.label_maps_hash
+
+
+def test_label_maps_may_stay_away() -> None:
+    known = NodeDescription("breast", 2, 3, 2, "f" * 64, None)
+    assert NodeDescription.from_records(known.to_records()) == known
+
+
+def change(record: str, key: str, value: object) -> Callable[[RecordDict], None]:
+    def apply(content: RecordDict) -> None:
+        content[record][key] = value  # type: ignore[index,assignment]
+
+    return apply
+
+
+def add(name: str, record: ArrayRecord | ConfigRecord | MetricRecord) -> Callable[[RecordDict], None]:
+    def apply(content: RecordDict) -> None:
+        content[name] = record
+
+    return apply
+
+
+def lying_array(dtype: str, shape: tuple[int, ...], actual: np.ndarray) -> Array:
+    return Array(dtype=dtype, shape=shape, stype="numpy.ndarray", data=Array(actual).data)
+
+
+FEEDBACK_ATTACKS = {
+    "real image on board": (add("images", ArrayRecord({"real": Array(np.zeros(3, np.uint8))})), "images"),
+    "extra key": (change("feedback", "weights", Array(np.zeros(3, np.float32))), "weights"),
+    "extra metric": (change("metrics", "labels", 1.0), "labels"),
+    "another record type": (add("metrics", ConfigRecord({"busy-seconds": 1.0})), "not a MetricRecord"),
+    "NaN": (change("feedback", "losses", Array(np.array([np.nan, 1], np.float32))), "not finite"),
+    "infinite gradient": (
+        change("feedback", "gradients", Array(np.full((2, 1, 4, 4), np.inf, np.float16))),
+        "not finite",
+    ),
+    "NaN metric": (change("metrics", "discriminator-loss", float("nan")), "not finite"),
+    "metric of another type": (change("metrics", "discriminator-loss", 3), "not of type float"),
+    "another shape": (change("feedback", "gradients", Array(np.zeros((2, 1, 4, 5), np.float16))), r"\(2, 1, 4, 5\)"),
+    "another dtype": (change("feedback", "gradients", Array(np.zeros((2, 1, 4, 4), np.float32))), "float32"),
+    "header of another dtype": (
+        change("feedback", "losses", lying_array("float32", (2,), np.zeros(1, np.float64))),
+        "header",
+    ),
+    "header of another shape": (
+        change("feedback", "losses", lying_array("float32", (2,), np.zeros((1, 2), np.float32))),
+        "header",
+    ),
+    "no array at all": (
+        change("feedback", "losses", Array(dtype="float32", shape=(2,), stype="numpy.ndarray", data=b"\x80\x04" * 9)),
+        "cannot be read",
+    ),
+    "more bytes than announced": (
+        change("feedback", "losses", lying_array("float32", (2,), np.zeros(9999, np.float32))),
+        "bytes where",
+    ),
+    "another serialisation": (
+        change(
+            "feedback",
+            "losses",
+            Array(dtype="float32", shape=(2,), stype="pickle", data=Array(np.zeros(2, np.float32)).data),
+        ),
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FEEDBACK_ATTACKS)
+def test_feedback_that_breaks_the_protocol_is_refused(name: str) -> None:
+    attack, reason = FEEDBACK_ATTACKS[name]
+    content = feedback().to_records()
+    attack(content)
+    with pytest.raises(ProtocolError, match=reason):
+        FeedbackMessage.from_records(content, SHAPE)
+
+
+@pytest.mark.parametrize("missing", ["feedback", "metrics"])
+def test_feedback_without_a_record_is_refused(missing: str) -> None:
+    content = feedback().to_records()
+    del content[missing]
+    with pytest.raises(ProtocolError, match="records"):
+        FeedbackMessage.from_records(content, SHAPE)
+
+
+def test_another_protocol_version_is_named_first() -> None:
+    content = bundle().to_records()
+    content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
+    with pytest.raises(ProtocolError, match="protocol version 2 meets version 1: install the same flower-dgan"):
+        BundleMessage.from_records(content, SHAPE)
+    request = JoinRequest("abc", ()).to_records()
+    request.config_records["join"]["protocol-version"] = 99
+    with pytest.raises(ProtocolError, match="protocol version 99"):
+        JoinRequest.from_records(request)
+    answer = description().to_records()
+    del answer.config_records["node"]["protocol-version"]
+    with pytest.raises(ProtocolError, match="protocol version None"):
+        NodeDescription.from_records(answer)
+
+
+def test_bundle_with_a_foreign_record_is_refused() -> None:
+    content = bundle().to_records()
+    content["code"] = ConfigRecord({"run": "me"})
+    with pytest.raises(ProtocolError, match="code"):
+        BundleMessage.from_records(content, SHAPE)
+
+
+def test_synthetic_images_out_of_range_are_refused() -> None:
+    shape = BundleShape(2, 1, 4, "float32", "float32")
+    message = BundleMessage(1, bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
+    with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
+        BundleMessage.from_records(message.to_records(), shape)
+
+
+def test_absurd_sizes_are_refused_before_memory_is_taken() -> None:
+    answer = description().to_records()
+    answer.config_records["node"]["images"] = 10**12
+    with pytest.raises(ProtocolError, match="1000000000000 images"):
+        NodeDescription.from_records(answer)
