@@ -84,7 +84,7 @@ class Recorder:
         names = {client.node_id: client.name for client in self._clients}
         for node_id, direction, record, key, count in self._grid.ledger.rows():
             self._directory.measure(
-                "record", site=names[node_id], direction=direction, record=record, key=key, **vars(count)
+                "record", site=names.get(node_id, f"node {node_id}"), direction=direction, record=record, key=key, **vars(count)
             )
         self._directory.measure("memory", who="server", peak_mib=server_peak_mib)
         for name, peak in self._peaks.items():

@@ -1,5 +1,7 @@
 """Views: drawn once, applied alike to images and label maps."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -63,9 +65,9 @@ def test_drawn_views_pass_and_reach_everything() -> None:
     assert views.ids.dtype == np.int64
     assert views.windows.dtype == np.int16
     first = views.windows[views.ids == 0]
-    assert {tuple(window) for window in first[:, :2].tolist()} == {(t, l) for t in (0, 1) for l in (0, 1, 2, 3)}
+    assert {tuple(window) for window in first[:, :2].tolist()} == set(product(range(2), range(4)))
     assert not views.windows[views.ids == 1][:, :2].any()
-    assert {tuple(window) for window in views.windows[:, 2:].tolist()} == {(m, t) for m in (0, 1) for t in range(4)}
+    assert {tuple(window) for window in views.windows[:, 2:].tolist()} == set(product(range(2), range(4)))
 
 
 def test_without_flips_windows_still_wander() -> None:
@@ -125,8 +127,8 @@ def test_views_of_wrong_type_or_shape() -> None:
     ids, windows = np.zeros(2, dtype=np.int64), np.zeros((2, 4), dtype=np.int16)
     Views(ids, windows).check(SIZES, 3)
     for bad in (
-        Views(ids.astype(np.int32), windows),  # type: ignore[arg-type]
-        Views(ids, windows.astype(np.float32)),  # type: ignore[arg-type]
+        Views(ids.astype(np.int32), windows),
+        Views(ids, windows.astype(np.float32)),
         Views(ids[:1], windows),
         Views(ids, windows[:, :3]),
         Views(ids[:0], windows[:0]),

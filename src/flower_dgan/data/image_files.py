@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
-# Windows are sent as 16-bit offsets.
-LARGEST_SIDE = 32_767
 # What has more than 8 bits a channel would be clipped or cut off by a conversion.
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")

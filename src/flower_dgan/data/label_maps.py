@@ -7,13 +7,12 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError, ProtocolError
 
 # Bounds on what a message may make the receiver allocate: 2**32 pixels are 65,536 label maps of 256 x 256.
 MOST_MAPS = 1_000_000
 MOST_PIXELS = 2**32
-LARGEST_SIDE = 32_767
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
+# Height and width at most: windows travel as 16-bit offsets.
+LARGEST_SIDE = 32_767
+
 
 @dataclass(frozen=True)
 class Entry:

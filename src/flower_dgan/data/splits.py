@@ -109,8 +109,8 @@ def _given_sides(entries: Sequence[Entry], splits: Sequence[str], config: DataCo
             f"nor data.test_splits={list(config.test_splits)}: add it to one of them."
         )
     is_test = [split in config.test_splits for split in splits]
-    sides = [{entry.group for entry, test in zip(entries, is_test, strict=True) if test is side} for side in (0, 1)]
-    if shared := sides[0] & sides[1]:
+    trained = {entry.group for entry, test in zip(entries, is_test, strict=True) if not test}
+    if shared := trained & {entry.group for entry, test in zip(entries, is_test, strict=True) if test}:
         raise DataError(
             f"Group {some(shared)} has images both in training and in test, so the test would flatter the model: "
             "move all images of a group to one split."

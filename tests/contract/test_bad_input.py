@@ -1,0 +1,281 @@
+"""What is wrong is said before any work is lost; what one client does wrong does not stop the others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from PIL import Image
+
+from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
+from flower_dgan.messages import EXCHANGE, JOIN
+from flower_dgan.report.run_metrics import read_metrics
+
+from .conftest import Federation, Reply, TamperedApp
+
+
+def make_folder(root: Path, *, sites: int = 2, images: int = 5, size: int = 64) -> Path:
+    """Write tiny pairs with the layout and names of the real ones."""
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    for split, count in (("tr", images), ("te", 2)):
+        for site in range(sites):
+            for number in range(count):
+                name = f"{split}_site{site}_{split}{number}_0.png"
+                mask = (rng.random((size, size)) > 0.7).astype(np.uint8)
+                image = rng.integers(0, 120, (size, size, 3), dtype=np.uint8) + mask[..., None] * np.uint8(100)
+                Image.fromarray(image).save(root / "images" / name)
+                Image.fromarray(mask * np.uint8(255)).save(root / "masks" / name)
+    return root
+
+
+def folder_overrides(root: Path) -> str:
+    return f"data=folder data.root='{root}' partition=site downstream=images downstream.steps=2 downstream.seeds=1"
+
+
+def test_a_folder_of_ones_own_pairs_runs(federation: Federation, tmp_path: Path) -> None:
+    path = federation.run(folder_overrides(make_folder(tmp_path / "data"))).path
+    metrics = read_metrics(path)
+    assert [join.site for join in metrics.joins] == ["site0", "site1"]
+    assert {t.row for t in metrics.tstr} == {"Real-All", "Real-site0", "Real-site1", "Syn-All", "DGAN"}
+
+
+def test_missing_folder(federation: Federation, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"no folder {tmp_path / 'nowhere'}"):
+        federation.run(folder_overrides(tmp_path / "nowhere"))
+    assert not federation.directory.exists()
+
+
+def test_image_without_mask(federation: Federation, tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "masks" / "tr_site1_tr3_0.png").unlink()
+    with pytest.raises(DataError, match="tr_site1_tr3_0"):
+        federation.run(folder_overrides(root))
+
+
+def test_client_with_fewer_images_than_a_batch(federation: Federation, tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", images=3)
+    with pytest.raises(FederationError, match="Client 'site0' has 3 training images, fewer than a batch of 4"):
+        federation.run(folder_overrides(root))
+
+
+def test_more_clients_than_sites_names_the_command(federation: Federation, tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    with pytest.raises(FederationError, match=r"flwr federation simulation-config @none/default local .*supernodes 2"):
+        federation.run(folder_overrides(root), clients=3)
+
+
+def test_directory_of_another_run(federation: Federation) -> None:
+    federation.run()
+    with pytest.raises(ConfigError, match="holds another run"):
+        federation.run()
+
+
+def test_no_node_within_the_timeout(federation: Federation) -> None:
+    with pytest.raises(FederationError, match="0 of 1 nodes are connected after 0 s"):
+        federation.run(clients=0)
+
+
+def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path) -> None:
+    def other_overrides(message: Message, context: Context, answer: Reply) -> Message:
+        context.run_config["overrides"] = "seed=5"
+        return answer(message, context)
+
+    with pytest.raises(FederationError, match="configuration differs"):
+        federation.run(client_app=TamperedApp(other_overrides))
+
+
+def test_node_of_another_protocol_version(federation: Federation) -> None:
+    def newer(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        reply.content.config_records["node"]["protocol-version"] = 2
+        return reply
+
+    with pytest.raises(ProtocolError, match="protocol version 2 meets version 1"):
+        federation.run(client_app=TamperedApp(newer))
+
+
+def test_two_nodes_of_one_name(federation: Federation) -> None:
+    def same_name(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        reply.content.config_records["node"]["name"] = "clinic"
+        return reply
+
+    with pytest.raises(FederationError, match="Two nodes have the same name"):
+        federation.run(client_app=TamperedApp(same_name))
+
+
+def test_label_maps_must_have_the_announced_hash(federation: Federation) -> None:
+    def lie(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        reply.content.config_records["node"]["label-maps-hash"] = "0" * 64
+        return reply
+
+    with pytest.raises(ProtocolError, match="do not have the hash"):
+        federation.run(client_app=TamperedApp(lie))
+
+
+def test_hash_cannot_leave_the_cache(federation: Federation) -> None:
+    def traverse(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        reply.content.config_records["node"]["label-maps-hash"] = "../../secret"
+        return reply
+
+    with pytest.raises(ProtocolError, match="announces the hash"):
+        federation.run(client_app=TamperedApp(traverse))
+
+
+def raises(reply: Message) -> Message:
+    raise RuntimeError("the disk is full")
+
+
+def with_nan(reply: Message) -> Message:
+    losses = np.full(8, np.nan, np.float32)
+    reply.content.array_records["feedback"]["losses"] = Array(losses)
+    return reply
+
+
+def with_real_images(reply: Message) -> Message:
+    reply.content["images"] = ArrayRecord({"real": Array(np.zeros(4, np.uint8))})
+    return reply
+
+
+def of_nobody(reply: Message) -> Message:
+    reply.metadata.__dict__["_src_node_id"] = 99
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("break_reply", "name", "reason"),
+    [
+        (raises, "part-1", "the disk is full"),
+        (with_nan, "part-1", "not finite"),
+        (with_real_images, "part-1", "'images'"),
+        (of_nobody, "node 99", "nobody asked"),
+    ],
+)
+def test_a_broken_client_is_left_out_by_name(
+    federation: Federation, break_reply: Callable[[Message], Message], name: str, reason: str
+) -> None:
+    """In round 1 client 2 goes wrong; the round goes on with the other and says so, and round 2 has both again."""
+
+    def tamper(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        first = message.metadata.message_type == EXCHANGE and message.metadata.group_id == "1"
+        return break_reply(reply) if first and context.node_id == 2 else reply
+
+    rounds = read_metrics(federation.run(client_app=TamperedApp(tamper)).path).rounds
+    assert set(rounds[0].clients) == {"part-0"}
+    assert rounds[0].images == 8
+    assert reason in rounds[0].rejected[name]
+    assert set(rounds[1].clients) == {"part-0", "part-1"}
+    assert rounds[1].rejected == {}
+
+
+def test_a_round_without_any_feedback_stops_the_run(federation: Federation) -> None:
+    def tamper(message: Message, context: Context, answer: Reply) -> Message:
+        if message.metadata.message_type == EXCHANGE:
+            raise RuntimeError("out of memory")
+        return answer(message, context)
+
+    with pytest.raises(FederationError, match=r"Round 1 has no usable feedback. part-0: .*out of memory"):
+        federation.run(client_app=TamperedApp(tamper))
+
+
+class RecordingApp(TamperedApp):
+    """Keeps the messages that nodes are sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Message, Context]] = []
+        super().__init__(self._record)
+
+    def _record(self, message: Message, context: Context, answer: Reply) -> Message:
+        self.messages.append((message, context))
+        return answer(message, context)
+
+
+def resend(
+    federation: Federation, change: Callable[[RecordDict, Context], None], message_type: str = EXCHANGE
+) -> Message:
+    """Run, then send client 1 its last message of a type once more, changed."""
+    recording = RecordingApp()
+    federation.run(client_app=recording)
+    message, context = [
+        (m, c) for m, c in recording.messages if m.metadata.message_type == message_type and c.node_id == 1
+    ][-1]
+    change(message.content, context)
+    grid = federation.grid
+    (reply,) = grid.send_and_receive(
+        [Message(message.content, dst_node_id=1, message_type=message_type, group_id="again")]
+    )
+    return reply
+
+
+def next_round(content: RecordDict) -> None:
+    content.config_records["bundle"]["round"] = 3
+
+
+def replay(content: RecordDict, context: Context) -> None:
+    pass
+
+
+def ask_for_an_unknown_pair(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.array_records["views"]["ids"] = Array(np.full(8, 10**6))
+
+
+def leave_the_image(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.array_records["views"]["windows"] = Array(np.full((8, 4), 1, np.int16))
+
+
+def ask_for_more(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content["weights"] = ConfigRecord({"send": True})
+
+
+def want_pixel_losses(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    context.run_config["overrides"] = f"{context.run_config['overrides']} allow_pixel_losses=true algorithm.l1_weight=1"
+    context.node_config["data-path"] = "/own"
+    context.node_config["name"] = "clinic"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (replay, "round 2 was answered already"),
+        (ask_for_an_unknown_pair, "name pairs"),
+        (leave_the_image, "the highest are"),
+        (ask_for_more, "weights"),
+        (want_pixel_losses, "policy does not allow pixel losses"),
+    ],
+)
+def test_a_node_refuses_what_it_should_not_answer(
+    federation: Federation, change: Callable[[RecordDict, Context], None], reason: str
+) -> None:
+    reply = resend(federation, change)
+    assert reply.has_error()
+    assert not reply.has_content()
+    assert reason in reply.error.reason
+
+
+def test_a_node_without_data_says_how_to_give_it_some(federation: Federation) -> None:
+    def forget(content: RecordDict, context: Context) -> None:
+        context.node_config.clear()
+
+    assert "--node-config" in resend(federation, forget, JOIN).error.reason
+
+
+def test_errors_of_the_product_share_a_base() -> None:
+    for kind in (ConfigError, DataError, FederationError, ProtocolError):
+        assert issubclass(kind, DganError)
+
+
+def test_contradictory_run_config_stops_before_anything_is_written(federation: Federation) -> None:
+    with pytest.raises(ConfigError, match="choose a divisor of 2"):
+        federation.run("exchange.generator_steps=3")
+    assert not federation.directory.exists()
+

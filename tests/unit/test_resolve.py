@@ -1,0 +1,60 @@
+import pytest
+import yaml
+
+from flower_dgan.errors import ConfigError
+from flower_dgan.resolve import configuration_hash, resolve, to_yaml
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("exchange.exchange=4", "Unknown setting 'exchange.exchange'. Did you mean 'exchange.exchanges'?"),
+        ("data=digit", "Unknown choice of data 'digit'. Did you mean 'digits'?"),
+        ("partition=sites", "Unknown choice of partition 'sites'. Did you mean 'site'?"),
+        ("sed=1", "Did you mean 'seed'?"),
+        ("algorithm.loss=hing", "Unknown algorithm.loss 'hing'. Did you mean 'hinge'?"),
+        ("downstream.rows=[Real-Al]", "Did you mean 'Real-All'?"),
+        ("seed", "has no '='"),
+        ("seed=one", "seed='one' is of type str, not int"),
+        ("seed='unclosed", "cannot be split"),
+        ("algorithm.betas=[0.5]", "no list of the right length"),
+        ("exchange.rounds=0", "exchange.rounds=0 must be positive"),
+        ("threads=0", "threads=0"),
+        ("algorithm.average_decay=1", "must be in"),
+        ("exchange.exchanges=6 exchange.generator_steps=4", "choose a divisor of 6"),
+        ("algorithm.loss=segmentation model.discriminator=patchgan", "need each other"),
+        ("algorithm.l1_weight=1", "allow_pixel_losses=true"),
+        ("data=folder", "needs data.root"),
+        ("data.image_size=[", "cannot be applied"),
+    ],
+)
+def test_mistakes_are_named(overrides: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(overrides)
+    assert message in str(error.value)
+
+
+def test_overrides_may_be_quoted() -> None:
+    config = resolve("data=folder 'data.root=/with blank' data.sites=[a,b]")
+    assert config.data.root == "/with blank"
+    assert config.data.sites == ("a", "b")
+
+
+def test_data_choose_their_partition_and_the_user_has_the_last_word() -> None:
+    assert resolve("").partition.name == "label"
+    assert resolve("data=folder data.root=/x").partition.name == "site"
+    assert resolve("data=folder data.root=/x partition=iid").partition.name == "iid"
+
+
+def test_yaml_says_what_is_resolved() -> None:
+    values = yaml.safe_load(to_yaml(resolve("seed=7 exchange.rounds=3")))
+    assert (values["seed"], values["exchange"]["rounds"], values["data"]["source"]) == (7, 3, "digits")
+
+
+def test_hash_is_of_what_server_and_nodes_must_agree_on() -> None:
+    base = configuration_hash(resolve(""))
+    same = ("data=folder data.root=/a", "data=folder data.root=/b")
+    assert configuration_hash(resolve(same[0])) == configuration_hash(resolve(same[1])) != base
+    assert configuration_hash(resolve("output.sample_interval=3 downstream.seeds=1 threads=2")) == base
+    assert configuration_hash(resolve("seed=1")) != base
+    assert configuration_hash(resolve("model.noise_channels=1")) != base
