@@ -2,8 +2,9 @@
 
 Trains the algorithm with S exchanges and g generator steps a message, and measures after some numbers of messages how
 useful the synthetic images are: the Dice of a segmentation model trained on them and tested on real images (TSTR),
-beside one trained on all real images (Real-All). Everything runs in this process, without Flower: that Flower changes
-nothing about the result is what ``flower-dgan verify exactness`` shows, and what it costs is in ``speed.py``.
+beside one trained on all real images (Real-All) and one on the images of an untrained generator. Everything runs in
+this process, without Flower: that Flower changes nothing about the result is what ``flower-dgan verify exactness``
+shows, and what it costs is in ``speed.py``.
 
     python benchmarks/bundles.py --output <directory>
 
@@ -22,6 +23,7 @@ import typer
 from bundles_report import write_reports
 from common import Federation, append_line, natural_clients, open_federation, read_lines
 from flower_dgan.algorithm.asyndgan import train
+from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
@@ -64,7 +66,7 @@ def open_checkpoints(
     budget : float
         Seconds.
     """
-    ours = [line for line in lines if all(line.get(name) == value for name, value in run.items())]
+    ours = [line for line in lines if run.items() <= line.items()]
     if any(line["kind"] == "stopped" and line["budget_seconds"] >= budget for line in ours):
         return []
     done = {line["messages"] for line in ours if line["kind"] == "tstr"}
@@ -78,6 +80,16 @@ def score(config: Config, pairs: Pairs, test: Pairs) -> dict[str, float]:
         pairs, config.downstream, image_size=size, augmentation=config.data.augmentation, seed=config.seed
     )
     return vars(segmentation_score(model, test, image_size=size)).copy()
+
+
+def synthetic_pairs(config: Config, federation: Federation, half: GeneratorHalf) -> Pairs:
+    """Draw the synthetic dataset of a run from the moving average of its generator."""
+    return synthesize(half.average, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
+
+
+def untrained(config: Config, federation: Federation) -> Pairs:
+    """Draw the synthetic dataset of a generator that never learned: what the label maps alone are worth."""
+    return synthetic_pairs(config, federation, generator_half(config, federation.shape))
 
 
 def measure(
@@ -95,8 +107,7 @@ def measure(
         now = time.monotonic()
         if messages in todo:
             seconds = now - start - evaluating
-            total = config.output.synthetic_images
-            scores = score(config, synthesize(half.average, federation.labels, settings, total)[0], test)
+            scores = score(config, synthetic_pairs(config, federation, half), test)
             found = {"messages": messages, "images": messages * images, "seconds": seconds, **scores}
             append_line(path, {"kind": "tstr", **run, **found})
             evaluating += time.monotonic() - now
@@ -121,7 +132,7 @@ def measure(
 def measure_data(
     data: str, base: str, grid: list[tuple[int, int]], seeds: int, checkpoints: list[int], budget: float, output: Path
 ) -> None:
-    """Measure Real-All and every configuration on one data set."""
+    """Measure Real-All, an untrained generator and every configuration on one data set."""
     path = output / "results.jsonl"
     first = resolve(base)
     _keep_settings(output / f"{data}.yaml", first)
@@ -131,9 +142,11 @@ def measure_data(
         config = replace(first, seed=seed)
         federation = open_federation(config, natural_clients(config, otherwise=2))
         with threads(config.threads):
-            key = {"kind": "real-all", "data": data, "seed": seed}
-            if not any(all(line.get(k) == v for k, v in key.items()) for line in read_lines(path)):
-                append_line(path, {**key, **score(config, federation.pooled(), test)})
+            for kind in ("real-all", "untrained"):
+                key = {"kind": kind, "data": data, "seed": seed}
+                if not any(key.items() <= line.items() for line in read_lines(path)):
+                    pairs = federation.pooled() if kind == "real-all" else untrained(config, federation)
+                    append_line(path, {**key, **score(config, pairs, test)})
             for exchanges, steps in grid:
                 run = {"data": data, "exchanges": exchanges, "generator_steps": steps, "seed": seed}
                 if todo := open_checkpoints(read_lines(path), run, checkpoints, budget):

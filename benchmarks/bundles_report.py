@@ -28,7 +28,9 @@ def table(lines: Lines) -> str:
         measured = _select(lines, "tstr", data)
         marks = sorted({line["messages"] for line in measured})
         head = [*_HEAD, *(str(mark) for mark in marks), "seconds a message"]
-        parts += ["", f"## {data}", "", f"Real-All: {_spread(real)}", "", _row(head), _row(["---:"] * len(head))]
+        floor = [line["dice"] for line in _select(lines, "untrained", data)]
+        bounds = f"Real-All: {_spread(real)}. Untrained generator: {_cell(floor, real)}."
+        parts += ["", f"## {data}", "", bounds, "", _row(head), _row(["---:"] * len(head))]
         stopped = _still_stopped(_select(lines, "stopped", data), measured)
         for size, steps in sorted({_configuration(line) for line in [*measured, *stopped]}):
             ours = [line for line in measured if _configuration(line) == (size, steps)]
@@ -59,7 +61,11 @@ def figure(lines: Lines) -> Figure:
             rank = sorted({line["generator_steps"] for line in measured if line["exchanges"] == size}).index(steps)
             style = f"{_MARKERS[rank % 4]}{_STYLES[rank % 4]}"
             axes.plot(marks, shares, style, color=f"C{sizes.index(size) % 10}", label=f"S = {size}, {steps} steps")
-        axes.axhline(1, color="black", linewidth=0.8)
+        axes.axhline(1, color="black", linewidth=0.8, label="Real-All")
+        if floor := [line["dice"] for line in _select(lines, "untrained", data)]:
+            axes.axhline(
+                mean(floor) / mean(real), color="grey", linewidth=0.8, linestyle="--", label="untrained generator"
+            )
         axes.set(title=data, xlabel="messages a client", xscale="log", ylabel="Dice / Dice of Real-All", ylim=(0, None))
         axes.set_xticks(sorted({line["messages"] for line in measured}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -74,8 +80,8 @@ _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D")
 _EXPLANATION = (
     "Dice of a segmentation model trained on synthetic images and tested on real ones, after so many messages a "
-    "client; in brackets as share of Real-All, the same model trained on all real images. Mean ± standard deviation over the "
-    "seeds. All in one process, without Flower; the seconds are those of the training alone."
+    "client; in brackets as share of Real-All, the same model trained on all real images. Mean ± standard deviation "
+    "over the seeds. All in one process, without Flower; the seconds are those of the training alone."
 )
 
 

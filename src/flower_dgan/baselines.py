@@ -52,6 +52,7 @@ def train_centralized(
             rounds=exchange.rounds,
             generator_steps=exchange.generator_steps,
             merge=config.algorithm.merge,
+            final_rate=config.algorithm.final_rate,
             after_round=log,
         )
     labels = [client.labels for client in clients]

@@ -142,6 +142,11 @@ class AlgorithmConfig:
         image to approach, see ``flower_dgan.algorithm.generator``.
     target_step : float
         For ``target``: root mean square distance of the target from the image, in units of [-1, 1].
+    diversity : float
+        For ``target``: how far the colours of two draws on one label map are pushed apart; 0 for not.
+    final_rate : float
+        Factor of the generator's learning rate, target step and diversity in the last round; it falls over the second
+        half. 1 for no change.
     generator_weight, discriminator_weight : float
         Factors lambda_G and lambda_D of the whole losses.
     l1_weight, perceptual_weight : float
@@ -160,6 +165,8 @@ class AlgorithmConfig:
     merge: MergeName
     replay: ReplayName
     target_step: float
+    diversity: float
+    final_rate: float
     generator_weight: float
     discriminator_weight: float
     l1_weight: float

@@ -30,6 +30,7 @@ def exactness_overrides(rounds: int, directory: Path) -> str:
     """Return the overrides of the check: the papers' algorithm and Adam on small networks, without a segmentation table."""
     return (
         "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.average_decay=0 "
+        "algorithm.final_rate=1 "
         f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}'"
     )
 

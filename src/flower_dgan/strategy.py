@@ -11,7 +11,7 @@ from flwr.serverapp.strategy import Strategy
 
 from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.exchange import Feedback
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
@@ -170,7 +170,8 @@ class DganStrategy(Strategy):
         ]
         weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
         steps = self._config.exchange.generator_steps
-        self._generator.apply([self._proposals[n] for n in nodes], feedback, weights, steps)
+        rate = scheduled_rate(server_round, self._config.exchange.rounds, self._config.algorithm.final_rate)
+        self._generator.apply([self._proposals[n] for n in nodes], feedback, weights, steps, rate)
         self._proposals = {}
         self._on_round(
             RoundReport(

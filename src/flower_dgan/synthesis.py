@@ -1,6 +1,7 @@
 """Synthetic pairs: draw them, write them, show them beside real ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import draw
+from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.data import Pairs, Pixels
 from flower_dgan.wire_formats import encode_images
 
@@ -34,7 +36,8 @@ def synthesize(
     network : nn.Module
         The generator.
     clients : sequence of ClientLabels
-        Whose label maps to use; each client's share of the images is its share of the label maps.
+        Whose label maps to use; each client's share of the images is its share of the label maps. Sites have the same
+        shares but are dealt out at random, so that every label map may be drawn in the style of every site.
     settings : BundleSettings
         Views and seed; exchanges and batch size do not matter.
     total : int
@@ -50,11 +53,14 @@ def synthesize(
     images: list[Pixels] = []
     label_maps: list[Pixels] = []
     names: list[str] = []
-    for client, count in zip(clients, shares([len(c.label_maps) for c in clients], total), strict=True):
+    counts = shares([len(c.label_maps) for c in clients], total)
+    sites = torch.cat([torch.full((count,), c.site) for c, count in zip(clients, counts, strict=True)])
+    sites = sites[torch.randperm(total, generator=derive_generator(settings.seed, "sites"))]
+    for client, count, dealt in zip(clients, counts, sites.split(counts), strict=True):
         if not count:
             continue
-        batches = BundleSettings(**{**vars(settings), "exchanges": 1, "batch_size": count})
-        _, inputs = draw_bundle(client, batches, 0)
+        _, inputs = draw_bundle(client, replace(settings, exchanges=1, batch_size=count), 0)
+        inputs = replace(inputs, sites=dealt)
         images += list(to_pixels(draw(network, inputs)))
         label_maps += list(inputs.label_maps.argmax(1).to(torch.uint8).numpy())
         names += [f"{client.name.replace(' ', '-').replace('_', '-')}_{number:05d}" for number in range(count)]

@@ -91,6 +91,7 @@ def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:
         optimizer,
         replay=algorithm.replay,
         target_step=algorithm.target_step,
+        diversity=algorithm.diversity,
         average_decay=algorithm.average_decay,
     )
 

@@ -43,6 +43,8 @@ def test_pixels(source: DigitsSource) -> None:
     assert image.shape == (32, 32, 1)
     assert image.dtype == label_map.dtype == np.uint8
     np.testing.assert_array_equal(label_map, image[:, :, 0] >= 128)
+    # Interpolated: the originals have 17 grey levels.
+    assert len(np.unique(image)) > 17
     # The hole of the zero: dark inside, bright stroke to its left, dark margin.
     assert label_map[16, 16] == 0
     assert label_map[16, 9] == 1

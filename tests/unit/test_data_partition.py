@@ -83,6 +83,7 @@ def test_iid_parts_are_equal_disjoint_and_seeded() -> None:
     parts = [partition(entries, IID, client, 3, 5) for client in range(3)]
     assert [len(part) for part in parts] == [4, 4, 3]
     assert sorted(entry.name for part in parts for entry in part) == [entry.name for entry in entries]
+    assert all(list(part) == sorted(part, key=lambda entry: entry.name) for part in parts)
     assert [partition(entries, IID, client, 3, 5) for client in range(3)] == parts
     assert [partition(entries, IID, client, 3, 6) for client in range(3)] != parts
     # Not the runs of neighbours that the partitioner makes by itself.

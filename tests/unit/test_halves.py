@@ -34,7 +34,7 @@ def generator_input(*noise: float) -> GeneratorInput:
 def generator_half(value: float, replay: ReplayName = "gradient", average_decay: float = 0.0) -> GeneratorHalf:
     network = Scale(value)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.5, average_decay=average_decay)
+    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.5, diversity=0.0, average_decay=average_decay)
 
 
 def feedback(*gradients: float) -> Feedback:

@@ -27,7 +27,7 @@ def federation(loss: LossName) -> tuple[GeneratorHalf, list[LocalClient]]:
     torch.manual_seed(0)
     network = SmallGenerator(2, 1, 8, 16, 2, 2)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, (0.5, 0.99))
-    generator = GeneratorHalf(network, optimizer, replay="gradient", target_step=0.0, average_decay=0.0)
+    generator = GeneratorHalf(network, optimizer, replay="gradient", target_step=0.0, diversity=0.0, average_decay=0.0)
     rng = np.random.default_rng(0)
     clients = []
     for index, count in enumerate((5, 9)):

@@ -24,7 +24,7 @@ from torch import Tensor
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.config import MergeName
 from flower_dgan.data.augmentation import apply_to_images
@@ -90,6 +90,7 @@ def train(
     rounds: int,
     generator_steps: int,
     merge: MergeName,
+    final_rate: float = 1.0,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Run the algorithm in one process: the centralised bound with one client on pooled data, the local one on its own.
@@ -108,6 +109,8 @@ def train(
         Generator steps a round.
     merge : MergeName
         Merge rule.
+    final_rate : float
+        Factor of the generator's rates in the last round, see ``generator.scheduled_rate``.
     after_round : callable
         Called with the number of each finished round, from 1.
     """
@@ -120,5 +123,6 @@ def train(
             proposals.append(generator.propose(drawn))
             synthetic = SyntheticBatch(proposals[-1].images, drawn.label_maps)
             feedback.append(client_update(client.half, real, synthetic, settings.batch_size)[0])
-        generator.apply(proposals, feedback, weights, generator_steps)
+        rate = scheduled_rate(round_number, rounds, final_rate)
+        generator.apply(proposals, feedback, weights, generator_steps, rate)
         after_round(round_number)

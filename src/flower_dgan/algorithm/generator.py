@@ -8,7 +8,9 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 ``target``
     x - (x~ - eta g / rms(g)), with rms over the client's whole bundle: half the squared distance to a target image one
     functional gradient step away (as in CFG-GAN; Johnson and Zhang 2018, algorithm 1). It fades as G reaches the target,
-    so that many steps on one bundle cannot run away.
+    so that many steps on one bundle cannot run away. A diversity term may be added, at the server alone: the colours of two
+    draws on one label map, averaged over blocks of a quarter of the image, are pushed apart while they differ by less than
+    0.2 (the idea of the mode-seeking loss; Mao et al. 2019).
 """
 
 import copy
@@ -16,10 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.config import ReplayName
+
+
+_DIVERSE_ENOUGH = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class GeneratorHalf:
         How feedback becomes a gradient in image space, see above.
     target_step : float
         eta.
+    diversity : float
+        For ``target``: how far the diversity term moves the target, in units of [-1, 1]; 0 for none.
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
@@ -69,6 +77,7 @@ class GeneratorHalf:
         *,
         replay: ReplayName,
         target_step: float,
+        diversity: float,
         average_decay: float,
     ) -> None:
         self.network = network
@@ -76,6 +85,8 @@ class GeneratorHalf:
         self.average = copy.deepcopy(network).requires_grad_(False)
         self._replay = replay
         self._target_step = target_step
+        self._diversity = diversity
+        self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
         self._steps_done = 0
 
@@ -84,7 +95,12 @@ class GeneratorHalf:
         return Proposal(inputs, draw(self.network, inputs))
 
     def apply(
-        self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], weights: Sequence[float], steps: int
+        self,
+        proposals: Sequence[Proposal],
+        feedback: Sequence[Feedback],
+        weights: Sequence[float],
+        steps: int,
+        rate: float = 1.0,
     ) -> None:
         """Step G on the feedback of K clients.
 
@@ -101,20 +117,43 @@ class GeneratorHalf:
             w_k.
         steps : int
             Generator steps; each takes the next ``samples / steps`` samples of every client.
+        rate : float
+            Factor of learning rate, eta and diversity, see :func:`scheduled_rate`.
         """
-        scales = [self._target_step / max(_rms(f.gradients), torch.finfo(torch.float32).tiny) for f in feedback]
+        for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
+            group["lr"] = learning_rate * rate
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
-            for proposal, answer, weight, scale in zip(proposals, feedback, weights, scales, strict=True):
-                size = len(proposal.images) // steps
-                part = slice(step * size, (step + 1) * size)
-                images = self.network(proposal.inputs[part])
-                gradients = answer.gradients[part]
-                if self._replay == "target":
-                    gradients = images.detach() - (proposal.images[part] - scale * gradients)
-                images.backward(gradients * (weight / size))
+            for proposal, answer, weight in zip(proposals, feedback, weights, strict=True):
+                self._propagate(proposal, answer, weight, (step, steps), rate)
             self.optimizer.step()
             self._follow()
+
+    def _propagate(
+        self, proposal: Proposal, feedback: Feedback, weight: float, turn: tuple[int, int], rate: float
+    ) -> None:
+        """Add one client's part of the gradient of step ``turn[0]`` of ``turn[1]``."""
+        step, steps = turn
+        size = len(proposal.images) // steps
+        part = slice(step * size, (step + 1) * size)
+        inputs = proposal.inputs[part]
+        images = self.network(inputs)
+        direction = feedback.gradients[part]
+        if self._replay == "target":
+            scale = rate * self._target_step / max(_rms(feedback.gradients), torch.finfo(torch.float32).tiny)
+            direction = images.detach() - (proposal.images[part] - scale * direction)
+            if self._diversity:
+                direction -= rate * self._diversity * self._apart(images.detach(), inputs)
+        images.backward(direction * (weight / size))
+
+    @torch.no_grad()
+    def _apart(self, images: Tensor, inputs: GeneratorInput) -> Tensor:
+        """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
+        other = self.network(GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites))
+        block = images.shape[-1] // 4
+        difference = F.avg_pool2d(images - other, block)
+        close = difference.abs().mean((1, 2, 3), keepdim=True) < _DIVERSE_ENOUGH
+        return F.interpolate(difference.sign() * close, scale_factor=block)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -122,6 +161,12 @@ class GeneratorHalf:
         self._steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
+
+
+def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:
+    """Return 1 for the first half of the rounds, then a line down to ``final_rate`` in the last one."""
+    progress = max(0.0, 2 * round_number / rounds - 1)
+    return 1 + progress * (final_rate - 1)
 
 
 @torch.no_grad()

@@ -7,6 +7,11 @@ from torch import Tensor, nn
 from flower_dgan.algorithm.exchange import GeneratorInput
 
 
+def _convolution(inner: int, outer: int) -> nn.Conv2d:
+    """Return a 3 x 3 convolution; it repeats the border, since zeros there show as a frame around the image."""
+    return nn.Conv2d(inner, outer, 3, padding=1, padding_mode="replicate")
+
+
 class _Modulation(nn.Module):
     """Normalisation whose scale and shift come from the style vector (AdaIN; Huang and Belongie 2017)."""
 
@@ -27,8 +32,8 @@ class _StyledBlock(nn.Module):
     def __init__(self, channels: int, style: int) -> None:
         super().__init__()
         self.first, self.second = _Modulation(channels, style), _Modulation(channels, style)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = _convolution(channels, channels)
+        self.conv2 = _convolution(channels, channels)
         self.texture_strength = nn.Parameter(torch.full((channels, 1, 1), 0.1))
 
     def forward(self, x: Tensor, style: Tensor, texture: Tensor) -> Tensor:
@@ -68,7 +73,7 @@ class SmallGenerator(nn.Module):
         style = 64
         self.style = nn.Sequential(nn.Linear(noise_channels, style), nn.LeakyReLU(0.2), nn.Linear(style, style))
         self.site = nn.Embedding(sites, style) if sites else None
-        self.enter = nn.Conv2d(classes + 1, width, 3, padding=1)
+        self.enter = _convolution(classes + 1, width)
         self.down1 = nn.Conv2d(width, 2 * width, 4, 2, 1)
         self.down2 = nn.Conv2d(2 * width, 4 * width, 4, 2, 1)
         self.block2a, self.block2b = _StyledBlock(4 * width, style), _StyledBlock(4 * width, style)
@@ -77,7 +82,7 @@ class SmallGenerator(nn.Module):
         self.up0 = nn.Conv2d(3 * width, width, 1)
         self.block0 = _StyledBlock(width, style)
         self.finish = _Modulation(width, style)
-        self.leave = nn.Conv2d(width, channels, 3, padding=1)
+        self.leave = _convolution(width, channels)
 
     def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, height, width) in [-1, 1]."""
@@ -99,7 +104,7 @@ class SmallGenerator(nn.Module):
 
 
 class SmallDiscriminator(nn.Module):
-    """Three strided convolutions and a score for each 8 x 8 region.
+    """Two strided convolutions and a score for each 4 x 4 region, of which it sees 26 x 26 pixels.
 
     Parameters
     ----------
@@ -116,13 +121,13 @@ class SmallDiscriminator(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, 2 * width, 4, 2, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
+            nn.Conv2d(2 * width, 4 * width, 3, 1, 1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(4 * width, 1, 3, 1, 1),
         )
 
     def forward(self, label_maps: Tensor, images: Tensor) -> Tensor:
-        """Return the scores (batch, 1, height / 8, width / 8)."""
+        """Return the scores (batch, 1, height / 4, width / 4)."""
         return self.layers(torch.cat([label_maps, images], 1))  # type: ignore[no-any-return]
 
 

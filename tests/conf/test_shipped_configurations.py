@@ -1,0 +1,94 @@
+"""Every file in ``conf/`` runs for one step, alone and in the combinations that the files themselves choose."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from flower_dgan.algorithm.perceptual import PerceptualLoss
+from flower_dgan.errors import DataError
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import conf_directory, resolve
+
+from ..contract.conftest import Federation
+from ..contract.test_bad_input import make_folder
+
+ONE_STEP = (
+    "exchange.rounds=1 exchange.exchanges=1 exchange.generator_steps=1 exchange.batch_size=2 output.synthetic_images=4"
+)
+SMALLER = "model.generator_width=4 model.discriminator_width=4"
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_directory() / group).glob("*.yaml"))
+
+
+@pytest.fixture
+def small_perceptual_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for VGG-16's downloaded weights: the same layout with 4 channels."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = [
+        nn.Conv2d(3 if index == 0 else 4, 4, 3, padding=1) if index % 2 == 0 else nn.ReLU() for index in range(24)
+    ]
+    monkeypatch.setattr("flower_dgan.wiring.pretrained_perceptual_loss", lambda: PerceptualLoss(nn.Sequential(*layers)))
+
+
+def test_groups_are_those_that_are_tested() -> None:
+    groups = {path.name for path in conf_directory().iterdir() if path.is_dir()}
+    assert groups == {"algorithm", "data", "downstream", "exchange", "model", "output", "partition"}
+
+
+@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition"])
+def test_each_choice_runs(group: str, federation: Federation) -> None:
+    for name in names(group):
+        federation.directory = federation.directory.with_name(f"{group}-{name}")
+        clients = 10 if f"{group}={name}" == "partition=site" else 2
+        chosen = f"partition=label {group}={name}" if group != "partition" else f"partition={name}"
+        path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}", clients=clients).path
+        assert len(read_metrics(path).rounds) == 1
+
+
+@pytest.mark.parametrize("name", names("downstream"))
+def test_each_segmentation_model_runs(name: str, federation: Federation) -> None:
+    seeds = min(resolve(f"downstream={name}").downstream.seeds, 1)
+    extra = f"partition=label downstream={name} downstream.steps=1 downstream.seeds={seeds} downstream.rows=[DGAN]"
+    path = federation.run(f"{extra} {ONE_STEP}").path
+    assert len(read_metrics(path).tstr) == seeds
+
+
+@pytest.mark.parametrize("name", names("algorithm"))
+def test_each_algorithm_runs(name: str, federation: Federation, small_perceptual_loss: None) -> None:
+    extra = f"algorithm={name} partition=label {ONE_STEP} {SMALLER}"
+    if name == "asyndgan":
+        extra += " allow_pixel_losses=true"
+    path = federation.run(extra).path
+    assert read_metrics(path).rounds[0].images == 4
+
+
+@pytest.mark.parametrize("name", names("data"))
+def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federation, tmp_path: Path) -> None:
+    chosen = {"digits": "partition=label", "folder": f"data.root='{tmp_path / 'data'}' partition=site"}[name]
+    make_folder(tmp_path / "data")
+    path = federation.run(f"data={name} {chosen} {ONE_STEP} {SMALLER}").path
+    assert len(read_metrics(path).rounds) == 1
+
+
+def test_released_asyndgan_constants() -> None:
+    config = resolve("algorithm=asyndgan allow_pixel_losses=true")
+    algorithm = config.algorithm
+    assert (algorithm.generator_weight, algorithm.discriminator_weight, algorithm.merge) == (0.1, 0.05, "equal")
+    assert (algorithm.l1_weight, algorithm.perceptual_weight) == (100.0, 1.0)
+    assert (algorithm.generator_learning_rate, algorithm.betas) == (2e-4, (0.5, 0.999))
+    assert (config.model.generator, config.model.discriminator, config.exchange.exchanges) == ("resnet9", "patchgan", 1)
+
+
+def test_perceptual_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from flower_dgan.algorithm import perceptual
+
+    def offline(**_: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(perceptual.torchvision.models, "vgg16", offline)
+    with pytest.raises(DataError, match=r"no route to host.*perceptual_weight=0"):
+        perceptual.pretrained_perceptual_loss()

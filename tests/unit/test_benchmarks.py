@@ -1,0 +1,119 @@
+"""The benchmarks' own arithmetic: which runs, what is left to do, what the tables say."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from flower_dgan.report.run_records import Round
+from flower_dgan.resolve import resolve
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RUN = {"data": "digits", "exchanges": 4, "generator_steps": 2, "seed": 0}
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module(request.param)
+
+
+def tstr(messages: int, dice: float, **other: Any) -> dict[str, Any]:
+    found = {"messages": messages, "images": 128 * messages, "seconds": 0.5 * messages, "dice": dice, "iou": 0.1}
+    return {"kind": "tstr", **RUN, **found, **other}
+
+
+def stopped(messages: int, budget: float) -> dict[str, Any]:
+    return {"kind": "stopped", **RUN, "messages": messages, "budget_seconds": budget}
+
+
+LINES = [
+    {"kind": "real-all", "data": "digits", "seed": 0, "dice": 0.8, "iou": 0.7},
+    {"kind": "untrained", "data": "digits", "seed": 0, "dice": 0.2, "iou": 0.1},
+    tstr(5, 0.4),
+    tstr(5, 0.6, seed=1),
+    tstr(10, 0.72),
+]
+
+
+@pytest.mark.parametrize("script", ["bundles"], indirect=True)
+def test_steps_divide_exchanges(script: ModuleType) -> None:
+    grid = script.configurations([16, 1, 6], ["1", "2", "4", "S"])
+    assert grid == [(1, 1), (6, 1), (6, 2), (6, 6), (16, 1), (16, 2), (16, 4), (16, 16)]
+
+
+@pytest.mark.parametrize("script", ["bundles"], indirect=True)
+def test_only_what_is_not_there_is_measured(script: ModuleType) -> None:
+    assert script.open_checkpoints(LINES, RUN, [20, 10, 5], 60) == [20]
+    assert script.open_checkpoints(LINES, RUN | {"seed": 1}, [20, 10, 5], 60) == [10, 20]
+    assert script.open_checkpoints(LINES, RUN | {"exchanges": 16}, [5], 60) == [5]
+    assert script.open_checkpoints(LINES, RUN, [5, 10], 60) == []
+
+
+@pytest.mark.parametrize("script", ["bundles"], indirect=True)
+def test_a_stopped_run_goes_on_with_a_larger_budget_only(script: ModuleType) -> None:
+    lines = [*LINES, stopped(12, budget=60)]
+    assert script.open_checkpoints(lines, RUN, [10, 20], 60) == []
+    assert script.open_checkpoints(lines, RUN, [10, 20], 61) == [20]
+
+
+@pytest.mark.parametrize("script", ["bundles_report"], indirect=True)
+def test_table_shows_means_and_shares(script: ModuleType) -> None:
+    text = script.table([*LINES, stopped(12, budget=60)])
+    assert "Real-All: 0.800. Untrained generator: 0.200 (25 %)." in text
+    assert "| 4 | 2 | 128 | 0.500 ± 0.141 (62 %) | 0.720 (90 %) | 0.50 |" in text
+    assert "S = 4, 2 steps, seed 0 was stopped after 12 messages: the budget of 60 s was spent." in text
+    assert "stopped" not in script.table([*LINES, stopped(12, budget=60), tstr(20, 0.7)])
+
+
+@pytest.mark.parametrize("script", ["bundles_report"], indirect=True)
+def test_a_configuration_without_a_measurement_is_in_the_table(script: ModuleType) -> None:
+    text = script.table([*LINES, stopped(2, budget=60) | {"exchanges": 64}])
+    assert "| 64 | 2 | - | - | - | - |" in text
+
+
+@pytest.mark.parametrize("script", ["bundles_report"], indirect=True)
+def test_plot_has_a_line_a_configuration(script: ModuleType) -> None:
+    (axes,) = script.figure([*LINES, tstr(5, 0.3, generator_steps=4)]).axes
+    labels = [line.get_label() for line in axes.lines]
+    assert labels == ["S = 4, 2 steps", "S = 4, 4 steps", "Real-All", "untrained generator"]
+    assert axes.lines[0].get_xydata().tolist() == [[5, pytest.approx(0.625)], [10, pytest.approx(0.9)]]
+
+
+@pytest.mark.parametrize("script", ["common"], indirect=True)
+def test_an_interrupted_line_is_cut_off(script: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    assert script.read_lines(path) == []
+    script.append_line(path, {"a": 1})
+    path.write_text(path.read_text() + '{"a": 2')
+    assert script.read_lines(path) == [{"a": 1}]
+    script.append_line(path, {"a": 3})
+    assert script.read_lines(path) == [{"a": 1}, {"a": 3}]
+
+
+@pytest.mark.parametrize("script", ["common"], indirect=True)
+def test_number_of_clients_is_that_of_the_partition(script: ModuleType) -> None:
+    assert script.natural_clients(resolve("partition=label partition.label_groups=[[0],[1],[2]]"), 7) == 3
+    assert script.natural_clients(resolve("partition=iid"), 7) == 7
+
+
+@pytest.mark.parametrize("script", ["speed"], indirect=True)
+def test_the_first_round_is_warm_up(script: ModuleType) -> None:
+    rounds = [Round(n, {"generator": s, "flower": s}, 100, {}, {}) for n, s in ((1, 50.0), (2, 1.0), (3, 4.0))]
+    assert script.images_per_second(rounds) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("script", ["speed"], indirect=True)
+def test_ratio_is_against_the_faster_plain_loop(script: ModuleType) -> None:
+    def pair(flower: float, *bare: float) -> dict[str, Any]:
+        return {"flower": {"images_per_second": flower}, "bare": [{"images_per_second": each} for each in bare]}
+
+    ratios = script.ratio_summary([pair(50, 100, 200), pair(90, 100), pair(60, 100, 80)])
+    assert ratios == {"median": pytest.approx(0.6), "min": pytest.approx(0.25), "max": pytest.approx(0.9)}
+
+
+@pytest.mark.parametrize("script", ["speed"], indirect=True)
+def test_memory_growth_is_by_process(script: ModuleType) -> None:
+    assert script.memory_growth({"server": 100.0, "a": 50.0}, {"server": 110.0, "a": 50.0}) == {"server": 1.1, "a": 1.0}
