@@ -21,9 +21,10 @@ from typing import Annotated, Any
 import typer
 
 from bundles_report import write_reports
-from common import Federation, append_line, natural_clients, open_federation, read_lines
+from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.baselines import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
@@ -82,18 +83,24 @@ def score(config: Config, pairs: Pairs, test: Pairs) -> dict[str, float]:
     return vars(segmentation_score(model, test, image_size=size)).copy()
 
 
-def synthetic_pairs(config: Config, federation: Federation, half: GeneratorHalf) -> Pairs:
+def synthetic_pairs(config: Config, federation: LocalFederation, half: GeneratorHalf) -> Pairs:
     """Draw the synthetic dataset of a run from the moving average of its generator."""
     return synthesize(half.average, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
-def untrained(config: Config, federation: Federation) -> Pairs:
+def untrained(config: Config, federation: LocalFederation) -> Pairs:
     """Draw the synthetic dataset of a generator that never learned: what the label maps alone are worth."""
     return synthetic_pairs(config, federation, generator_half(config, federation.shape))
 
 
 def measure(
-    config: Config, federation: Federation, test: Pairs, run: dict[str, Any], todo: list[int], budget: float, path: Path
+    config: Config,
+    federation: LocalFederation,
+    test: Pairs,
+    run: dict[str, Any],
+    todo: list[int],
+    budget: float,
+    path: Path,
 ) -> None:
     """Train one configuration and write a line at each checkpoint, or a line that says why it stopped."""
     half = generator_half(config, federation.shape)
@@ -120,7 +127,7 @@ def measure(
     with suppress(BudgetSpentError), seeded(config.seed, "bundles"):
         train(
             half,
-            federation.local_clients(config),
+            federation.clients(config),
             settings,
             rounds=todo[-1],
             generator_steps=config.exchange.generator_steps,
@@ -169,8 +176,11 @@ def main(
     """Measure TSTR Dice against messages, exchanges a message and generator steps a message."""
     grid = configurations([int(size) for size in exchanges.split(",")], generator_steps.split(","))
     marks = sorted({int(mark) for mark in checkpoints.split(",")})
-    # The smallest sites of the nuclei have 8 images, and a batch must not be larger than its client.
-    bases = {"digits": "", "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} exchange.batch_size=8"}
+    # Constant rates: a schedule ends at the last message, so that earlier checkpoints would not be what they seem.
+    bases = {
+        "digits": "algorithm.final_rate=1",
+        "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} algorithm.final_rate=1",
+    }
     output.mkdir(parents=True, exist_ok=True)
     for name in [] if report_only else data or list(bases):
         if name not in bases:

@@ -1,58 +1,11 @@
-"""What the benchmarks share: a federation in one process, and results as JSON lines."""
+"""What the benchmarks share: the number of clients, and results as JSON lines."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flower_dgan.algorithm.asyndgan import LocalClient
-from flower_dgan.algorithm.bundle import ClientLabels
-from flower_dgan.baselines import real_pairs
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, open_source
-from flower_dgan.wiring import ImageShape, discriminator_half
-
-
-@dataclass(frozen=True)
-class Federation:
-    """Clients in this process.
-
-    Attributes
-    ----------
-    shape : ImageShape
-        What the networks see.
-    labels : tuple of ClientLabels
-        What the server knows, in the order of the clients' names.
-    real : tuple of Pairs
-        The clients' real pairs, in the same order.
-    """
-
-    shape: ImageShape
-    labels: tuple[ClientLabels, ...]
-    real: tuple[Pairs, ...]
-
-    def local_clients(self, config: Config) -> list[LocalClient]:
-        """Return the clients with fresh discriminators."""
-        return [
-            LocalClient(labels, pairs.images, discriminator_half(config, self.shape, labels.name))
-            for labels, pairs in zip(self.labels, self.real, strict=True)
-        ]
-
-    def pooled(self) -> Pairs:
-        """Return the real pairs of all clients together."""
-        images = tuple(image for pairs in self.real for image in pairs.images)
-        label_maps = tuple(label_map for pairs in self.real for label_map in pairs.label_maps)
-        return Pairs(images, label_maps, self.shape.classes)
-
-
-def open_federation(config: Config, clients: int) -> Federation:
-    """Read the data of as many simulated clients as a run through Flower would have."""
-    real = dict(sorted(real_pairs(config, clients).items()))
-    shape = ImageShape(next(iter(real.values())).classes, config.data.channels, config.data.image_size, tuple(real))
-    labels = tuple(
-        ClientLabels(name, pairs.label_maps, pairs.classes, index) for index, (name, pairs) in enumerate(real.items())
-    )
-    return Federation(shape, labels, tuple(real.values()))
+from flower_dgan.data import open_source
 
 
 def natural_clients(config: Config, otherwise: int) -> int:

@@ -1,7 +1,7 @@
 """TSTR Dice of the distributed GAN against real data, over several seeds of the whole run, each by a real `flwr run`.
 
-    python benchmarks/quality.py nuclei --output <directory>
-    python benchmarks/quality.py digits --output <directory>
+python benchmarks/quality.py nuclei --output <directory>
+python benchmarks/quality.py digits --output <directory>
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Annotated
 
 import typer
+
 from flower_dgan.local_flower import local_flower
 from flower_dgan.report.run_metrics import read_metrics
 
@@ -42,7 +43,13 @@ def main(
         for row, values in rows.items():
             dice.setdefault(row, []).append(fmean(values))
         minutes = {stage.name: round(stage.seconds / 60, 1) for stage in metrics.stages}
-        print(f"seed {seed}:", {row: round(fmean(values), 4) for row, values in rows.items()}, "minutes:", minutes, flush=True)
+        print(
+            f"seed {seed}:",
+            {row: round(fmean(values), 4) for row, values in rows.items()},
+            "minutes:",
+            minutes,
+            flush=True,
+        )
     print("| trained on | seeds | Dice | of Real-All |\n|---|---|---|---|")
     for row, values in dice.items():
         spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""

@@ -7,9 +7,8 @@ runs pairs in turn: the plain loop, with the threads of the configuration and wi
 is warm-up and not counted. The ratio of a pair is Flower's images a second over those of the faster plain loop. A last
 ``flwr run`` has twice the rounds, to show that the peak memory of no process grows with them.
 
-Flower's rounds are those of ``metrics.jsonl``: generator, discriminator of the first client, waiting for the others,
-and the rest, which is Flower's. What lies between rounds (sample grids, metrics on disk) is in the split of the wall
-clock.
+Flower's rounds are those of ``metrics.jsonl``, from the end of one to the end of the next: generator, discriminator of
+the first client, waiting for the others, and the rest, which is Flower's.
 """
 
 import json
@@ -25,8 +24,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from common import Federation, natural_clients, open_federation
+from common import natural_clients
 from flower_dgan.algorithm.asyndgan import train
+from flower_dgan.baselines import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError
 from flower_dgan.local_flower import local_flower, write_app
@@ -54,11 +54,11 @@ def memory_growth(short: dict[str, float], long: dict[str, float]) -> dict[str, 
     return {who: long[who] / short[who] for who in short}
 
 
-def run_bare(config: Config, federation: Federation, count: int) -> dict[str, Any]:
+def run_bare(config: Config, federation: LocalFederation, count: int) -> dict[str, Any]:
     """Train in this process with so many threads."""
     half, clients, exchange = (
         generator_half(config, federation.shape),
-        federation.local_clients(config),
+        federation.clients(config),
         config.exchange,
     )
     ends: list[float] = []

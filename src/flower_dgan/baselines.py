@@ -1,13 +1,12 @@
 """The rows of the TSTR table: real data pooled and alone, the same GAN centralised, and this run."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from flower_dgan.algorithm.asyndgan import LocalClient, train
+from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.join import JoinedClient
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import ImageShape, bundle_settings, discriminator_half, generator_half, seeded, threads
@@ -15,8 +14,40 @@ from flower_dgan.wiring import ImageShape, bundle_settings, discriminator_half, 
 logger = logging.getLogger("flwr")
 
 
-def real_pairs(config: Config, clients: int) -> dict[str, Pairs]:
-    """Return the training pairs of every simulated client by name, as the person who simulates may.
+@dataclass(frozen=True)
+class LocalFederation:
+    """The clients of a simulation, in this process.
+
+    Attributes
+    ----------
+    shape : ImageShape
+        What the networks see.
+    labels : tuple of ClientLabels
+        What a server knows of each client, in the order of their names.
+    real : tuple of Pairs
+        Their real pairs, in the same order.
+    """
+
+    shape: ImageShape
+    labels: tuple[ClientLabels, ...]
+    real: tuple[Pairs, ...]
+
+    def clients(self, config: Config) -> list[LocalClient]:
+        """Return the clients, each with a fresh discriminator of its own."""
+        return [
+            LocalClient(labels, pairs.images, discriminator_half(config, self.shape, labels.name))
+            for labels, pairs in zip(self.labels, self.real, strict=True)
+        ]
+
+    def pooled(self) -> Pairs:
+        """Return the real pairs of all clients together."""
+        images = tuple(image for pairs in self.real for image in pairs.images)
+        label_maps = tuple(label_map for pairs in self.real for label_map in pairs.label_maps)
+        return Pairs(images, label_maps, self.shape.classes)
+
+
+def open_federation(config: Config, clients: int) -> LocalFederation:
+    """Read the training pairs of every simulated client, as the person who simulates may.
 
     Raises
     ------
@@ -24,20 +55,25 @@ def real_pairs(config: Config, clients: int) -> dict[str, Pairs]:
         If the data cannot be read or shared among so many clients.
     """
     nodes = [open_node(config, {"partition-id": k, "num-partitions": clients}) for k in range(clients)]
-    return {node.name: node.pairs for node in nodes}
+    nodes.sort(key=lambda node: node.name)
+    shape = ImageShape(
+        nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
+    )
+    labels = tuple(
+        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index) for index, node in enumerate(nodes)
+    )
+    return LocalFederation(shape, labels, tuple(node.pairs for node in nodes))
 
 
-def train_centralized(
-    config: Config, shape: ImageShape, clients: Sequence[JoinedClient], real: Mapping[str, Pairs]
-) -> Pairs:
+def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
     """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
 
     Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
     after the other.
     """
-    half = generator_half(config, shape)
-    discriminator = discriminator_half(config, shape, "centralized")
-    pooled = [LocalClient(client.labels, real[client.name].images, discriminator) for client in clients]
+    generator = generator_half(config, federation.shape)
+    half = discriminator_half(config, federation.shape, "centralized")
+    pooled = [replace(client, half=half) for client in federation.clients(config)]
     exchange = config.exchange
 
     def log(round_number: int) -> None:
@@ -46,7 +82,7 @@ def train_centralized(
 
     with threads(config.threads), seeded(config.seed, "centralized"):
         train(
-            half,
+            generator,
             pooled,
             bundle_settings(config),
             rounds=exchange.rounds,
@@ -55,32 +91,20 @@ def train_centralized(
             final_rate=config.algorithm.final_rate,
             after_round=log,
         )
-    labels = [client.labels for client in clients]
-    settings = replace(bundle_settings(config), seed=config.seed)
-    return synthesize(half.average, labels, settings, config.output.synthetic_images)[0]
+    total = config.output.synthetic_images
+    return synthesize(generator.average, federation.labels, bundle_settings(config), total)[0]
 
 
-def table_rows(
-    config: Config,
-    shape: ImageShape,
-    clients: Sequence[JoinedClient],
-    real: Mapping[str, Pairs],
-    synthetic: Pairs,
-) -> dict[str, Pairs]:
+def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) -> dict[str, Pairs]:
     """Return the training pairs of every row that ``downstream.rows`` asks for, in the table's order."""
     wanted = config.downstream.rows
     rows: dict[str, Pairs] = {}
     if "Real-All" in wanted:
-        everything = list(real.values())
-        rows["Real-All"] = Pairs(
-            tuple(image for pairs in everything for image in pairs.images),
-            tuple(label_map for pairs in everything for label_map in pairs.label_maps),
-            shape.classes,
-        )
+        rows["Real-All"] = federation.pooled()
     if "Real-k" in wanted:
-        rows |= {f"Real-{name}": pairs for name, pairs in real.items()}
+        rows |= {f"Real-{name}": pairs for name, pairs in zip(federation.shape.sites, federation.real, strict=True)}
     if "Syn-All" in wanted:
-        rows["Syn-All"] = train_centralized(config, shape, clients, real)
+        rows["Syn-All"] = train_centralized(config, federation)
     if "DGAN" in wanted:
         rows["DGAN"] = synthetic
     return rows

@@ -98,7 +98,9 @@ def exactness(
     for name, run in paths.items():
         difference = run(clients, rounds)
         worst = max(worst, difference)
-        console.print(f"{name}: largest relative difference {difference:.2e} after {rounds} rounds of {clients} clients")
+        console.print(
+            f"{name}: largest relative difference {difference:.2e} after {rounds} rounds of {clients} clients"
+        )
     if worst > TOLERANCE:
         raise typer.Exit(1)
 

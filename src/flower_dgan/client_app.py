@@ -52,7 +52,7 @@ def _describe(config: Config, message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content)
     if request.configuration_hash != configuration_hash(config):
         raise FederationError(
-            "The server's configuration differs from this node's: install the same flower-dgan with the same conf/ on both."
+            "The server's configuration differs from this node's: install the same flower-dgan with the same conf/."
         )
     node = open_node(config, context.node_config)
     packed = pack(node.pairs.label_maps, node.pairs.classes)

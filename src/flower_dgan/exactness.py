@@ -7,18 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.asyndgan import LocalClient
-from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.algorithm.reference import train_reference
+from flower_dgan.baselines import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
 from flower_dgan.local_flower import local_flower, write_app
-from flower_dgan.node import open_node
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import ImageShape, bundle_settings, discriminator_half, generator_half, threads
+from flower_dgan.wiring import bundle_settings, generator_half, threads
 
 TOLERANCE = 1e-5
 """Largest accepted difference."""
@@ -27,7 +25,7 @@ _FLOWER_TIMEOUT = 600.0
 
 
 def exactness_overrides(rounds: int, directory: Path) -> str:
-    """Return the overrides of the check: the papers' algorithm and Adam on small networks, without a segmentation table."""
+    """Return the overrides of the check: the papers' algorithm on small networks, without a segmentation table."""
     return (
         "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.average_decay=0 "
         "algorithm.final_rate=1 "
@@ -54,23 +52,13 @@ def through_flower(clients: int, rounds: int) -> float:
 
 def reference_generator(config: Config, clients: int) -> nn.Module:
     """Train the reference on the data of simulated clients and return its generator."""
-    nodes = [open_node(config, {"partition-id": k, "num-partitions": clients}) for k in range(clients)]
-    nodes.sort(key=lambda node: node.name)
-    shape = ImageShape(
-        nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
-    )
-    half = generator_half(config, shape)
-    local = [
-        LocalClient(
-            ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index),
-            node.pairs.images,
-            discriminator_half(config, shape, node.name),
-        )
-        for index, node in enumerate(nodes)
-    ]
+    federation = open_federation(config, clients)
+    half = generator_half(config, federation.shape)
     settings = replace(bundle_settings(config), exchanges=1)
     with threads(config.threads):
-        train_reference(half, local, settings, rounds=config.exchange.rounds, merge=config.algorithm.merge)
+        train_reference(
+            half, federation.clients(config), settings, rounds=config.exchange.rounds, merge=config.algorithm.merge
+        )
     return half.network
 
 

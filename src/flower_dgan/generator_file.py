@@ -28,7 +28,9 @@ def load_generator(path: Path) -> tuple[nn.Module, ModelConfig, ImageShape]:
         If there is no such file, or it is not one that :func:`save_generator` wrote.
     """
     if not path.is_file():
-        raise DataError(f"There is no generator at {path.resolve()}: give the generator.safetensors of a run directory.")
+        raise DataError(
+            f"There is no generator at {path.resolve()}: give the generator.safetensors of a run directory."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

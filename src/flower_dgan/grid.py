@@ -67,7 +67,9 @@ class FastGrid(Grid):
         """Run information of Flower's grid."""
         return self._grid.run
 
-    def create_message(self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None) -> Message:
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
         """Pass on to Flower's grid."""
         return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 

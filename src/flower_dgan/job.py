@@ -1,14 +1,14 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.baselines import real_pairs, table_rows
+from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
@@ -24,7 +24,7 @@ from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
 from flower_dgan.strategy import DganStrategy
 from flower_dgan.synthesis import synthesize, write_pairs
-from flower_dgan.wiring import ImageShape, bundle_settings, generator_half, threads
+from flower_dgan.wiring import bundle_settings, generator_half, threads
 
 logger = logging.getLogger("flwr")
 
@@ -53,19 +53,19 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     with threads(config.threads):
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache())
-            real = real_pairs(config, len(clients)) if test is not None else {}
+            federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
         half = generator_half(config, shape)
         with directory.stage("training"):
-            _train(directory, config, fast_grid, clients, half, real)
+            _train(directory, config, fast_grid, clients, half, federation)
         save_generator(directory.generator, half.average, config.model, shape)
         with directory.stage("synthetic dataset"):
             labels = [client.labels for client in clients]
             total = config.output.synthetic_images
             synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
             write_pairs(directory.synthetic, synthetic, names)
-        if test is not None:
-            _segmentation_table(directory, config, shape, clients, real, synthetic, test)
+        if test is not None and federation is not None:
+            _segmentation_table(directory, config, federation, synthetic, test)
     logger.info("Report: %s", write_report(directory.path))
     logger.info("Run directory: %s", directory.path)
     return directory
@@ -82,9 +82,9 @@ def _train(
     grid: FastGrid,
     clients: Sequence[JoinedClient],
     half: GeneratorHalf,
-    real: Mapping[str, Pairs],
+    federation: LocalFederation | None,
 ) -> None:
-    samples = plan_samples(config, clients, real)
+    samples = plan_samples(config, clients, federation)
 
     def write_samples(round_number: int) -> None:
         samples.write(half.average, directory.sample(round_number))
@@ -102,20 +102,14 @@ def _train(
 
 
 def _segmentation_table(
-    directory: RunDirectory,
-    config: Config,
-    shape: ImageShape,
-    clients: Sequence[JoinedClient],
-    real: Mapping[str, Pairs],
-    synthetic: Pairs,
-    test: Pairs,
+    directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
 ) -> None:
     def write_down(result: TstrResult) -> None:
         directory.measure("tstr", **asdict(result))
         logger.info("%s, seed %d: Dice %.3f, IoU %.3f", result.row, result.seed, result.dice, result.iou)
 
     with directory.stage("centralised GAN"):
-        rows = table_rows(config, shape, clients, real, synthetic)
+        rows = table_rows(config, federation, synthetic)
     with directory.stage("segmentation"):
         train_on_synthetic_test_on_real(
             rows,

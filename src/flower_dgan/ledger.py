@@ -66,9 +66,7 @@ class Ledger:
         for (node_id, direction, record, key), count in self.counts.items():
             yield node_id, direction, record, key, count
 
-    def _count(
-        self, node_id: int, direction: str, record: str, key: str, dtype: str, shape: str, size: int
-    ) -> None:
+    def _count(self, node_id: int, direction: str, record: str, key: str, dtype: str, shape: str, size: int) -> None:
         count = self.counts.setdefault((node_id, direction, record, key), RecordCount())
         count.dtype, count.shape = dtype, shape
         count.messages += 1

@@ -1,4 +1,4 @@
-"""A simulation SuperLink of our own: for checks and benchmarks that must not meet the user's, and that end what they start."""
+"""A simulation SuperLink of our own, for checks and benchmarks: it does not meet the user's, and it is ended."""
 
 import os
 import signal

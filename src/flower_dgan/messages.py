@@ -1,15 +1,15 @@
 """The protocol: every record name, key, type and size that may cross between server and nodes.
 
-Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an array
-of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of such a
-message is used. No pickle is involved, and sizes are checked before memory is taken.
+Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an
+array of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of
+such a message is used. No pickle is involved, and sizes are checked before memory is taken.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from flower_dgan.config import FeedbackFormat, ImageFormat
@@ -21,6 +21,7 @@ from flower_dgan.records import check_names, read_array, read_value, record_of
 PROTOCOL_VERSION = 1
 JOIN = "query.join"
 EXCHANGE = "train.exchange"
+
 
 @dataclass(frozen=True)
 class JoinRequest:
@@ -39,7 +40,7 @@ class JoinRequest:
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
-        values = {
+        values: dict[str, ConfigRecordValues] = {
             "protocol-version": PROTOCOL_VERSION,
             "configuration-hash": self.configuration_hash,
             "known-label-maps": list(self.known_label_maps),
@@ -50,9 +51,7 @@ class JoinRequest:
     def from_records(cls, content: RecordDict) -> "JoinRequest":
         """Read the message; raises ProtocolError."""
         _check_version(content, "join")
-        check_names(
-            content, {"join": (ConfigRecord, {"protocol-version", "configuration-hash", "known-label-maps"})}
-        )
+        check_names(content, {"join": (ConfigRecord, {"protocol-version", "configuration-hash", "known-label-maps"})})
         join = content.config_records["join"]
         known = read_value(join, "known-label-maps", list)
         return cls(read_value(join, "configuration-hash", str), tuple(str(entry) for entry in known))
@@ -87,7 +86,7 @@ class NodeDescription:
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
-        values = {
+        values: dict[str, ConfigRecordValues] = {
             "protocol-version": PROTOCOL_VERSION,
             "name": self.name,
             "images": self.images,
@@ -198,7 +197,7 @@ class BundleMessage:
         )
         arrays = content.array_records
         images = read_array(arrays["synthetic"]["images"], shape.image_format, shape.images)
-        if shape.image_format == "float32" and np.abs(images).max() > 1:  # type: ignore[type-var]
+        if shape.image_format == "float32" and np.abs(images).max() > 1:
             raise ProtocolError("synthetic images outside [-1, 1]")
         return cls(
             round_number=read_value(content.config_records["bundle"], "round", int),

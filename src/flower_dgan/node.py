@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from flower_dgan.config import Config, DataConfig
 from flower_dgan.data import Pairs, Source, open_source, partition, partition_names, require_batch
@@ -68,7 +68,7 @@ def _source(data: DataConfig) -> Source:
     return open_source(data)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _open_partition(config: Config, client: int, clients: int) -> Node:
     source = _source(config.data)
     name = partition_names(source.train, config.partition, clients)[client]

@@ -46,6 +46,7 @@ class Recorder:
         self._draw_samples = draw_samples
         self._peaks: dict[str, float] = {}
         self._start = time.monotonic()
+        self._round_end = self._start
         self._counted = {client.name: self._bytes(client) for client in clients}
         for client in clients:
             directory.measure("join", site=client.name, node_id=str(client.node_id), images=client.images)
@@ -67,15 +68,16 @@ class Recorder:
                     "bytes_sent": sent,
                     "bytes_received": received,
                 }
+        seconds = self._split(report)
         self._directory.measure(
             "round",
             round=report.round_number,
-            seconds=self._split(report),
+            seconds=seconds,
             images=report.images,
             clients=clients,
             rejected=report.rejected,
         )
-        self._log(report, moved)
+        self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
             self._draw_samples(report.round_number)
 
@@ -84,7 +86,12 @@ class Recorder:
         names = {client.node_id: client.name for client in self._clients}
         for node_id, direction, record, key, count in self._grid.ledger.rows():
             self._directory.measure(
-                "record", site=names.get(node_id, f"node {node_id}"), direction=direction, record=record, key=key, **vars(count)
+                "record",
+                site=names.get(node_id, f"node {node_id}"),
+                direction=direction,
+                record=record,
+                key=key,
+                **vars(count),
             )
         self._directory.measure("memory", who="server", peak_mib=server_peak_mib)
         for name, peak in self._peaks.items():
@@ -95,23 +102,28 @@ class Recorder:
         return ledger.bytes(client.node_id, FROM_NODE), ledger.bytes(client.node_id, TO_NODE)
 
     def _split(self, report: RoundReport) -> dict[str, float]:
-        """Split a round: generator; the first client's work; waiting for the others; the rest is Flower's."""
-        arrivals = [self._grid.arrivals[c.node_id] for c in self._clients if c.name in report.clients]
-        first = min(self._clients, key=lambda c: self._grid.arrivals.get(c.node_id, float("inf")))
-        discriminator = report.clients[first.name].busy_seconds if first.name in report.clients else 0.0
-        waiting = max(arrivals) - min(arrivals)
+        """Split the time since the last round: generator; first client's work; waiting for the others; Flower.
+
+        The parts sum to the wall clock. Work of clients while the generator draws for the next one is the generator's.
+        """
+        now = time.monotonic()
+        left = max(0.0, now - self._round_end - report.generator_seconds)
+        self._round_end = now
+        arrivals = {c.name: self._grid.arrivals[c.node_id] for c in self._clients if c.name in report.clients}
+        first = min(arrivals, key=lambda name: arrivals[name])
+        discriminator = min(left, report.clients[first].busy_seconds)
+        waiting = min(left - discriminator, max(arrivals.values()) - min(arrivals.values()))
         return {
             "generator": report.generator_seconds,
             "discriminator": discriminator,
             "waiting": waiting,
-            "flower": max(0.0, report.exchange_seconds - discriminator - waiting),
+            "flower": left - discriminator - waiting,
         }
 
-    def _log(self, report: RoundReport, moved: int) -> None:
+    def _log(self, report: RoundReport, moved: int, seconds: float) -> None:
         rounds = self._config.exchange.rounds
         elapsed = time.monotonic() - self._start
         left = elapsed / report.round_number * (rounds - report.round_number)
-        seconds = report.generator_seconds + report.exchange_seconds
         done = list(report.clients.values())
         logger.info(
             "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s",

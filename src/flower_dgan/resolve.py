@@ -23,7 +23,7 @@ ConfigT = TypeVar("ConfigT")
 
 
 def conf_directory() -> Path:
-    """Return the directory of the shipped configuration: inside the installed package, or ``conf/`` of a source tree."""
+    """Return the directory of the shipped configuration: in the installed package, or ``conf/`` of a source tree."""
     package = Path(__file__).parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
@@ -63,7 +63,7 @@ def resolve(overrides: str) -> Config:
 
 def to_yaml(config: Config) -> str:
     """Return the resolved configuration as YAML."""
-    return yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False)
+    return str(yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False))
 
 
 def configuration_hash(config: Config) -> str:

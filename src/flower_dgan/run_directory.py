@@ -39,7 +39,8 @@ class RunDirectory:
         Parameters
         ----------
         config : Config
-            ``output.directory`` names the directory; None makes ``runs/<time>-<run id>`` under the user's data directory.
+            ``output.directory`` names the directory; None makes ``runs/<time>-<run id>`` under the user's data
+            directory.
         run_id : int
             Flower's id of the run.
 

@@ -1,6 +1,6 @@
 """The sample grids of a run: the same label maps and noise at every interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from torch import nn
 from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.randomness import derive_generator
+from flower_dgan.baselines import LocalFederation
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, apply_to_images
+from flower_dgan.data import apply_to_images
 from flower_dgan.join import JoinedClient
 from flower_dgan.synthesis import sample_grid, to_pixels
 from flower_dgan.wiring import bundle_settings
@@ -42,7 +43,7 @@ class SamplePlan:
         sample_grid(network, self.draws, self.real, path)
 
 
-def plan_samples(config: Config, clients: Sequence[JoinedClient], real: Mapping[str, Pairs]) -> SamplePlan:
+def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: LocalFederation | None) -> SamplePlan:
     """Choose the rows of the sample grids, from all clients in turn.
 
     Parameters
@@ -51,17 +52,18 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], real: Mapping[
         The run's configuration. Only the embedded digits are shown beside the synthetic images.
     clients : sequence of JoinedClient
         Who takes part.
-    real : mapping of str to Pairs
-        Real pairs by client name, where the server has them.
+    federation : LocalFederation or None
+        The real pairs of the same clients, where the server has them.
     """
     settings = replace(bundle_settings(config), exchanges=1, batch_size=_ROWS)
     inputs, images = [], []
     for row in range(_ROWS):
-        client = clients[row % len(clients)]
+        index = row % len(clients)
+        client = clients[index]
         views, drawn = draw_bundle(client.labels, settings, 0)
         inputs.append(drawn[row : row + 1])
-        if config.data.source == "digits" and real:
-            pixels = apply_to_images(real[client.name].images, views, settings.image_size)
+        if config.data.source == "digits" and federation is not None:
+            pixels = apply_to_images(federation.real[index].images, views, settings.image_size)
             images.append(to_pixels(pixels[row : row + 1]))
     label_maps, sites = torch.cat([i.label_maps for i in inputs]), torch.cat([i.sites for i in inputs])
     generator = derive_generator(config.seed, "samples")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
@@ -19,8 +20,6 @@ from flower_dgan.join import JoinedClient
 from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.wire_formats import decode_gradients, encode_images
 from flower_dgan.wiring import bundle_settings
-
-import torch
 
 logger = logging.getLogger("flwr")
 
@@ -55,8 +54,8 @@ class RoundReport:
         From 1.
     images : int
         Synthetic images whose feedback was used.
-    generator_seconds, exchange_seconds : float
-        Time of drawing and stepping at the server; and from the first message to the last reply, without the drawing.
+    generator_seconds : float
+        Time of drawing and stepping at the server.
     clients : dict of str to ClientRound
         By client name.
     rejected : dict of str to str
@@ -66,7 +65,6 @@ class RoundReport:
     round_number: int
     images: int
     generator_seconds: float
-    exchange_seconds: float
     clients: dict[str, ClientRound]
     rejected: dict[str, str]
 
@@ -107,7 +105,6 @@ class DganStrategy(Strategy):
             exchange.feedback_format,
         )
         self._proposals: dict[int, Proposal] = {}
-        self._round_start = 0.0
         self._propose_seconds = 0.0
 
     def summary(self) -> None:
@@ -131,8 +128,11 @@ class DganStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterator[Message]:
-        """Draw each client's bundle; a message is made when the grid asks for it, so that the first client starts at once."""
-        self._round_start, self._propose_seconds = time.monotonic(), 0.0
+        """Draw each client's bundle.
+
+        A message is made when the grid asks for it, so that the first client can start at once.
+        """
+        self._propose_seconds = 0.0
         self._proposals = {}
         for node_id, client in self._clients.items():
             start = time.monotonic()
@@ -178,7 +178,6 @@ class DganStrategy(Strategy):
                 round_number=server_round,
                 images=len(nodes) * self._shape.samples,
                 generator_seconds=self._propose_seconds + time.monotonic() - arrived,
-                exchange_seconds=arrived - self._round_start - self._propose_seconds,
                 clients={
                     self._clients[n].name: ClientRound(
                         accepted[n].discriminator_loss,

@@ -14,8 +14,11 @@ from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bund
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
-from flower_dgan.data import Pairs, Pixels
+from flower_dgan.config import ModelConfig
+from flower_dgan.data import Pairs, Pixels, read_label_maps
+from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.wire_formats import encode_images
+from flower_dgan.wiring import ImageShape
 
 
 def shares(image_counts: Sequence[int], total: int) -> tuple[int, ...]:
@@ -56,7 +59,7 @@ def synthesize(
     counts = shares([len(c.label_maps) for c in clients], total)
     sites = torch.cat([torch.full((count,), c.site) for c, count in zip(clients, counts, strict=True)])
     sites = sites[torch.randperm(total, generator=derive_generator(settings.seed, "sites"))]
-    for client, count, dealt in zip(clients, counts, sites.split(counts), strict=True):
+    for client, count, dealt in zip(clients, counts, torch.split(sites, list(counts)), strict=True):
         if not count:
             continue
         _, inputs = draw_bundle(client, replace(settings, exchanges=1, batch_size=count), 0)
@@ -65,6 +68,48 @@ def synthesize(
         label_maps += list(inputs.label_maps.argmax(1).to(torch.uint8).numpy())
         names += [f"{client.name.replace(' ', '-').replace('_', '-')}_{number:05d}" for number in range(count)]
     return Pairs(tuple(images), tuple(label_maps), clients[0].classes), tuple(names)
+
+
+def synthesize_folder(
+    trained: tuple[nn.Module, ModelConfig, ImageShape], folder: Path, *, count: int, site: str | None, seed: int
+) -> tuple[Pairs, tuple[str, ...]]:
+    """Draw pairs on the label maps of a folder.
+
+    Parameters
+    ----------
+    trained : tuple
+        Network, settings and shape, from ``load_generator``.
+    folder : Path
+        Label maps as image files, 0/255 or class ids.
+    count : int
+        Number of pairs.
+    site : str or None
+        The site to draw for; None deals out all sites at random.
+    seed : int
+        Seed of views and noise.
+
+    Raises
+    ------
+    DataError, ConfigError
+        If the folder or the site cannot be used.
+    """
+    network, model, shape = trained
+    if site is not None and site not in shape.sites:
+        raise ConfigError(unknown_name("site", site, shape.sites))
+    label_maps = read_label_maps(folder, shape.classes, shape.image_size)
+    settings = BundleSettings(1, count, shape.image_size, "none", model.noise_channels, seed)
+    _, inputs = draw_bundle(ClientLabels(site or "any", label_maps, shape.classes, 0), settings, 0)
+    chosen = (
+        torch.randint(len(shape.sites), (count,), generator=derive_generator(seed, "sites"))
+        if site is None
+        else torch.full((count,), shape.sites.index(site))
+    )
+    images = to_pixels(draw(network, replace(inputs, sites=chosen)))
+    drawn = inputs.label_maps.argmax(1).to(torch.uint8).numpy()
+    names = tuple(
+        f"{shape.sites[index]}_{number:05d}".replace(" ", "-") for number, index in enumerate(chosen.tolist())
+    )
+    return Pairs(tuple(images), tuple(drawn), shape.classes), names
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:

@@ -65,7 +65,9 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                     raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
                 return ResnetGenerator(*common)
     except ValueError as error:
-        raise ConfigError(f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}") from error
+        raise ConfigError(
+            f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}"
+        ) from error
 
 
 def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:

@@ -10,9 +10,10 @@ from flower_dgan.algorithm.perceptual import PerceptualLoss
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
+from tests.contract.conftest import Federation, federation
+from tests.contract.test_bad_input import make_folder
 
-from ..contract.conftest import Federation
-from ..contract.test_bad_input import make_folder
+__all__ = ["federation"]  # a fixture
 
 ONE_STEP = (
     "exchange.rounds=1 exchange.exchanges=1 exchange.generator_steps=1 exchange.batch_size=2 output.synthetic_images=4"
@@ -45,6 +46,8 @@ def test_each_choice_runs(group: str, federation: Federation) -> None:
         federation.directory = federation.directory.with_name(f"{group}-{name}")
         clients = 10 if f"{group}={name}" == "partition=site" else 2
         chosen = f"partition=label {group}={name}" if group != "partition" else f"partition={name}"
+        if name == "segmenter":
+            chosen += " algorithm.loss=segmentation"
         path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}", clients=clients).path
         assert len(read_metrics(path).rounds) == 1
 

@@ -14,7 +14,7 @@ from flower_dgan.resolve import resolve
 from flower_dgan.run_directory import RunDirectory
 
 TINY = (
-    "partition=iid downstream=none model=small exchange.rounds=2 exchange.exchanges=2 exchange.generator_steps=1 "
+    "partition=iid downstream=none exchange.rounds=2 exchange.exchanges=2 exchange.generator_steps=1 "
     "exchange.batch_size=4 output.synthetic_images=6 output.sample_interval=1 exchange.join_timeout=0.2"
 )
 

@@ -278,4 +278,3 @@ def test_contradictory_run_config_stops_before_anything_is_written(federation: F
     with pytest.raises(ConfigError, match="choose a divisor of 2"):
         federation.run("exchange.generator_steps=3")
     assert not federation.directory.exists()
-

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -42,7 +44,7 @@ def test_unet_generator_has_pix2pix_size_for_instance_norm() -> None:
     # encoder 64, 128, 256, 512 x 5 and decoder with skips; convolutions of 4 x 4 with bias, counted by hand:
     widths = [64, 128, 256, 512, 512, 512, 512, 512]
     down = sum(a * b * 16 + b for a, b in zip([3, *widths], widths, strict=False))
-    up = sum((b if i == 6 else 2 * b) * a * 16 + a for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)))
+    up = sum((b if i == 6 else 2 * b) * a * 16 + a for i, (a, b) in enumerate(pairwise(widths)))
     assert parameters(UnetGenerator(3, 3, 64, 256)) == down + up + 2 * 64 * 3 * 16 + 3
 
 

@@ -1,4 +1,4 @@
-"""The reference against automatic differentiation through one joint graph, and the bundle loop against the reference."""
+"""The reference against automatic differentiation through one joint graph, and bundles against the reference."""
 
 from collections.abc import Callable, Sequence
 
@@ -100,9 +100,7 @@ def test_reference_is_the_gradient_of_the_joint_objective(loss: LossName, double
 @pytest.mark.parametrize("loss", ["hinge", "segmentation"])
 def test_bundles_of_one_are_the_reference(loss: LossName) -> None:
     reference = trained(loss, lambda g, c: train_reference(g, c, SETTINGS, rounds=ROUNDS, merge="samples"))
-    bundled = trained(
-        loss, lambda g, c: train(g, c, SETTINGS, rounds=ROUNDS, generator_steps=1, merge="samples")
-    )
+    bundled = trained(loss, lambda g, c: train(g, c, SETTINGS, rounds=ROUNDS, generator_steps=1, merge="samples"))
     torch.testing.assert_close(bundled, reference, rtol=1e-5, atol=0)
 
 

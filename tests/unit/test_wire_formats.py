@@ -11,7 +11,9 @@ def test_uint8_images_round_to_the_nearest_level() -> None:
     encoded = encode_images(images, "uint8")
     # (x + 1) 127.5 = 0, 0.38, 127.5 (half to even), 191.25, 255
     np.testing.assert_array_equal(encoded, np.array([0, 0, 128, 191, 255], np.uint8))
-    torch.testing.assert_close(decode_images(encoded), torch.tensor([-1.0, -1.0, 128 / 127.5 - 1, 191 / 127.5 - 1, 1.0]))
+    torch.testing.assert_close(
+        decode_images(encoded), torch.tensor([-1.0, -1.0, 128 / 127.5 - 1, 191 / 127.5 - 1, 1.0])
+    )
 
 
 def test_float32_images_are_exact() -> None:

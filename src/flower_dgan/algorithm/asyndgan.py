@@ -7,9 +7,10 @@ The objective (section 3.2, equation 1) is
 
     min_G max_D1..DK  sum_k pi_k { E_x,y~p_k [ log D_k(x | y) ] + E_y~p_k [ log(1 - D_k(G(y) | y)) ] }
 
-with pi_k the share of client k in all data. One exchange of algorithm 1, for every client k in parallel: the server draws
-label maps y of client k and sends x~ = G(y); the client updates D_k on (y, x) and (y, x~), then returns its loss for G and
-the gradient of that loss with respect to x~; the server propagates the weighted gradients through G and updates it.
+with pi_k the share of client k in all data. One exchange of algorithm 1, for every client k in parallel: the server
+draws label maps y of client k and sends x~ = G(y); the client updates D_k on (y, x) and (y, x~), then returns its loss
+for G and the gradient of that loss with respect to x~; the server propagates the weighted gradients through G and
+updates it.
 
 :func:`client_update` is the client's part for a bundle of S exchanges made by one generator, discriminator step and
 feedback in turn; :func:`train` puts both parts together in one process. With S = 1 this is the paper's algorithm.

@@ -7,10 +7,10 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
     g itself. Exact for the first step of a bundle, stale for the others, as G has moved.
 ``target``
     x - (x~ - eta g / rms(g)), with rms over the client's whole bundle: half the squared distance to a target image one
-    functional gradient step away (as in CFG-GAN; Johnson and Zhang 2018, algorithm 1). It fades as G reaches the target,
-    so that many steps on one bundle cannot run away. A diversity term may be added, at the server alone: the colours of two
-    draws on one label map, averaged over blocks of a quarter of the image, are pushed apart while they differ by less than
-    0.2 (the idea of the mode-seeking loss; Mao et al. 2019).
+    functional gradient step away (as in CFG-GAN; Johnson and Zhang 2018, algorithm 1). It fades as G reaches the
+    target, so that many steps on one bundle cannot run away. A diversity term may be added, at the server alone: the
+    colours of two draws on one label map, averaged over blocks of a quarter of the image, are pushed apart while they
+    differ by less than 0.2 (the idea of the mode-seeking loss; Mao et al. 2019).
 """
 
 import copy
@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.config import ReplayName
-
 
 _DIVERSE_ENOUGH = 0.2
 
@@ -50,8 +49,8 @@ class GeneratorHalf:
     Parameters
     ----------
     network : nn.Module
-        G; called with a ``GeneratorInput``. Without dropout and without batch statistics, so that a second pass over the
-        same input gives the same images.
+        G; called with a ``GeneratorInput``. Without dropout and without batch statistics, so that a second pass over
+        the same input gives the same images.
     optimizer : torch.optim.Optimizer
         Over G's parameters.
     replay : {"gradient", "target"}

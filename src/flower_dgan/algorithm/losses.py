@@ -1,9 +1,9 @@
 """Adversarial losses on the discriminator's output, one value a sample.
 
 A loss is three functions of ``(logits, label_maps)``: what the discriminator pays for real images, what it pays for
-synthetic ones, and what the generator pays for synthetic ones. Logits are (batch, 1, height, width) scores of patches, or
-(batch, classes + 1, height, width) for ``segmentation``; label maps are one-hot (batch, classes, height, width). Each
-returns a float tensor (batch,): the mean over the patches or pixels of a sample.
+synthetic ones, and what the generator pays for synthetic ones. Logits are (batch, 1, height, width) scores of patches,
+or (batch, classes + 1, height, width) for ``segmentation``; label maps are one-hot (batch, classes, height, width).
+Each returns a float tensor (batch,): the mean over the patches or pixels of a sample.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ def _segmentation_real(logits: Tensor, label_maps: Tensor) -> Tensor:
     return _per_sample(-(label_maps * log_probabilities * weights[None, :, None, None]).sum(1))
 
 
-def _segmentation_fake(logits: Tensor, label_maps: Tensor) -> Tensor:
+def _segmentation_fake(logits: Tensor, _: Tensor) -> Tensor:
     """Cross-entropy against the extra class 'synthetic', the last one."""
     return _per_sample(-F.log_softmax(logits, 1)[:, -1])
 

@@ -1,7 +1,7 @@
 """Perceptual distance on the features of VGG-16, as the released AsynDGAN has it."""
 
 import torch
-import torchvision
+import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from flower_dgan.errors import DataError

@@ -4,9 +4,9 @@ No Flower, no messages, no bundles: the distributed runs are held against it. Th
 
     sum_k w_k mean_i l(D_k(y_ki, G(y_ki, z_ki)))
 
-with the chain rule written out at the image, as the algorithm has it. Automatic differentiation through G and all D_k in one
-graph gives the same gradient but for rounding, which the tests show in float64. In float32 that rounding matters: where a
-gradient is zero but for rounding, Adam makes a whole step of it, and after 20 rounds the parameters differ by 1e-3.
+with the chain rule written out at the image, as the algorithm has it. Automatic differentiation through G and all D_k
+in one graph gives the same gradient but for rounding, which the tests show in float64. In float32 that rounding
+matters: where a gradient is zero but for rounding, Adam makes a whole step of it.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps, draw_views, grid_views, sizes_of
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder import FolderSource, read_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
 from flower_dgan.data.partition import partition, partition_names, require_batch
@@ -26,6 +26,7 @@ __all__ = [
     "pack",
     "partition",
     "partition_names",
+    "read_label_maps",
     "require_batch",
     "sizes_of",
     "unpack",

@@ -8,7 +8,7 @@ import numpy as np
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import IMAGE_MODES, MASK_MODES, list_files, read_image, read_mask, read_size
 from flower_dgan.data.origins import read_origins
-from flower_dgan.data.pairs import Entry, Pairs
+from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import some, split_entries
 from flower_dgan.errors import ConfigError, DataError
 
@@ -150,3 +150,35 @@ def _classes(masks: Sequence[Path]) -> tuple[bool, int]:
         f"{path} holds the values {listed}{mixed}: masks hold either 0 and 255 only or class ids below {MOST_CLASSES}. "
         "JPEG and smooth resizing invent values: save masks as PNG, resized without interpolation."
     )
+
+
+def read_label_maps(folder: Path, classes: int, image_size: int) -> tuple[Pixels, ...]:
+    """Read a folder of label maps without images.
+
+    Parameters
+    ----------
+    folder : Path
+        PNG, JPEG or TIFF files of 0 and 255 or of class ids.
+    classes : int
+        Number of classes that there may be, background included.
+    image_size : int
+        Least height and width in pixels.
+
+    Raises
+    ------
+    DataError
+        If there is no label map, or one has another class or is too small.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
+    paths = list(list_files(folder).values())
+    if not paths:
+        raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
+    binary, found = _classes(paths)
+    if found > classes:
+        raise DataError(f"{folder} has {found} classes, more than the {classes} that the generator knows.")
+    masks = [read_mask(path) for path in paths]
+    for path, mask in zip(paths, masks, strict=True):
+        if min(mask.shape) < image_size:
+            raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
+    return tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks)

@@ -25,9 +25,9 @@ class _ResidualBlock(nn.Module):
 class ResnetGenerator(nn.Module):
     """Nine residual blocks between two strided convolutions down and two up.
 
-    Zhu et al. 2017, appendix 7.2: c7s1-64, d128, d256, R256 x 9, u128, u64, c7s1-3, with instance normalisation. With 3
-    condition channels, 3 image channels and width 64 it has 11,378,179 parameters. It takes neither noise nor site: its first
-    instance normalisation would remove what is constant over the image. One label map gives one image.
+    Zhu et al. 2017, appendix 7.2: c7s1-64, d128, d256, R256 x 9, u128, u64, c7s1-3, with instance normalisation. With
+    3 condition channels, 3 image channels and width 64 it has 11,378,179 parameters. It takes neither noise nor site:
+    its first instance normalisation would remove what is constant over the image. One label map gives one image.
 
     Parameters
     ----------

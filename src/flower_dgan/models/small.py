@@ -44,8 +44,8 @@ class _StyledBlock(nn.Module):
 class SmallGenerator(nn.Module):
     """A U-Net of three scales; noise and site set the style and texture is added at every scale.
 
-    The output is clamped to [-1, 1] with a straight-through gradient: tanh saturates on white background, and a plain clamp
-    has no way back.
+    The output is clamped to [-1, 1] with a straight-through gradient: tanh saturates on white background, and a plain
+    clamp has no way back.
 
     Parameters
     ----------

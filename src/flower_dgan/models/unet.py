@@ -1,5 +1,7 @@
 """The U-Net generator of pix2pix."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -61,7 +63,7 @@ class UnetGenerator(nn.Module):
         self.sites = sites
         widths = [width * min(2**level, 8) for level in range(depth)]
         level: _Level | None = None
-        for outer, inner in reversed(list(zip(widths, widths[1:], strict=False))):
+        for outer, inner in reversed(list(pairwise(widths))):
             level = _Level(outer, inner, level)
         self.layers = nn.Sequential(
             nn.Conv2d(condition_channels(classes, noise_channels, sites), width, 4, 2, 1),

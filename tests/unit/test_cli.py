@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from flower_dgan.cli import app, main
+from flower_dgan.config import ModelConfig
+from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.generator_file import load_generator, save_generator
+from flower_dgan.wiring import ImageShape, build_generator
+
+MODEL = ModelConfig("small", "small", 4, 4, 3, True)
+SHAPE = ImageShape(2, 1, 16, ("breast", "kidney"))
+
+
+@pytest.fixture
+def generator(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, build_generator(MODEL, SHAPE), MODEL, SHAPE)
+    return path
+
+
+@pytest.fixture
+def label_maps(tmp_path: Path) -> Path:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for number in range(3):
+        mask = np.zeros((20, 24), np.uint8)
+        mask[number : number + 9, 4:15] = 255
+        Image.fromarray(mask).save(folder / f"map{number}.png")
+    return folder
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_config_prints_the_resolved_configuration() -> None:
+    values = yaml.safe_load(run("config", "seed=3 data=folder data.root=/data"))
+    assert values["seed"] == 3
+    assert values["partition"]["name"] == "site"
+
+
+def test_generator_file_round_trip(generator: Path) -> None:
+    network, model, shape = load_generator(generator)
+    assert (model, shape) == (MODEL, SHAPE)
+    torch.manual_seed(0)
+    expected = build_generator(MODEL, SHAPE).state_dict()
+    torch.testing.assert_close(network.state_dict(), expected, rtol=0, atol=0)
+
+
+def test_synthesize_draws_on_the_label_maps(generator: Path, label_maps: Path, tmp_path: Path) -> None:
+    run("synthesize", generator, label_maps, tmp_path / "out", "--count", 5, "--site", "kidney")
+    images = sorted((tmp_path / "out/images").iterdir())
+    masks = sorted((tmp_path / "out/masks").iterdir())
+    assert [path.name for path in images] == [path.name for path in masks]
+    assert [path.stem for path in images] == [f"kidney_{number:05d}" for number in range(5)]
+    assert all(Image.open(path).size == (16, 16) for path in images)
+    assert set(np.unique(np.asarray(Image.open(masks[0])))) <= {0, 255}
+    run("synthesize", generator, label_maps, tmp_path / "again", "--count", 5, "--site", "kidney")
+    assert (tmp_path / "again/images/kidney_00003.png").read_bytes() == images[3].read_bytes()
+    run("synthesize", generator, label_maps, tmp_path / "other", "--count", 5, "--site", "kidney", "--seed", 1)
+    assert (tmp_path / "other/images/kidney_00003.png").read_bytes() != images[3].read_bytes()
+
+
+def test_synthesize_names_what_is_wrong(generator: Path, label_maps: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    for arguments, kind, message in (
+        ([generator, label_maps, tmp_path / "o", "--site", "kidny"], ConfigError, "Did you mean 'kidney'?"),
+        ([tmp_path / "none", label_maps, tmp_path / "o"], DataError, "There is no generator"),
+        ([generator, tmp_path / "none", tmp_path / "o"], DataError, "There is no folder"),
+        ([label_maps / "map0.png", label_maps, tmp_path / "o"], DataError, "is not a generator that flower-dgan wrote"),
+    ):
+        result = runner.invoke(app, ["synthesize", *map(str, arguments)])
+        assert isinstance(result.exception, kind)
+        assert message in str(result.exception)
+
+
+def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        run("synthesize", generator, label_maps, tmp_path / name, "--count", 8)
+    few = "data.channels=1 data.image_size=16 downstream.steps=2 downstream.seeds=2"
+    output = run("evaluate", tmp_path / "test", tmp_path / "train", "--overrides", few)
+    assert "trained on" in output
+    assert output.count("seed") >= 2
+    assert "±" in output
+
+
+def test_mistakes_are_one_line_not_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["flower-dgan", "config", "sed=1"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert "Did you mean 'seed'?" in error
+    assert "Traceback" not in error
