@@ -93,7 +93,9 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     assert "±" in output
 
 
-def test_mistakes_are_one_line_not_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["flower-dgan", "config", "sed=1"])
     with pytest.raises(SystemExit) as stop:
         main()

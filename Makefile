@@ -1,0 +1,10 @@
+.PHONY: check lint test
+check: lint test
+
+lint:
+	ruff check .
+	ruff format --check .
+	mypy
+
+test:
+	pytest -m "not slow"

@@ -1,0 +1,119 @@
+"""The fast grid around a grid whose replies come late, and the ledger."""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from flower_dgan.grid import FastGrid
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
+
+app = ClientApp()
+
+
+@app.query("double")
+def double(message: Message, context: Context) -> Message:
+    values = message.content.array_records["values"]["x"].numpy()
+    return Message(RecordDict({"answer": ArrayRecord({"y": Array(2 * values)})}), reply_to=message)
+
+
+class LateGrid(InProcessGrid):
+    """Gives a reply only after some polls, and never for the nodes that are silent."""
+
+    def __init__(self, polls: int, silent: Iterable[int] = ()) -> None:
+        super().__init__(app, simulated_contexts(3, ""))
+        self._polls_left = polls
+        self._silent = set(silent)
+        self.polls = 0
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        self.polls += 1
+        if self.polls <= self._polls_left:
+            return []
+        ready = [i for i in message_ids if i in self._replies and self._node(i) not in self._silent]
+        return super().pull_messages(ready)
+
+    def _node(self, message_id: str) -> int:
+        return self._replies[message_id].metadata.src_node_id
+
+
+def messages(*nodes: int) -> list[Message]:
+    values = ArrayRecord({"x": Array(np.arange(3, dtype=np.float32))})
+    return [
+        Message(
+            RecordDict({"values": values, "extra": ConfigRecord({"n": 1})}), dst_node_id=n, message_type="query.double"
+        )
+        for n in nodes
+    ]
+
+
+def test_replies_come_as_soon_as_they_are_there() -> None:
+    late = LateGrid(polls=4)
+    grid = FastGrid(late, Ledger())
+    start = time.monotonic()
+    replies = grid.send_and_receive(messages(1, 2, 3), timeout=30)
+    assert sorted(reply.metadata.src_node_id for reply in replies) == [1, 2, 3]
+    np.testing.assert_array_equal(replies[0].content.array_records["answer"]["y"].numpy(), [0, 2, 4])
+    assert late.polls == 5
+    assert set(grid.arrivals) == {1, 2, 3}
+    assert time.monotonic() - start < 3  # Flower's own grid sleeps 3 s before its second poll in deployment
+
+
+def test_silent_nodes_are_given_up_after_the_timeout() -> None:
+    grid = FastGrid(LateGrid(polls=0, silent=[2]), Ledger())
+    replies = grid.send_and_receive(messages(1, 2, 3), timeout=0.3)
+    assert sorted(reply.metadata.src_node_id for reply in replies) == [1, 3]
+    assert set(grid.arrivals) == {1, 3}
+
+
+def test_no_message_needs_no_poll() -> None:
+    late = LateGrid(polls=0)
+    assert FastGrid(late, Ledger()).send_and_receive([], timeout=5) == []
+    assert late.polls == 0
+
+
+def test_messages_are_sent_while_they_are_made() -> None:
+    late = LateGrid(polls=0)
+    sent_before_the_second_was_made = []
+
+    def make() -> Iterable[Message]:
+        first, second = messages(1, 2)
+        yield first
+        sent_before_the_second_was_made.append(len(late._replies))
+        yield second
+
+    FastGrid(late, Ledger()).send_and_receive(make(), timeout=5)
+    assert sent_before_the_second_was_made == [1]
+
+
+def test_ledger_counts_every_key_in_both_directions() -> None:
+    ledger = Ledger()
+    grid = FastGrid(LateGrid(polls=0), ledger)
+    for _ in range(2):
+        grid.send_and_receive(messages(1), timeout=5)
+    rows = {(node, way, record, key): count for node, way, record, key, count in ledger.rows()}
+    # three float32 values and numpy's header of 128 bytes, twice
+    assert rows[1, TO_NODE, "values", "x"].bytes == rows[1, FROM_NODE, "answer", "y"].bytes == 2 * (3 * 4 + 128)
+    assert rows[1, FROM_NODE, "answer", "y"].messages == 2
+    assert (rows[1, FROM_NODE, "answer", "y"].dtype, rows[1, FROM_NODE, "answer", "y"].shape) == ("float32", "3")
+    assert rows[1, TO_NODE, "extra", "n"].bytes == 2
+    assert ledger.bytes(1, TO_NODE) == 2 * (3 * 4 + 128) + 2
+    assert ledger.bytes(2, TO_NODE) == 0
+
+
+def test_ledger_counts_errors() -> None:
+    ledger = Ledger()
+    (message,) = messages(1)
+    InProcessGrid(app, {})
+    ledger.add(1, FROM_NODE, Message(Error(code=1000, reason="refused"), reply_to=message))
+    assert [(row[2], row[4].bytes) for row in ledger.rows()] == [("error", 7)]
+
+
+@pytest.fixture(autouse=True)
+def identity() -> None:
+    """Let messages be made outside a run."""
+    InProcessGrid(app, {})

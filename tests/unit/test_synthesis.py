@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.algorithm.exchange import GeneratorInput
+from flower_dgan.algorithm.generator import scheduled_rate
+from flower_dgan.data import Pairs
+from flower_dgan.models.small import SmallGenerator
+from flower_dgan.synthesis import sample_grid, shares, synthesize, to_pixels, write_pairs
+
+SETTINGS = BundleSettings(2, 3, 16, "flips", 2, seed=0)
+
+
+def client(name: str, maps: int, site: int) -> ClientLabels:
+    rng = np.random.default_rng(site)
+    return ClientLabels(name, tuple(rng.integers(0, 2, (20, 24), dtype=np.uint8) for _ in range(maps)), 2, site)
+
+
+def test_shares_are_proportional_and_complete() -> None:
+    assert shares([30, 10], 4) == (3, 1)
+    assert shares([1, 1, 1], 8) == (3, 3, 2)
+    assert shares([5, 0], 3) == (3, 0)
+
+
+def test_synthetic_dataset_is_the_generators(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallGenerator(2, 1, 8, 16, 2, 2)
+    pairs, names = synthesize(network, [client("a b", 6, 0), client("c", 2, 1)], SETTINGS, 8)
+    assert len(pairs) == len(set(names)) == 8
+    assert [name.split("_")[0] for name in names] == ["a-b"] * 6 + ["c"] * 2
+    again, _ = synthesize(network, [client("a b", 6, 0), client("c", 2, 1)], SETTINGS, 8)
+    np.testing.assert_array_equal(np.stack(pairs.images), np.stack(again.images))
+    write_pairs(tmp_path, pairs, names)
+    read = np.asarray(Image.open(tmp_path / "images" / f"{names[3]}.png"))
+    np.testing.assert_array_equal(read, pairs.images[3][..., 0])
+    mask = np.asarray(Image.open(tmp_path / "masks" / f"{names[3]}.png"))
+    np.testing.assert_array_equal(mask, pairs.label_maps[3] * 255)
+
+
+def test_masks_of_many_classes_are_ids(tmp_path: Path) -> None:
+    label_map = np.array([[0, 1], [2, 2]], np.uint8)
+    write_pairs(tmp_path, Pairs((np.zeros((2, 2, 3), np.uint8),), (label_map,), 3), ["x"])
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks/x.png")), label_map)
+
+
+def test_pixels_are_rounded() -> None:
+    images = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 1, 1, 3)
+    np.testing.assert_array_equal(to_pixels(images), np.array([0, 128, 255], np.uint8).reshape(1, 1, 3, 1))
+
+
+def test_bundle_draws_depend_on_round_client_and_seed() -> None:
+    views, inputs = draw_bundle(client("a", 6, 1), SETTINGS, 4)
+    assert inputs.label_maps.shape == (6, 2, 16, 16)
+    torch.testing.assert_close(inputs.label_maps.sum(1), torch.ones(6, 16, 16))
+    assert inputs.sites.tolist() == [1] * 6
+    # a batch takes different pairs
+    assert len(set(views.ids[:3].tolist())) == len(set(views.ids[3:].tolist())) == 3
+    torch.testing.assert_close(draw_bundle(client("a", 6, 1), SETTINGS, 4)[1].noise, inputs.noise, rtol=0, atol=0)
+    for other in (draw_bundle(client("a", 6, 1), SETTINGS, 5), draw_bundle(client("b", 6, 1), SETTINGS, 4)):
+        assert (other[1].noise - inputs.noise).abs().max() > 0.1
+
+
+def test_sample_grid_has_a_row_a_sample(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallGenerator(2, 3, 8, 16, 2)
+    _, inputs = draw_bundle(client("a", 6, 0), SETTINGS, 1)
+    other = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
+    real = np.full((6, 16, 16, 3), 7, np.uint8)
+    sample_grid(network, [inputs, other], real, tmp_path / "grid.png")
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))[::2, ::2]
+    assert grid.shape == (6 * 16, 4 * 16, 3)
+    np.testing.assert_array_equal(grid[:16, :16, 0], inputs.label_maps[0, 1].numpy() * 255)
+    np.testing.assert_array_equal(grid[16:32, 16:32], to_pixels(network(inputs).detach())[1])
+    np.testing.assert_array_equal(grid[:, 48:], 7)
+
+
+def test_rates_fall_over_the_second_half() -> None:
+    rates = [scheduled_rate(number, 8, 0.2) for number in (1, 4, 5, 6, 8)]
+    np.testing.assert_allclose(rates, [1.0, 1.0, 0.8, 0.6, 0.2])
