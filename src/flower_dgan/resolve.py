@@ -166,11 +166,6 @@ def _check(config: Config) -> None:
         )
     if not 0 <= algorithm.average_decay < 1:
         raise ConfigError(f"algorithm.average_decay={algorithm.average_decay} must be in [0, 1).")
-    if (algorithm.loss == "segmentation") != (model.discriminator == "segmenter"):
-        raise ConfigError(
-            f"algorithm.loss={algorithm.loss} does not go with model.discriminator={model.discriminator}: the loss "
-            "'segmentation' and the discriminator 'segmenter' need each other."
-        )
     if (algorithm.l1_weight or algorithm.perceptual_weight) and not config.allow_pixel_losses:
         raise ConfigError(
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "

@@ -17,7 +17,6 @@ from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.models.patchgan import PatchDiscriminator
 from flower_dgan.models.resnet import ResnetGenerator
-from flower_dgan.models.segmenter import SegmenterDiscriminator
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
 from flower_dgan.models.unet import UnetGenerator
 
@@ -78,8 +77,6 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
             return SmallDiscriminator(*common)
         case "patchgan":
             return PatchDiscriminator(*common)
-        case "segmenter":
-            return SegmenterDiscriminator(*common)
 
 
 def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:

@@ -46,8 +46,6 @@ def test_each_choice_runs(group: str, federation: Federation) -> None:
         federation.directory = federation.directory.with_name(f"{group}-{name}")
         clients = 10 if f"{group}={name}" == "partition=site" else 2
         chosen = f"partition=label {group}={name}" if group != "partition" else f"partition={name}"
-        if name == "segmenter":
-            chosen += " algorithm.loss=segmentation"
         path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}", clients=clients).path
         assert len(read_metrics(path).rounds) == 1
 

@@ -8,7 +8,6 @@ from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.models.condition import condition
 from flower_dgan.models.patchgan import PatchDiscriminator
 from flower_dgan.models.resnet import ResnetGenerator
-from flower_dgan.models.segmenter import SegmenterDiscriminator
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
 from flower_dgan.models.unet import UnetGenerator
 
@@ -113,4 +112,3 @@ def test_generators_refuse_sizes_they_cannot_make() -> None:
 def test_discriminators_return_scores_of_regions() -> None:
     label_maps, images = torch.zeros(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
     assert SmallDiscriminator(3, 1, 4)(label_maps, images).shape == (2, 1, 8, 8)
-    assert SegmenterDiscriminator(3, 1, 4)(label_maps, images).shape == (2, 4, 32, 32)

@@ -16,7 +16,6 @@ from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.reference import train_reference
 from flower_dgan.config import LossName
 from flower_dgan.data.augmentation import apply_to_images
-from flower_dgan.models.segmenter import SegmenterDiscriminator
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
 
 SETTINGS = BundleSettings(1, 4, 16, "flips", 2, seed=3)
@@ -33,8 +32,7 @@ def federation(loss: LossName) -> tuple[GeneratorHalf, list[LocalClient]]:
     for index, count in enumerate((5, 9)):
         label_maps = tuple(rng.integers(0, 2, (20, 18), dtype=np.uint8) for _ in range(count))
         images = tuple(rng.integers(0, 256, (20, 18, 1), dtype=np.uint8) for _ in range(count))
-        kind = SegmenterDiscriminator if loss == "segmentation" else SmallDiscriminator
-        discriminator = kind(2, 1, 4)
+        discriminator = SmallDiscriminator(2, 1, 4)
         half = DiscriminatorHalf(
             discriminator,
             torch.optim.Adam(discriminator.parameters(), 1e-3, (0.5, 0.99)),
@@ -87,7 +85,7 @@ def double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_default_dtype(float32)
 
 
-@pytest.mark.parametrize("loss", ["bce", "segmentation"])
+@pytest.mark.parametrize("loss", ["bce", "wasserstein"])
 def test_reference_is_the_gradient_of_the_joint_objective(loss: LossName, double_precision: None) -> None:
     joint = trained(loss, train_joint)
     reference = trained(loss, lambda g, c: train_reference(g, c, SETTINGS, rounds=ROUNDS, merge="samples"))
@@ -97,7 +95,7 @@ def test_reference_is_the_gradient_of_the_joint_objective(loss: LossName, double
     torch.testing.assert_close(reference, joint, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("loss", ["hinge", "segmentation"])
+@pytest.mark.parametrize("loss", ["hinge", "least-squares"])
 def test_bundles_of_one_are_the_reference(loss: LossName) -> None:
     reference = trained(loss, lambda g, c: train_reference(g, c, SETTINGS, rounds=ROUNDS, merge="samples"))
     bundled = trained(loss, lambda g, c: train(g, c, SETTINGS, rounds=ROUNDS, generator_steps=1, merge="samples"))

@@ -22,7 +22,6 @@ from flower_dgan.resolve import configuration_hash, resolve, to_yaml
         ("threads=0", "threads=0"),
         ("algorithm.average_decay=1", "must be in"),
         ("exchange.exchanges=6 exchange.generator_steps=4", "choose a divisor of 6"),
-        ("algorithm.loss=segmentation model.discriminator=patchgan", "need each other"),
         ("algorithm.l1_weight=1", "allow_pixel_losses=true"),
         ("data=folder", "needs data.root"),
         ("data.image_size=[", "cannot be applied"),

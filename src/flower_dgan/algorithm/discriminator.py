@@ -52,8 +52,8 @@ def discriminator_loss(
     batch : SyntheticBatch
         Label maps y and synthetic images x~.
     """
-    on_real = loss.real(network(batch.label_maps, real), batch.label_maps)
-    on_fake = loss.fake(network(batch.label_maps, batch.images), batch.label_maps)
+    on_real = loss.real(network(batch.label_maps, real))
+    on_fake = loss.fake(network(batch.label_maps, batch.images))
     return weight * (on_real + on_fake).mean()
 
 
@@ -66,7 +66,7 @@ def generator_losses(
     batch: SyntheticBatch,
 ) -> Tensor:
     """Return lambda_G [ l(D(y_i, x~_i), real) + pixel losses ] of each sample, (batch,); parameters as above."""
-    losses = loss.generator(network(batch.label_maps, batch.images), batch.label_maps)
+    losses = loss.generator(network(batch.label_maps, batch.images))
     if pixel_losses is not None:
         losses = losses + pixel_losses(batch.images, real)
     return weight * losses
