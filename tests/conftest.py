@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+# Small networks gain nothing from more, and threads that wait for each other are slow where cores are shared.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

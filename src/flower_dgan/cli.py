@@ -60,6 +60,7 @@ def evaluate(
     from flower_dgan.data.folder import FolderSource
     from flower_dgan.evaluation.tstr import summarize, train_on_synthetic_test_on_real
     from flower_dgan.resolve import resolve
+    from flower_dgan.wiring import threads
 
     settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
     data = replace(settings.data, name_pattern=None, table=None)
@@ -68,15 +69,16 @@ def evaluate(
         source = FolderSource(replace(data, root=str(folder)))
         return source.load([*source.train, *source.test])
 
-    results = train_on_synthetic_test_on_real(
-        {str(folder): read(folder) for folder in train},
-        read(test),
-        settings.downstream,
-        image_size=data.image_size,
-        augmentation=data.augmentation,
-        seed=settings.seed,
-        on_result=lambda r: console.print(f"{r.row}, seed {r.seed}: Dice {r.dice:.3f}, IoU {r.iou:.3f}"),
-    )
+    with threads(settings.threads):
+        results = train_on_synthetic_test_on_real(
+            {str(folder): read(folder) for folder in train},
+            read(test),
+            settings.downstream,
+            image_size=data.image_size,
+            augmentation=data.augmentation,
+            seed=settings.seed,
+            on_result=lambda r: console.print(f"{r.row}, seed {r.seed}: Dice {r.dice:.3f}, IoU {r.iou:.3f}"),
+        )
     table = Table("trained on", "seeds", "Dice", "IoU")
     for row in summarize(results):
         spread = [f" ± {sd:.3f}" if sd is not None else "" for sd in (row.dice_sd, row.iou_sd)]
