@@ -56,9 +56,11 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
         half = generator_half(config, shape)
-        with directory.stage("training"):
-            _train(directory, config, fast_grid, clients, half, federation)
-        save_generator(directory.generator, half.average, config.model, shape)
+        try:
+            with directory.stage("training"):
+                _train(directory, config, fast_grid, clients, half, federation)
+        finally:  # what was learned is kept, whatever ends the training
+            save_generator(directory.generator, half.average, config.model, shape)
         with directory.stage("synthetic dataset"):
             labels = [client.labels for client in clients]
             total = config.output.synthetic_images

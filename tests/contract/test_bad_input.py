@@ -9,8 +9,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from PIL import Image
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
+from flower_dgan.generator_file import load_generator
 from flower_dgan.messages import EXCHANGE, JOIN
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+from flower_dgan.wiring import ImageShape, generator_half
 
 from .conftest import Federation, Reply, TamperedApp
 
@@ -182,6 +185,20 @@ def test_a_round_without_any_feedback_stops_the_run(federation: Federation) -> N
 
     with pytest.raises(FederationError, match=r"Round 1 has no usable feedback. part-0: .*out of memory"):
         federation.run(client_app=TamperedApp(tamper))
+
+
+def test_what_was_learned_before_is_kept(federation: Federation) -> None:
+    def tamper(message: Message, context: Context, answer: Reply) -> Message:
+        if message.metadata.group_id == "2":
+            raise RuntimeError("power failure")
+        return answer(message, context)
+
+    with pytest.raises(FederationError, match="Round 2 has no usable feedback"):
+        federation.run(client_app=TamperedApp(tamper))
+    network, _, _ = load_generator(federation.directory / "generator.safetensors")
+    untrained = generator_half(resolve(""), ImageShape(2, 1, 32, ("part-0", "part-1"))).network.state_dict()
+    assert (network.state_dict()["leave.weight"] - untrained["leave.weight"]).abs().max() > 1e-5
+    assert (federation.directory / "metrics.jsonl").read_text().count('"kind": "round"') == 1
 
 
 class RecordingApp(TamperedApp):
