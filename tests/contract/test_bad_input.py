@@ -90,44 +90,27 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
         federation.run(client_app=TamperedApp(other_overrides))
 
 
-def test_node_of_another_protocol_version(federation: Federation) -> None:
-    def newer(message: Message, context: Context, answer: Reply) -> Message:
-        reply = answer(message, context)
-        reply.content.config_records["node"]["protocol-version"] = 2
-        return reply
+@pytest.mark.parametrize(
+    ("key", "value", "error", "reason"),
+    [
+        ("protocol-version", 2, ProtocolError, "protocol version 2 meets version 1"),
+        ("name", "clinic", FederationError, "Two nodes have the same name"),
+        ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
+        ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
+    ],
+)
+def test_nodes_that_describe_themselves_wrongly(
+    federation: Federation, key: str, value: int | str, error: type[DganError], reason: str
+) -> None:
+    """Another version; one name for two nodes; label maps of another hash; a hash that would leave the cache."""
 
-    with pytest.raises(ProtocolError, match="protocol version 2 meets version 1"):
-        federation.run(client_app=TamperedApp(newer))
-
-
-def test_two_nodes_of_one_name(federation: Federation) -> None:
-    def same_name(message: Message, context: Context, answer: Reply) -> Message:
-        reply = answer(message, context)
-        reply.content.config_records["node"]["name"] = "clinic"
-        return reply
-
-    with pytest.raises(FederationError, match="Two nodes have the same name"):
-        federation.run(client_app=TamperedApp(same_name))
-
-
-def test_label_maps_must_have_the_announced_hash(federation: Federation) -> None:
     def lie(message: Message, context: Context, answer: Reply) -> Message:
         reply = answer(message, context)
-        reply.content.config_records["node"]["label-maps-hash"] = "0" * 64
+        reply.content.config_records["node"][key] = value
         return reply
 
-    with pytest.raises(ProtocolError, match="do not have the hash"):
+    with pytest.raises(error, match=reason):
         federation.run(client_app=TamperedApp(lie))
-
-
-def test_hash_cannot_leave_the_cache(federation: Federation) -> None:
-    def traverse(message: Message, context: Context, answer: Reply) -> Message:
-        reply = answer(message, context)
-        reply.content.config_records["node"]["label-maps-hash"] = "../../secret"
-        return reply
-
-    with pytest.raises(ProtocolError, match="announces the hash"):
-        federation.run(client_app=TamperedApp(traverse))
 
 
 def raises(reply: Message) -> Message:

@@ -1,4 +1,4 @@
-"""The condition of the papers' generators: label maps with noise and site as constant channels."""
+"""The condition of the U-Net generator: label maps with noise and site as constant channels."""
 
 import torch
 import torch.nn.functional as F
