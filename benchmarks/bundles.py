@@ -132,6 +132,7 @@ def measure(
             rounds=todo[-1],
             generator_steps=config.exchange.generator_steps,
             merge=config.algorithm.merge,
+            in_flight=config.exchange.in_flight,
             after_round=after_round,
         )
 

@@ -71,6 +71,7 @@ def run_bare(config: Config, federation: LocalFederation, count: int) -> dict[st
             rounds=exchange.rounds,
             generator_steps=exchange.generator_steps,
             merge=config.algorithm.merge,
+            in_flight=exchange.in_flight,
             after_round=lambda _: ends.append(time.monotonic()),
         )
     images = (exchange.rounds - 1) * len(clients) * exchange.exchanges * exchange.batch_size

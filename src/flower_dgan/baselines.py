@@ -88,6 +88,7 @@ def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
             rounds=exchange.rounds,
             generator_steps=exchange.generator_steps,
             merge=config.algorithm.merge,
+            in_flight=exchange.in_flight,
             final_rate=config.algorithm.final_rate,
             after_round=log,
         )

@@ -1,7 +1,9 @@
 """The command ``flower-dgan``."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,16 +88,33 @@ def evaluate(
     console.print(table)
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="[OPTIONS of flower-supernode]",
+)
+def supernode(context: typer.Context) -> None:
+    """Run a SuperNode whose clients have torch imported already, with the options of `flower-supernode`."""
+    from flower_dgan.supernode import run_supernode
+
+    raise typer.Exit(run_supernode(context.args))
+
+
 @verify.command()
 def exactness(
     clients: Annotated[int, typer.Option(min=1, max=10)] = 3,
     rounds: Annotated[int, typer.Option(min=1)] = 20,
     flower: Annotated[bool, typer.Option(help="Also through a real `flwr run`.")] = True,
+    deployed: Annotated[bool, typer.Option(help="Also through SuperLink and SuperNodes, warm and cold.")] = False,
 ) -> None:
     """Compare the generator of a distributed run (S = 1, float32) with the one-process reference."""
-    from flower_dgan.exactness import TOLERANCE, through_flower, through_in_process_grid
+    from flower_dgan.exactness import TOLERANCE, through_flower, through_in_process_grid, through_supernodes
 
-    paths = {"in-process grid": through_in_process_grid} | ({"flwr run": through_flower} if flower else {})
+    paths: dict[str, Callable[[int, int], float]] = {"in-process grid": through_in_process_grid}
+    if flower:
+        paths["flwr run"] = through_flower
+    if deployed:
+        paths["SuperNodes, warm"] = partial(through_supernodes, warm=True)
+        paths["SuperNodes, cold"] = partial(through_supernodes, warm=False)
     worst = 0.0
     for name, run in paths.items():
         difference = run(clients, rounds)

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from flower_dgan import client_state
 from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.exchange import SyntheticBatch
 from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.client_state import ClientState
 from flower_dgan.config import Config
-from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of
-from flower_dgan.errors import DganError, FederationError, ProtocolError
+from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack
+from flower_dgan.errors import DganError, FederationError
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, JoinRequest, NodeDescription
-from flower_dgan.node import open_node, policy_allows_pixel_losses
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, JoinRequest, Leave, NodeDescription
+from flower_dgan.node import open_node, policy_allows_pixel_losses, takes_messages_in_order
 from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire_formats import decode_images, encode_gradients
 from flower_dgan.wiring import ImageShape, discriminator_half, threads
@@ -38,6 +38,12 @@ def exchange(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_feedback)
 
 
+@app.query("leave")
+def leave(message: Message, context: Context) -> Message:
+    """Answer ``query.leave``: forget the run."""
+    return _answer(message, context, _forget)
+
+
 def _answer(message: Message, context: Context, handle: Callable[[Config, Message, Context], RecordDict]) -> Message:
     """Turn errors that are somebody's to mend into a reply that names them; nothing else leaves then."""
     try:
@@ -55,6 +61,7 @@ def _describe(config: Config, message: Message, context: Context) -> RecordDict:
             "The server's configuration differs from this node's: install the same flower-dgan with the same conf/."
         )
     node = open_node(config, context.node_config)
+    _state(context).join(node.name, node.pairs)
     packed = pack(node.pairs.label_maps, node.pairs.classes)
     name = content_hash(packed)
     return NodeDescription(
@@ -62,9 +69,20 @@ def _describe(config: Config, message: Message, context: Context) -> RecordDict:
         images=len(node.pairs),
         channels=config.data.channels,
         classes=node.pairs.classes,
+        queue=takes_messages_in_order(),
         label_maps_hash=name,
         label_maps=None if name in request.known_label_maps else packed,
     ).to_records()
+
+
+def _forget(_: Config, message: Message, context: Context) -> RecordDict:
+    Leave.from_records(message.content)
+    _state(context).leave()
+    return Leave().to_records()
+
+
+def _state(context: Context) -> ClientState:
+    return ClientState(context.run_id, context.node_id)
 
 
 def _give_feedback(config: Config, message: Message, context: Context) -> RecordDict:
@@ -78,24 +96,21 @@ def _give_feedback(config: Config, message: Message, context: Context) -> Record
         config.exchange.feedback_format,
     )
     bundle = BundleMessage.from_records(message.content, shape)
-    if bundle.round_number <= client_state.last_round(context.state):
-        raise ProtocolError(f"round {bundle.round_number} was answered already")
     algorithm = config.algorithm
     if (algorithm.l1_weight or algorithm.perceptual_weight) and not policy_allows_pixel_losses(
         config, context.node_config
     ):
         raise FederationError("This node's policy does not allow pixel losses (allow-pixel-losses in its node config).")
 
-    node = open_node(config, context.node_config)
-    bundle.views.check(sizes_of(node.pairs.label_maps), size)
-    real = apply_to_images(node.pairs.images, bundle.views, size)
-    label_maps = apply_to_label_maps(node.pairs.label_maps, node.pairs.classes, bundle.views, size)
-    half = discriminator_half(config, ImageShape(node.pairs.classes, channels, size, ()), node.name)
-    client_state.load(context.state, half)
-    with client_state.random_state(context.state, derive_seed(config.seed, "client", node.name)):
-        synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
+    state = _state(context)
+    name, pairs = state.joined()
+    real = apply_to_images(pairs.images, bundle.views, size)
+    label_maps = apply_to_label_maps(pairs.label_maps, pairs.classes, bundle.views, size)
+    synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
+    half = discriminator_half(config, ImageShape(pairs.classes, channels, size, ()), name)
+    seed = derive_seed(config.seed, "client", name)
+    with state.answering(half, bundle.round_number, answered=bundle.answered, seed=seed):
         feedback, losses = client_update(half, real, synthetic, batch_size)
-    client_state.save(context.state, half, bundle.round_number)
     gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
     return FeedbackMessage(
         losses=feedback.losses.numpy(),

@@ -1,61 +1,147 @@
-"""The client's memory between messages, in Flower's ``context.state`` and without pickle."""
+"""What a node remembers of a run between two messages, in files of its own.
 
+Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
+to be read again in every new process. Here they stay at the node, in one directory for each run and node: the pairs as
+they were when the node joined, mapped into memory rather than read, and the discriminator as it was after the last
+answer. A file is complete or not there, so that a process that dies amid a message leaves the state before it.
+"""
+
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from platformdirs import user_state_path
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.data import Pairs, Pixels
+from flower_dgan.errors import FederationError, ProtocolError
 
-_DISCRIMINATOR, _OPTIMIZER, _PROGRESS, _RANDOM = "discriminator", "optimizer", "progress", "random"
-
-
-def last_round(state: RecordDict) -> int:
-    """Return the last round that was answered, 0 before the first."""
-    return int(state.config_records[_PROGRESS]["round"]) if _PROGRESS in state else 0  # type: ignore[arg-type]
+_NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
+_DISCRIMINATOR = "discriminator.safetensors"
 
 
-def load(state: RecordDict, half: DiscriminatorHalf) -> None:
-    """Put the saved discriminator and optimizer into ``half``; a fresh state leaves it as it is."""
-    if _PROGRESS not in state:
-        return
-    half.network.load_state_dict(state.array_records[_DISCRIMINATOR].to_torch_state_dict())
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, array in state.array_records[_OPTIMIZER].items():
-        index, name = key.split(".", 1)
-        moments.setdefault(int(index), {})[name] = torch.from_numpy(array.numpy())
-    half.optimizer.load_state_dict({"state": moments, "param_groups": half.optimizer.state_dict()["param_groups"]})
-
-
-def save(state: RecordDict, half: DiscriminatorHalf, round_number: int) -> None:
-    """Write the discriminator, its optimizer and the number of the answered round into ``state``."""
-    state[_DISCRIMINATOR] = ArrayRecord(half.network.state_dict())
-    moments = {
-        f"{index}.{name}": Array(value.numpy())
-        for index, values in half.optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
-    state[_OPTIMIZER] = ArrayRecord(moments)
-    state[_PROGRESS] = ConfigRecord({"round": round_number})
-
-
-@contextmanager
-def random_state(state: RecordDict, seed: int) -> Iterator[None]:
-    """Run torch's default random generator from the client's own saved state, and leave the process's untouched.
+class ClientState:
+    """The directory of one node in one run.
 
     Parameters
     ----------
-    state : RecordDict
-        Where the generator's state is read from and written to.
-    seed : int
-        Its seed before the first message.
+    run_id, node_id : int
+        Flower's ids: two runs and two nodes of one machine never share a directory.
+
+    Attributes
+    ----------
+    path : Path
+        ``clients/<run>/<node>`` in the user's state directory.
     """
-    with torch.random.fork_rng(devices=[]):
-        if _RANDOM in state:
-            torch.set_rng_state(torch.from_numpy(state.array_records[_RANDOM]["torch"].numpy()))
-        else:
+
+    def __init__(self, run_id: int, node_id: int) -> None:
+        self.path = user_state_path("flower-dgan") / "clients" / str(run_id) / str(node_id)
+
+    def join(self, name: str, pairs: Pairs) -> None:
+        """Keep the node's name and its real pairs for this run; what was kept for it before is gone."""
+        self.leave()
+        self.path.mkdir(parents=True)
+        for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
+            np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
+        np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
+        # Last: where this file is, the others are whole.
+        (self.path / _NODE).write_text(json.dumps({"name": name, "classes": pairs.classes}), encoding="utf-8")
+
+    def joined(self) -> tuple[str, Pairs]:
+        """Return the node's name and its pairs, mapped from disk.
+
+        Raises
+        ------
+        FederationError
+            If the node has not joined the run, or its directory is gone.
+        """
+        if not (self.path / _NODE).is_file():
+            raise FederationError(f"This node has not joined the run, or what it kept in {self.path} is gone.")
+        node = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+        shapes = np.load(self.path / _SHAPES)
+        images = _split(self.path / _IMAGES, [tuple(shape) for shape in shapes.tolist()])
+        label_maps = _split(self.path / _LABEL_MAPS, [tuple(shape[:2]) for shape in shapes.tolist()])
+        return node["name"], Pairs(images, label_maps, node["classes"])
+
+    def leave(self) -> None:
+        """Delete the directory."""
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+
+    @contextmanager
+    def answering(self, half: DiscriminatorHalf, round_number: int, *, answered: int, seed: int) -> Iterator[None]:
+        """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
+
+        Torch's default random state inside is the client's own; that of the process stays as it was.
+
+        Parameters
+        ----------
+        half : DiscriminatorHalf
+            As it is before the first round of a run.
+        round_number : int
+            The round that is answered.
+        answered : int
+            The last round of which the server has this node's answer, 0 for none.
+        seed : int
+            Of the random state before the first round.
+
+        Raises
+        ------
+        ProtocolError
+            If the round was answered already.
+        FederationError
+            If less is kept than the server was answered: the discriminator would start afresh.
+        """
+        file = self.path / _DISCRIMINATOR
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-        yield
-        state[_RANDOM] = ArrayRecord({"torch": Array(np.asarray(torch.get_rng_state()))})
+            done = _read(file, half) if file.is_file() else 0
+            if round_number <= done:
+                raise ProtocolError(f"round {round_number} was answered already")
+            if done < answered:
+                raise FederationError(
+                    f"The server has this node's answer to round {answered}, but {self.path} knows of round {done}: "
+                    "the node's memory of this run is gone."
+                )
+            yield
+            _write(file, half, round_number)
+
+
+def _split(path: Path, shapes: list[tuple[int, ...]]) -> tuple[Pixels, ...]:
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(np.load(path, mmap_mode="r"), ends[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+def _read(path: Path, half: DiscriminatorHalf) -> int:
+    """Put network, optimizer and random state in their places and return the round."""
+    network: dict[str, torch.Tensor] = {}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118  no mapping
+            kind, _, name = key.partition(":")
+            if kind == "network":
+                network[name] = file.get_tensor(key)
+            elif kind == "optimizer":
+                index, _, moment = name.partition(".")
+                moments.setdefault(int(index), {})[moment] = file.get_tensor(key)
+        torch.set_rng_state(file.get_tensor("random"))
+        round_number = int(file.metadata()["round"])
+    half.network.load_state_dict(network)
+    half.optimizer.load_state_dict({"state": moments, "param_groups": half.optimizer.state_dict()["param_groups"]})
+    return round_number
+
+
+def _write(path: Path, half: DiscriminatorHalf, round_number: int) -> None:
+    tensors = {f"network:{name}": value for name, value in half.network.state_dict().items()}
+    for index, moments in half.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer:{index}.{name}": value for name, value in moments.items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors | {"random": torch.get_rng_state()}, partial, {"round": str(round_number)})
+    partial.replace(path)

@@ -12,6 +12,7 @@ LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal"]
 ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
+InFlight = Literal[1, 2]
 FeedbackFormat = Literal["float32", "float16", "int8"]
 
 
@@ -190,6 +191,9 @@ class ExchangeConfig:
         Synthetic batches in one message (S); 1 is the papers' algorithm.
     generator_steps : int
         Generator steps a message; divides ``exchanges``.
+    in_flight : {1, 2}
+        Bundles of a client under way at once. With 1 the server waits for the feedback before it draws the next bundle;
+        with 2 it draws ahead, so that clients and generator work at the same time, on feedback one bundle older.
     batch_size : int
         Images of one synthetic batch.
     image_format, feedback_format : str
@@ -205,6 +209,7 @@ class ExchangeConfig:
     rounds: int
     exchanges: int
     generator_steps: int
+    in_flight: InFlight
     batch_size: int
     image_format: ImageFormat
     feedback_format: FeedbackFormat

@@ -14,7 +14,7 @@ from flower_dgan.config import Config
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
-from flower_dgan.local_flower import local_flower, write_app
+from flower_dgan.local_flower import deployed_flower, local_flower, write_app
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import bundle_settings, generator_half, threads
 
@@ -46,6 +46,18 @@ def through_flower(clients: int, rounds: int) -> float:
     """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to the reference."""
     with tempfile.TemporaryDirectory() as scratch, local_flower(clients) as flower:
         overrides = exactness_overrides(rounds, Path(scratch) / "run")
+        flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
+        return _difference(resolve(overrides), clients, Path(scratch) / "run")
+
+
+def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
+    """Run through a SuperLink and SuperNodes on loopback; return the largest relative difference to the reference.
+
+    ``warm`` chooses ``flower-dgan supernode``; otherwise every message starts a new process.
+    """
+    node_configs = [f"partition-id={client} num-partitions={clients}" for client in range(clients)]
+    with tempfile.TemporaryDirectory() as scratch, deployed_flower(node_configs, warm=warm) as flower:
+        overrides = f"{exactness_overrides(rounds, Path(scratch) / 'run')} exchange.min_nodes={clients}"
         flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
         return _difference(resolve(overrides), clients, Path(scratch) / "run")
 

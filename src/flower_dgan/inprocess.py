@@ -1,14 +1,13 @@
-"""A grid without Flower's runtime: the real strategy and the real ClientApp in one process.
+"""A grid without Flower's runtime: the real strategy and the real ClientApp in one process."""
 
-The only file that touches what Flower does not export: outside a run, ``Message`` wants ``TaskIdentity`` to be set.
-"""
-
+import secrets
 from collections.abc import Iterable, Mapping
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from flwr.supercore.task_identity import TaskIdentity
+
+from flower_dgan.flower_internals import take_identity
 
 
 class InProcessGrid(Grid):
@@ -23,7 +22,7 @@ class InProcessGrid(Grid):
     """
 
     def __init__(self, app: ClientApp, contexts: Mapping[int, Context]) -> None:
-        TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+        take_identity()
         self._app = app
         self._contexts = contexts
         self._replies: dict[str, Message] = {}
@@ -69,9 +68,10 @@ class InProcessGrid(Grid):
 
 def simulated_contexts(clients: int, overrides: str) -> dict[int, Context]:
     """Return the contexts of simulated nodes 1 .. ``clients`` with partition ids from 0."""
+    run_id = secrets.randbits(63)  # what nodes keep of one run does not meet another's
     return {
         node_id: Context(
-            run_id=1,
+            run_id=run_id,
             node_id=node_id,
             node_config={"partition-id": node_id - 1, "num-partitions": clients},
             state=RecordDict(),

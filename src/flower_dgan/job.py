@@ -15,7 +15,7 @@ from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
-from flower_dgan.join import JoinedClient, image_shape, join
+from flower_dgan.join import JoinedClient, image_shape, join, leave
 from flower_dgan.ledger import Ledger
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.recorder import Recorder
@@ -53,12 +53,14 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     with threads(config.threads):
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache())
+            fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
         half = generator_half(config, shape)
         try:
             with directory.stage("training"):
                 _train(directory, config, fast_grid, clients, half, federation)
+            leave(fast_grid, config, clients)
         finally:  # what was learned is kept, whatever ends the training
             save_generator(directory.generator, half.average, config.model, shape)
         with directory.stage("synthetic dataset"):

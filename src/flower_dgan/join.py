@@ -1,4 +1,4 @@
-"""The start of a run: wait for the nodes, ask each what it has, and check that they fit together."""
+"""Start and end of a run: wait for the nodes, ask each what it has, check that they fit together; let them go."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash, unpack
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.messages import JOIN, JoinRequest, NodeDescription
+from flower_dgan.messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
 from flower_dgan.resolve import configuration_hash
 from flower_dgan.wiring import ImageShape
 
@@ -32,12 +32,15 @@ class JoinedClient:
         Flower's id of the node, random in each federation.
     images : int
         Its number of training pairs, n_k.
+    queue : bool
+        Whether it takes a second message while it works on the first.
     labels : ClientLabels
         Its name and label maps.
     """
 
     node_id: int
     images: int
+    queue: bool
     labels: ClientLabels
 
     @property
@@ -112,9 +115,21 @@ def join(grid: Grid, config: Config, cache: Path) -> tuple[JoinedClient, ...]:
         if len(label_maps) != description.images:
             raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
         labels = ClientLabels(description.name, label_maps, description.classes, index)
-        clients.append(JoinedClient(node, description.images, labels))
+        clients.append(JoinedClient(node, description.images, description.queue, labels))
         logger.info("Client %s (node %d): %d images", description.name, node, description.images)
     return tuple(clients)
+
+
+def leave(grid: Grid, config: Config, clients: Sequence[JoinedClient]) -> None:
+    """Let the nodes forget the run; one that does not answer is named in the log, and keeps what it has."""
+    messages = [Message(Leave().to_records(), dst_node_id=client.node_id, message_type=LEAVE) for client in clients]
+    left = {
+        reply.metadata.src_node_id
+        for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout)
+        if not reply.has_error()
+    }
+    if silent := [client.name for client in clients if client.node_id not in left]:
+        logger.warning("No answer to leaving the run from %s: what it kept of the run stays there.", ", ".join(silent))
 
 
 def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:

@@ -1,4 +1,4 @@
-"""A simulation SuperLink of our own, for checks and benchmarks: it does not meet the user's, and it is ended."""
+"""A SuperLink of our own, simulated or deployed, for checks and benchmarks: it does not meet the user's, and ends."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,14 @@ class LocalFlower:
     environment : mapping of str to str
         Environment in which ``flwr`` finds it.
     log : Path
-        The SuperLink's output.
+        The SuperLink's output; those of SuperNodes are beside it.
+    address : str
+        Its ``host:port``.
     """
 
     environment: Mapping[str, str]
     log: Path
+    address: str
 
     def run(self, app: Path, overrides: str, *, timeout: float) -> str:
         """Run an app to its end and return its log.
@@ -89,8 +92,38 @@ def local_flower(nodes: int, *, cpus_per_node: int = 1) -> Iterator[LocalFlower]
     cpus_per_node : int
         CPUs that Ray reserves for each.
     """
-    with tempfile.TemporaryDirectory(prefix="flower-dgan-") as home:
+    with _superlink("--simulation") as flower:
+        settings = ["--num-supernodes", str(nodes), "--client-resources-num-cpus", str(cpus_per_node)]
+        flower._flwr(["federation", "simulation-config", "@none/default", "local", *settings], _START_SECONDS)
+        yield flower
+
+
+@contextmanager
+def deployed_flower(node_configs: Sequence[str], *, warm: bool = True) -> Iterator[LocalFlower]:
+    """Start a SuperLink and SuperNodes as processes of their own on loopback, without TLS; end them and their children.
+
+    Parameters
+    ----------
+    node_configs : sequence of str
+        ``--node-config`` of each SuperNode.
+    warm : bool
+        ``flower-dgan supernode``; otherwise Flower's own ``flower-supernode``.
+    """
+    with _superlink() as flower, ExitStack() as nodes:
+        command = [str(_executable("flower-dgan")), "supernode"] if warm else [str(_executable("flower-supernode"))]
+        command += ["--insecure", "--superlink", flower.address]
+        for number, node_config in enumerate(node_configs):
+            arguments = [*command, "--port", str(_free_port()), "--node-config", node_config]
+            log = flower.log.with_name(f"supernode-{number}.txt")
+            nodes.enter_context(_running(arguments, flower.environment, log))
+        yield flower
+
+
+@contextmanager
+def _superlink(*arguments: str) -> Iterator[LocalFlower]:
+    with tempfile.TemporaryDirectory(prefix="flower-dgan-", ignore_cleanup_errors=True) as home:
         port, control = _free_port(), _free_port()
+        address = f"127.0.0.1:{port}"
         environment = os.environ | {
             "FLWR_HOME": home,
             "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(port),
@@ -101,20 +134,24 @@ def local_flower(nodes: int, *, cpus_per_node: int = 1) -> Iterator[LocalFlower]
             "PATH": f"{_executable('flwr').parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
         log = Path(home) / "superlink.txt"
-        command = [str(_executable("flower-superlink")), "--insecure", "--simulation", "--isolation", "subprocess"]
+        command = [str(_executable("flower-superlink")), "--insecure", "--isolation", "subprocess", *arguments]
         command += ["--control-api-address", f"127.0.0.1:{control}", "--host", "127.0.0.1", "--port", str(port)]
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        try:
+        with _running(command, environment, log) as process:
             _wait_until_healthy(port, process, log)
-            flower = LocalFlower(environment, log)
-            settings = ["--num-supernodes", str(nodes), "--client-resources-num-cpus", str(cpus_per_node)]
-            flower._flwr(["federation", "simulation-config", "@none/default", "local", *settings], _START_SECONDS)
-            yield flower
-        finally:
-            _end(process)
+            yield LocalFlower(environment, log, address)
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a command in a session of its own, and end the whole session."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
 
 
 def write_app(directory: Path) -> Path:
@@ -146,7 +183,7 @@ def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]", log: Path
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the SuperLink's whole session, the simulation included."""
+    """End a process and its whole session."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signal_number)

@@ -20,6 +20,7 @@ from flower_dgan.records import check_names, read_array, read_value, record_of
 
 PROTOCOL_VERSION = 1
 JOIN = "query.join"
+LEAVE = "query.leave"
 EXCHANGE = "train.exchange"
 
 
@@ -71,6 +72,8 @@ class NodeDescription:
         Channels of the images.
     classes : int
         Classes of the label maps, background included.
+    queue : bool
+        Whether the node takes a second message while it works on the first, and answers them in their order.
     label_maps_hash : str
         Content hash of the packed label maps.
     label_maps : PackedLabelMaps or None
@@ -81,6 +84,7 @@ class NodeDescription:
     images: int
     channels: int
     classes: int
+    queue: bool
     label_maps_hash: str
     label_maps: PackedLabelMaps | None
 
@@ -92,6 +96,7 @@ class NodeDescription:
             "images": self.images,
             "channels": self.channels,
             "classes": self.classes,
+            "queue": self.queue,
             "label-maps-hash": self.label_maps_hash,
         }
         maps = self.label_maps
@@ -105,7 +110,7 @@ class NodeDescription:
         """Read the message; raises ProtocolError."""
         _check_version(content, "node")
         maps = content.array_records.get("label-maps", ArrayRecord())
-        keys = {"protocol-version", "name", "images", "channels", "classes", "label-maps-hash"}
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "label-maps-hash"}
         check_names(
             content,
             {"node": (ConfigRecord, keys), "label-maps": (ArrayRecord, {"shapes", "data"} if maps else set())},
@@ -124,9 +129,26 @@ class NodeDescription:
             images=images,
             channels=read_value(node, "channels", int),
             classes=classes,
+            queue=read_value(node, "queue", bool),
             label_maps_hash=read_value(node, "label-maps-hash", str),
             label_maps=packed,
         )
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The server is done with a node, which forgets the run and answers with the same."""
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        return RecordDict({"leave": ConfigRecord({"protocol-version": PROTOCOL_VERSION})})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "Leave":
+        """Read the message; raises ProtocolError."""
+        _check_version(content, "leave")
+        check_names(content, {"leave": (ConfigRecord, {"protocol-version"})})
+        return cls()
 
 
 @dataclass(frozen=True)
@@ -163,6 +185,8 @@ class BundleMessage:
     ----------
     round_number : int
         From 1.
+    answered : int
+        The last round of which the server has the node's feedback, 0 for none.
     views : Views
         Which window of which of the node's pairs each sample was made for, (samples,).
     images : array, uint8 or float32, (samples, channels, height, width)
@@ -170,14 +194,20 @@ class BundleMessage:
     """
 
     round_number: int
+    answered: int
     views: Views
     images: NDArray[np.generic]
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
+        values: dict[str, ConfigRecordValues] = {
+            "protocol-version": PROTOCOL_VERSION,
+            "round": self.round_number,
+            "answered": self.answered,
+        }
         return RecordDict(
             {
-                "bundle": ConfigRecord({"protocol-version": PROTOCOL_VERSION, "round": self.round_number}),
+                "bundle": ConfigRecord(values),
                 "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
                 "synthetic": ArrayRecord({"images": Array(self.images)}),
             }
@@ -190,17 +220,18 @@ class BundleMessage:
         check_names(
             content,
             {
-                "bundle": (ConfigRecord, {"protocol-version", "round"}),
+                "bundle": (ConfigRecord, {"protocol-version", "round", "answered"}),
                 "views": (ArrayRecord, {"ids", "windows"}),
                 "synthetic": (ArrayRecord, {"images"}),
             },
         )
-        arrays = content.array_records
+        arrays, bundle = content.array_records, content.config_records["bundle"]
         images = read_array(arrays["synthetic"]["images"], shape.image_format, shape.images)
         if shape.image_format == "float32" and np.abs(images).max() > 1:
             raise ProtocolError("synthetic images outside [-1, 1]")
         return cls(
-            round_number=read_value(content.config_records["bundle"], "round", int),
+            round_number=read_value(bundle, "round", int),
+            answered=read_value(bundle, "answered", int),
             views=Views(
                 read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),

@@ -1,5 +1,6 @@
 """What one node holds: its name and its real pairs."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -60,6 +61,14 @@ def policy_allows_pixel_losses(config: Config, node_config: NodeConfig) -> bool:
     if "data-path" in node_config:
         return bool(node_config.get("allow-pixel-losses", False))
     return config.allow_pixel_losses
+
+
+def takes_messages_in_order() -> bool:
+    """Return whether the runtime that this process belongs to hands a node its messages one after another.
+
+    A SuperNode does. Flower's simulation, which runs in Ray, may give two messages of a node to two workers at once.
+    """
+    return "ray" not in sys.modules
 
 
 # A Flower process serves many messages in simulation: what was read stays for the next one.

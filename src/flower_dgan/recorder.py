@@ -74,6 +74,7 @@ class Recorder:
             round=report.round_number,
             seconds=seconds,
             images=report.images,
+            staleness=report.staleness,
             clients=clients,
             rejected=report.rejected,
         )
@@ -104,14 +105,17 @@ class Recorder:
     def _split(self, report: RoundReport) -> dict[str, float]:
         """Split the time since the last round: generator; first client's work; waiting for the others; Flower.
 
-        The parts sum to the wall clock. Work of clients while the generator draws for the next one is the generator's.
+        The parts sum to the wall clock. Work of clients while the generator draws or steps is the generator's.
         """
         now = time.monotonic()
         left = max(0.0, now - self._round_end - report.generator_seconds)
         self._round_end = now
         arrivals = {c.name: self._grid.arrivals[c.node_id] for c in self._clients if c.name in report.clients}
         first = min(arrivals, key=lambda name: arrivals[name])
-        discriminator = min(left, report.clients[first].busy_seconds)
+        busy = report.clients[first].busy_seconds
+        if self._config.exchange.in_flight > 1:  # they had their bundle before the generator began
+            busy = max(0.0, busy - report.generator_seconds)
+        discriminator = min(left, busy)
         waiting = min(left - discriminator, max(arrivals.values()) - min(arrivals.values()))
         return {
             "generator": report.generator_seconds,

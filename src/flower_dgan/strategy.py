@@ -16,6 +16,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_r
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.wire_formats import decode_gradients, encode_images
@@ -54,6 +55,8 @@ class RoundReport:
         From 1.
     images : int
         Synthetic images whose feedback was used.
+    staleness : int
+        Steps that the generator had done between drawing these images and using their feedback.
     generator_seconds : float
         Time of drawing and stepping at the server.
     clients : dict of str to ClientRound
@@ -64,6 +67,7 @@ class RoundReport:
 
     round_number: int
     images: int
+    staleness: int
     generator_seconds: float
     clients: dict[str, ClientRound]
     rejected: dict[str, str]
@@ -104,7 +108,9 @@ class DganStrategy(Strategy):
             exchange.image_format,
             exchange.feedback_format,
         )
-        self._proposals: dict[int, Proposal] = {}
+        self._proposals: dict[tuple[int, int], Proposal] = {}
+        self._drawn_rounds = 0
+        self._answered = dict.fromkeys(self._clients, 0)
         self._propose_seconds = 0.0
 
     def summary(self) -> None:
@@ -128,20 +134,34 @@ class DganStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterator[Message]:
-        """Draw each client's bundle.
+        """Draw each client's next bundle, or its first two where two are in flight.
 
         A message is made when the grid asks for it, so that the first client can start at once.
+
+        Raises
+        ------
+        TypeError
+            If bundles are to be sent ahead through another grid than a :class:`~flower_dgan.grid.FastGrid`.
         """
         self._propose_seconds = 0.0
-        self._proposals = {}
-        for node_id, client in self._clients.items():
-            start = time.monotonic()
-            views, inputs = draw_bundle(client.labels, self._settings, server_round)
-            self._proposals[node_id] = proposal = self._generator.propose(inputs)
-            images = encode_images(proposal.images, self._shape.image_format)
-            content = BundleMessage(server_round, views, images).to_records()
-            self._propose_seconds += time.monotonic() - start
-            yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(server_round))
+        exchange = self._config.exchange
+        if exchange.in_flight > 1:
+            if not isinstance(grid, FastGrid):
+                raise TypeError("exchange.in_flight=2 needs a FastGrid")
+            grid.await_group(str(server_round))
+        while self._drawn_rounds < min(exchange.rounds, server_round + exchange.in_flight - 1):
+            self._drawn_rounds += 1
+            for node_id in self._clients:
+                yield self._draw(self._drawn_rounds, node_id)
+
+    def _draw(self, round_number: int, node_id: int) -> Message:
+        start = time.monotonic()
+        views, inputs = draw_bundle(self._clients[node_id].labels, self._settings, round_number)
+        self._proposals[round_number, node_id] = proposal = self._generator.propose(inputs)
+        images = encode_images(proposal.images, self._shape.image_format)
+        content = BundleMessage(round_number, self._answered[node_id], views, images).to_records()
+        self._propose_seconds += time.monotonic() - start
+        return Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(round_number))
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -171,12 +191,15 @@ class DganStrategy(Strategy):
         weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
         steps = self._config.exchange.generator_steps
         rate = scheduled_rate(server_round, self._config.exchange.rounds, self._config.algorithm.final_rate)
-        self._generator.apply([self._proposals[n] for n in nodes], feedback, weights, steps, rate)
-        self._proposals = {}
+        self._answered |= dict.fromkeys(nodes, server_round)
+        drawn = {n: self._proposals.pop((server_round, n)) for n in self._clients}
+        staleness = self._generator.steps_done - min(proposal.drawn_at for proposal in drawn.values())
+        self._generator.apply([drawn[n] for n in nodes], feedback, weights, steps, rate)
         self._on_round(
             RoundReport(
                 round_number=server_round,
                 images=len(nodes) * self._shape.samples,
+                staleness=staleness,
                 generator_seconds=self._propose_seconds + time.monotonic() - arrived,
                 clients={
                     self._clients[n].name: ClientRound(

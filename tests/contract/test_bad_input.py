@@ -10,7 +10,7 @@ from PIL import Image
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
-from flower_dgan.messages import EXCHANGE, JOIN
+from flower_dgan.messages import EXCHANGE, JOIN, LEAVE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, generator_half
@@ -185,7 +185,7 @@ def test_what_was_learned_before_is_kept(federation: Federation) -> None:
 
 
 class RecordingApp(TamperedApp):
-    """Keeps the messages that nodes are sent."""
+    """Keeps the messages that nodes are sent, and does not leave."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[Message, Context]] = []
@@ -193,6 +193,8 @@ class RecordingApp(TamperedApp):
 
     def _record(self, message: Message, context: Context, answer: Reply) -> Message:
         self.messages.append((message, context))
+        if message.metadata.message_type == LEAVE:
+            raise RuntimeError("this node stays")
         return answer(message, context)
 
 

@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flwr.app import Context, Message
 from PIL import Image
 
+from flower_dgan.algorithm.asyndgan import train
+from flower_dgan.baselines import open_federation
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+from flower_dgan.wiring import bundle_settings, generator_half, threads
 
-from .conftest import Federation
+from .conftest import TINY, Federation, Reply, TamperedApp
 
 
 def test_run_directory_holds_everything(federation: Federation) -> None:
@@ -56,6 +61,7 @@ def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) 
         ("node", "images"),
         ("node", "channels"),
         ("node", "classes"),
+        ("node", "queue"),
         ("node", "label-maps-hash"),
         ("label-maps", "shapes"),
         ("label-maps", "data"),
@@ -104,9 +110,54 @@ def test_runs_repeat_exactly(federation: Federation) -> None:
     assert (weights[0]["leave.weight"] - weights[2]["leave.weight"]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_bundles_in_flight_give_what_the_plain_loop_gives(federation: Federation, in_flight: int) -> None:
+    extra = (
+        f"exchange.rounds=4 exchange.image_format=float32 exchange.feedback_format=float32 "
+        f"exchange.in_flight={in_flight} algorithm.average_decay=0 algorithm.final_rate=1"
+    )
+    path = federation.run(extra).path
+    config = resolve(f"{TINY} {extra}")
+    local = open_federation(config, 2)
+    half = generator_half(config, local.shape)
+    with threads(1):
+        train(
+            half,
+            local.clients(config),
+            bundle_settings(config),
+            rounds=4,
+            generator_steps=1,
+            merge=config.algorithm.merge,
+            in_flight=in_flight,
+        )
+    ours = load_generator(path / "generator.safetensors")[0].state_dict()
+    torch.testing.assert_close(ours, half.network.state_dict(), rtol=0, atol=0)
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    # one generator step a round
+    assert [line["staleness"] for line in lines if line["kind"] == "round"] == [0, *[in_flight - 1] * 3]
+
+
 @pytest.mark.parametrize("formats", [("float32", "float32"), ("uint8", "float16"), ("uint8", "int8")])
 def test_every_wire_format_trains(federation: Federation, formats: tuple[str, str]) -> None:
     images, gradients = formats
     path = federation.run(f"exchange.image_format={images} exchange.feedback_format={gradients}").path
     dtypes = {(r.record, r.key): r.dtype for r in read_metrics(path).records}
     assert (dtypes["synthetic", "images"], dtypes["feedback", "gradients"]) == formats
+
+
+def test_nodes_forget_the_run(federation: Federation, own_home: Path) -> None:
+    federation.run()
+    assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []
+
+
+def test_a_node_whose_memory_is_lost_is_left_out_by_name(federation: Federation, own_home: Path) -> None:
+    def lose_memory(message: Message, context: Context, answer: Reply) -> Message:
+        if message.metadata.group_id == "3" and context.node_id == 2:
+            (discriminator,) = (own_home / "state").rglob("2/discriminator.safetensors")
+            discriminator.unlink()
+        return answer(message, context)
+
+    path = federation.run("exchange.rounds=4 exchange.in_flight=1", client_app=TamperedApp(lose_memory)).path
+    rounds = read_metrics(path).rounds
+    assert [set(each.clients) for each in rounds] == [{"part-0", "part-1"}] * 2 + [{"part-0"}] * 2
+    assert "the node's memory of this run is gone" in rounds[2].rejected["part-1"]

@@ -90,6 +90,53 @@ def test_messages_are_sent_while_they_are_made() -> None:
     assert sent_before_the_second_was_made == [1]
 
 
+def in_groups(*named: tuple[int, str]) -> list[Message]:
+    content = RecordDict({"values": ArrayRecord({"x": Array(np.zeros(1, np.float32))})})
+    return [Message(content, dst_node_id=n, message_type="query.double", group_id=group) for n, group in named]
+
+
+def answered(replies: Iterable[Message]) -> list[tuple[int, str]]:
+    return sorted((reply.metadata.src_node_id, reply.metadata.group_id) for reply in replies)
+
+
+def test_messages_sent_ahead_are_answered_in_later_calls() -> None:
+    grid = FastGrid(LateGrid(polls=0), Ledger())
+    grid.await_group("1")
+    assert answered(grid.send_and_receive(in_groups((1, "1"), (2, "1"), (1, "2"), (2, "2")))) == [(1, "1"), (2, "1")]
+    assert grid.send_and_receive([]) == []  # a call for something else between two rounds
+    grid.await_group("2")
+    assert answered(grid.send_and_receive(in_groups((1, "3"), (2, "3")))) == [(1, "2"), (2, "2")]
+    grid.await_group("3")
+    assert answered(grid.send_and_receive([])) == [(1, "3"), (2, "3")]
+
+
+def test_a_node_without_a_queue_has_one_message_at_a_time() -> None:
+    """Node 1 has a queue and node 2 has none; what they hold before any reply, and when the first are in."""
+    late = LateGrid(polls=1)
+    grid = FastGrid(late, Ledger())
+    grid.queues.add(1)
+    held_before_a_reply = []
+
+    def make() -> Iterable[Message]:
+        yield from in_groups((1, "1"), (2, "1"), (1, "2"), (2, "2"))
+        held_before_a_reply.extend(sorted(reply.metadata.src_node_id for reply in late._replies.values()))
+
+    grid.await_group("1")
+    grid.send_and_receive(make())
+    assert held_before_a_reply == [1, 1, 2]
+    assert answered(late._replies.values()) == [(1, "2"), (2, "2")]
+
+
+def test_a_node_that_is_given_up_gets_its_next_message() -> None:
+    late = LateGrid(polls=0, silent=[2])
+    grid = FastGrid(late, Ledger())
+    grid.await_group("1")
+    assert answered(grid.send_and_receive(in_groups((1, "1"), (2, "1"), (2, "2")), timeout=0.05)) == [(1, "1")]
+    late._silent.clear()
+    grid.await_group("2")
+    assert answered(grid.send_and_receive([], timeout=5)) == [(2, "2")]
+
+
 def test_ledger_counts_every_key_in_both_directions() -> None:
     ledger = Ledger()
     grid = FastGrid(LateGrid(polls=0), ledger)

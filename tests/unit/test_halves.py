@@ -81,7 +81,7 @@ def test_target_replay_of_zero_feedback_stays() -> None:
 
 def test_moving_average_starts_fast_and_follows() -> None:
     half = generator_half(1.0, average_decay=0.5)
-    proposal = Proposal(generator_input(1.0), pixels(1.0))
+    proposal = Proposal(generator_input(1.0), pixels(1.0), drawn_at=0)
     half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
     # theta is 0; the decay of the first step is (1 + 0) / (10 + 0)
     torch.testing.assert_close(half.average.theta, nn.Parameter(torch.tensor(0.1), requires_grad=False))

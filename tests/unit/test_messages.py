@@ -21,7 +21,7 @@ SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", f
 
 def bundle() -> BundleMessage:
     views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 3]], np.int16))
-    return BundleMessage(7, views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
+    return BundleMessage(7, 6, views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
 
 
 def feedback() -> FeedbackMessage:
@@ -37,7 +37,7 @@ def feedback() -> FeedbackMessage:
 
 def description() -> NodeDescription:
     packed = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
-    return NodeDescription("breast", 2, 3, 2, content_hash(packed), packed)
+    return NodeDescription("breast", 2, 3, 2, True, content_hash(packed), packed)
 
 
 def test_bundle_round_trip() -> None:
@@ -65,7 +65,7 @@ def test_join_round_trip() -> None:
 
 
 def test_label_maps_may_stay_away() -> None:
-    known = NodeDescription("breast", 2, 3, 2, "f" * 64, None)
+    known = NodeDescription("breast", 2, 3, 2, False, "f" * 64, None)
     assert NodeDescription.from_records(known.to_records()) == known
 
 
@@ -169,7 +169,7 @@ def test_bundle_with_a_foreign_record_is_refused() -> None:
 
 def test_synthetic_images_out_of_range_are_refused() -> None:
     shape = BundleShape(2, 1, 4, "float32", "float32")
-    message = BundleMessage(1, bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
+    message = BundleMessage(1, 0, bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
     with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
         BundleMessage.from_records(message.to_records(), shape)
 

@@ -17,6 +17,7 @@ feedback in turn; :func:`train` puts both parts together in one process. With S 
 Deviations: the generator takes noise and, optionally, the site; its loss is the non-saturating one.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,10 +26,10 @@ from torch import Tensor
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
+from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.config import MergeName
-from flower_dgan.data.augmentation import apply_to_images
+from flower_dgan.data.augmentation import Views, apply_to_images
 from flower_dgan.data.pairs import Pixels
 
 
@@ -91,6 +92,7 @@ def train(
     rounds: int,
     generator_steps: int,
     merge: MergeName,
+    in_flight: int = 1,
     final_rate: float = 1.0,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -110,19 +112,24 @@ def train(
         Generator steps a round.
     merge : MergeName
         Merge rule.
+    in_flight : int
+        Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     final_rate : float
         Factor of the generator's rates in the last round, see ``generator.scheduled_rate``.
     after_round : callable
         Called with the number of each finished round, from 1.
     """
     weights = client_weights(merge, [len(client.images) for client in clients])
+    drawn: deque[list[tuple[Views, Proposal]]] = deque()
     for round_number in range(1, rounds + 1):
+        for ahead in range(round_number + len(drawn), min(rounds, round_number + in_flight - 1) + 1):
+            inputs = [draw_bundle(client.labels, settings, ahead) for client in clients]
+            drawn.append([(views, generator.propose(each)) for views, each in inputs])
         proposals, feedback = [], []
-        for client in clients:
-            views, drawn = draw_bundle(client.labels, settings, round_number)
+        for client, (views, proposal) in zip(clients, drawn.popleft(), strict=True):
             real = apply_to_images(client.images, views, settings.image_size)
-            proposals.append(generator.propose(drawn))
-            synthetic = SyntheticBatch(proposals[-1].images, drawn.label_maps)
+            synthetic = SyntheticBatch(proposal.images, proposal.inputs.label_maps)
+            proposals.append(proposal)
             feedback.append(client_update(client.half, real, synthetic, settings.batch_size)[0])
         rate = scheduled_rate(round_number, rounds, final_rate)
         generator.apply(proposals, feedback, weights, generator_steps, rate)

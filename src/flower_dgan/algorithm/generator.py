@@ -37,10 +37,13 @@ class Proposal:
         What the images were drawn from, (samples, ...).
     images : Tensor, (samples, channels, height, width)
         The images x~.
+    drawn_at : int
+        Steps that the generator had done.
     """
 
     inputs: GeneratorInput
     images: Tensor
+    drawn_at: int
 
 
 class GeneratorHalf:
@@ -67,6 +70,8 @@ class GeneratorHalf:
     ----------
     average : nn.Module
         A copy of G whose parameters follow G's; it draws the results.
+    steps_done : int
+        Generator steps so far.
     """
 
     def __init__(
@@ -87,11 +92,11 @@ class GeneratorHalf:
         self._diversity = diversity
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
-        self._steps_done = 0
+        self.steps_done = 0
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
-        return Proposal(inputs, draw(self.network, inputs))
+        return Proposal(inputs, draw(self.network, inputs), self.steps_done)
 
     def apply(
         self,
@@ -156,8 +161,8 @@ class GeneratorHalf:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        decay = min(self._average_decay, (1 + self._steps_done) / (10 + self._steps_done))
-        self._steps_done += 1
+        decay = min(self._average_decay, (1 + self.steps_done) / (10 + self.steps_done))
+        self.steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
 

@@ -1,0 +1,167 @@
+"""Everything that this package uses of Flower beyond its public names, and why.
+
+``TaskIdentity``: outside a run, ``Message(...)`` wants it to be set; Flower has no public way to make a message then.
+
+``flower_supernode``: it sleeps 3 s when there is no message and half a second while there is no reply, and has no
+setting for either.
+
+``run_superexec`` and ``run_clientapp``: a SuperNode starts a new Python process for every message, which imports torch
+before it does anything. Flower starts those processes through an executor, and has no public way to bring one's own.
+"""
+
+import gc
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import NoReturn
+from unittest.mock import patch
+
+from flwr.supercore.constant import TaskType
+from flwr.supercore.exit import exit_handler
+from flwr.supercore.superexec import run_superexec as superexec
+from flwr.supercore.superexec.executor import ExecutionSpec, LaunchResult, SubprocessExecutor
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supernode import start_client_internal
+from flwr.supernode.cli import flower_supernode
+from flwr.supernode.runtime.run_clientapp import run_clientapp
+
+_TESTED_RELEASE = "1.41."
+_ARGUMENTS: dict[Callable[..., None], set[str]] = {
+    superexec.run_superexec: {"runtime_api_address", "insecure", "root_certificates_path", "superexec_auth_secret"},
+    run_clientapp: {"runtime_api_address", "token", "insecure", "certificates", "parent_pid"},
+}
+_REPLACED = ((superexec, "get_executor"), (start_client_internal, "time"))
+
+
+def take_identity() -> None:
+    """Let this process make messages outside a run."""
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+
+
+def reason_against_warm_clients() -> str | None:
+    """Return why the installed Flower cannot be given :class:`ForkExecutor`, None where it can."""
+    installed = version("flwr")
+    if not installed.startswith(_TESTED_RELEASE):
+        return f"it is tested with flwr {_TESTED_RELEASE}x, not {installed}"
+    if not hasattr(os, "fork"):
+        return "this system cannot fork a process"
+    for module, name in _REPLACED:
+        if not hasattr(module, name):
+            return f"{module.__name__} of flwr {installed} has no {name}"
+    for function, names in _ARGUMENTS.items():
+        if lacking := names - set(inspect.signature(function).parameters):
+            return f"{function.__name__} of flwr {installed} takes no {', '.join(sorted(lacking))}"
+    return None
+
+
+class AdaptiveSleep:
+    """Stands for the module ``time`` where Flower polls: short waits first, longer ones the longer nothing happens.
+
+    Waits for one thing begin at 10 ms and grow by a fifth up to what Flower asked for.
+    """
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+    def __init__(self) -> None:
+        self._asked = 0.0
+        self._wait = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for at most ``seconds``; another number is another thing to wait for."""
+        self._wait = min(seconds, 1.2 * self._wait if seconds == self._asked else 0.01)
+        self._asked = seconds
+        time.sleep(self._wait)
+
+
+def run_fast_supernode() -> None:
+    """Run ``flower-supernode`` with the options in ``sys.argv`` and without its long sleeps."""
+    with patch.object(start_client_internal, "time", AdaptiveSleep()):
+        flower_supernode()
+
+
+class ForkExecutor(SubprocessExecutor):
+    """Starts the process of a ClientApp as a fork of this one, with everything imported already.
+
+    The child runs Flower's own ``run_clientapp`` and ends with it, as the process would that it stands for.
+
+    Parameters
+    ----------
+    on_poll : callable
+        Called between two looks for a task.
+    """
+
+    def __init__(self, on_poll: Callable[[], None]) -> None:
+        self._on_poll = on_poll
+        self._children: list[int] = []
+
+    def launch(self, spec: ExecutionSpec) -> LaunchResult:
+        """Start the process of a task; those that are no ClientApp in Flower's own way."""
+        if spec.task_type != TaskType.CLIENT_APP or spec.runtime_dependency_install:
+            return super().launch(spec)
+        child = os.fork()
+        if child == 0:
+            _run_as_child(spec)
+        self._children.append(child)
+        return LaunchResult.accepted()
+
+    def reconcile(self) -> None:
+        """Collect the children that ended."""
+        self._on_poll()
+        self._children = [child for child in self._children if os.waitpid(child, os.WNOHANG)[0] == 0]
+
+
+def run_forking_superexec(
+    runtime_api_address: str,
+    root_certificates: str | None,
+    secret: bytes | None,
+    on_poll: Callable[[], None],
+) -> None:
+    """Serve the tasks of a SuperNode in this process until it is told to end.
+
+    Parameters
+    ----------
+    runtime_api_address : str
+        ``host:port`` of the SuperNode's Runtime API.
+    root_certificates : str or None
+        File of the certificate that it is checked against; None for a connection without TLS.
+    secret : bytes or None
+        Shared secret of SuperNode and executor, where there is one.
+    on_poll : callable
+        Called between two looks for a task.
+    """
+    gc.freeze()  # what is imported stays shared with the children: the collector does not touch it
+    with patch.object(superexec, "get_executor", lambda *_, **__: ForkExecutor(on_poll)):
+        superexec.run_superexec(
+            runtime_api_address=runtime_api_address,
+            insecure=root_certificates is None,
+            root_certificates_path=root_certificates,
+            superexec_auth_secret=secret,
+        )
+
+
+def _run_as_child(spec: ExecutionSpec) -> NoReturn:
+    code = 1
+    try:
+        exit_handler.registered_exit_handlers.clear()  # the parent's
+        certificates = None
+        if spec.root_certificates_path is not None:
+            with open(spec.root_certificates_path, "rb") as file:  # noqa: PTH123  a path as Flower has it
+                certificates = file.read()
+        run_clientapp(
+            runtime_api_address=spec.runtime_api_address,
+            token=spec.token,
+            insecure=spec.insecure,
+            certificates=certificates,
+            parent_pid=spec.parent_pid,
+        )
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

@@ -1,0 +1,55 @@
+"""What can be told of a warm SuperNode without starting one; ``tests/e2e`` starts them."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flower_dgan import flower_internals, supernode
+from flower_dgan.errors import ConfigError
+from flower_dgan.flower_internals import AdaptiveSleep, reason_against_warm_clients
+
+
+def test_the_installed_flower_takes_warm_clients() -> None:
+    assert reason_against_warm_clients() is None
+
+
+def test_waits_grow_up_to_what_was_asked_and_start_anew_for_another_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    sleeper = AdaptiveSleep()
+    for seconds in (3, 3, 3, 0.5, 0.5, 3, 0.005):
+        sleeper.sleep(seconds)
+    assert waits == pytest.approx([0.01, 0.012, 0.0144, 0.01, 0.012, 0.01, 0.005])
+    for _ in range(40):
+        sleeper.sleep(0.5)
+    assert waits[-1] == 0.5
+
+
+def test_another_release_of_flower_runs_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        commands.append([str(part) for part in command])
+        return subprocess.CompletedProcess(command, 7)
+
+    monkeypatch.setattr(flower_internals, "version", lambda _: "1.60.0")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert supernode.run_supernode(["--insecure", "--superlink", "host:1"]) == 7
+    plain = Path(sys.executable).parent / "flower-supernode"
+    assert commands == [[str(plain), "--insecure", "--superlink", "host:1"]]
+    assert "imports torch anew: it is tested with flwr 1.41.x, not 1.60.0" in caplog.text
+
+
+def test_isolation_is_not_for_the_user_to_choose() -> None:
+    with pytest.raises(ConfigError, match="chooses --isolation itself"):
+        supernode.run_supernode(["--isolation", "subprocess"])
+
+
+def test_a_secret_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere cannot be read"):
+        supernode.run_supernode(["--superexec-auth-secret-file", str(tmp_path / "nowhere")])
