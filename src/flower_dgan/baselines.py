@@ -9,7 +9,15 @@ from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
-from flower_dgan.wiring import ImageShape, bundle_settings, discriminator_half, generator_half, seeded, threads
+from flower_dgan.wiring import (
+    ImageShape,
+    bundle_settings,
+    discriminator_half,
+    free_cores,
+    generator_half,
+    seeded,
+    threads,
+)
 
 logger = logging.getLogger("flwr")
 
@@ -71,7 +79,7 @@ def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
     Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
     after the other.
     """
-    generator = generator_half(config, federation.shape)
+    generator = generator_half(config, federation.shape, workers=free_cores())
     half = discriminator_half(config, federation.shape, "centralized")
     pooled = [replace(client, half=half) for client in federation.clients(config)]
     exchange = config.exchange

@@ -24,7 +24,7 @@ from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
 from flower_dgan.strategy import DganStrategy
 from flower_dgan.synthesis import synthesize, write_pairs
-from flower_dgan.wiring import bundle_settings, generator_half, threads
+from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
 
@@ -56,7 +56,7 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
-        half = generator_half(config, shape)
+        half = generator_half(config, shape, workers=free_cores())
         try:
             with directory.stage("training"):
                 _train(directory, config, fast_grid, clients, half, federation)

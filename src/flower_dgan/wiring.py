@@ -1,5 +1,6 @@
 """Names become objects: networks, losses and halves of the algorithm from a configuration."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,8 +80,8 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
             return PatchDiscriminator(*common)
 
 
-def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:
-    """Build the server's half; its weights depend on ``config.seed`` only."""
+def generator_half(config: Config, shape: ImageShape, workers: int = 1) -> GeneratorHalf:
+    """Build the server's half; its weights depend on ``config.seed`` only, and the workers change only its speed."""
     with seeded(config.seed, "generator"):
         network = build_generator(config.model, shape)
     algorithm = config.algorithm
@@ -92,6 +93,7 @@ def generator_half(config: Config, shape: ImageShape) -> GeneratorHalf:
         target_step=algorithm.target_step,
         diversity=algorithm.diversity,
         average_decay=algorithm.average_decay,
+        workers=workers,
     )
 
 
@@ -125,6 +127,11 @@ def bundle_settings(config: Config) -> BundleSettings:
         noise_channels=config.model.noise_channels,
         seed=config.seed,
     )
+
+
+def free_cores() -> int:
+    """Return how many threads that each use torch's own number of threads the machine has cores for."""
+    return max(1, (os.cpu_count() or 1) // torch.get_num_threads())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBa
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.config import ReplayName
+from flower_dgan.models.small import SmallGenerator
 
 
 class Scale(nn.Module):
@@ -77,6 +78,33 @@ def test_target_replay_of_zero_feedback_stays() -> None:
     half = generator_half(1.0, "target")
     half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], [1.0], steps=1)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_no_bit(workers: int) -> None:
+    """Five clients with target replay and diversity, in one thread and in several."""
+    parameters = []
+    for count in (1, workers):
+        torch.manual_seed(0)
+        network = SmallGenerator(2, 1, 8, 8, 2, 5)
+        half = GeneratorHalf(
+            network,
+            torch.optim.Adam(network.parameters(), 1e-2),
+            replay="target",
+            target_step=0.1,
+            diversity=0.05,
+            average_decay=0.0,
+            workers=count,
+        )
+        inputs = [
+            GeneratorInput(torch.rand(4, 2, 8, 8), torch.randn(4, 2), torch.randn(4, 1, 8, 8), torch.full((4,), site))
+            for site in range(5)
+        ]
+        proposals = [half.propose(each) for each in inputs]
+        answers = [Feedback(torch.zeros(4), torch.randn(4, 1, 8, 8)) for _ in inputs]
+        half.apply(proposals, answers, [0.1, 0.3, 0.2, 0.2, 0.2], steps=2)
+        parameters.append(network.state_dict())
+    torch.testing.assert_close(parameters[0], parameters[1], rtol=0, atol=0)
 
 
 def test_moving_average_starts_fast_and_follows() -> None:

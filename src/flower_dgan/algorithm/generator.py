@@ -15,7 +15,9 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 
 import copy
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +67,9 @@ class GeneratorHalf:
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
+    workers : int
+        Clients whose parts of a gradient are computed at the same time, each in a thread. The result does not depend on
+        it, bit by bit.
 
     Attributes
     ----------
@@ -83,6 +88,7 @@ class GeneratorHalf:
         target_step: float,
         diversity: float,
         average_decay: float,
+        workers: int = 1,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -92,6 +98,9 @@ class GeneratorHalf:
         self._diversity = diversity
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._workers = workers
+        self._map = ThreadPoolExecutor(workers).map if workers > 1 else map
         self.steps_done = 0
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
@@ -126,18 +135,21 @@ class GeneratorHalf:
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
+        tasks = list(zip(proposals, feedback, weights, strict=True))
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
-            for proposal, answer, weight in zip(proposals, feedback, weights, strict=True):
-                self._propagate(proposal, answer, weight, (step, steps), rate)
+            gradient = partial(self._gradient, turn=(step, steps), rate=rate)
+            # No more parts at a time than workers: each is as large as the network.
+            for start in range(0, len(tasks), self._workers):
+                for part in self._map(gradient, tasks[start : start + self._workers]):
+                    for parameter, value in zip(self._parameters, part, strict=True):
+                        parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
             self.optimizer.step()
             self._follow()
 
-    def _propagate(
-        self, proposal: Proposal, feedback: Feedback, weight: float, turn: tuple[int, int], rate: float
-    ) -> None:
-        """Add one client's part of the gradient of step ``turn[0]`` of ``turn[1]``."""
-        step, steps = turn
+    def _gradient(self, task: tuple[Proposal, Feedback, float], turn: tuple[int, int], rate: float) -> Sequence[Tensor]:
+        """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``."""
+        (proposal, feedback, weight), (step, steps) = task, turn
         size = len(proposal.images) // steps
         part = slice(step * size, (step + 1) * size)
         inputs = proposal.inputs[part]
@@ -148,7 +160,7 @@ class GeneratorHalf:
             direction = images.detach() - (proposal.images[part] - scale * direction)
             if self._diversity:
                 direction -= rate * self._diversity * self._apart(images.detach(), inputs)
-        images.backward(direction * (weight / size))
+        return torch.autograd.grad(images, self._parameters, direction * (weight / size))
 
     @torch.no_grad()
     def _apart(self, images: Tensor, inputs: GeneratorInput) -> Tensor:
