@@ -110,7 +110,9 @@ def _give_feedback(config: Config, message: Message, context: Context) -> Record
     half = discriminator_half(config, ImageShape(pairs.classes, channels, size, ()), name)
     seed = derive_seed(config.seed, "client", name)
     with state.answering(half, bundle.round_number, answered=bundle.answered, seed=seed):
+        begin = time.monotonic()
         feedback, losses = client_update(half, real, synthetic, batch_size)
+        compute_seconds = time.monotonic() - begin
     gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
     return FeedbackMessage(
         losses=feedback.losses.numpy(),
@@ -118,5 +120,6 @@ def _give_feedback(config: Config, message: Message, context: Context) -> Record
         scales=scales,
         discriminator_loss=sum(losses) / len(losses),
         busy_seconds=time.monotonic() - start,
+        compute_seconds=compute_seconds,
         peak_memory_mib=peak_memory_mib(),
     ).to_records()

@@ -19,7 +19,7 @@ from flower_dgan.errors import FederationError
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
-APP = """
+_APP = """
 [project]
 name = "flower-dgan-check"
 version = "1.0.0"
@@ -30,13 +30,12 @@ dependencies = []
 publisher = "flower-dgan"
 
 [tool.flwr.app.components]
-serverapp = "flower_dgan.server_app:app"
+serverapp = "{server_app}"
 clientapp = "flower_dgan.client_app:app"
 
 [tool.flwr.app.config]
 overrides = ""
 """
-"""An app directory needs no more than this: the code is what is installed."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +153,10 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path) -> I
         _end(process)
 
 
-def write_app(directory: Path) -> Path:
-    """Write an app directory that runs the installed package, and return it."""
+def write_app(directory: Path, server_app: str = "flower_dgan.server_app:app") -> Path:
+    """Write an app directory that runs the installed package, or a ServerApp that is put there, and return it."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "pyproject.toml").write_text(APP, encoding="utf-8")
+    (directory / "pyproject.toml").write_text(_APP.format(server_app=server_app), encoding="utf-8")
     return directory
 
 

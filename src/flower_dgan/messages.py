@@ -2,7 +2,8 @@
 
 Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an
 array of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of
-such a message is used. No pickle is involved, and sizes are checked before memory is taken.
+such a message is used. No pickle is involved, and sizes are checked before memory is taken. Arrays of 8-bit numbers
+travel deflated.
 """
 
 import math
@@ -16,9 +17,9 @@ from flower_dgan.config import FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
-from flower_dgan.records import check_names, read_array, read_value, record_of
+from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value, record_of
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 JOIN = "query.join"
 LEAVE = "query.leave"
 EXCHANGE = "train.exchange"
@@ -209,7 +210,7 @@ class BundleMessage:
             {
                 "bundle": ConfigRecord(values),
                 "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
-                "synthetic": ArrayRecord({"images": Array(self.images)}),
+                "synthetic": ArrayRecord({"images": pack_array(self.images)}),
             }
         )
 
@@ -226,7 +227,7 @@ class BundleMessage:
             },
         )
         arrays, bundle = content.array_records, content.config_records["bundle"]
-        images = read_array(arrays["synthetic"]["images"], shape.image_format, shape.images)
+        images = read_packed(arrays["synthetic"]["images"], shape.image_format, shape.images)
         if shape.image_format == "float32" and np.abs(images).max() > 1:
             raise ProtocolError("synthetic images outside [-1, 1]")
         return cls(
@@ -256,6 +257,8 @@ class FeedbackMessage:
         Mean over the bundle's batches.
     busy_seconds : float
         Time that the node spent on the message.
+    compute_seconds : float
+        Of these, stepping the discriminator and differentiating its loss.
     peak_memory_mib : float
         Largest resident memory of the node's process so far.
     """
@@ -265,14 +268,16 @@ class FeedbackMessage:
     scales: NDArray[np.float32]
     discriminator_loss: float
     busy_seconds: float
+    compute_seconds: float
     peak_memory_mib: float
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
-        arrays = {"losses": Array(self.losses), "gradients": Array(self.gradients), "scales": Array(self.scales)}
+        arrays = {"losses": Array(self.losses), "gradients": pack_array(self.gradients), "scales": Array(self.scales)}
         metrics: dict[str, float] = {
             "discriminator-loss": self.discriminator_loss,
             "busy-seconds": self.busy_seconds,
+            "compute-seconds": self.compute_seconds,
             "peak-memory-mib": self.peak_memory_mib,
         }
         return RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
@@ -280,7 +285,7 @@ class FeedbackMessage:
     @classmethod
     def from_records(cls, content: RecordDict, shape: BundleShape) -> "FeedbackMessage":
         """Read the message; raises ProtocolError."""
-        keys = {"discriminator-loss", "busy-seconds", "peak-memory-mib"}
+        keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
         check_names(
             content,
             {"feedback": (ArrayRecord, {"losses", "gradients", "scales"}), "metrics": (MetricRecord, keys)},
@@ -291,10 +296,11 @@ class FeedbackMessage:
             raise ProtocolError(f"metrics that are not finite: {numbers}")
         return cls(
             losses=read_array(arrays["losses"], "float32", (shape.samples,)).astype(np.float32),
-            gradients=read_array(arrays["gradients"], shape.feedback_format, shape.images),
+            gradients=read_packed(arrays["gradients"], shape.feedback_format, shape.images),
             scales=read_array(arrays["scales"], "float32", (shape.samples,)).astype(np.float32),
             discriminator_loss=numbers["discriminator-loss"],
             busy_seconds=numbers["busy-seconds"],
+            compute_seconds=numbers["compute-seconds"],
             peak_memory_mib=numbers["peak-memory-mib"],
         )
 

@@ -65,6 +65,8 @@ class Recorder:
                 clients[client.name] = {
                     "discriminator_loss": done.discriminator_loss,
                     "generator_loss": done.generator_loss,
+                    "busy_seconds": done.busy_seconds,
+                    "compute_seconds": done.compute_seconds,
                     "bytes_sent": sent,
                     "bytes_received": received,
                 }
@@ -130,7 +132,7 @@ class Recorder:
         left = elapsed / report.round_number * (rounds - report.round_number)
         done = list(report.clients.values())
         logger.info(
-            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s",
+            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s",
             report.round_number,
             rounds,
             sum(client.generator_loss for client in done) / len(done),
@@ -138,5 +140,6 @@ class Recorder:
             report.images / seconds,
             moved / 1e6,
             *divmod(round(left), 60),
+            f" | feedback {report.staleness} steps old" if report.staleness else "",
             "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
         )

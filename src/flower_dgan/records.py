@@ -2,6 +2,7 @@
 
 import io
 import math
+import zlib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -78,6 +79,37 @@ def read_array(array: Array, dtype: str, shape: tuple[int, ...]) -> NDArray[np.g
     if not np.isfinite(values).all():
         raise ProtocolError(f"an array of {dtype} {shape} with values that are not finite")
     return values
+
+
+def pack_array(array: NDArray[np.generic]) -> Array:
+    """Return an array as it travels: those of 8 bits deflated, as floating-point numbers gain too little from it."""
+    if array.dtype.itemsize > 1:
+        return Array(array)
+    return Array(np.frombuffer(zlib.compress(array.tobytes(), level=1), np.uint8))
+
+
+def read_packed(array: Array, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """Return what :func:`pack_array` was given; no more memory is taken than that needs.
+
+    Raises
+    ------
+    ProtocolError
+        As :func:`read_array`; also if the data cannot be inflated to exactly so many bytes.
+    """
+    if np.dtype(dtype).itemsize > 1:
+        return read_array(array, dtype, shape)
+    size = math.prod(shape)
+    length = array.shape[0] if len(array.shape) == 1 else -1
+    if not 0 <= length <= size + size // 100 + _HEADER_BYTES:
+        raise ProtocolError(f"{tuple(array.shape)} bytes where {dtype} {shape}, deflated, is due")
+    inflate = zlib.decompressobj()
+    try:
+        data = inflate.decompress(read_array(array, "uint8", (length,)).tobytes(), size + 1)
+    except zlib.error as error:
+        raise ProtocolError(f"an array of {dtype} {shape} that cannot be inflated: {error}") from error
+    if len(data) != size or not inflate.eof or inflate.unused_data:
+        raise ProtocolError(f"an array that does not inflate to {dtype} {shape}")
+    return np.frombuffer(bytearray(data), dtype).reshape(shape)
 
 
 def read_value(record: ConfigRecord | MetricRecord, key: str, kind: type[ValueT]) -> ValueT:

@@ -33,8 +33,8 @@ class ClientRound:
     ----------
     discriminator_loss, generator_loss : float
         Means over the bundle.
-    busy_seconds : float
-        Time that the client spent on its message.
+    busy_seconds, compute_seconds : float
+        Time that the client spent on its message, and the part of it that was the discriminator's.
     peak_memory_mib : float
         Largest resident memory of the client's process so far.
     """
@@ -42,6 +42,7 @@ class ClientRound:
     discriminator_loss: float
     generator_loss: float
     busy_seconds: float
+    compute_seconds: float
     peak_memory_mib: float
 
 
@@ -133,10 +134,10 @@ class DganStrategy(Strategy):
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterator[Message]:
+    ) -> Iterable[Message]:
         """Draw each client's next bundle, or its first two where two are in flight.
 
-        A message is made when the grid asks for it, so that the first client can start at once.
+        A FastGrid is given each message as it is made, so that the first client can start at once.
 
         Raises
         ------
@@ -149,7 +150,11 @@ class DganStrategy(Strategy):
             if not isinstance(grid, FastGrid):
                 raise TypeError("exchange.in_flight=2 needs a FastGrid")
             grid.await_group(str(server_round))
-        while self._drawn_rounds < min(exchange.rounds, server_round + exchange.in_flight - 1):
+        messages = self._draw_until(min(exchange.rounds, server_round + exchange.in_flight - 1))
+        return messages if isinstance(grid, FastGrid) else list(messages)
+
+    def _draw_until(self, last_round: int) -> Iterator[Message]:
+        while self._drawn_rounds < last_round:
             self._drawn_rounds += 1
             for node_id in self._clients:
                 yield self._draw(self._drawn_rounds, node_id)
@@ -206,6 +211,7 @@ class DganStrategy(Strategy):
                         accepted[n].discriminator_loss,
                         float(accepted[n].losses.mean()),
                         accepted[n].busy_seconds,
+                        accepted[n].compute_seconds,
                         accepted[n].peak_memory_mib,
                     )
                     for n in nodes

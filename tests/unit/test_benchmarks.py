@@ -101,7 +101,7 @@ def test_number_of_clients_is_that_of_the_partition(script: ModuleType) -> None:
 
 @pytest.mark.parametrize("script", ["speed"], indirect=True)
 def test_the_first_round_is_warm_up(script: ModuleType) -> None:
-    rounds = [Round(n, {"generator": s, "flower": s}, 100, {}, {}) for n, s in ((1, 50.0), (2, 1.0), (3, 4.0))]
+    rounds = [Round(n, {"generator": s, "flower": s}, 100, {}, {}, 0) for n, s in ((1, 50.0), (2, 1.0), (3, 4.0))]
     assert script.images_per_second(rounds) == pytest.approx(20)
 
 
@@ -117,3 +117,17 @@ def test_ratio_is_against_the_faster_plain_loop(script: ModuleType) -> None:
 @pytest.mark.parametrize("script", ["speed"], indirect=True)
 def test_memory_growth_is_by_process(script: ModuleType) -> None:
     assert script.memory_growth({"server": 100.0, "a": 50.0}, {"server": 110.0, "a": 50.0}) == {"server": 1.1, "a": 1.0}
+
+
+@pytest.mark.parametrize("script", ["deployed"], indirect=True)
+def test_levers_are_held_against_the_plain_loop_of_their_own_turn(script: ModuleType) -> None:
+    def turn(size: str, bare: float, **levers: float) -> dict[str, Any]:
+        runs = {name: {"images_per_second": speed} for name, speed in levers.items()}
+        return {"size": size, "bare": [{"images_per_second": bare}, {"images_per_second": 1.0}], "deployed": runs}
+
+    lines = [turn("small", 100, naive=1, all=50), turn("small", 200, naive=4, all=80), turn("large", 10, all=9)]
+    summary = script.summarize(lines)
+    assert summary["small"]["naive"] == {"median": pytest.approx(0.015), "min": 0.01, "max": 0.02}
+    assert summary["small"]["all"]["median"] == pytest.approx(0.45)
+    assert summary["large"] == {"all": {"median": 0.9, "min": 0.9, "max": 0.9}}
+    assert len(script.figure(summary).axes[0].patches) == 3

@@ -1,4 +1,6 @@
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ def feedback() -> FeedbackMessage:
         scales=np.array([1.0, 2.0], np.float32),
         discriminator_loss=0.7,
         busy_seconds=1.25,
+        compute_seconds=0.75,
         peak_memory_mib=100.0,
     )
 
@@ -54,6 +57,7 @@ def test_feedback_round_trip() -> None:
     np.testing.assert_array_equal(read.losses, [0.5, 1.5])
     np.testing.assert_array_equal(read.scales, [1.0, 2.0])
     assert (read.discriminator_loss, read.busy_seconds, read.peak_memory_mib) == (0.7, 1.25, 100.0)
+    assert read.compute_seconds == 0.75
 
 
 def test_join_round_trip() -> None:
@@ -148,7 +152,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 2 meets version 1: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 3 meets version 2: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
     request = JoinRequest("abc", ()).to_records()
     request.config_records["join"]["protocol-version"] = 99
@@ -172,6 +176,48 @@ def test_synthetic_images_out_of_range_are_refused() -> None:
     message = BundleMessage(1, 0, bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
     with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
         BundleMessage.from_records(message.to_records(), shape)
+
+
+def deflated(data: bytes) -> Array:
+    return Array(np.frombuffer(zlib.compress(data), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        (deflated(bytes(31)), "does not inflate to"),
+        (deflated(bytes(33)), "does not inflate to"),
+        (deflated(bytes(10**8)), "bytes where"),  # a bomb that is large itself
+        (deflated(bytes(10**6)), "does not inflate to"),  # one that is small
+        (Array(np.frombuffer(zlib.compress(bytes(32)) + b"more", np.uint8)), "does not inflate to"),
+        (Array(np.frombuffer(zlib.compress(bytes(32))[:-5], np.uint8)), "does not inflate to"),
+        (Array(np.arange(20, dtype=np.uint8)), "cannot be inflated"),
+        (Array(np.zeros((2, 1, 4, 4), np.uint8)), "deflated, is due"),
+        (Array(np.zeros(20, np.float32)), "float32"),
+    ],
+)
+def test_what_does_not_inflate_to_the_announced_size_is_refused(images: Array, reason: str) -> None:
+    content = bundle().to_records()
+    content.array_records["synthetic"]["images"] = images
+    with pytest.raises(ProtocolError, match=reason):
+        BundleMessage.from_records(content, SHAPE)
+
+
+def test_eight_bit_feedback_round_trip() -> None:
+    shape = replace(SHAPE, feedback_format="int8")
+    gradients = np.arange(-16, 16, dtype=np.int8).reshape(2, 1, 4, 4)
+    content = replace(feedback(), gradients=gradients).to_records()
+    read = FeedbackMessage.from_records(content, shape)
+    np.testing.assert_array_equal(read.gradients, gradients)
+    assert read.gradients.dtype == np.int8
+
+
+def test_incompressible_images_round_trip() -> None:
+    shape = BundleShape(64, 3, 32, "uint8", "float16")
+    images = np.random.default_rng(0).integers(0, 256, shape.images, dtype=np.uint8)
+    views = Views(np.zeros(64, np.int64), np.zeros((64, 4), np.int16))
+    read = BundleMessage.from_records(BundleMessage(1, 0, views, images).to_records(), shape)
+    np.testing.assert_array_equal(read.images, images)
 
 
 def test_absurd_sizes_are_refused_before_memory_is_taken() -> None:

@@ -14,9 +14,10 @@ from flower_dgan.report.markdown import render_report, table
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
 
-A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300}
-A_LAST = {"discriminator_loss": 0.75, "generator_loss": 2.25, "bytes_sent": 2000, "bytes_received": 400}
-B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "bytes_received": 20}
+SPENT = {"busy_seconds": 1.5, "compute_seconds": 1.25}
+A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300, **SPENT}
+A_LAST = {"discriminator_loss": 0.75, "generator_loss": 2.25, "bytes_sent": 2000, "bytes_received": 400, **SPENT}
+B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "bytes_received": 20, **SPENT}
 GRADIENTS = {"record": "feedback", "key": "gradients", "dtype": "float16", "shape": "8x1x32x32", "messages": 2}
 IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32x32", "messages": 2}
 
@@ -30,6 +31,7 @@ LINES: list[dict[str, Any]] = [
         "images": 64,
         "clients": {"a": A_FIRST, "b": B_FIRST},
         "rejected": {},
+        "staleness": 0,
     },
     {
         "kind": "round",
@@ -38,6 +40,7 @@ LINES: list[dict[str, Any]] = [
         "images": 32,
         "clients": {"a": A_LAST},
         "rejected": {"b": "gradients are not finite | 3 of 8"},
+        "staleness": 4,
     },
     {"kind": "tstr", "row": "Real-All", "seed": 0, "dice": 0.75, "iou": 0.5},
     {"kind": "tstr", "row": "Real-All", "seed": 1, "dice": 0.85, "iou": 0.7},
@@ -75,8 +78,9 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
         round=2,
         seconds={"generator": 2.0, "discriminator": 3.0, "waiting": 0.5, "flower": 0.5},
         images=32,
-        clients={"a": ClientRound(0.75, 2.25, 2000, 400)},
+        clients={"a": ClientRound(0.75, 2.25, 1.5, 1.25, 2000, 400)},
         rejected={"b": "gradients are not finite | 3 of 8"},
+        staleness=4,
     )
     assert metrics.tstr[2] == TstrResult("DGAN", 0, 0.6, 0.4)
     assert metrics.records[0] == RecordCount(

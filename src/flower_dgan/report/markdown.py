@@ -48,13 +48,15 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         Markdown that ends with a newline; it links to ``curves.png`` beside it if there was a round.
     """
     images = sum(each.images for each in metrics.rounds)
+    stale = max((each.staleness for each in metrics.rounds), default=0)
     curves = f"![Losses of every client over the rounds]({CURVES_NAME})" if metrics.rounds else "none"
     shown = f"![{samples[-1]}](<{samples[-1]}>)\n\n{len(samples)} in all; the first is " if samples else "none"
     shown += f"[{samples[0]}](<{samples[0]}>)." if samples else ""
     sections = [
         (
             "# Report of the run",
-            f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients.",
+            f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients. The generator "
+            f"did at most {stale} steps between drawing images and using the feedback on them.",
         ),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
         ("## Losses", curves),

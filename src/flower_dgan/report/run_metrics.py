@@ -80,6 +80,7 @@ def _round(fields: Mapping[str, Any]) -> Round:
         images=_field(fields, "images", int),
         clients={site: _flat(ClientRound, _field(clients, site, dict)) for site in clients},
         rejected={site: _field(rejected, site, str) for site in rejected},
+        staleness=_field(fields, "staleness", int),
     )
 
 

@@ -17,10 +17,15 @@ class Join:
 
 @dataclass(frozen=True)
 class ClientRound:
-    """What one client did in one round: mean losses, and bytes on the wire as the client sees them."""
+    """What one client did in one round.
+
+    Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them.
+    """
 
     discriminator_loss: float
     generator_loss: float
+    busy_seconds: float
+    compute_seconds: float
     bytes_sent: int
     bytes_received: int
 
@@ -41,6 +46,8 @@ class Round:
         By site; the clients whose reply was used.
     rejected : Mapping[str, str]
         By site; why the reply was not used.
+    staleness : int
+        Generator steps between drawing the images and using their feedback.
     """
 
     round: int
@@ -48,6 +55,7 @@ class Round:
     images: int
     clients: Mapping[str, ClientRound]
     rejected: Mapping[str, str]
+    staleness: int
 
 
 @dataclass(frozen=True)
