@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
@@ -154,19 +154,22 @@ class DganStrategy(Strategy):
         return messages if isinstance(grid, FastGrid) else list(messages)
 
     def _draw_until(self, last_round: int) -> Iterator[Message]:
+        start = time.monotonic()
         while self._drawn_rounds < last_round:
             self._drawn_rounds += 1
-            for node_id in self._clients:
-                yield self._draw(self._drawn_rounds, node_id)
+            number = str(self._drawn_rounds)
+            for node_id, content in self._generator.for_each(self._draw, self._clients):
+                self._propose_seconds += time.monotonic() - start
+                yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=number)
+                start = time.monotonic()
 
-    def _draw(self, round_number: int, node_id: int) -> Message:
-        start = time.monotonic()
+    def _draw(self, node_id: int) -> tuple[int, RecordDict]:
+        """Draw the bundle of a client for the last round that was begun."""
+        round_number = self._drawn_rounds
         views, inputs = draw_bundle(self._clients[node_id].labels, self._settings, round_number)
         self._proposals[round_number, node_id] = proposal = self._generator.propose(inputs)
         images = encode_images(proposal.images, self._shape.image_format)
-        content = BundleMessage(round_number, self._answered[node_id], views, images).to_records()
-        self._propose_seconds += time.monotonic() - start
-        return Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(round_number))
+        return node_id, BundleMessage(round_number, self._answered[node_id], views, images).to_records()
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

@@ -131,3 +131,9 @@ def test_levers_are_held_against_the_plain_loop_of_their_own_turn(script: Module
     assert summary["small"]["all"]["median"] == pytest.approx(0.45)
     assert summary["large"] == {"all": {"median": 0.9, "min": 0.9, "max": 0.9}}
     assert len(script.figure(summary).axes[0].patches) == 3
+
+
+@pytest.mark.parametrize("script", ["scaling"], indirect=True)
+def test_a_bundle_holds_images_label_maps_and_texture(script: ModuleType) -> None:
+    # 8 exchanges of 8 images of 32 x 32 pixels; 1 channel, 2 classes and texture, 4 bytes each
+    assert script.bundle_bytes(resolve(""), 2) == 64 * 1024 * 4 * 4

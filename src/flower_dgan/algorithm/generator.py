@@ -14,10 +14,11 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,9 @@ from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class GeneratorHalf:
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
     workers : int
-        Clients whose parts of a gradient are computed at the same time, each in a thread. The result does not depend on
-        it, bit by bit.
+        Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
+        The result does not depend on it, bit by bit.
 
     Attributes
     ----------
@@ -100,12 +104,16 @@ class GeneratorHalf:
         self._average_decay = average_decay
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
-        self._map = ThreadPoolExecutor(workers).map if workers > 1 else map
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self.steps_done = 0
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
         return Proposal(inputs, draw(self.network, inputs), self.steps_done)
+
+    def for_each(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+        """Apply a function as :func:`map` does, to as many values at a time as there are workers."""
+        return self._pool.map(function, values) if self._pool else map(function, values)
 
     def apply(
         self,
@@ -141,7 +149,7 @@ class GeneratorHalf:
             gradient = partial(self._gradient, turn=(step, steps), rate=rate)
             # No more parts at a time than workers: each is as large as the network.
             for start in range(0, len(tasks), self._workers):
-                for part in self._map(gradient, tasks[start : start + self._workers]):
+                for part in self.for_each(gradient, tasks[start : start + self._workers]):
                     for parameter, value in zip(self._parameters, part, strict=True):
                         parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
             self.optimizer.step()
