@@ -49,7 +49,7 @@ def table(lines: Lines) -> str:
 def figure(lines: Lines) -> Figure:
     """Return the plot: a panel a data set, a colour a number of exchanges, a line style a number of generator steps."""
     data_sets = _data_sets(lines)
-    result = Figure(figsize=(6.5 * len(data_sets), 4.5), layout="constrained")
+    result = Figure(figsize=(8 * len(data_sets), 4.5), layout="constrained")
     for axes, data in zip(result.subplots(1, len(data_sets), squeeze=False)[0], data_sets, strict=True):
         real = [line["dice"] for line in _select(lines, "real-all", data)]
         measured = _select(lines, "tstr", data)
@@ -71,7 +71,7 @@ def figure(lines: Lines) -> Figure:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return result
 
 

@@ -171,8 +171,6 @@ def _check(config: Config) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
-    if data.source == "folder" and data.root is None:
-        raise ConfigError("data=folder needs data.root=<folder with images/ and masks/>.")
     rows = ("Real-All", "Real-k", "Syn-All", "DGAN")
     for row in config.downstream.rows:
         if row not in rows:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
-from PIL import Image
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
@@ -14,24 +13,9 @@ from flower_dgan.messages import EXCHANGE, JOIN, LEAVE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, generator_half
+from tests.pairs import make_folder
 
 from .conftest import Federation, Reply, TamperedApp
-
-
-def make_folder(root: Path, *, sites: int = 2, images: int = 5, size: int = 64) -> Path:
-    """Write tiny pairs with the layout and names of the real ones."""
-    rng = np.random.default_rng(0)
-    for part in ("images", "masks"):
-        (root / part).mkdir(parents=True)
-    for split, count in (("tr", images), ("te", 2)):
-        for site in range(sites):
-            for number in range(count):
-                name = f"{split}_site{site}_{split}{number}_0.png"
-                mask = (rng.random((size, size)) > 0.7).astype(np.uint8)
-                image = rng.integers(0, 120, (size, size, 3), dtype=np.uint8) + mask[..., None] * np.uint8(100)
-                Image.fromarray(image).save(root / "images" / name)
-                Image.fromarray(mask * np.uint8(255)).save(root / "masks" / name)
-    return root
 
 
 def folder_overrides(root: Path) -> str:
@@ -49,6 +33,14 @@ def test_missing_folder(federation: Federation, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"no folder {tmp_path / 'nowhere'}"):
         federation.run(folder_overrides(tmp_path / "nowhere"))
     assert not federation.directory.exists()
+
+
+def test_no_folder_named(federation: Federation) -> None:
+    """A server with a table needs one at once; without one it may not, but simulated nodes do."""
+    with pytest.raises(ConfigError, match=r"needs a folder: set data.root"):
+        federation.run("data=folder downstream=images")
+    with pytest.raises(FederationError, match=r"node 1: .*needs a folder: set data.root"):
+        federation.run("data=folder downstream=none")
 
 
 def test_image_without_mask(federation: Federation, tmp_path: Path) -> None:

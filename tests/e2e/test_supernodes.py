@@ -1,10 +1,35 @@
 """A real SuperLink and real SuperNodes, each a process of its own, on loopback."""
 
+from pathlib import Path
+
 import pytest
 
 from flower_dgan.exactness import TOLERANCE, through_supernodes
+from flower_dgan.local_flower import deployed_flower, write_app
+from flower_dgan.report.run_metrics import read_metrics
+from tests.pairs import make_folder
 
 
 @pytest.mark.parametrize(("warm", "rounds"), [(True, 10), pytest.param(False, 2, marks=pytest.mark.slow)])
 def test_two_supernodes_are_the_reference(warm: bool, rounds: int) -> None:
     assert through_supernodes(2, rounds, warm=warm) <= TOLERANCE
+
+
+def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) -> None:
+    """The server has no data. One owner's images do not fit at first, and the run says so and stops."""
+    configs = [f'data-path="{make_folder(tmp_path / name, sites=1)}" name="{name}"' for name in ("north", "south")]
+    overrides = (
+        "data=folder downstream=none exchange.min_nodes=2 exchange.rounds=3 exchange.exchanges=2 "
+        "exchange.generator_steps=2 exchange.in_flight=2 output.synthetic_images=4"
+    )
+    with deployed_flower(configs) as flower:
+        app = write_app(tmp_path / "app")
+        refused = flower.run(app, f"{overrides} data.image_size=128 output.directory='{tmp_path / 'no'}'", timeout=200)
+        flower.run(app, f"{overrides} output.directory='{tmp_path / 'run'}'", timeout=200)
+    assert "64 x 64 pixels, less than data.image_size=128" in refused
+    metrics = read_metrics(tmp_path / "run")
+    assert [join.site for join in metrics.joins] == ["north", "south"]
+    assert [set(each.clients) for each in metrics.rounds] == [{"north", "south"}] * 3
+    assert [each.staleness for each in metrics.rounds] == [0, 2, 2]
+    assert len(list((tmp_path / "run/synthetic/images").iterdir())) == 4
+    assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []

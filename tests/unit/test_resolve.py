@@ -23,7 +23,6 @@ from flower_dgan.resolve import configuration_hash, resolve, to_yaml
         ("algorithm.average_decay=1", "must be in"),
         ("exchange.exchanges=6 exchange.generator_steps=4", "choose a divisor of 6"),
         ("algorithm.l1_weight=1", "allow_pixel_losses=true"),
-        ("data=folder", "needs data.root"),
         ("data.image_size=[", "cannot be applied"),
     ],
 )
