@@ -12,6 +12,7 @@ before it does anything. Flower starts those processes through an executor, and 
 import gc
 import inspect
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -79,6 +80,7 @@ class AdaptiveSleep:
 
 def run_fast_supernode() -> None:
     """Run ``flower-supernode`` with the options in ``sys.argv`` and without its long sleeps."""
+    sys.argv[0] = "flower-supernode"
     with patch.object(start_client_internal, "time", AdaptiveSleep()):
         flower_supernode()
 
@@ -134,13 +136,16 @@ def run_forking_superexec(
         Called between two looks for a task.
     """
     gc.freeze()  # what is imported stays shared with the children: the collector does not touch it
-    with patch.object(superexec, "get_executor", lambda *_, **__: ForkExecutor(on_poll)):
-        superexec.run_superexec(
-            runtime_api_address=runtime_api_address,
-            insecure=root_certificates is None,
-            root_certificates_path=root_certificates,
-            superexec_auth_secret=secret,
-        )
+    try:
+        with patch.object(superexec, "get_executor", lambda *_, **__: ForkExecutor(on_poll)):
+            superexec.run_superexec(
+                runtime_api_address=runtime_api_address,
+                insecure=root_certificates is None,
+                root_certificates_path=root_certificates,
+                superexec_auth_secret=secret,
+            )
+    finally:
+        gc.unfreeze()
 
 
 def _run_as_child(spec: ExecutionSpec) -> NoReturn:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,15 +43,17 @@ def run_supernode(arguments: Sequence[str]) -> int:
         logger.warning("Without warm clients, so that every message imports torch anew: %s.", reason)
         return subprocess.run([Path(sys.executable).parent / "flower-supernode", *arguments], check=False).returncode
     secret = _read_secret(options.superexec_auth_secret_file)
-    supernode = subprocess.Popen([sys.executable, "-c", _SUPERNODE, *arguments, "--isolation", "process"])
-    _import_everything()
     os.environ.setdefault("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", str(_POLL_SECONDS))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Flower takes over when it is up
+    supernode = subprocess.Popen([sys.executable, "-c", _SUPERNODE, *arguments, "--isolation", "process"])
 
     def end_with_the_supernode() -> None:
         if supernode.poll() is not None:
             raise SystemExit(supernode.returncode)
 
     try:
+        _import_everything()
+        end_with_the_supernode()
         run_forking_superexec(
             f"{options.host}:{options.port}", options.ssl_ca_certfile, secret, on_poll=end_with_the_supernode
         )

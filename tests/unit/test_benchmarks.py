@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from flower_dgan.report.run_records import Round
+from flower_dgan.report.run_records import ClientRound, Round, RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wiring import ImageShape
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUN = {"data": "digits", "exchanges": 4, "generator_steps": 2, "seed": 0}
@@ -137,3 +138,23 @@ def test_levers_are_held_against_the_plain_loop_of_their_own_turn(script: Module
 def test_a_bundle_holds_images_label_maps_and_texture(script: ModuleType) -> None:
     # 8 exchanges of 8 images of 32 x 32 pixels; 1 channel, 2 classes and texture, 4 bytes each
     assert script.bundle_bytes(resolve(""), 2) == 64 * 1024 * 4 * 4
+
+
+@pytest.mark.parametrize("script", ["wire_bytes"], indirect=True)
+def test_bytes_are_those_of_all_clients_over_all_images(script: ModuleType) -> None:
+    def done(sent: int, received: int) -> ClientRound:
+        return ClientRound(0.0, 0.0, 0.0, 0.0, sent, received)
+
+    rounds = (
+        Round(1, {}, 8, {"a": done(100, 30), "b": done(60, 50)}, {}, 0),
+        Round(2, {}, 4, {"a": done(20, 16)}, {"b": "late"}, 0),
+    )
+    assert script.bytes_an_image(RunMetrics((), rounds, (), (), (), ())) == (8, 15)
+
+
+@pytest.mark.parametrize("script", ["wire_bytes"], indirect=True)
+def test_weights_of_the_papers_networks(script: ModuleType) -> None:
+    config = resolve("model=papers data.channels=3")
+    # 11,378,179 and 2,767,809 parameters at 3 input channels each; one channel less of 7 x 7 and 4 x 4 filters here
+    count = 11_378_179 - 64 * 49 + 2_767_809 - 64 * 16
+    assert script.synchronisation_bytes(config, ImageShape(2, 3, 64, ())) == 8 * count
