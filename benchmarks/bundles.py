@@ -24,7 +24,7 @@ from bundles_report import write_reports
 from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.baselines import LocalFederation, open_federation
+from flower_dgan.baselines import LocalFederation, draw_untrained, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
@@ -88,11 +88,6 @@ def synthetic_pairs(config: Config, federation: LocalFederation, half: Generator
     return synthesize(half.average, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
-def untrained(config: Config, federation: LocalFederation) -> Pairs:
-    """Draw the synthetic dataset of a generator that never learned: what the label maps alone are worth."""
-    return synthetic_pairs(config, federation, generator_half(config, federation.shape))
-
-
 def measure(
     config: Config,
     federation: LocalFederation,
@@ -153,7 +148,7 @@ def measure_data(
             for kind in ("real-all", "untrained"):
                 key = {"kind": kind, "data": data, "seed": seed}
                 if not any(key.items() <= line.items() for line in read_lines(path)):
-                    pairs = federation.pooled() if kind == "real-all" else untrained(config, federation)
+                    pairs = federation.pooled() if kind == "real-all" else draw_untrained(config, federation)
                     append_line(path, {**key, **score(config, pairs, test)})
             for exchanges, steps in grid:
                 run = {"data": data, "exchanges": exchanges, "generator_steps": steps, "seed": seed}

@@ -1,4 +1,4 @@
-"""The rows of the TSTR table: real data pooled and alone, the same GAN centralised, and this run."""
+"""The rows of the TSTR table: real data pooled and alone; the generator untrained, trained centrally, and the run's."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -73,6 +73,12 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     return LocalFederation(shape, labels, tuple(node.pairs for node in nodes))
 
 
+def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
+    """Draw from the generator before it learned anything: what the label maps alone are worth."""
+    network = generator_half(config, federation.shape).average
+    return synthesize(network, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
+
+
 def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
     """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
 
@@ -112,6 +118,8 @@ def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) ->
         rows["Real-All"] = federation.pooled()
     if "Real-k" in wanted:
         rows |= {f"Real-{name}": pairs for name, pairs in zip(federation.shape.sites, federation.real, strict=True)}
+    if "Untrained" in wanted:
+        rows["Untrained"] = draw_untrained(config, federation)
     if "Syn-All" in wanted:
         rows["Syn-All"] = train_centralized(config, federation)
     if "DGAN" in wanted:

@@ -32,7 +32,9 @@ def test_run_directory_holds_everything(federation: Federation) -> None:
     # 2 clients, 2 exchanges of 4 images
     assert [r.images for r in metrics.rounds] == [16, 16]
     assert {(t.row, t.seed) for t in metrics.tstr} == {
-        (row, seed) for row in ("Real-All", "Real-labels 0-4", "Real-labels 5-9", "Syn-All", "DGAN") for seed in (0, 1)
+        (row, seed)
+        for row in ("Real-All", "Real-labels 0-4", "Real-labels 5-9", "Untrained", "Syn-All", "DGAN")
+        for seed in (0, 1)
     }
     assert {m.who for m in metrics.memory} == {"server", "labels 0-4", "labels 5-9"}
     assert all(m.peak_mib > 50 for m in metrics.memory)
