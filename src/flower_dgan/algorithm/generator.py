@@ -143,7 +143,9 @@ class GeneratorHalf:
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
-        tasks = list(zip(proposals, feedback, weights, strict=True))
+        tiny = torch.finfo(torch.float32).tiny
+        shifts = [rate * self._target_step / max(_rms(answer.gradients), tiny) for answer in feedback]
+        tasks = list(zip(proposals, feedback, weights, shifts, strict=True))
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
             gradient = partial(self._gradient, turn=(step, steps), rate=rate)
@@ -155,17 +157,18 @@ class GeneratorHalf:
             self.optimizer.step()
             self._follow()
 
-    def _gradient(self, task: tuple[Proposal, Feedback, float], turn: tuple[int, int], rate: float) -> Sequence[Tensor]:
+    def _gradient(
+        self, task: tuple[Proposal, Feedback, float, float], turn: tuple[int, int], rate: float
+    ) -> Sequence[Tensor]:
         """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``."""
-        (proposal, feedback, weight), (step, steps) = task, turn
+        (proposal, feedback, weight, shift), (step, steps) = task, turn
         size = len(proposal.images) // steps
         part = slice(step * size, (step + 1) * size)
         inputs = proposal.inputs[part]
         images = self.network(inputs)
         direction = feedback.gradients[part]
         if self._replay == "target":
-            scale = rate * self._target_step / max(_rms(feedback.gradients), torch.finfo(torch.float32).tiny)
-            direction = images.detach() - (proposal.images[part] - scale * direction)
+            direction = images.detach() - (proposal.images[part] - shift * direction)
             if self._diversity:
                 direction -= rate * self._diversity * self._apart(images.detach(), inputs)
         return torch.autograd.grad(images, self._parameters, direction * (weight / size))
