@@ -11,7 +11,7 @@ from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
 from tests.contract.conftest import Federation, federation
-from tests.contract.test_bad_input import make_folder
+from tests.pairs import make_folder
 
 __all__ = ["federation"]  # a fixture
 
