@@ -16,7 +16,7 @@ def write_reports(lines: Lines, output: Path) -> None:
         print("There is nothing to report yet.")
         return
     (output / "bundles.md").write_text(table(lines), encoding="utf-8")
-    figure(lines).savefig(output / "bundles.png", dpi=150)
+    figure(lines).savefig(output / "bundles.png", dpi=100)
     print(f"{output / 'bundles.md'}\n{output / 'bundles.png'}")
 
 
@@ -38,12 +38,33 @@ def table(lines: Lines) -> str:
             images = f"{ours[0]['images'] // ours[0]['messages']}" if ours else "-"
             seconds = f"{mean(line['seconds'] / line['messages'] for line in ours):.2f}" if ours else "-"
             parts.append(_row([str(size), str(steps), images, *cells, seconds]))
+        parts += needed_messages(measured)
         parts += [
             f"\nS = {line['exchanges']}, {line['generator_steps']} steps, seed {line['seed']} was stopped after "
             f"{line['messages']} messages: the budget of {line['budget_seconds']:g} s was spent."
             for line in stopped
         ]
     return "\n".join(parts) + "\n"
+
+
+def needed_messages(measured: Lines) -> list[str]:
+    """Return, seed by seed, when each configuration first reaches 0.97 of the final Dice of S = 1."""
+    parts = []
+    for seed in sorted({line["seed"] for line in measured}):
+        ours = sorted((line for line in measured if line["seed"] == seed), key=lambda line: line["messages"])
+        single = [line["dice"] for line in ours if _configuration(line) == (1, 1)]
+        if not single:
+            continue
+        bar = _SHARE * single[-1]
+        first: dict[tuple[int, int], int] = {}
+        for line in ours:
+            if line["dice"] >= bar:
+                first.setdefault(_configuration(line), line["messages"])
+        reached = ", ".join(
+            f"S = {size}, {steps} steps {messages}" for (size, steps), messages in sorted(first.items())
+        )
+        parts.append(f"\nMessages to {_SHARE} of the final Dice of S = 1 ({bar:.3f}), seed {seed}: {reached}.")
+    return parts
 
 
 def figure(lines: Lines) -> Figure:
@@ -75,6 +96,7 @@ def figure(lines: Lines) -> Figure:
     return result
 
 
+_SHARE = 0.97
 _HEAD = ("S", "generator steps", "images a message, all clients")
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D")

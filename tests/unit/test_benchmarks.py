@@ -158,3 +158,13 @@ def test_weights_of_the_papers_networks(script: ModuleType) -> None:
     # 11,378,179 and 2,767,809 parameters at 3 input channels each; one channel less of 7 x 7 and 4 x 4 filters here
     count = 11_378_179 - 64 * 49 + 2_767_809 - 64 * 16
     assert script.synchronisation_bytes(config, ImageShape(2, 3, 64, ())) == 8 * count
+
+
+@pytest.mark.parametrize("script", ["bundles_report"], indirect=True)
+def test_messages_needed_are_counted_seed_by_seed(script: ModuleType) -> None:
+    single = {"exchanges": 1, "generator_steps": 1}
+    lines = [tstr(10, 0.5, **single), tstr(20, 0.8, **single), tstr(40, 0.8, **single), tstr(2, 0.7), tstr(5, 0.78)]
+    lines += [tstr(40, 0.9, seed=1, **single), tstr(5, 0.8, seed=1), tstr(5, 0.8, seed=2)]
+    first, second = script.needed_messages(lines)
+    assert "(0.776), seed 0: S = 1, 1 steps 20, S = 4, 2 steps 5." in first
+    assert "(0.873), seed 1: S = 1, 1 steps 40." in second
