@@ -7,6 +7,7 @@ from typing import NamedTuple
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
+from flower_dgan.flower_internals import shorten_waits_for_parts
 from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
 
 _SHORTEST_POLL = 0.01
@@ -43,6 +44,7 @@ class FastGrid(Grid):
     """
 
     def __init__(self, grid: Grid, ledger: Ledger) -> None:
+        shorten_waits_for_parts()
         self._grid = grid
         self.ledger = ledger
         self.queues: set[int] = set()

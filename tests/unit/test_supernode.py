@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, pull_objects
 
 from flower_dgan import flower_internals, supernode
 from flower_dgan.errors import ConfigError
-from flower_dgan.flower_internals import AdaptiveSleep, reason_against_warm_clients
+from flower_dgan.flower_internals import AdaptiveSleep, reason_against_warm_clients, shorten_waits_for_parts
 
 
 def test_the_installed_flower_takes_warm_clients() -> None:
@@ -26,6 +28,23 @@ def test_waits_grow_up_to_what_was_asked_and_start_anew_for_another_thing(monkey
     for _ in range(40):
         sleeper.sleep(0.5)
     assert waits[-1] == 0.5
+
+
+def test_parts_of_a_message_are_waited_for_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that is there at the third look is there after 20 and 40 ms, give or take the jitter of a fifth."""
+    monkeypatch.setattr(pull_objects, "__kwdefaults__", dict(pull_objects.__kwdefaults__))
+    waits: list[float] = []
+    monkeypatch.setattr(threading.Event, "wait", lambda _, seconds=None: waits.append(seconds))
+    looks = iter([False, False, True])
+
+    def pull(object_id: str) -> bytes:
+        if not next(looks):
+            raise ObjectUnavailableError(object_id)
+        return b"content"
+
+    shorten_waits_for_parts()
+    assert pull_objects(["a"], pull) == {"a": b"content"}
+    assert [wait for wait in waits if wait] == pytest.approx([0.02, 0.04], rel=0.21)
 
 
 def test_another_release_of_flower_runs_as_it_is(
