@@ -44,24 +44,24 @@ def leave(message: Message, context: Context) -> Message:
     return _answer(message, context, _forget)
 
 
-def _answer(message: Message, context: Context, handle: Callable[[Config, Message, Context], RecordDict]) -> Message:
+def _answer(message: Message, context: Context, handle: Callable[[Message, Context], RecordDict]) -> Message:
     """Turn errors that are somebody's to mend into a reply that names them; nothing else leaves then."""
     try:
-        config = resolve(str(context.run_config["overrides"]))
-        with threads(config.threads):
-            return Message(handle(config, message, context), reply_to=message)
+        return Message(handle(message, context), reply_to=message)
     except DganError as error:
         return Message(Error(code=REFUSED, reason=str(error)), reply_to=message)
 
 
-def _describe(config: Config, message: Message, context: Context) -> RecordDict:
+def _describe(message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content)
+    config = resolve(str(context.run_config["overrides"]))
+    _check_policy(config, context)
     if request.configuration_hash != configuration_hash(config):
         raise FederationError(
             "The server's configuration differs from this node's: install the same flower-dgan with the same conf/."
         )
     node = open_node(config, context.node_config)
-    _state(context).join(node.name, node.pairs)
+    _state(context).join(node.name, node.pairs, config)
     packed = pack(node.pairs.label_maps, node.pairs.classes)
     name = content_hash(packed)
     return NodeDescription(
@@ -75,7 +75,15 @@ def _describe(config: Config, message: Message, context: Context) -> RecordDict:
     ).to_records()
 
 
-def _forget(_: Config, message: Message, context: Context) -> RecordDict:
+def _check_policy(config: Config, context: Context) -> None:
+    """Refuse what the owner of the node does not allow, when it joins and in every round."""
+    algorithm = config.algorithm
+    reads_images = bool(algorithm.l1_weight or algorithm.perceptual_weight)
+    if reads_images and not policy_allows_pixel_losses(config, context.node_config):
+        raise FederationError("This node's policy does not allow pixel losses (allow-pixel-losses in its node config).")
+
+
+def _forget(message: Message, context: Context) -> RecordDict:
     Leave.from_records(message.content)
     _state(context).leave()
     return Leave().to_records()
@@ -85,8 +93,10 @@ def _state(context: Context) -> ClientState:
     return ClientState(context.run_id, context.node_id)
 
 
-def _give_feedback(config: Config, message: Message, context: Context) -> RecordDict:
+def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
+    state = _state(context)
+    name, pairs, config = state.joined()
     size, channels, batch_size = config.data.image_size, config.data.channels, config.exchange.batch_size
     shape = BundleShape(
         config.exchange.exchanges * batch_size,
@@ -96,20 +106,13 @@ def _give_feedback(config: Config, message: Message, context: Context) -> Record
         config.exchange.feedback_format,
     )
     bundle = BundleMessage.from_records(message.content, shape)
-    algorithm = config.algorithm
-    if (algorithm.l1_weight or algorithm.perceptual_weight) and not policy_allows_pixel_losses(
-        config, context.node_config
-    ):
-        raise FederationError("This node's policy does not allow pixel losses (allow-pixel-losses in its node config).")
-
-    state = _state(context)
-    name, pairs = state.joined()
+    _check_policy(config, context)
     real = apply_to_images(pairs.images, bundle.views, size)
     label_maps = apply_to_label_maps(pairs.label_maps, pairs.classes, bundle.views, size)
     synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
     half = discriminator_half(config, ImageShape(pairs.classes, channels, size, ()), name)
     seed = derive_seed(config.seed, "client", name)
-    with state.answering(half, bundle.round_number, answered=bundle.answered, seed=seed):
+    with threads(config.threads), state.answering(half, bundle.round_number, answered=bundle.answered, seed=seed):
         begin = time.monotonic()
         feedback, losses = client_update(half, real, synthetic, batch_size)
         compute_seconds = time.monotonic() - begin

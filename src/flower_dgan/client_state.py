@@ -1,15 +1,17 @@
 """What a node remembers of a run between two messages, in files of its own.
 
 Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
-to be read again in every new process. Here they stay at the node, in one directory for each run and node: the pairs as
-they were when the node joined, mapped into memory rather than read, and the discriminator as it was after the last
-answer. A file is complete or not there, so that a process that dies amid a message leaves the state before it.
+to be read, and the configuration composed, again in every new process. Here they stay at the node, in one directory for
+each run and node: configuration and pairs as they were when the node joined, these mapped into memory rather than read,
+and the discriminator as it was after the last answer. A file is complete or not there, so that a process that dies amid
+a message leaves the state before it.
 """
 
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.config import Config
 from flower_dgan.data import Pairs, Pixels
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.resolve import read_config
 
 _NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
 _DISCRIMINATOR = "discriminator.safetensors"
@@ -43,18 +47,19 @@ class ClientState:
     def __init__(self, run_id: int, node_id: int) -> None:
         self.path = user_state_path("flower-dgan") / "clients" / str(run_id) / str(node_id)
 
-    def join(self, name: str, pairs: Pairs) -> None:
-        """Keep the node's name and its real pairs for this run; what was kept for it before is gone."""
+    def join(self, name: str, pairs: Pairs, config: Config) -> None:
+        """Keep the node's name, its real pairs and the run's configuration, in place of what was kept for the run."""
         self.leave()
         self.path.mkdir(parents=True)
         for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
             np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
         np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
         # Last: where this file is, the others are whole.
-        (self.path / _NODE).write_text(json.dumps({"name": name, "classes": pairs.classes}), encoding="utf-8")
+        node = {"name": name, "classes": pairs.classes, "config": asdict(config)}
+        (self.path / _NODE).write_text(json.dumps(node), encoding="utf-8")
 
-    def joined(self) -> tuple[str, Pairs]:
-        """Return the node's name and its pairs, mapped from disk.
+    def joined(self) -> tuple[str, Pairs, Config]:
+        """Return the node's name, its pairs mapped from disk, and the run's configuration.
 
         Raises
         ------
@@ -67,7 +72,7 @@ class ClientState:
         shapes = np.load(self.path / _SHAPES)
         images = _split(self.path / _IMAGES, [tuple(shape) for shape in shapes.tolist()])
         label_maps = _split(self.path / _LABEL_MAPS, [tuple(shape[:2]) for shape in shapes.tolist()])
-        return node["name"], Pairs(images, label_maps, node["classes"])
+        return node["name"], Pairs(images, label_maps, node["classes"]), read_config(node["config"])
 
     def leave(self) -> None:
         """Delete the directory."""

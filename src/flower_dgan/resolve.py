@@ -56,9 +56,20 @@ def resolve(overrides: str) -> Config:
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}") from error
-    config = _read(Config, values, "")
+    config = read_config(values)
     _check(config)
     return config
+
+
+def read_config(values: Any) -> Config:
+    """Build the configuration from nested dictionaries, such as :func:`dataclasses.asdict` makes of it.
+
+    Raises
+    ------
+    ConfigError
+        If a name or value is unknown or missing.
+    """
+    return _read(Config, values, "")
 
 
 def to_yaml(config: Config) -> str:

@@ -191,11 +191,14 @@ class RecordingApp(TamperedApp):
 
 
 def resend(
-    federation: Federation, change: Callable[[RecordDict, Context], None], message_type: str = EXCHANGE
+    federation: Federation,
+    change: Callable[[RecordDict, Context], None],
+    message_type: str = EXCHANGE,
+    extra: str = "",
 ) -> Message:
     """Run, then send client 1 its last message of a type once more, changed."""
     recording = RecordingApp()
-    federation.run(client_app=recording)
+    federation.run(extra, client_app=recording)
     message, context = [
         (m, c) for m, c in recording.messages if m.metadata.message_type == message_type and c.node_id == 1
     ][-1]
@@ -230,13 +233,6 @@ def ask_for_more(content: RecordDict, context: Context) -> None:
     content["weights"] = ConfigRecord({"send": True})
 
 
-def want_pixel_losses(content: RecordDict, context: Context) -> None:
-    next_round(content)
-    context.run_config["overrides"] = f"{context.run_config['overrides']} allow_pixel_losses=true algorithm.l1_weight=1"
-    context.node_config["data-path"] = "/own"
-    context.node_config["name"] = "clinic"
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -244,7 +240,6 @@ def want_pixel_losses(content: RecordDict, context: Context) -> None:
         (ask_for_an_unknown_pair, "name pairs"),
         (leave_the_image, "the highest are"),
         (ask_for_more, "weights"),
-        (want_pixel_losses, "policy does not allow pixel losses"),
     ],
 )
 def test_a_node_refuses_what_it_should_not_answer(
@@ -254,6 +249,20 @@ def test_a_node_refuses_what_it_should_not_answer(
     assert reply.has_error()
     assert not reply.has_content()
     assert reason in reply.error.reason
+
+
+@pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
+def test_a_nodes_owner_decides_on_pixel_losses(federation: Federation, message_type: str) -> None:
+    """In simulation the run may allow them; the same messages to a deployed node are refused, the first one too."""
+
+    def deploy(content: RecordDict, context: Context) -> None:
+        if message_type == EXCHANGE:
+            next_round(content)
+        context.node_config["data-path"] = "/own"
+        context.node_config["name"] = "clinic"
+
+    reply = resend(federation, deploy, message_type, "allow_pixel_losses=true algorithm.l1_weight=1")
+    assert "policy does not allow pixel losses" in reply.error.reason
 
 
 def test_a_node_without_data_says_how_to_give_it_some(federation: Federation) -> None:

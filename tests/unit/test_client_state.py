@@ -42,7 +42,7 @@ def some_pairs() -> Pairs:
 @pytest.fixture
 def state() -> ClientState:
     state = ClientState(run_id=1, node_id=2)
-    state.join("breast", some_pairs())
+    state.join("breast", some_pairs(), CONFIG)
     return state
 
 
@@ -84,8 +84,8 @@ def test_a_process_that_dies_leaves_the_round_before(state: ClientState) -> None
 
 
 def test_pairs_come_back_from_disk_as_they_were(state: ClientState) -> None:
-    (name, pairs), original = state.joined(), some_pairs()
-    assert (name, pairs.classes) == ("breast", 4)
+    (name, pairs, config), original = state.joined(), some_pairs()
+    assert (name, pairs.classes, config) == ("breast", 4, CONFIG)
     for ours, theirs in zip(pairs.images + pairs.label_maps, original.images + original.label_maps, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert not ours.flags.writeable
@@ -96,7 +96,7 @@ def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
     for other in (ClientState(1, 3), ClientState(2, 2)):
         with pytest.raises(FederationError, match="has not joined"):
             other.joined()
-        other.join("kidney", some_pairs())
+        other.join("kidney", some_pairs(), CONFIG)
         torch.testing.assert_close(kept(other, 1), fresh().network.state_dict(), rtol=0, atol=0)
         other.leave()
     assert state.joined()[0] == "breast"
@@ -105,7 +105,7 @@ def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
 
 def test_joining_and_leaving_forget_what_was(state: ClientState) -> None:
     step(state, 1)
-    state.join("breast", some_pairs())
+    state.join("breast", some_pairs(), CONFIG)
     torch.testing.assert_close(kept(state, 1), fresh().network.state_dict(), rtol=0, atol=0)
     state.leave()
     assert not state.path.exists()
@@ -149,6 +149,6 @@ def test_random_state_goes_on_where_it_was_and_leaves_the_process_alone(state: C
 def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> None:
     step(state, 1)
     first = copy.deepcopy(kept(state, 2))
-    state.join("breast", some_pairs())
+    state.join("breast", some_pairs(), CONFIG)
     step(state, 1)
     torch.testing.assert_close(kept(state, 2), first, rtol=0, atol=0)
