@@ -50,7 +50,8 @@ class ClientState:
     def join(self, name: str, pairs: Pairs, config: Config) -> None:
         """Keep the node's name, its real pairs and the run's configuration, in place of what was kept for the run."""
         self.leave()
-        self.path.mkdir(parents=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700)  # real images are in here
         for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
             np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
         np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))

@@ -91,6 +91,10 @@ def test_pairs_come_back_from_disk_as_they_were(state: ClientState) -> None:
         assert not ours.flags.writeable
 
 
+def test_only_the_owner_can_read_what_is_kept(state: ClientState) -> None:
+    assert state.path.stat().st_mode & 0o777 == 0o700
+
+
 def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
     step(state, 1)
     for other in (ClientState(1, 3), ClientState(2, 2)):
