@@ -37,6 +37,17 @@ NUCLEI = Path(__file__).resolve().parents[2] / "shared" / "data" / "nuclei"
 EQUAL_TO_EXCHANGES = "S"
 
 
+def base_overrides(nuclei: Path) -> dict[str, str]:
+    """Return the overrides of each data set.
+
+    Rates are constant: a schedule ends at the last message, so that earlier checkpoints would not be what they seem.
+    """
+    return {
+        "digits": "algorithm.final_rate=1",
+        "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} algorithm.final_rate=1",
+    }
+
+
 class BudgetSpentError(Exception):
     """A configuration has had its time."""
 
@@ -172,11 +183,7 @@ def main(
     """Measure TSTR Dice against messages, exchanges a message and generator steps a message."""
     grid = configurations([int(size) for size in exchanges.split(",")], generator_steps.split(","))
     marks = sorted({int(mark) for mark in checkpoints.split(",")})
-    # Constant rates: a schedule ends at the last message, so that earlier checkpoints would not be what they seem.
-    bases = {
-        "digits": "algorithm.final_rate=1",
-        "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} algorithm.final_rate=1",
-    }
+    bases = base_overrides(nuclei)
     output.mkdir(parents=True, exist_ok=True)
     for name in [] if report_only else data or list(bases):
         if name not in bases:

@@ -31,7 +31,7 @@ publisher = "flower-dgan"
 
 [tool.flwr.app.components]
 serverapp = "{server_app}"
-clientapp = "flower_dgan.client_app:app"
+clientapp = "{client_app}"
 
 [tool.flwr.app.config]
 overrides = ""
@@ -153,10 +153,16 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path) -> I
         _end(process)
 
 
-def write_app(directory: Path, server_app: str = "flower_dgan.server_app:app") -> Path:
-    """Write an app directory that runs the installed package, or a ServerApp that is put there, and return it."""
+def write_app(
+    directory: Path,
+    server_app: str = "flower_dgan.server_app:app",
+    client_app: str = "flower_dgan.client_app:app",
+) -> Path:
+    """Write an app directory that runs the installed package, or apps that are put there, and return it."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "pyproject.toml").write_text(_APP.format(server_app=server_app), encoding="utf-8")
+    (directory / "pyproject.toml").write_text(
+        _APP.format(server_app=server_app, client_app=client_app), encoding="utf-8"
+    )
     return directory
 
 
