@@ -1,6 +1,7 @@
 """The ServerApp that anyone would write first, around Flower's own ``send_and_receive``; ``deployed.py`` runs it."""
 
 import json
+import secrets
 import time
 from pathlib import Path
 
@@ -8,9 +9,11 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from flower_dgan.join import image_shape, join
+from flower_dgan.messages import Training
 from flower_dgan.resolve import resolve
+from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import label_map_cache
-from flower_dgan.strategy import DganStrategy, RoundReport
+from flower_dgan.strategy import DganStrategy
 from flower_dgan.wiring import generator_half, threads
 
 app = ServerApp()
@@ -27,9 +30,10 @@ def main(grid: Grid, context: Context) -> None:
         with (directory / "rounds.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"images": report.images, "time": time.time()}) + "\n")
 
+    training = Training(secrets.token_hex(8), 1)
     with threads(config.threads):
-        clients = join(grid, config, label_map_cache())
+        clients = join(grid, config, label_map_cache(), training)
         half = generator_half(config, image_shape(config, clients))
-        DganStrategy(half, clients, config, write_down).start(
+        DganStrategy(half, clients, config, training, write_down).start(
             grid=grid, initial_arrays=ArrayRecord(), num_rounds=config.exchange.rounds, timeout=config.exchange.timeout
         )

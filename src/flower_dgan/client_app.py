@@ -10,12 +10,13 @@ from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.exchange import SyntheticBatch
 from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.client_state import ClientState
-from flower_dgan.config import Config
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack
 from flower_dgan.errors import DganError, FederationError
+from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, JoinRequest, Leave, NodeDescription
-from flower_dgan.node import open_node, policy_allows_pixel_losses, takes_messages_in_order
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.node import node_key, open_node, takes_messages_in_order
+from flower_dgan.policy import release_policy
 from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire_formats import decode_images, encode_gradients
 from flower_dgan.wiring import ImageShape, discriminator_half, threads
@@ -40,7 +41,7 @@ def exchange(message: Message, context: Context) -> Message:
 
 @app.query("leave")
 def leave(message: Message, context: Context) -> Message:
-    """Answer ``query.leave``: forget the run."""
+    """Answer ``query.leave``: forget the training."""
     return _answer(message, context, _forget)
 
 
@@ -55,13 +56,14 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
 def _describe(message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content)
     config = resolve(str(context.run_config["overrides"]))
-    _check_policy(config, context)
+    release_policy(config, context.node_config).check_settings(config)
     if request.configuration_hash != configuration_hash(config):
         raise FederationError(
             "The server's configuration differs from this node's: install the same flower-dgan with the same conf/."
         )
     node = open_node(config, context.node_config)
-    _state(context).join(node.name, node.pairs, config)
+    state = _state(request.training, context)
+    state.join(node.name, node.pairs, config, request.training.attempt)
     packed = pack(node.pairs.label_maps, node.pairs.classes)
     name = content_hash(packed)
     return NodeDescription(
@@ -75,27 +77,19 @@ def _describe(message: Message, context: Context) -> RecordDict:
     ).to_records()
 
 
-def _check_policy(config: Config, context: Context) -> None:
-    """Refuse what the owner of the node does not allow, when it joins and in every round."""
-    algorithm = config.algorithm
-    reads_images = bool(algorithm.l1_weight or algorithm.perceptual_weight)
-    if reads_images and not policy_allows_pixel_losses(config, context.node_config):
-        raise FederationError("This node's policy does not allow pixel losses (allow-pixel-losses in its node config).")
-
-
 def _forget(message: Message, context: Context) -> RecordDict:
-    Leave.from_records(message.content)
-    _state(context).leave()
-    return Leave().to_records()
+    request = Leave.from_records(message.content)
+    _state(request.training, context).leave()
+    return request.to_records()
 
 
-def _state(context: Context) -> ClientState:
-    return ClientState(context.run_id, context.node_id)
+def _state(training: Training, context: Context) -> ClientState:
+    return ClientState(training.identity, node_key(context.node_config))
 
 
 def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
-    state = _state(context)
+    state = _state(Training.of(message.content, "bundle"), context)
     name, pairs, config = state.joined()
     size, channels, batch_size = config.data.image_size, config.data.channels, config.exchange.batch_size
     shape = BundleShape(
@@ -106,13 +100,14 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         config.exchange.feedback_format,
     )
     bundle = BundleMessage.from_records(message.content, shape)
-    _check_policy(config, context)
+    policy = release_policy(config, context.node_config)
+    policy.check_settings(config)
     real = apply_to_images(pairs.images, bundle.views, size)
     label_maps = apply_to_label_maps(pairs.label_maps, pairs.classes, bundle.views, size)
     synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
     half = discriminator_half(config, ImageShape(pairs.classes, channels, size, ()), name)
     seed = derive_seed(config.seed, "client", name)
-    with threads(config.threads), state.answering(half, bundle.round_number, answered=bundle.answered, seed=seed):
+    with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()
         feedback, losses = client_update(half, real, synthetic, batch_size)
         compute_seconds = time.monotonic() - begin

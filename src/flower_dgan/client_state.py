@@ -1,63 +1,99 @@
-"""What a node remembers of a run between two messages, in files of its own.
+"""What a node remembers of a training between two messages, in files of its own.
 
 Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
 to be read, and the configuration composed, again in every new process. Here they stay at the node, in one directory for
-each run and node: configuration and pairs as they were when the node joined, these mapped into memory rather than read,
-and the discriminator as it was after the last answer. A file is complete or not there, so that a process that dies amid
-a message leaves the state before it.
+each training and node: configuration and pairs as they were when the node joined, these mapped into memory rather than
+read, and the discriminator as it was after the last answers. A file is complete or not there, so that a process that
+dies amid a message leaves the state before it.
+
+A message may come twice, because a reply was lost, or because the server crashed and went back to its last checkpoint.
+The same bundle is answered again as it was the first time, from the state before it; nothing new leaves, and nothing is
+learned twice. Another bundle for a round that was answered is refused, unless the server said on joining that it was
+started once more: then the node goes back as well.
 """
 
+import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
 from platformdirs import user_state_path
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, Pixels
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.messages import BundleMessage
+from flower_dgan.policy import ReleasePolicy
 from flower_dgan.resolve import read_config
 
 _NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
-_DISCRIMINATOR = "discriminator.safetensors"
+_KEPT_ANSWERS = 2
 
 
 class ClientState:
-    """The directory of one node in one run.
+    """The directory of one node in one training.
 
     Parameters
     ----------
-    run_id, node_id : int
-        Flower's ids: two runs and two nodes of one machine never share a directory.
+    training : str
+        Identity of the training, see :class:`~flower_dgan.messages.Training`.
+    node : str
+        What the node is called by its owner: two nodes of one machine never share a directory.
 
     Attributes
     ----------
     path : Path
-        ``clients/<run>/<node>`` in the user's state directory.
+        ``clients/<training>/<node>`` in the user's state directory.
     """
 
-    def __init__(self, run_id: int, node_id: int) -> None:
-        self.path = user_state_path("flower-dgan") / "clients" / str(run_id) / str(node_id)
+    def __init__(self, training: str, node: str) -> None:
+        self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
 
-    def join(self, name: str, pairs: Pairs, config: Config) -> None:
-        """Keep the node's name, its real pairs and the run's configuration, in place of what was kept for the run."""
-        self.leave()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700)  # real images are in here
-        for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
-            np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
-        np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
+    def join(self, name: str, pairs: Pairs, config: Config, attempt: int) -> None:
+        """Keep the node's name, its real pairs and the run's configuration.
+
+        A node that joins again goes on with its discriminator.
+
+        Raises
+        ------
+        FederationError
+            If it joins again with other pairs.
+        ProtocolError
+            If it has joined a later attempt.
+        """
+        node = {"name": name, "pairs": _digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        if (self.path / _NODE).is_file():
+            before = self._node()
+            if before["pairs"] != node["pairs"] or before["name"] != name:
+                raise FederationError(
+                    f"The data of {name} are not those that this training began with (kept in {self.path}): put them "
+                    "back, or start a new training."
+                )
+            if before["attempt"] > attempt:
+                raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
+        else:
+            self.leave()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700)  # real images are in here
+            for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
+                np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
+            np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
         # Last: where this file is, the others are whole.
-        node = {"name": name, "classes": pairs.classes, "config": asdict(config)}
-        (self.path / _NODE).write_text(json.dumps(node), encoding="utf-8")
+        partial = self.path / "node.partial"
+        partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
+        partial.replace(self.path / _NODE)
 
     def joined(self) -> tuple[str, Pairs, Config]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
@@ -65,11 +101,11 @@ class ClientState:
         Raises
         ------
         FederationError
-            If the node has not joined the run, or its directory is gone.
+            If the node has not joined the training, or its directory is gone.
         """
         if not (self.path / _NODE).is_file():
-            raise FederationError(f"This node has not joined the run, or what it kept in {self.path} is gone.")
-        node = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+            raise FederationError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
+        node = self._node()
         shapes = np.load(self.path / _SHAPES)
         images = _split(self.path / _IMAGES, [tuple(shape) for shape in shapes.tolist()])
         label_maps = _split(self.path / _LABEL_MAPS, [tuple(shape[:2]) for shape in shapes.tolist()])
@@ -79,75 +115,129 @@ class ClientState:
         """Delete the directory."""
         if self.path.is_dir():
             shutil.rmtree(self.path)
+            with suppress(OSError):  # other nodes of this machine are still in it
+                self.path.parent.rmdir()
 
     @contextmanager
-    def answering(self, half: DiscriminatorHalf, round_number: int, *, answered: int, seed: int) -> Iterator[None]:
+    def answering(
+        self, half: DiscriminatorHalf, bundle: BundleMessage, policy: ReleasePolicy, *, seed: int
+    ) -> Iterator[None]:
         """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
 
-        Torch's default random state inside is the client's own; that of the process stays as it was.
+        Torch's default random state inside is the client's own; that of the process stays as it was. Two messages of
+        one node are answered one after the other.
 
         Parameters
         ----------
         half : DiscriminatorHalf
-            As it is before the first round of a run.
-        round_number : int
-            The round that is answered.
-        answered : int
-            The last round of which the server has this node's answer, 0 for none.
+            As it is before the first round of a training.
+        bundle : BundleMessage
+            What is answered.
+        policy : ReleasePolicy
+            The node's policy: how often one image may be asked about.
         seed : int
             Of the random state before the first round.
 
         Raises
         ------
         ProtocolError
-            If the round was answered already.
+            If the round was answered already with another bundle, or the message is of an earlier attempt.
         FederationError
-            If less is kept than the server was answered: the discriminator would start afresh.
+            If less is kept than the server was answered: the discriminator would start afresh. If the policy is against
+            it.
         """
-        file = self.path / _DISCRIMINATOR
-        with torch.random.fork_rng(devices=[]):
+        with self._locked(), torch.random.fork_rng(devices=[]):
+            base, again = self._base(bundle)
+            if not again:
+                self._count(bundle, policy)
             torch.manual_seed(seed)
-            done = _read(file, half) if file.is_file() else 0
-            if round_number <= done:
-                raise ProtocolError(f"round {round_number} was answered already")
-            if done < answered:
-                raise FederationError(
-                    f"The server has this node's answer to round {answered}, but {self.path} knows of round {done}: "
-                    "the node's memory of this run is gone."
-                )
+            if base:
+                tensors = load_file(self._file(base))
+                torch.set_rng_state(tensors["random"])
+                restore_snapshot(tensors, half.network, half.optimizer)
             yield
-            _write(file, half, round_number)
+            if not again:
+                self._keep(half, bundle, base)
+
+    def _base(self, bundle: BundleMessage) -> tuple[int, bool]:
+        """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before."""
+        number, attempt = bundle.round_number, bundle.training.attempt
+        if attempt != (joined := self._node()["attempt"]):
+            raise ProtocolError(f"a message of attempt {attempt} at a node that has joined attempt {joined}")
+        rounds = self._rounds()
+        if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
+            base = int(answer["base"])
+            if base and base not in rounds:
+                raise ProtocolError(f"round {number} was answered too long ago to be answered again")
+            return base, True
+        if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
+            raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
+        base = max((each for each in rounds if each < number), default=0)
+        if base < bundle.answered:
+            raise FederationError(
+                f"The server has this node's answer to round {bundle.answered}, but {self.path} knows of round {base}: "
+                "the node's memory of this training is gone."
+            )
+        return base, False
+
+    def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
+        """Count the images that are asked about, those of answers that die on their way too."""
+        file = self.path / "queries.npy"
+        asked = np.bincount(bundle.views.ids, minlength=len(np.load(self.path / _SHAPES)))
+        counts = asked + np.load(file) if file.is_file() else asked
+        policy.check_queries(counts)
+        partial = self.path / "queries.partial"
+        with partial.open("wb") as opened:
+            np.save(opened, counts)
+        partial.replace(file)
+
+    def _keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
+        """Write the state after a round, without those that it replaces and those that nobody can go back to."""
+        number = bundle.round_number
+        for later in self._rounds():
+            if later >= number:
+                self._file(later).unlink()
+        about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
+        partial = self.path / "answer.partial"
+        save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
+        partial.replace(self._file(number))
+        rounds = self._rounds()
+        wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
+        for old in rounds[:-_KEPT_ANSWERS]:
+            if old not in wanted:
+                self._file(old).unlink()
+
+    def _node(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+        return found
+
+    def _file(self, round_number: int) -> Path:
+        return self.path / f"round-{round_number:08d}.safetensors"
+
+    def _rounds(self) -> list[int]:
+        """Return the rounds whose state is kept, in their order."""
+        return sorted(int(file.stem.removeprefix("round-")) for file in self.path.glob("round-*.safetensors"))
+
+    def _about(self, round_number: int) -> dict[str, str]:
+        with safe_open(self._file(round_number), "pt") as file:
+            return dict(file.metadata())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.path / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _digest(pairs: Pairs) -> str:
+    found = hashlib.sha256()
+    for array in pairs.images + pairs.label_maps:
+        found.update(f"{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _split(path: Path, shapes: list[tuple[int, ...]]) -> tuple[Pixels, ...]:
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(np.load(path, mmap_mode="r"), ends[:-1])
     return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
-
-
-def _read(path: Path, half: DiscriminatorHalf) -> int:
-    """Put network, optimizer and random state in their places and return the round."""
-    network: dict[str, torch.Tensor] = {}
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    with safe_open(path, "pt") as file:
-        for key in file.keys():  # noqa: SIM118  no mapping
-            kind, _, name = key.partition(":")
-            if kind == "network":
-                network[name] = file.get_tensor(key)
-            elif kind == "optimizer":
-                index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = file.get_tensor(key)
-        torch.set_rng_state(file.get_tensor("random"))
-        round_number = int(file.metadata()["round"])
-    half.network.load_state_dict(network)
-    half.optimizer.load_state_dict({"state": moments, "param_groups": half.optimizer.state_dict()["param_groups"]})
-    return round_number
-
-
-def _write(path: Path, half: DiscriminatorHalf, round_number: int) -> None:
-    tensors = {f"network:{name}": value for name, value in half.network.state_dict().items()}
-    for index, moments in half.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer:{index}.{name}": value for name, value in moments.items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors | {"random": torch.get_rng_state()}, partial, {"round": str(round_number)})
-    partial.replace(path)

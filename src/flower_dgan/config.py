@@ -219,6 +219,25 @@ class ExchangeConfig:
 
 
 @dataclass(frozen=True)
+class ScheduleConfig:
+    """When a round closes, see ``flower_dgan.algorithm.schedule``.
+
+    Attributes
+    ----------
+    quorum : float
+        Share of the clients whose feedback closes a round, in (0, 1].
+    deadline : float or None
+        Seconds after which a round closes with what there is, if there is any; None to wait for the quorum.
+    max_staleness : int
+        Oldest feedback that is used, in rounds.
+    """
+
+    quorum: float
+    deadline: float | None
+    max_staleness: int
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """What a run leaves behind.
 
@@ -228,12 +247,15 @@ class OutputConfig:
         The run directory; None for a new one under the user's data directory.
     sample_interval : int
         Rounds between two sample grids.
+    checkpoint_interval : float
+        Seconds between two checkpoints, written at the end of a round; 0 for one each round.
     synthetic_images : int
         Pairs of the synthetic dataset.
     """
 
     directory: str | None
     sample_interval: int
+    checkpoint_interval: float
     synthetic_images: int
 
 
@@ -250,15 +272,19 @@ class Config:
     allow_pixel_losses : bool
         In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
         node configuration instead.
+    resume : str or None
+        Run directory of an earlier start whose training is to go on; None for a new training.
     """
 
     seed: int
     threads: int | None
     allow_pixel_losses: bool
+    resume: str | None
     data: DataConfig
     partition: PartitionConfig
     model: ModelConfig
     algorithm: AlgorithmConfig
     exchange: ExchangeConfig
+    schedule: ScheduleConfig
     downstream: DownstreamConfig
     output: OutputConfig

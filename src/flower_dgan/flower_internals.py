@@ -2,6 +2,8 @@
 
 ``TaskIdentity``: outside a run, ``Message(...)`` wants it to be set; Flower has no public way to make a message then.
 
+``ErrorCode``: what Flower answers with where a message, its reply, its node or its ClientApp is gone.
+
 ``flower_supernode``: it sleeps 3 s when there is no message and half a second while there is no reply, and has no
 setting for either.
 
@@ -23,6 +25,7 @@ from importlib.metadata import version
 from typing import Any, NoReturn
 from unittest.mock import patch
 
+from flwr.common.constant import ErrorCode
 from flwr.supercore.constant import TaskType
 from flwr.supercore.exit import exit_handler
 from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, pull_objects
@@ -32,6 +35,16 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import start_client_internal
 from flwr.supernode.cli import flower_supernode
 from flwr.supernode.runtime.run_clientapp import run_clientapp
+
+LOST = frozenset(
+    {
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+        ErrorCode.CLIENT_APP_CRASHED,
+    }
+)
+"""Codes of error replies that say that a message was lost, so that it is worth sending again."""
 
 _TESTED_RELEASE = "1.41."
 _FIRST_WAIT_SECONDS = 0.02

@@ -1,22 +1,51 @@
 """A grid that polls fast and keeps a ledger, around the one that Flower gives to the ServerApp."""
 
+import logging
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from flower_dgan.flower_internals import shorten_waits_for_parts
+from flower_dgan.flower_internals import LOST, shorten_waits_for_parts
 from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
+
+logger = logging.getLogger("flwr")
 
 _SHORTEST_POLL = 0.01
 _LONGEST_POLL = 0.25
+_PAUSE = 1.0
+_LOOK = 5.0
+_SHORTEST_PATIENCE = 10.0
+_FIRST_PATIENCE = 300.0
 
 
-class _Sent(NamedTuple):
-    node: int
-    group: str
+@dataclass(eq=False)
+class _Sent:
+    """A message that is out: under which ids it was sent, and when it is sent again."""
+
+    message: Message
+    ids: set[str]
+    first: float
+    due: float
+
+    @property
+    def node(self) -> int:
+        return self.message.metadata.dst_node_id
+
+
+class _Awaited(NamedTuple):
+    group: str | None
+    enough: int | None
+    deadline: float | None
+
+
+def _copy(message: Message, node: int) -> Message:
+    metadata = message.metadata
+    return Message(message.content, dst_node_id=node, message_type=metadata.message_type, group_id=metadata.group_id)
 
 
 class FastGrid(Grid):
@@ -24,6 +53,10 @@ class FastGrid(Grid):
 
     Flower's own grid sleeps 3 s between two polls in deployment. This one waits a twentieth of the time that has passed
     since the last reply or message, between 10 and 250 ms.
+
+    A message may be lost: a node is killed amid its work and started again, and nobody tells. So a message is sent
+    again where Flower says that it or its node is gone, and after four times the longest wait for a reply so far (at
+    least 10 s; 5 minutes while there was no reply). A node answers a message that it has answered as it did before.
 
     Messages may be sent ahead, see :meth:`await_group`. A node with a queue is sent its next message at once, so that
     it finds one whenever it is done; any other is sent it when its last reply is in.
@@ -41,6 +74,10 @@ class FastGrid(Grid):
         Ids of the nodes that take a second message while they work on the first.
     arrivals : dict of int to tuple of float
         Node id to the seconds between the call and the arrival of its reply, in the last call.
+    repeats : Counter of int
+        Node id to the number of messages that were sent again.
+    while_waiting : callable
+        Called every few seconds while there is no reply.
     """
 
     def __init__(self, grid: Grid, ledger: Ledger) -> None:
@@ -49,9 +86,12 @@ class FastGrid(Grid):
         self.ledger = ledger
         self.queues: set[int] = set()
         self.arrivals: dict[int, float] = {}
-        self._out: dict[str, _Sent] = {}
+        self.repeats: Counter[int] = Counter()
+        self.while_waiting: Callable[[], object] = lambda: None
+        self._out: list[_Sent] = []
         self._held: list[Message] = []
-        self._awaited: str | None = None
+        self._awaited: _Awaited | None = None
+        self._longest_wait: float | None = None
 
     def await_group(self, group_id: str) -> None:
         """Let the next call of :meth:`send_and_receive` return the replies to a group of messages.
@@ -63,7 +103,33 @@ class FastGrid(Grid):
         group_id : str
             Group of messages that were given to that call or to an earlier one.
         """
-        self._awaited = group_id
+        self._awaited = _Awaited(group_id, None, None)
+
+    def await_any(self, enough: int, deadline: float | None) -> None:
+        """Let the next call of :meth:`send_and_receive` return as soon as enough replies without error are in.
+
+        Messages that have no reply then stay out, and are answered in a later call.
+
+        Parameters
+        ----------
+        enough : int
+            Replies to messages of this or an earlier call; fewer where no more messages are out.
+        deadline : float or None
+            Seconds after which one reply is enough.
+        """
+        self._awaited = _Awaited(None, enough, deadline)
+
+    def redirect(self, before: int, after: int) -> None:
+        """Send the messages to a node that is gone to the one that took its place."""
+        self._held = [_copy(each, after) if each.metadata.dst_node_id == before else each for each in self._held]
+        for sent in self._out:
+            if sent.node == before:
+                sent.message = _copy(sent.message, after)
+                sent.due = time.monotonic()
+
+    def beside(self) -> "FastGrid":
+        """Return a grid for other messages, which may be used while this one waits."""
+        return FastGrid(self._grid, self.ledger)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages and return the replies that came within ``timeout`` seconds of the last one sent."""
@@ -72,41 +138,84 @@ class FastGrid(Grid):
         for message in messages:
             groups.add(message.metadata.group_id)
             self._held.append(message)
-            self._send()
-        groups, self._awaited = (groups if self._awaited is None else {self._awaited}), None
-        waiting = {message_id for message_id, sent in self._out.items() if sent.group in groups}
+            self._send_held()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and awaited.group is not None:
+            groups = {awaited.group}
+        waiting = [sent for sent in self._out if self._is_awaited(sent, awaited, groups)]
+        enough, deadline = (None, None) if awaited is None else (awaited.enough, awaited.deadline)
+        good = 0
         self.arrivals = {}
         replies: list[Message] = []
-        last_event = begin = time.monotonic()
-        while waiting and (timeout is None or time.monotonic() - begin < timeout):
-            for reply in self._grid.pull_messages(waiting):
-                message_id = reply.metadata.reply_to_message_id
-                waiting.discard(message_id)
-                self._out.pop(message_id, None)
-                self.ledger.add(reply.metadata.src_node_id, FROM_NODE, reply)
+        looked = last_event = begin = time.monotonic()
+        while waiting and (enough is None or good < enough):
+            waited = time.monotonic() - begin
+            if (timeout is not None and waited >= timeout) or (deadline is not None and waited >= deadline and good):
+                break
+            for sent, reply in self._pull(waiting):
                 last_event = time.monotonic()
-                self.arrivals[reply.metadata.src_node_id] = last_event - start
+                waiting.remove(sent)
+                self.arrivals[sent.node] = last_event - start
                 replies.append(reply)
-                self._send()
-            if waiting:
+                good += not reply.has_error()
+            self._send_held()
+            for sent in waiting:
+                if time.monotonic() >= sent.due:
+                    self._repeat(sent)
+            if waiting and (enough is None or good < enough):
                 idle = time.monotonic() - last_event
+                if time.monotonic() - looked > _LOOK:
+                    self.while_waiting()
+                    looked = time.monotonic()
                 time.sleep(min(max(idle / 20, _SHORTEST_POLL), _LONGEST_POLL))
-        for message_id in waiting:  # too late: the nodes get their next message
-            del self._out[message_id]
-        self._send()
+        if enough is None:  # too late: the nodes get their next message
+            self._out = [sent for sent in self._out if sent not in waiting]
+            self._send_held()
         return replies
 
-    def _send(self) -> None:
+    def _is_awaited(self, sent: _Sent, awaited: "_Awaited | None", groups: set[str]) -> bool:
+        return (awaited is not None and awaited.enough is not None) or sent.message.metadata.group_id in groups
+
+    def _pull(self, waiting: Sequence[_Sent]) -> Iterator[tuple[_Sent, Message]]:
+        """Take the replies that are there; a message that was lost is due to be sent again."""
+        ids = {message_id: sent for sent in waiting for message_id in sent.ids}
+        for reply in self._grid.pull_messages(list(ids)) if ids else ():
+            sent = ids[reply.metadata.reply_to_message_id]
+            if reply.has_error() and reply.error.code in LOST:
+                sent.ids.discard(reply.metadata.reply_to_message_id)
+                sent.due = time.monotonic() + _PAUSE
+            elif sent in self._out:  # and not the second reply to a message that was sent twice
+                self._out.remove(sent)
+                self._longest_wait = max(self._longest_wait or 0.0, time.monotonic() - sent.first)
+                self.ledger.add(sent.node, FROM_NODE, reply)
+                yield sent, reply
+
+    def _send_held(self) -> None:
         """Push every message that its node may have now, in their order."""
         held, self._held = self._held, []
         for message in held:
             node = message.metadata.dst_node_id
-            if node not in self.queues and any(sent.node == node for sent in self._out.values()):
+            if node not in self.queues and any(sent.node == node for sent in self._out):
                 self._held.append(message)
                 continue
-            self.ledger.add(node, TO_NODE, message)
-            for message_id in self._grid.push_messages([message]):
-                self._out[str(message_id)] = _Sent(node, message.metadata.group_id)
+            now = time.monotonic()
+            sent = _Sent(message, set(), now, now)
+            self._out.append(sent)
+            self._push(sent)
+
+    def _repeat(self, sent: _Sent) -> None:
+        logger.warning("No reply from node %d to %s: sending again.", sent.node, sent.message.metadata.message_type)
+        self.repeats[sent.node] += 1
+        sent.message = _copy(sent.message, sent.node)
+        self._push(sent)
+
+    def _push(self, sent: _Sent) -> None:
+        self.ledger.add(sent.node, TO_NODE, sent.message)
+        pushed = [str(message_id) for message_id in self._grid.push_messages([sent.message]) if message_id]
+        sent.ids.update(pushed)
+        known = self._longest_wait is not None
+        patience = max(_SHORTEST_PATIENCE, 4 * (self._longest_wait or 0.0)) if known else _FIRST_PATIENCE
+        sent.due = time.monotonic() + (patience if pushed else _PAUSE)
 
     def set_run(self, run: object) -> None:
         """Pass on to Flower's grid."""

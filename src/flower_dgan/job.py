@@ -1,13 +1,10 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 
-from flwr.app import ArrayRecord
 from flwr.serverapp import Grid
 
-from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
@@ -15,15 +12,13 @@ from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
-from flower_dgan.join import JoinedClient, image_shape, join, leave
+from flower_dgan.join import image_shape, join, leave
 from flower_dgan.ledger import Ledger
-from flower_dgan.memory import peak_memory_mib
-from flower_dgan.recorder import Recorder
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
-from flower_dgan.strategy import DganStrategy
 from flower_dgan.synthesis import synthesize, write_pairs
+from flower_dgan.training import train
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -47,20 +42,22 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
         Says what was wrong and what to do.
     """
     test = _test_pairs(config) if config.downstream.seeds else None
-    directory = RunDirectory.create(config, run_id)
+    directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
+    checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads):
         with directory.stage("join"):
-            clients = join(fast_grid, config, label_map_cache())
+            clients = join(fast_grid, config, label_map_cache(), directory.training)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
         half = generator_half(config, shape, workers=free_cores())
         try:
             with directory.stage("training"):
-                _train(directory, config, fast_grid, clients, half, federation)
-            leave(fast_grid, config, clients)
+                samples = plan_samples(config, clients, federation)
+                train(directory, config, fast_grid, clients, half, samples, checkpoint)
+            leave(fast_grid, config, clients, directory.training)
         finally:  # what was learned is kept, whatever ends the training
             save_generator(directory.generator, half.average, config.model, shape)
         with directory.stage("synthetic dataset"):
@@ -78,31 +75,6 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
 def _test_pairs(config: Config) -> Pairs:
     source = open_source(config.data)
     return source.load(source.test)
-
-
-def _train(
-    directory: RunDirectory,
-    config: Config,
-    grid: FastGrid,
-    clients: Sequence[JoinedClient],
-    half: GeneratorHalf,
-    federation: LocalFederation | None,
-) -> None:
-    samples = plan_samples(config, clients, federation)
-
-    def write_samples(round_number: int) -> None:
-        samples.write(half.average, directory.sample(round_number))
-
-    recorder = Recorder(directory, config, grid, clients, write_samples)
-    strategy = DganStrategy(half, clients, config, recorder.record_round)
-    strategy.start(
-        grid=grid,
-        initial_arrays=ArrayRecord(half.network.state_dict()),
-        num_rounds=config.exchange.rounds,
-        timeout=config.exchange.timeout,
-    )
-    write_samples(config.exchange.rounds)
-    recorder.record_end(peak_memory_mib())
 
 
 def _segmentation_table(

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash, unpack
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
+from flower_dgan.join_messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
+from flower_dgan.messages import Training
 from flower_dgan.resolve import configuration_hash
 from flower_dgan.wiring import ImageShape
 
@@ -68,7 +69,7 @@ def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
     return nodes
 
 
-def join(grid: Grid, config: Config, cache: Path) -> tuple[JoinedClient, ...]:
+def join(grid: Grid, config: Config, cache: Path, training: Training) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 
     Label maps are fetched once: those whose hash is in ``cache`` are not sent again.
@@ -81,6 +82,8 @@ def join(grid: Grid, config: Config, cache: Path) -> tuple[JoinedClient, ...]:
         The run's configuration.
     cache : Path
         Directory of packed label maps, one file a content hash.
+    training : Training
+        Which training the nodes are to join.
 
     Returns
     -------
@@ -95,41 +98,53 @@ def join(grid: Grid, config: Config, cache: Path) -> tuple[JoinedClient, ...]:
         If a reply does not follow the protocol.
     """
     nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
-    known = tuple(sorted(path.stem for path in cache.glob("*.npz")))
-    request = JoinRequest(configuration_hash(config), known).to_records()
-    messages = [Message(request, dst_node_id=node, message_type=JOIN) for node in nodes]
-    replies = {
-        reply.metadata.src_node_id: reply
-        for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout)
-    }
-    problems = [f"node {node} did not answer" for node in nodes if node not in replies]
-    problems += [f"node {node}: {reply.error.reason}" for node, reply in replies.items() if reply.has_error()]
+    descriptions, problems = ask(grid, nodes, config, cache, training)
     if problems:
         raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
-    descriptions = {node: NodeDescription.from_records(reply.content) for node, reply in replies.items()}
-    _check_agreement(list(descriptions.values()), config)
+    check_agreement(list(descriptions.values()), config)
     ordered = sorted(descriptions.items(), key=lambda item: item[1].name)
-    clients = []
-    for index, (node, description) in enumerate(ordered):
-        label_maps = unpack(_label_maps(description, cache))
-        if len(label_maps) != description.images:
-            raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
-        labels = ClientLabels(description.name, label_maps, description.classes, index)
-        clients.append(JoinedClient(node, description.images, description.queue, labels))
-        logger.info("Client %s (node %d): %d images", description.name, node, description.images)
-    return tuple(clients)
+    return tuple(joined(node, description, index, cache) for index, (node, description) in enumerate(ordered))
 
 
-def leave(grid: Grid, config: Config, clients: Sequence[JoinedClient]) -> None:
-    """Let the nodes forget the run; one that does not answer is named in the log, and keeps what it has."""
-    messages = [Message(Leave().to_records(), dst_node_id=client.node_id, message_type=LEAVE) for client in clients]
+def ask(
+    grid: Grid, nodes: Iterable[int], config: Config, cache: Path, training: Training
+) -> tuple[dict[int, NodeDescription], list[str]]:
+    """Return what nodes say of themselves, and what was wrong with the others; parameters as for :func:`join`."""
+    known = tuple(sorted(path.stem for path in cache.glob("*.npz")))
+    request = JoinRequest(training, configuration_hash(config), known).to_records()
+    messages = [Message(request, dst_node_id=node, message_type=JOIN) for node in nodes]
+    silent, problems, descriptions = {message.metadata.dst_node_id for message in messages}, [], {}
+    for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout):
+        node = reply.metadata.src_node_id
+        silent.discard(node)
+        if reply.has_error():
+            problems.append(f"node {node}: {reply.error.reason}")
+        else:
+            descriptions[node] = NodeDescription.from_records(reply.content)
+    return descriptions, [*problems, *(f"node {node} did not answer" for node in sorted(silent))]
+
+
+def joined(node: int, description: NodeDescription, site: int, cache: Path) -> JoinedClient:
+    """Return the client that a node is, with its label maps from the message or the cache; raises ProtocolError."""
+    label_maps = unpack(_label_maps(description, cache))
+    if len(label_maps) != description.images:
+        raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
+    logger.info("Client %s (node %d): %d images", description.name, node, description.images)
+    labels = ClientLabels(description.name, label_maps, description.classes, site)
+    return JoinedClient(node, description.images, description.queue, labels)
+
+
+def leave(grid: Grid, config: Config, clients: Sequence[JoinedClient], training: Training) -> None:
+    """Let the nodes forget a training; one that does not answer is named in the log, and keeps what it has."""
+    content = Leave(training).to_records()
+    messages = [Message(content, dst_node_id=client.node_id, message_type=LEAVE) for client in clients]
     left = {
         reply.metadata.src_node_id
         for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout)
         if not reply.has_error()
     }
     if silent := [client.name for client in clients if client.node_id not in left]:
-        logger.warning("No answer to leaving the run from %s: what it kept of the run stays there.", ", ".join(silent))
+        logger.warning("No answer to leaving from %s: what was kept of the training stays there.", ", ".join(silent))
 
 
 def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
@@ -142,7 +157,8 @@ def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
     )
 
 
-def _check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> None:
+def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> None:
+    """Raise FederationError if nodes do not fit each other or the configuration."""
     names = [description.name for description in descriptions]
     if len(set(names)) < len(names):
         raise FederationError(f"Two nodes have the same name among {', '.join(sorted(names))}: give each its own.")

@@ -1,7 +1,8 @@
 """What crossed the wire, counted message by message and record by record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flwr.app import ArrayRecord, Message
 
@@ -65,6 +66,22 @@ class Ledger:
         """Return every count with its node id, direction, record and key, in the order of first appearance."""
         for (node_id, direction, record, key), count in self.counts.items():
             yield node_id, direction, record, key, count
+
+    def saved(self, names: Mapping[int, str]) -> list[list[object]]:
+        """Return the rows of the named nodes with their names, for :meth:`restore`; as JSON can hold them."""
+        return [
+            [names[node_id], direction, record, key, count.dtype, count.shape, count.messages, count.bytes]
+            for node_id, direction, record, key, count in self.rows()
+            if node_id in names
+        ]
+
+    def restore(self, rows: Iterable[Sequence[Any]], nodes: Mapping[str, int]) -> None:
+        """Add rows that were saved to the counts, for the nodes that have these names now."""
+        for name, direction, record, key, dtype, shape, messages, size in rows:
+            if name in nodes:
+                count = self.counts.setdefault((nodes[name], direction, record, key), RecordCount(dtype, shape))
+                count.messages += messages
+                count.bytes += size
 
     def _count(self, node_id: int, direction: str, record: str, key: str, dtype: str, shape: str, size: int) -> None:
         count = self.counts.setdefault((node_id, direction, record, key), RecordCount())

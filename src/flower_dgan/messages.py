@@ -1,4 +1,6 @@
-"""The protocol: every record name, key, type and size that may cross between server and nodes.
+"""The protocol: every record name, key, type and size that may cross between server and nodes in a round.
+
+Those at the start and the end of a training are in ``join_messages``.
 
 Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an
 array of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of
@@ -6,7 +8,9 @@ such a message is used. No pickle is involved, and sizes are checked before memo
 travel deflated.
 """
 
+import hashlib
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,141 +19,44 @@ from numpy.typing import NDArray
 
 from flower_dgan.config import FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
-from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value, record_of
 
-PROTOCOL_VERSION = 2
-JOIN = "query.join"
-LEAVE = "query.leave"
+PROTOCOL_VERSION = 3
+KEPT_CHECKPOINTS = 2
+"""Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
+
 EXCHANGE = "train.exchange"
 
 
 @dataclass(frozen=True)
-class JoinRequest:
-    """The server asks a node what it has.
+class Training:
+    """Which training a message of the server belongs to.
 
     Attributes
     ----------
-    configuration_hash : str
-        Hash of the server's resolved configuration.
-    known_label_maps : tuple of str
-        Content hashes of the packed label maps that the server has already.
+    identity : str
+        16 hexadecimal digits, drawn when the training began.
+    attempt : int
+        How often it was started: 1, and one more each time that it is resumed.
     """
 
-    configuration_hash: str
-    known_label_maps: tuple[str, ...]
+    identity: str
+    attempt: int
 
-    def to_records(self) -> RecordDict:
-        """Return the message's content."""
-        values: dict[str, ConfigRecordValues] = {
-            "protocol-version": PROTOCOL_VERSION,
-            "configuration-hash": self.configuration_hash,
-            "known-label-maps": list(self.known_label_maps),
-        }
-        return RecordDict({"join": ConfigRecord(values)})
+    def values(self) -> dict[str, ConfigRecordValues]:
+        """Return what every message of the server says of itself."""
+        return {"protocol-version": PROTOCOL_VERSION, "training": self.identity, "attempt": self.attempt}
 
     @classmethod
-    def from_records(cls, content: RecordDict) -> "JoinRequest":
-        """Read the message; raises ProtocolError."""
-        _check_version(content, "join")
-        check_names(content, {"join": (ConfigRecord, {"protocol-version", "configuration-hash", "known-label-maps"})})
-        join = content.config_records["join"]
-        known = read_value(join, "known-label-maps", list)
-        return cls(read_value(join, "configuration-hash", str), tuple(str(entry) for entry in known))
-
-
-@dataclass(frozen=True)
-class NodeDescription:
-    """A node's answer to :class:`JoinRequest`.
-
-    Attributes
-    ----------
-    name : str
-        Name of the client, unique in the federation.
-    images : int
-        Number of training pairs.
-    channels : int
-        Channels of the images.
-    classes : int
-        Classes of the label maps, background included.
-    queue : bool
-        Whether the node takes a second message while it works on the first, and answers them in their order.
-    label_maps_hash : str
-        Content hash of the packed label maps.
-    label_maps : PackedLabelMaps or None
-        None where the server has them already.
-    """
-
-    name: str
-    images: int
-    channels: int
-    classes: int
-    queue: bool
-    label_maps_hash: str
-    label_maps: PackedLabelMaps | None
-
-    def to_records(self) -> RecordDict:
-        """Return the message's content."""
-        values: dict[str, ConfigRecordValues] = {
-            "protocol-version": PROTOCOL_VERSION,
-            "name": self.name,
-            "images": self.images,
-            "channels": self.channels,
-            "classes": self.classes,
-            "queue": self.queue,
-            "label-maps-hash": self.label_maps_hash,
-        }
-        maps = self.label_maps
-        arrays = {}
-        if maps is not None:
-            arrays = {"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))}
-        return RecordDict({"node": ConfigRecord(values), "label-maps": ArrayRecord(arrays)})
-
-    @classmethod
-    def from_records(cls, content: RecordDict) -> "NodeDescription":
-        """Read the message; raises ProtocolError."""
-        _check_version(content, "node")
-        maps = content.array_records.get("label-maps", ArrayRecord())
-        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "label-maps-hash"}
-        check_names(
-            content,
-            {"node": (ConfigRecord, keys), "label-maps": (ArrayRecord, {"shapes", "data"} if maps else set())},
-        )
-        node = content.config_records["node"]
-        images, classes = read_value(node, "images", int), read_value(node, "classes", int)
-        if not 1 <= images <= 10_000_000 or not 2 <= classes <= 256:
-            raise ProtocolError(f"a node with {images} images and {classes} classes")
-        packed = None
-        if maps:
-            shapes = read_array(maps["shapes"], "int32", (images, 2))
-            data = read_array(maps["data"], "uint8", tuple(maps["data"].shape[:1]))
-            packed = PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)
-        return cls(
-            name=read_value(node, "name", str),
-            images=images,
-            channels=read_value(node, "channels", int),
-            classes=classes,
-            queue=read_value(node, "queue", bool),
-            label_maps_hash=read_value(node, "label-maps-hash", str),
-            label_maps=packed,
-        )
-
-
-@dataclass(frozen=True)
-class Leave:
-    """The server is done with a node, which forgets the run and answers with the same."""
-
-    def to_records(self) -> RecordDict:
-        """Return the message's content."""
-        return RecordDict({"leave": ConfigRecord({"protocol-version": PROTOCOL_VERSION})})
-
-    @classmethod
-    def from_records(cls, content: RecordDict) -> "Leave":
-        """Read the message; raises ProtocolError."""
-        _check_version(content, "leave")
-        check_names(content, {"leave": (ConfigRecord, {"protocol-version"})})
-        return cls()
+    def of(cls, content: RecordDict, name: str) -> "Training":
+        """Read it from a record of a message, after the protocol version; raises ProtocolError."""
+        check_version(content, name)
+        record = record_of(content, name, ConfigRecord)
+        identity = read_value(record, "training", str)
+        if not re.fullmatch("[0-9a-f]{16}", identity):
+            raise ProtocolError(f"a training named {identity[:40]!r}")
+        return cls(identity, read_value(record, "attempt", int))
 
 
 @dataclass(frozen=True)
@@ -184,27 +91,41 @@ class BundleMessage:
 
     Attributes
     ----------
+    training : Training
+        Which training it belongs to.
     round_number : int
         From 1.
     answered : int
         The last round of which the server has the node's feedback, 0 for none.
+    returns : tuple of int
+        Rounds, in their order, to whose end the server may go back after a crash.
     views : Views
         Which window of which of the node's pairs each sample was made for, (samples,).
     images : array, uint8 or float32, (samples, channels, height, width)
         In the wire's format.
     """
 
+    training: Training
     round_number: int
     answered: int
+    returns: tuple[int, ...]
     views: Views
     images: NDArray[np.generic]
+
+    def digest(self) -> str:
+        """Return a hash of what is asked: equal for a message that is sent again."""
+        found = hashlib.sha256()
+        for array in (self.views.ids, self.views.windows, self.images):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
         values: dict[str, ConfigRecordValues] = {
-            "protocol-version": PROTOCOL_VERSION,
+            **self.training.values(),
             "round": self.round_number,
             "answered": self.answered,
+            "returns": list(self.returns),
         }
         return RecordDict(
             {
@@ -217,11 +138,11 @@ class BundleMessage:
     @classmethod
     def from_records(cls, content: RecordDict, shape: BundleShape) -> "BundleMessage":
         """Read the message; raises ProtocolError."""
-        _check_version(content, "bundle")
+        training = Training.of(content, "bundle")
         check_names(
             content,
             {
-                "bundle": (ConfigRecord, {"protocol-version", "round", "answered"}),
+                "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns"}),
                 "views": (ArrayRecord, {"ids", "windows"}),
                 "synthetic": (ArrayRecord, {"images"}),
             },
@@ -230,9 +151,14 @@ class BundleMessage:
         images = read_packed(arrays["synthetic"]["images"], shape.image_format, shape.images)
         if shape.image_format == "float32" and np.abs(images).max() > 1:
             raise ProtocolError("synthetic images outside [-1, 1]")
+        returns = read_value(bundle, "returns", list)
+        if len(returns) > KEPT_CHECKPOINTS or not all(type(entry) is int for entry in returns):
+            raise ProtocolError(f"a list of rounds {str(returns)[:80]}")
         return cls(
+            training=training,
             round_number=read_value(bundle, "round", int),
             answered=read_value(bundle, "answered", int),
+            returns=tuple(returns),
             views=Views(
                 read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
@@ -305,8 +231,8 @@ class FeedbackMessage:
         )
 
 
-def _check_version(content: RecordDict, name: str) -> None:
-    """Compare protocol versions before anything else, so that a newer peer is named as such."""
+def check_version(content: RecordDict, name: str) -> None:
+    """Compare protocol versions before anything else, so that a newer peer is named as such; raises ProtocolError."""
     version = record_of(content, name, ConfigRecord).get("protocol-version")
     if version != PROTOCOL_VERSION:
         raise ProtocolError(

@@ -1,15 +1,13 @@
 """What one node holds: its name and its real pairs."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from flower_dgan.config import Config, DataConfig
 from flower_dgan.data import Pairs, Source, open_source, partition, partition_names, require_batch
 from flower_dgan.errors import ConfigError
-
-NodeConfig = Mapping[str, bool | int | float | str]
+from flower_dgan.policy import NodeConfig
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,11 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
     return _open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
 
 
-def policy_allows_pixel_losses(config: Config, node_config: NodeConfig) -> bool:
-    """Return whether the owner of the node allows losses that read its real images.
-
-    A simulated node belongs to whoever configured the run; a deployed one decides by ``allow-pixel-losses`` in its own
-    node configuration.
-    """
-    if "data-path" in node_config:
-        return bool(node_config.get("allow-pixel-losses", False))
-    return config.allow_pixel_losses
+def node_key(node_config: NodeConfig) -> str:
+    """Return what the owner calls the node: the same in every message, and for a node that was started again."""
+    if "name" in node_config:
+        return str(node_config["name"])
+    return f"{node_config.get('partition-id')} of {node_config.get('num-partitions')}"
 
 
 def takes_messages_in_order() -> bool:

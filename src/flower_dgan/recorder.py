@@ -1,15 +1,17 @@
 """What is written down while a run goes on: measurements, sample grids and a progress line a round."""
 
 import logging
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from flower_dgan.config import Config
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
 from flower_dgan.ledger import FROM_NODE, TO_NODE
+from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import RunDirectory
-from flower_dgan.strategy import RoundReport
 
 logger = logging.getLogger("flwr")
 
@@ -25,10 +27,10 @@ class Recorder:
         The run's configuration.
     grid : FastGrid
         Whose ledger counts the bytes.
-    clients : sequence of JoinedClient
-        Who takes part.
     draw_samples : callable
         Called with a round number to write a sample grid.
+    done : int
+        Rounds that an earlier attempt did.
     """
 
     def __init__(
@@ -36,39 +38,48 @@ class Recorder:
         directory: RunDirectory,
         config: Config,
         grid: FastGrid,
-        clients: Sequence[JoinedClient],
         draw_samples: Callable[[int], None],
+        done: int,
     ) -> None:
         self._directory = directory
         self._config = config
         self._grid = grid
-        self._clients = clients
         self._draw_samples = draw_samples
+        self._done = done
         self._peaks: dict[str, float] = {}
         self._start = time.monotonic()
         self._round_end = self._start
-        self._counted = {client.name: self._bytes(client) for client in clients}
-        for client in clients:
-            directory.measure("join", site=client.name, node_id=str(client.node_id), images=client.images)
+        self._names: dict[int, str] = {}
+        self._nodes: dict[str, int] = {}
+        self._counted: dict[int, tuple[int, int]] = {}
+        self._repeats: Counter[int] = Counter()
+
+    def record_client(self, client: JoinedClient) -> None:
+        """Write down who takes part from now on; a client may come again as another node."""
+        if client.name not in self._nodes:
+            self._directory.measure("join", site=client.name, node_id=str(client.node_id), images=client.images)
+        self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
+        self._counted[client.node_id] = self._bytes(client.node_id)
 
     def record_round(self, report: RoundReport) -> None:
         """Write a finished round down, and log its line."""
         clients = {}
         moved = 0
-        for client in self._clients:
-            before, now = self._counted[client.name], self._bytes(client)
-            self._counted[client.name] = now
+        for name, node_id in self._nodes.items():
+            before, now = self._counted[node_id], self._bytes(node_id)
+            self._counted[node_id] = now
             sent, received = now[0] - before[0], now[1] - before[1]
             moved += sent + received
-            if (done := report.clients.get(client.name)) is not None:
-                self._peaks[client.name] = max(self._peaks.get(client.name, 0.0), done.peak_memory_mib)
-                clients[client.name] = {
+            if (done := report.clients.get(name)) is not None:
+                self._peaks[name] = max(self._peaks.get(name, 0.0), done.peak_memory_mib)
+                clients[name] = {
                     "discriminator_loss": done.discriminator_loss,
                     "generator_loss": done.generator_loss,
                     "busy_seconds": done.busy_seconds,
                     "compute_seconds": done.compute_seconds,
                     "bytes_sent": sent,
                     "bytes_received": received,
+                    "rounds_late": done.rounds_late,
                 }
         seconds = self._split(report)
         self._directory.measure(
@@ -79,6 +90,8 @@ class Recorder:
             staleness=report.staleness,
             clients=clients,
             rejected=report.rejected,
+            late=report.late,
+            repeats=self._new_repeats(),
         )
         self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
@@ -86,11 +99,10 @@ class Recorder:
 
     def record_end(self, server_peak_mib: float) -> None:
         """Write down what crossed the wire, record by record, and the memory of server and clients."""
-        names = {client.node_id: client.name for client in self._clients}
         for node_id, direction, record, key, count in self._grid.ledger.rows():
             self._directory.measure(
                 "record",
-                site=names.get(node_id, f"node {node_id}"),
+                site=self._names.get(node_id, f"node {node_id}"),
                 direction=direction,
                 record=record,
                 key=key,
@@ -100,9 +112,15 @@ class Recorder:
         for name, peak in self._peaks.items():
             self._directory.measure("memory", who=name, peak_mib=peak)
 
-    def _bytes(self, client: JoinedClient) -> tuple[int, int]:
+    def _bytes(self, node_id: int) -> tuple[int, int]:
         ledger = self._grid.ledger
-        return ledger.bytes(client.node_id, FROM_NODE), ledger.bytes(client.node_id, TO_NODE)
+        return ledger.bytes(node_id, FROM_NODE), ledger.bytes(node_id, TO_NODE)
+
+    def _new_repeats(self) -> dict[str, int]:
+        """Return how many messages were sent again to each client since the last round."""
+        new = self._grid.repeats - self._repeats
+        self._repeats = self._grid.repeats.copy()
+        return {self._names.get(node_id, f"node {node_id}"): count for node_id, count in new.items()}
 
     def _split(self, report: RoundReport) -> dict[str, float]:
         """Split the time since the last round: generator; first client's work; waiting for the others; Flower.
@@ -112,7 +130,9 @@ class Recorder:
         now = time.monotonic()
         left = max(0.0, now - self._round_end - report.generator_seconds)
         self._round_end = now
-        arrivals = {c.name: self._grid.arrivals[c.node_id] for c in self._clients if c.name in report.clients}
+        arrivals = {name: self._grid.arrivals[self._nodes[name]] for name in report.clients}
+        if not arrivals:
+            return {"generator": report.generator_seconds, "discriminator": 0.0, "waiting": left, "flower": 0.0}
         first = min(arrivals, key=lambda name: arrivals[name])
         busy = report.clients[first].busy_seconds
         if self._config.exchange.in_flight > 1:  # they had their bundle before the generator began
@@ -129,17 +149,23 @@ class Recorder:
     def _log(self, report: RoundReport, moved: int, seconds: float) -> None:
         rounds = self._config.exchange.rounds
         elapsed = time.monotonic() - self._start
-        left = elapsed / report.round_number * (rounds - report.round_number)
+        left = elapsed / (report.round_number - self._done) * (rounds - report.round_number)
         done = list(report.clients.values())
         logger.info(
-            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s",
+            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s",
             report.round_number,
             rounds,
-            sum(client.generator_loss for client in done) / len(done),
-            sum(client.discriminator_loss for client in done) / len(done),
+            _mean(client.generator_loss for client in done),
+            _mean(client.discriminator_loss for client in done),
             report.images / seconds,
             moved / 1e6,
             *divmod(round(left), 60),
             f" | feedback {report.staleness} steps old" if report.staleness else "",
+            f" | {', '.join(report.late)} still at work" if report.late else "",
             "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
         )
+
+
+def _mean(losses: Iterable[float]) -> float:
+    found = list(losses)
+    return sum(found) / len(found) if found else math.nan

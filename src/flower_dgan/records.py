@@ -114,7 +114,7 @@ def read_packed(array: Array, dtype: str, shape: tuple[int, ...]) -> NDArray[np.
 
 def read_value(record: ConfigRecord | MetricRecord, key: str, kind: type[ValueT]) -> ValueT:
     """Return a scalar or list of a record; raises ProtocolError where it is of another type."""
-    value = record[key]
+    value = record.get(key)
     if type(value) is not kind:
-        raise ProtocolError(f"'{key}' is {value!r}, not of type {kind.__name__}")
+        raise ProtocolError(f"'{key}' is {str(value)[:80]!r}, not of type {kind.__name__}")
     return value

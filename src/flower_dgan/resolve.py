@@ -7,6 +7,7 @@ import types
 import typing
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, unknown_name
 
@@ -72,15 +74,35 @@ def read_config(values: Any) -> Config:
     return _read(Config, values, "")
 
 
+def read_settings(kind: type[ConfigT], values: Any) -> ConfigT:
+    """Build a dataclass of settings from a mapping that has exactly its names; raises ConfigError."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{str(values)[:80]!r} is no list of settings.")
+    return _read(kind, values, "")
+
+
 def to_yaml(config: Config) -> str:
     """Return the resolved configuration as YAML."""
     return str(yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False))
 
 
+def differences(before: Config, after: Config) -> list[str]:
+    """Return, setting by setting, how two configurations differ, such as ``seed was 0 and is 1``."""
+    return [
+        f"{key} was {_at(before, key)} and is {_at(after, key)}"
+        for key in _keys(Config, "")
+        if _at(before, key) != _at(after, key)
+    ]
+
+
+def _at(config: Config, key: str) -> Any:
+    return attrgetter(key)(config)
+
+
 def configuration_hash(config: Config) -> str:
     """Return a hash of what server and nodes must agree on: all but paths, outputs and the segmentation model."""
     shared = asdict(replace(config, data=replace(config.data, root=None)))
-    for own in ("output", "downstream", "threads", "allow_pixel_losses"):
+    for own in ("output", "downstream", "threads", "allow_pixel_losses", "resume"):
         del shared[own]
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
@@ -175,6 +197,17 @@ def _check(config: Config) -> None:
             f"exchange.exchanges={exchange.exchanges} cannot be shared by "
             f"exchange.generator_steps={exchange.generator_steps}: choose a divisor of {exchange.exchanges}."
         )
+    schedule = config.schedule
+    if not 0 < schedule.quorum <= 1:
+        raise ConfigError(f"schedule.quorum={schedule.quorum} must be in (0, 1]: it is a share of the clients.")
+    if schedule.deadline is not None and schedule.deadline <= 0:
+        raise ConfigError(f"schedule.deadline={schedule.deadline} must be positive, or null for none.")
+    if schedule.max_staleness < 0:
+        raise ConfigError(f"schedule.max_staleness={schedule.max_staleness} must not be negative.")
+    if exchange.in_flight > 1 and not is_synchronous(schedule):
+        raise ConfigError("exchange.in_flight=2 wants schedule=synchronous: the other one does not wait anyway.")
+    if config.output.checkpoint_interval < 0:
+        raise ConfigError(f"output.checkpoint_interval={config.output.checkpoint_interval} must not be negative.")
     if not 0 <= algorithm.average_decay < 1:
         raise ConfigError(f"algorithm.average_decay={algorithm.average_decay} must be in [0, 1).")
     if (algorithm.l1_weight or algorithm.perceptual_weight) and not config.allow_pixel_losses:

@@ -1,18 +1,25 @@
-"""What a run writes: one directory with configuration, metrics, samples, generator and synthetic dataset."""
+"""What a run writes: one directory with configuration, metrics, checkpoints, samples, generator, synthetic dataset."""
 
 import json
 import os
+import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import platformdirs
+import yaml
 
+from flower_dgan.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
-from flower_dgan.resolve import to_yaml
+from flower_dgan.messages import Training
+from flower_dgan.resolve import differences, read_config, to_yaml
+
+_CONFIG, _TRAINING = "config.yaml", "training.json"
 
 
 def label_map_cache() -> Path:
@@ -22,47 +29,79 @@ def label_map_cache() -> Path:
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The directory of one run.
+    """The directory of one training, whose later attempts use it too.
 
     Attributes
     ----------
     path : Path
         Absolute.
+    training : Training
+        The training, and which attempt at it this is.
     """
 
     path: Path
+    training: Training
 
     @classmethod
-    def create(cls, config: Config, run_id: int) -> "RunDirectory":
-        """Make the directory and write the resolved configuration into it.
+    def open(cls, config: Config, run_id: int) -> "RunDirectory":
+        """Make the directory of a new training, or take that of the one that goes on.
 
         Parameters
         ----------
         config : Config
-            ``output.directory`` names the directory; None makes ``runs/<time>-<run id>`` under the user's data
-            directory.
+            ``resume`` names the directory of the training that goes on. For a new one ``output.directory`` does; None
+            makes ``runs/<time>-<run id>`` under the user's data directory.
         run_id : int
             Flower's id of the run.
 
         Raises
         ------
         ConfigError
-            If the directory exists and is not empty, or cannot be made.
+            If a new directory is there already or cannot be made; if that of the training that is to go on is none, or
+            was started with other settings.
         """
+        return cls._create(config, run_id) if config.resume is None else cls._resume(config, config.resume)
+
+    @classmethod
+    def _create(cls, config: Config, run_id: int) -> "RunDirectory":
         if config.output.directory is None:
             name = f"{time.strftime('%Y%m%d-%H%M%S')}-{run_id}"
             path = platformdirs.user_data_path("flower-dgan") / "runs" / name
         else:
             path = Path(config.output.directory).expanduser()
         path = path.resolve()
+        training = Training(secrets.token_hex(8), 1)
         try:
             (path / "samples").mkdir(parents=True, exist_ok=False)
-            (path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+            (path / _CONFIG).write_text(to_yaml(config), encoding="utf-8")
+            _write_training(path, training)
         except FileExistsError as error:
             raise ConfigError(f"{path} holds another run: choose another output.directory.") from error
         except OSError as error:
             raise ConfigError(f"The run directory {path} cannot be made: {error}. Set output.directory.") from error
-        return cls(path)
+        return cls(path, training)
+
+    @classmethod
+    def _resume(cls, config: Config, directory: str) -> "RunDirectory":
+        path = Path(directory).expanduser().resolve()
+        if not (path / _TRAINING).is_file():
+            raise ConfigError(f"resume={path} is not the directory of a run: there is no {_TRAINING} in it.")
+        if config.output.directory is not None and Path(config.output.directory).expanduser().resolve() != path:
+            raise ConfigError(
+                f"A training goes on in its own directory: leave output.directory away, or make it {path}."
+            )
+        before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+        if changed := differences(_settings_of_training(before), _settings_of_training(config)):
+            raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
+        training = Training(**json.loads((path / _TRAINING).read_text(encoding="utf-8")))
+        training = replace(training, attempt=training.attempt + 1)
+        _write_training(path, training)
+        return cls(path, training)
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What the server needs to go on after a crash."""
+        return Checkpoints(self.path / "checkpoints")
 
     @property
     def generator(self) -> Path:
@@ -85,9 +124,42 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
+    def go_on(self) -> Checkpoint | None:
+        """Return where the training goes on, None for its beginning, and forget what was written after it."""
+        checkpoint = self.checkpoints.newest(self.training.identity)
+        if self.training.attempt > 1:
+            self._forget_after(checkpoint.round_number if checkpoint else 0)
+            if self.synthetic.is_dir():
+                shutil.rmtree(self.synthetic)
+        return checkpoint
+
+    def _forget_after(self, round_number: int) -> None:
+        """Drop later rounds and all results from ``metrics.jsonl``."""
+        file = self.path / "metrics.jsonl"
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        kept = []
+        for line in text[: text.rfind("\n") + 1].splitlines():  # a last line without its end was being written
+            fields = json.loads(line)
+            if fields["kind"] == "stage" or (fields["kind"] == "round" and fields["round"] <= round_number):
+                kept.append(line + "\n")
+        partial = file.with_suffix(".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(file)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure the wall-clock time of a stage."""
         start = time.monotonic()
         yield
         self.measure("stage", name=name, seconds=time.monotonic() - start)
+
+
+def _settings_of_training(config: Config) -> Config:
+    """Return the configuration without what may differ between two attempts."""
+    return replace(config, resume=None, output=replace(config.output, directory=None))
+
+
+def _write_training(path: Path, training: Training) -> None:
+    partial = path / "training.partial"
+    partial.write_text(json.dumps(asdict(training)) + "\n", encoding="utf-8")
+    partial.replace(path / _TRAINING)

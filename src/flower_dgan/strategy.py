@@ -2,8 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -14,11 +18,13 @@ from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.round_report import ClientRound, RoundReport
 from flower_dgan.wire_formats import decode_gradients, encode_images
 from flower_dgan.wiring import bundle_settings
 
@@ -26,52 +32,23 @@ logger = logging.getLogger("flwr")
 
 
 @dataclass(frozen=True)
-class ClientRound:
-    """What one client contributed to a round.
-
-    Attributes
-    ----------
-    discriminator_loss, generator_loss : float
-        Means over the bundle.
-    busy_seconds, compute_seconds : float
-        Time that the client spent on its message, and the part of it that was the discriminator's.
-    peak_memory_mib : float
-        Largest resident memory of the client's process so far.
-    """
-
-    discriminator_loss: float
-    generator_loss: float
-    busy_seconds: float
-    compute_seconds: float
-    peak_memory_mib: float
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """What happened in a round.
+class Start:
+    """Where a training goes on.
 
     Attributes
     ----------
     round_number : int
-        From 1.
-    images : int
-        Synthetic images whose feedback was used.
-    staleness : int
-        Steps that the generator had done between drawing these images and using their feedback.
-    generator_seconds : float
-        Time of drawing and stepping at the server.
-    clients : dict of str to ClientRound
-        By client name.
-    rejected : dict of str to str
-        Client name to the reason why its reply was not used.
+        Rounds that are done.
+    answered : dict of str to int
+        Client name to the last of these that it answered.
     """
 
     round_number: int
-    images: int
-    staleness: int
-    generator_seconds: float
-    clients: dict[str, ClientRound]
-    rejected: dict[str, str]
+    answered: Mapping[str, int]
+
+
+_MOST_STRIKES = 3
+BEGINNING = Start(0, MappingProxyType({}))
 
 
 class DganStrategy(Strategy):
@@ -85,8 +62,23 @@ class DganStrategy(Strategy):
         The nodes that take part.
     config : Config
         The run's configuration.
+    training : Training
+        Which training the messages belong to.
     on_round : callable
         Called with the :class:`RoundReport` of each finished round.
+    returns : callable
+        Gives the rounds to whose end this server could go back after a crash.
+    start : Start
+        Where the training goes on; from its first round if nothing is said.
+    admit : callable
+        Asked while a round waits, and before one that does not wait for all, with the ids of the connected nodes:
+        returns those that take part from now on. One with the name of a client takes its place, and is sent what that
+        one was.
+
+    Attributes
+    ----------
+    answered : dict of str to int
+        Client name to the last round of which there is an answer, 0 for none.
     """
 
     def __init__(
@@ -94,12 +86,19 @@ class DganStrategy(Strategy):
         generator: GeneratorHalf,
         clients: Sequence[JoinedClient],
         config: Config,
+        training: Training,
         on_round: Callable[[RoundReport], None],
+        returns: Callable[[], tuple[int, ...]] = tuple,
+        start: Start = BEGINNING,
+        admit: Callable[[Set[int]], Sequence[JoinedClient]] = lambda _: (),
     ) -> None:
         self._generator = generator
         self._clients = {client.node_id: client for client in clients}
         self._config = config
+        self._training = training
         self._on_round = on_round
+        self._returns = returns
+        self._admit = admit
         self._settings = bundle_settings(config)
         exchange = config.exchange
         self._shape = BundleShape(
@@ -110,8 +109,9 @@ class DganStrategy(Strategy):
             exchange.feedback_format,
         )
         self._proposals: dict[tuple[int, int], Proposal] = {}
-        self._drawn_rounds = 0
-        self._answered = dict.fromkeys(self._clients, 0)
+        self._first = self._drawn_rounds = start.round_number
+        self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
+        self._strikes: Counter[int] = Counter()
         self._propose_seconds = 0.0
 
     def summary(self) -> None:
@@ -145,31 +145,69 @@ class DganStrategy(Strategy):
             If bundles are to be sent ahead through another grid than a :class:`~flower_dgan.grid.FastGrid`.
         """
         self._propose_seconds = 0.0
-        exchange = self._config.exchange
-        if exchange.in_flight > 1:
-            if not isinstance(grid, FastGrid):
-                raise TypeError("exchange.in_flight=2 needs a FastGrid")
-            grid.await_group(str(server_round))
-        messages = self._draw_until(min(exchange.rounds, server_round + exchange.in_flight - 1))
-        return messages if isinstance(grid, FastGrid) else list(messages)
+        exchange, schedule, round_number = self._config.exchange, self._config.schedule, self._first + server_round
+        if not isinstance(grid, FastGrid):
+            if exchange.in_flight > 1 or not is_synchronous(schedule):
+                raise TypeError("exchange.in_flight=2 and schedule=asynchronous need a FastGrid")
+            return list(self._draw_round(round_number, list(self._clients)))
+        grid.while_waiting = partial(self._take_in, grid)
+        if not is_synchronous(schedule):
+            present = self._present(grid)
+            grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
+            return self._draw_round(round_number, [n for n in present if n not in self._at_work()])
+        grid.await_group(str(round_number))
+        last = min(exchange.rounds, round_number + exchange.in_flight - 1)
+        first, self._drawn_rounds = self._drawn_rounds + 1, last
+        return chain.from_iterable(self._draw_round(n, list(self._clients)) for n in range(first, last + 1))
 
-    def _draw_until(self, last_round: int) -> Iterator[Message]:
+    def _present(self, grid: FastGrid) -> list[int]:
+        """Return the clients that are connected, those that came just now among them.
+
+        One whose replies could not be used three times in a row is not asked any more.
+        """
+        deadline = time.monotonic() + self._config.exchange.timeout
+        while True:
+            connected = self._take_in(grid)
+            if present := [n for n in self._clients if n in connected and self._strikes[n] < _MOST_STRIKES]:
+                return present
+            if time.monotonic() > deadline:
+                raise FederationError("No node is connected any more: start the SuperNodes again and resume.")
+            time.sleep(1.0)
+
+    def _take_in(self, grid: FastGrid) -> set[int]:
+        """Take in the nodes that came, and return all that are connected."""
+        connected = set(grid.get_node_ids())
+        for client in self._admit(connected):
+            for before in [n for n, known in self._clients.items() if known.name == client.name]:
+                del self._clients[before]
+                self._proposals = {
+                    (number, client.node_id if n == before else n): kept
+                    for (number, n), kept in self._proposals.items()
+                }
+                grid.redirect(before, client.node_id)
+            self._clients[client.node_id] = client
+            self._strikes[client.node_id] = 0
+            self.answered.setdefault(client.name, 0)
+        return connected
+
+    def _at_work(self) -> set[int]:
+        return {node_id for _, node_id in self._proposals}
+
+    def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
         start = time.monotonic()
-        while self._drawn_rounds < last_round:
-            self._drawn_rounds += 1
-            number = str(self._drawn_rounds)
-            for node_id, content in self._generator.for_each(self._draw, self._clients):
-                self._propose_seconds += time.monotonic() - start
-                yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=number)
-                start = time.monotonic()
+        draw = partial(self._draw, round_number, self._returns())
+        for node_id, content in self._generator.for_each(draw, nodes):
+            self._propose_seconds += time.monotonic() - start
+            yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(round_number))
+            start = time.monotonic()
 
-    def _draw(self, node_id: int) -> tuple[int, RecordDict]:
-        """Draw the bundle of a client for the last round that was begun."""
-        round_number = self._drawn_rounds
-        views, inputs = draw_bundle(self._clients[node_id].labels, self._settings, round_number)
+    def _draw(self, round_number: int, returns: tuple[int, ...], node_id: int) -> tuple[int, RecordDict]:
+        client = self._clients[node_id]
+        views, inputs = draw_bundle(client.labels, self._settings, round_number)
         self._proposals[round_number, node_id] = proposal = self._generator.propose(inputs)
         images = encode_images(proposal.images, self._shape.image_format)
-        return node_id, BundleMessage(round_number, self._answered[node_id], views, images).to_records()
+        answered = self.answered[client.name]
+        return node_id, BundleMessage(self._training, round_number, answered, returns, views, images).to_records()
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -187,42 +225,41 @@ class DganStrategy(Strategy):
             If no reply of the round can be used.
         """
         arrived = time.monotonic()
-        accepted, rejected = self._read(replies)
-        if not accepted:
+        round_number = self._first + server_round
+        accepted, rejected = self._read(round_number, replies)
+        if not accepted and (is_synchronous(self._config.schedule) or not self._at_work()):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
-            raise FederationError(f"Round {server_round} has no usable feedback. {reasons}")
-        nodes = [node_id for node_id in self._clients if node_id in accepted]
-        feedback = [
-            Feedback(torch.from_numpy(accepted[n].losses), decode_gradients(accepted[n].gradients, accepted[n].scales))
-            for n in nodes
-        ]
-        weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
-        steps = self._config.exchange.generator_steps
-        rate = scheduled_rate(server_round, self._config.exchange.rounds, self._config.algorithm.final_rate)
-        self._answered |= dict.fromkeys(nodes, server_round)
-        drawn = {n: self._proposals.pop((server_round, n)) for n in self._clients}
-        staleness = self._generator.steps_done - min(proposal.drawn_at for proposal in drawn.values())
-        self._generator.apply([drawn[n] for n in nodes], feedback, weights, steps, rate)
+            raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
+        answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
+        weights = client_weights(self._config.algorithm.merge, [answer.client.images for answer in answers])
+        schedule, exchange = self._config.schedule, self._config.exchange
+        discounted = [w * discount(schedule, a.rounds_late) for w, a in zip(weights, answers, strict=True)]
+        if any(answer.rounds_late for answer in answers):
+            discounted = [weight / sum(discounted) for weight in discounted]
+        rate = scheduled_rate(round_number, exchange.rounds, self._config.algorithm.final_rate)
+        oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
+        staleness = self._generator.steps_done - oldest
+        if answers:
+            self._generator.apply(
+                [answer.proposal for answer in answers],
+                [answer.feedback() for answer in answers],
+                discounted,
+                exchange.generator_steps,
+                rate,
+            )
+        self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
         self._on_round(
             RoundReport(
-                round_number=server_round,
-                images=len(nodes) * self._shape.samples,
+                round_number=round_number,
+                images=len(answers) * self._shape.samples,
                 staleness=staleness,
                 generator_seconds=self._propose_seconds + time.monotonic() - arrived,
-                clients={
-                    self._clients[n].name: ClientRound(
-                        accepted[n].discriminator_loss,
-                        float(accepted[n].losses.mean()),
-                        accepted[n].busy_seconds,
-                        accepted[n].compute_seconds,
-                        accepted[n].peak_memory_mib,
-                    )
-                    for n in nodes
-                },
+                clients={answer.client.name: answer.report() for answer in answers},
                 rejected=rejected,
+                late=tuple(client.name for n, client in self._clients.items() if n in self._at_work()),
             )
         )
-        last = server_round == self._config.exchange.rounds
+        last = round_number == exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
 
     def configure_evaluate(
@@ -235,22 +272,56 @@ class DganStrategy(Strategy):
         """Return nothing, as nothing was asked."""
         return None
 
-    def _read(self, replies: Iterable[Message]) -> tuple[dict[int, FeedbackMessage], dict[str, str]]:
-        """Split replies into those that follow the protocol and, by client name, the reasons against the others."""
-        accepted: dict[int, FeedbackMessage] = {}
-        rejected = {client.name: "no reply in time" for client in self._clients.values()}
+    def _read(self, round_number: int, replies: Iterable[Message]) -> tuple[dict[int, "_Answer"], dict[str, str]]:
+        """Split replies into those that can be used and, by client name, the reasons against the others."""
+        accepted: dict[int, _Answer] = {}
+        rejected: dict[str, str] = {}
         for reply in replies:
-            node_id = reply.metadata.src_node_id
-            if node_id not in self._clients or node_id in accepted:
+            node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
+            sent_in = int(group) if group.isdecimal() else 0
+            proposal = self._proposals.pop((sent_in, node_id), None)
+            if proposal is None:
                 rejected[f"node {node_id}"] = "a reply that nobody asked for"
                 continue
-            name = self._clients[node_id].name
+            client, rounds_late = self._clients[node_id], round_number - sent_in
             if reply.has_error():
-                rejected[name] = reply.error.reason or f"error {reply.error.code}"
-                continue
-            try:
-                accepted[node_id] = FeedbackMessage.from_records(reply.content, self._shape)
-                del rejected[name]
-            except ProtocolError as error:
-                rejected[name] = str(error)
-        return accepted, rejected
+                rejected[client.name] = reply.error.reason or f"error {reply.error.code}"
+            elif not discount(self._config.schedule, rounds_late):
+                rejected[client.name] = f"more than {self._config.schedule.max_staleness} rounds old"
+            else:
+                try:
+                    message = FeedbackMessage.from_records(reply.content, self._shape)
+                    accepted[node_id] = _Answer(client, message, proposal, rounds_late)
+                except ProtocolError as error:
+                    rejected[client.name] = str(error)
+            self._strikes[node_id] = 0 if node_id in accepted else self._strikes[node_id] + 1
+        if is_synchronous(self._config.schedule):
+            for key in [key for key in self._proposals if key[0] == round_number]:
+                del self._proposals[key]
+                rejected[self._clients[key[1]].name] = "no reply in time"
+        return accepted, dict(sorted(rejected.items()))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Feedback that can be used, with what it is about."""
+
+    client: JoinedClient
+    message: FeedbackMessage
+    proposal: Proposal
+    rounds_late: int
+
+    def feedback(self) -> Feedback:
+        message = self.message
+        return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
+
+    def report(self) -> ClientRound:
+        message = self.message
+        return ClientRound(
+            message.discriminator_loss,
+            float(message.losses.mean()),
+            message.busy_seconds,
+            message.compute_seconds,
+            message.peak_memory_mib,
+            self.rounds_late,
+        )

@@ -37,10 +37,10 @@ def small_perceptual_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_groups_are_those_that_are_tested() -> None:
     groups = {path.name for path in conf_directory().iterdir() if path.is_dir()}
-    assert groups == {"algorithm", "data", "downstream", "exchange", "model", "output", "partition"}
+    assert groups == {"algorithm", "data", "downstream", "exchange", "model", "output", "partition", "schedule"}
 
 
-@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition"])
+@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule"])
 def test_each_choice_runs(group: str, federation: Federation) -> None:
     for name in names(group):
         federation.directory = federation.directory.with_name(f"{group}-{name}")

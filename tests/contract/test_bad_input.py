@@ -9,7 +9,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
-from flower_dgan.messages import EXCHANGE, JOIN, LEAVE
+from flower_dgan.join_messages import JOIN, LEAVE
+from flower_dgan.messages import EXCHANGE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, generator_half
@@ -85,7 +86,7 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 2"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 3"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
@@ -214,8 +215,32 @@ def next_round(content: RecordDict) -> None:
     content.config_records["bundle"]["round"] = 3
 
 
-def replay(content: RecordDict, context: Context) -> None:
-    pass
+def ask_otherwise(content: RecordDict, context: Context) -> None:
+    content.array_records["views"]["ids"] = Array(np.zeros(8, np.int64))
+
+
+def speak_for_an_earlier_attempt(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.config_records["bundle"]["attempt"] = 0
+
+
+def speak_for_another_training(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.config_records["bundle"]["training"] = "0" * 16
+
+
+def leave_the_directory(content: RecordDict, context: Context) -> None:
+    content.config_records["bundle"]["training"] = "../../../../x"
+
+
+def go_back_to_the_beginning(content: RecordDict, context: Context) -> None:
+    content.config_records["bundle"]["round"] = 1
+    ask_otherwise(content, context)
+
+
+def send_an_image_that_is_none(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.array_records["synthetic"]["images"] = Array(np.zeros((8, 1, 32, 32), np.float32))
 
 
 def ask_for_an_unknown_pair(content: RecordDict, context: Context) -> None:
@@ -236,7 +261,12 @@ def ask_for_more(content: RecordDict, context: Context) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (replay, "round 2 was answered already"),
+        (ask_otherwise, "round 2 was answered already"),
+        (go_back_to_the_beginning, "round 1 was answered already, or a later one"),
+        (speak_for_an_earlier_attempt, "a message of attempt 0"),
+        (speak_for_another_training, "has not joined the training"),
+        (leave_the_directory, "a training named"),
+        (send_an_image_that_is_none, "bytes where uint8"),
         (ask_for_an_unknown_pair, "name pairs"),
         (leave_the_image, "the highest are"),
         (ask_for_more, "weights"),
@@ -251,6 +281,70 @@ def test_a_node_refuses_what_it_should_not_answer(
     assert reason in reply.error.reason
 
 
+def test_a_message_that_comes_again_is_answered_as_before(federation: Federation) -> None:
+    answers = []
+
+    def keep(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        if message.metadata.message_type == EXCHANGE:
+            again = answer(message, context)
+            answers.append((reply.content.array_records["feedback"], again.content.array_records["feedback"]))
+        return reply
+
+    federation.run(client_app=TamperedApp(keep))
+    assert len(answers) == 4
+    for first, again in answers:
+        for key in ("losses", "gradients", "scales"):
+            np.testing.assert_array_equal(first[key].numpy(), again[key].numpy())
+
+
+@pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
+def test_an_owners_policy_holds_for_every_message(federation: Federation, tmp_path: Path, message_type: str) -> None:
+    path = tmp_path / "policy.yaml"
+
+    def refusal(policy: str) -> str:
+        def rule(content: RecordDict, context: Context) -> None:
+            if message_type == EXCHANGE:
+                next_round(content)
+            path.write_text(policy)
+            context.node_config["policy"] = str(path)
+
+        federation.directory = federation.directory.with_name(f"run-{len(policy)}")
+        return str(resend(federation, rule, message_type).error.reason)
+
+    strict = "label_maps: false\npixel_losses: false\nqueries_per_image: null\n"
+    assert "policy does not let label maps leave (label_maps)" in refusal(strict)
+    assert "Did you mean 'label_maps'" in refusal("label_map: true\n")
+    assert "lacks pixel_losses, queries_per_image" in refusal("label_maps: true\n")
+    assert "is no list of settings" in refusal("yes\n")
+    assert "cannot be read" in refusal("a: [\n")
+
+
+def test_an_owner_limits_the_queries_on_one_image(federation: Federation, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("label_maps: true\npixel_losses: false\nqueries_per_image: 9\n")
+
+    def ask_about_one(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        ask_otherwise(content, context)
+        context.node_config["policy"] = str(tmp_path / "policy.yaml")
+
+    def ask_again(content: RecordDict, context: Context) -> None:
+        ask_about_one(content, context)
+        content.config_records["bundle"]["round"] = 4
+
+    recording = RecordingApp()
+    federation.run(client_app=recording)
+    message, context = next((m, c) for m, c in recording.messages if m.metadata.message_type == EXCHANGE)
+    refused = []
+    for change in (ask_about_one, ask_again):
+        change(message.content, context)
+        message = Message(message.content, dst_node_id=context.node_id, message_type=EXCHANGE, group_id="again")
+        (reply,) = federation.grid.send_and_receive([message])
+        refused.append(reply.error.reason if reply.has_error() else "")
+    assert refused[0] == ""
+    assert "allows 9 queries on one image in a training (queries_per_image); image 0 would have" in refused[1]
+
+
 @pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
 def test_a_nodes_owner_decides_on_pixel_losses(federation: Federation, message_type: str) -> None:
     """In simulation the run may allow them; the same messages to a deployed node are refused, the first one too."""
@@ -259,7 +353,6 @@ def test_a_nodes_owner_decides_on_pixel_losses(federation: Federation, message_t
         if message_type == EXCHANGE:
             next_round(content)
         context.node_config["data-path"] = "/own"
-        context.node_config["name"] = "clinic"
 
     reply = resend(federation, deploy, message_type, "allow_pixel_losses=true algorithm.l1_weight=1")
     assert "policy does not allow pixel losses" in reply.error.reason

@@ -16,12 +16,16 @@ from flower_dgan.client_app import app
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.join import image_shape, join
+from flower_dgan.messages import Training
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.strategy import DganStrategy, RoundReport
+from flower_dgan.round_report import RoundReport
+from flower_dgan.strategy import DganStrategy
 from flower_dgan.wiring import bundle_settings, generator_half, threads
 
 from .conftest import TINY, Federation, Reply, TamperedApp
+
+TRAINING = Training("0123456789abcdef", 1)
 
 
 def test_run_directory_holds_everything(federation: Federation) -> None:
@@ -170,9 +174,11 @@ class TwiceReadingGrid(InProcessGrid):
 def test_the_strategy_runs_on_flowers_own_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=1")
     grid = TwiceReadingGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=1"))
-    clients = join(grid, config, tmp_path)
+    clients = join(grid, config, tmp_path, TRAINING)
     reports: list[RoundReport] = []
-    strategy = DganStrategy(generator_half(config, image_shape(config, clients)), clients, config, reports.append)
+    strategy = DganStrategy(
+        generator_half(config, image_shape(config, clients)), clients, config, TRAINING, reports.append
+    )
     strategy.start(grid=grid, initial_arrays=ArrayRecord(), num_rounds=2)
     assert [set(report.clients) for report in reports] == [{"part-0", "part-1"}] * 2
 
@@ -180,9 +186,11 @@ def test_the_strategy_runs_on_flowers_own_grid(tmp_path: Path) -> None:
 def test_bundles_ahead_need_the_fast_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=2")
     grid = InProcessGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=2"))
-    clients = join(grid, config, tmp_path)
-    strategy = DganStrategy(generator_half(config, image_shape(config, clients)), clients, config, lambda _: None)
-    with pytest.raises(TypeError, match="needs a FastGrid"):
+    clients = join(grid, config, tmp_path, TRAINING)
+    strategy = DganStrategy(
+        generator_half(config, image_shape(config, clients)), clients, config, TRAINING, lambda _: None
+    )
+    with pytest.raises(TypeError, match="need a FastGrid"):
         strategy.start(grid=grid, initial_arrays=ArrayRecord(), num_rounds=2)
 
 
@@ -194,11 +202,11 @@ def test_nodes_forget_the_run(federation: Federation, own_home: Path) -> None:
 def test_a_node_whose_memory_is_lost_is_left_out_by_name(federation: Federation, own_home: Path) -> None:
     def lose_memory(message: Message, context: Context, answer: Reply) -> Message:
         if message.metadata.group_id == "3" and context.node_id == 2:
-            (discriminator,) = (own_home / "state").rglob("2/discriminator.safetensors")
-            discriminator.unlink()
+            for kept in (own_home / "state").rglob("1 of 2/round-*.safetensors"):
+                kept.unlink()
         return answer(message, context)
 
     path = federation.run("exchange.rounds=4 exchange.in_flight=1", client_app=TamperedApp(lose_memory)).path
     rounds = read_metrics(path).rounds
     assert [set(each.clients) for each in rounds] == [{"part-0", "part-1"}] * 2 + [{"part-0"}] * 2
-    assert "the node's memory of this run is gone" in rounds[2].rejected["part-1"]
+    assert "the node's memory of this training is gone" in rounds[2].rejected["part-1"]

@@ -102,7 +102,9 @@ def test_number_of_clients_is_that_of_the_partition(script: ModuleType) -> None:
 
 @pytest.mark.parametrize("script", ["speed"], indirect=True)
 def test_the_first_round_is_warm_up(script: ModuleType) -> None:
-    rounds = [Round(n, {"generator": s, "flower": s}, 100, {}, {}, 0) for n, s in ((1, 50.0), (2, 1.0), (3, 4.0))]
+    rounds = [
+        Round(n, {"generator": s, "flower": s}, 100, {}, {}, 0, (), {}) for n, s in ((1, 50.0), (2, 1.0), (3, 4.0))
+    ]
     assert script.images_per_second(rounds) == pytest.approx(20)
 
 
@@ -143,11 +145,11 @@ def test_a_bundle_holds_images_label_maps_and_texture(script: ModuleType) -> Non
 @pytest.mark.parametrize("script", ["wire_bytes"], indirect=True)
 def test_bytes_are_those_of_all_clients_over_all_images(script: ModuleType) -> None:
     def done(sent: int, received: int) -> ClientRound:
-        return ClientRound(0.0, 0.0, 0.0, 0.0, sent, received)
+        return ClientRound(0.0, 0.0, 0.0, 0.0, sent, received, 0)
 
     rounds = (
-        Round(1, {}, 8, {"a": done(100, 30), "b": done(60, 50)}, {}, 0),
-        Round(2, {}, 4, {"a": done(20, 16)}, {"b": "late"}, 0),
+        Round(1, {}, 8, {"a": done(100, 30), "b": done(60, 50)}, {}, 0, (), {}),
+        Round(2, {}, 4, {"a": done(20, 16)}, {"b": "late"}, 0, (), {}),
     )
     assert script.bytes_an_image(RunMetrics((), rounds, (), (), (), ())) == (8, 15)
 

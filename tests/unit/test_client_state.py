@@ -9,11 +9,15 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import SyntheticBatch
 from flower_dgan.client_state import ClientState
 from flower_dgan.data import Pairs
+from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.messages import BundleMessage, Training
+from flower_dgan.policy import ReleasePolicy
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())
+ANY = ReleasePolicy(label_maps=True, pixel_losses=False, queries_per_image=None)
 CONFIG = resolve("model.discriminator_width=4")
 
 
@@ -41,40 +45,52 @@ def some_pairs() -> Pairs:
 
 @pytest.fixture
 def state() -> ClientState:
-    state = ClientState(run_id=1, node_id=2)
-    state.join("breast", some_pairs(), CONFIG)
+    state = ClientState("a" * 16, "breast")
+    state.join("breast", some_pairs(), CONFIG, 1)
     return state
 
 
-def step(state: ClientState, round_number: int, answered: int = 0) -> float:
-    half, (real, batch) = fresh(), batches(round_number)[-1]
-    with state.answering(half, round_number, answered=answered, seed=3):
+def asked(
+    round_number: int, answered: int = 0, *, attempt: int = 1, returns: tuple[int, ...] = (), content: int = 0
+) -> BundleMessage:
+    images = np.full((2, 1, 16, 16), content, np.uint8)
+    views = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
+    return BundleMessage(Training("a" * 16, attempt), round_number, answered, returns, views, images)
+
+
+def step(state: ClientState, bundle: BundleMessage) -> float:
+    half, (real, batch) = fresh(), batches(bundle.round_number)[-1]
+    with state.answering(half, bundle, ANY, seed=3):
         return half.step(real, batch)
 
 
-def kept(state: ClientState, round_number: int) -> dict[str, Tensor]:
-    """Return the network that the next round would start from."""
-    half = fresh()
-    with pytest.raises(InterruptedError), state.answering(half, round_number, answered=0, seed=3):
+def kept(state: ClientState, round_number: int, attempt: int = 1) -> dict[str, Tensor]:
+    """Return the network that a round would start from."""
+    half, bundle = fresh(), asked(round_number, attempt=attempt, content=255)
+    with pytest.raises(InterruptedError), state.answering(half, bundle, ANY, seed=3):
         raise InterruptedError
     return half.network.state_dict()
+
+
+def rounds_kept(state: ClientState) -> list[int]:
+    return sorted(int(file.stem.split("-")[1]) for file in state.path.glob("round-*"))
 
 
 def test_keeping_it_between_messages_changes_nothing(state: ClientState) -> None:
     """Weights and Adam's moments survive: four steps in one go, or one in each message."""
     at_once = fresh()
     for round_number, (real, batch) in enumerate(batches(4), start=1):
-        assert step(state, round_number) == at_once.step(real, batch)
+        assert step(state, asked(round_number)) == at_once.step(real, batch)
     torch.testing.assert_close(kept(state, 5), at_once.network.state_dict(), rtol=0, atol=0)
 
 
 def test_a_process_that_dies_leaves_the_round_before(state: ClientState) -> None:
-    step(state, 1)
+    step(state, asked(1))
     before = kept(state, 2)
 
     def die_after_a_step() -> None:
         half, (real, batch) = fresh(), batches(2)[-1]
-        with state.answering(half, 2, answered=1, seed=3):
+        with state.answering(half, asked(2, 1), ANY, seed=3):
             half.step(real, batch)
             raise InterruptedError
 
@@ -96,36 +112,91 @@ def test_only_the_owner_can_read_what_is_kept(state: ClientState) -> None:
 
 
 def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
-    step(state, 1)
-    for other in (ClientState(1, 3), ClientState(2, 2)):
+    step(state, asked(1))
+    for other in (ClientState("a" * 16, "kidney"), ClientState("b" * 16, "breast")):
         with pytest.raises(FederationError, match="has not joined"):
             other.joined()
-        other.join("kidney", some_pairs(), CONFIG)
+        other.join("kidney", some_pairs(), CONFIG, 1)
         torch.testing.assert_close(kept(other, 1), fresh().network.state_dict(), rtol=0, atol=0)
         other.leave()
     assert state.joined()[0] == "breast"
     assert (kept(state, 2)["layers.0.weight"] - fresh().network.state_dict()["layers.0.weight"]).abs().max() > 1e-5
 
 
-def test_joining_and_leaving_forget_what_was(state: ClientState) -> None:
-    step(state, 1)
-    state.join("breast", some_pairs(), CONFIG)
+def test_leaving_forgets_what_was(state: ClientState) -> None:
+    step(state, asked(1))
+    state.leave()
+    assert not state.path.parent.exists()
+    state.leave()
+    state.join("breast", some_pairs(), CONFIG, 1)
     torch.testing.assert_close(kept(state, 1), fresh().network.state_dict(), rtol=0, atol=0)
-    state.leave()
-    assert not state.path.exists()
-    state.leave()
 
 
-def test_a_round_is_answered_once(state: ClientState) -> None:
-    step(state, 3)
-    for round_number in (1, 3):
-        with pytest.raises(ProtocolError, match=f"round {round_number} was answered already"):
-            step(state, round_number)
+def test_the_same_bundle_is_answered_again_as_it_was(state: ClientState) -> None:
+    """A message that comes twice, even late, gets the same answer and teaches nothing."""
+    step(state, asked(1))
+    second = step(state, asked(2, 1))
+    third = step(state, asked(3, 2))
+    after = kept(state, 4)
+    assert step(state, asked(3, 2)) == third
+    torch.testing.assert_close(kept(state, 4), after, rtol=0, atol=0)
+    with pytest.raises(ProtocolError, match="round 2 was answered too long ago"):
+        step(state, asked(2, 1))
+    state.join("breast", some_pairs(), CONFIG, 2)
+    assert step(state, asked(3, 2, attempt=2)) == third
+    assert second != third
+
+
+def test_another_bundle_for_an_answered_round_is_refused(state: ClientState) -> None:
+    step(state, asked(2))
+    step(state, asked(3))
+    for round_number in (1, 2, 3):
+        with pytest.raises(ProtocolError, match=f"round {round_number} was answered already, or a later one"):
+            step(state, asked(round_number, content=1))
+    assert rounds_kept(state) == [2, 3]
+
+
+def test_a_server_that_starts_again_takes_the_node_back(state: ClientState) -> None:
+    for round_number in range(1, 6):
+        step(state, asked(round_number, returns=(1, 3)))
+    assert rounds_kept(state) == [1, 3, 4, 5]
+    with pytest.raises(ProtocolError, match="attempt 2 at a node that has joined attempt 1"):
+        step(state, asked(4, 3, attempt=2))
+    before = kept(state, 6)
+    state.join("breast", some_pairs(), CONFIG, 2)
+    with pytest.raises(ProtocolError, match="attempt 1 at a node that has joined attempt 2"):
+        step(state, asked(6, 5))
+    step(state, asked(4, 3, attempt=2, content=1))
+    assert rounds_kept(state) == [3, 4]
+    step(state, asked(5, 4, attempt=2, content=1))
+    torch.testing.assert_close(kept(state, 6, attempt=2), before, rtol=0, atol=0)
+
+
+def test_going_back_further_than_the_server_said_is_refused(state: ClientState) -> None:
+    for round_number in range(1, 6):
+        step(state, asked(round_number, returns=(3,)))
+    state.join("breast", some_pairs(), CONFIG, 2)
+    with pytest.raises(FederationError, match=r"answer to round 2, but .* knows of round 0"):
+        step(state, asked(3, 2, attempt=2, content=1))
+
+
+def test_joining_again_wants_the_same_data_and_no_earlier_attempt(state: ClientState) -> None:
+    step(state, asked(1))
+    before = kept(state, 2)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    torch.testing.assert_close(kept(state, 2), before, rtol=0, atol=0)
+    other = some_pairs()
+    other.images[0][0, 0, 0] ^= 1
+    with pytest.raises(FederationError, match="data of breast are not those that this training began with"):
+        state.join("breast", other, CONFIG, 2)
+    state.join("breast", some_pairs(), CONFIG, 3)
+    with pytest.raises(ProtocolError, match="attempt 2 of a training whose attempt 3 has begun"):
+        state.join("breast", some_pairs(), CONFIG, 2)
 
 
 def test_a_lost_memory_is_no_fresh_start(state: ClientState) -> None:
     with pytest.raises(FederationError, match=r"answer to round 4, but .* knows of round 0"):
-        step(state, 5, answered=4)
+        step(state, asked(5, 4))
 
 
 def test_initial_weights_depend_on_client_and_seed_only() -> None:
@@ -143,7 +214,7 @@ def test_random_state_goes_on_where_it_was_and_leaves_the_process_alone(state: C
     torch.manual_seed(9)
     drawn = []
     for round_number in (1, 2):
-        with state.answering(fresh(), round_number, answered=0, seed=3):
+        with state.answering(fresh(), asked(round_number), ANY, seed=3):
             drawn.append(torch.rand(2))
     expected = torch.rand(4, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(torch.cat(drawn), expected, rtol=0, atol=0)
@@ -151,8 +222,24 @@ def test_random_state_goes_on_where_it_was_and_leaves_the_process_alone(state: C
 
 
 def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> None:
-    step(state, 1)
+    step(state, asked(1))
     first = copy.deepcopy(kept(state, 2))
-    state.join("breast", some_pairs(), CONFIG)
-    step(state, 1)
+    state.leave()
+    state.join("breast", some_pairs(), CONFIG, 1)
+    step(state, asked(1))
     torch.testing.assert_close(kept(state, 2), first, rtol=0, atol=0)
+
+
+def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: ClientState) -> None:
+    """A bundle asks twice about image 0. An answer given again does not count; one that dies on its way does."""
+    policy = ReleasePolicy(label_maps=True, pixel_losses=False, queries_per_image=5)
+
+    def ask(bundle: BundleMessage) -> None:
+        with state.answering(fresh(), bundle, policy, seed=3):
+            pass
+
+    for bundle in (asked(1), asked(1), asked(2)):
+        ask(bundle)
+    with pytest.raises(FederationError, match=r"allows 5 queries on one image.*image 0 would have 6"):
+        ask(asked(3))
+    assert rounds_kept(state) == [1, 2]

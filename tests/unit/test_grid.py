@@ -1,5 +1,6 @@
 """The fast grid around a grid whose replies come late, and the ledger."""
 
+import json
 import time
 from collections.abc import Iterable
 
@@ -8,6 +9,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from flower_dgan.flower_internals import LOST
 from flower_dgan.grid import FastGrid
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
@@ -137,6 +139,72 @@ def test_a_node_that_is_given_up_gets_its_next_message() -> None:
     assert answered(grid.send_and_receive([], timeout=5)) == [(2, "2")]
 
 
+def test_enough_replies_end_the_wait_and_the_others_come_later() -> None:
+    """Node 2 is silent at first; two of three close the first call, its late reply and a new one the second."""
+    late = LateGrid(polls=0, silent=[2])
+    grid = FastGrid(late, Ledger())
+    grid.await_any(2, None)
+    assert answered(grid.send_and_receive(in_groups((1, "1"), (2, "1"), (3, "1")))) == [(1, "1"), (3, "1")]
+    late._silent.clear()
+    grid.await_any(3, None)
+    assert answered(grid.send_and_receive(in_groups((1, "2")))) == [(1, "2"), (2, "1")]
+
+
+def test_a_deadline_wants_one_reply_at_least() -> None:
+    late = LateGrid(polls=5, silent=[2])
+    grid = FastGrid(late, Ledger())
+    grid.await_any(2, 0.001)
+    assert answered(grid.send_and_receive(in_groups((1, "1"), (2, "1")))) == [(1, "1")]
+    assert late.polls == 6
+
+
+def test_errors_do_not_close_a_round_but_come_with_it() -> None:
+    late = LateGrid(polls=0)
+    grid = FastGrid(late, Ledger())
+    grid.await_any(1, None)
+    broken = Message(RecordDict(), dst_node_id=2, message_type="query.double", group_id="1")
+    replies = grid.send_and_receive([broken, *in_groups((1, "1"))])
+    assert {(reply.metadata.src_node_id, reply.has_error()) for reply in replies} == {(2, True), (1, False)}
+
+
+class LossyGrid(LateGrid):
+    """Answers the first so many polls for each message with Flower's word that the message is lost."""
+
+    def __init__(self, losses: int) -> None:
+        super().__init__(polls=0)
+        self._losses = losses
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        found = list(super().pull_messages(message_ids))
+        if self._losses and found:
+            self._losses -= 1
+            error = Error(code=max(LOST), reason="gone")
+            for reply in found:
+                lost = Message(error, reply_to=reply)
+                lost.metadata.__dict__["_reply_to_message_id"] = reply.metadata.reply_to_message_id
+                yield lost
+        else:
+            yield from found
+
+
+def test_a_lost_message_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flower_dgan.grid._PAUSE", 0.01)
+    grid = FastGrid(LossyGrid(losses=2), Ledger())
+    assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
+    assert grid.repeats == {1: 2}
+    assert grid.ledger.counts[1, TO_NODE, "values", "x"].messages == 3
+    assert grid.ledger.counts[1, FROM_NODE, "answer", "y"].messages == 1
+
+
+def test_silence_is_answered_with_another_message_and_one_reply_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    late = LateGrid(polls=6)
+    grid = FastGrid(late, Ledger())
+    assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
+    assert grid.repeats[1] >= 1
+    assert grid.ledger.counts[1, FROM_NODE, "answer", "y"].messages == 1
+
+
 def test_ledger_counts_every_key_in_both_directions() -> None:
     ledger = Ledger()
     grid = FastGrid(LateGrid(polls=0), ledger)
@@ -150,6 +218,16 @@ def test_ledger_counts_every_key_in_both_directions() -> None:
     assert rows[1, TO_NODE, "extra", "n"].bytes == 2
     assert ledger.bytes(1, TO_NODE) == 2 * (3 * 4 + 128) + 2
     assert ledger.bytes(2, TO_NODE) == 0
+
+
+def test_a_saved_ledger_goes_on_under_new_node_ids() -> None:
+    before, after = Ledger(), Ledger()
+    FastGrid(LateGrid(polls=0), before).send_and_receive(messages(1, 2), timeout=5)
+    FastGrid(LateGrid(polls=0), after).send_and_receive(messages(3), timeout=5)
+    after.restore(json.loads(json.dumps(before.saved({1: "north", 2: "south"}))), {"north": 3})
+    assert after.counts[3, TO_NODE, "values", "x"].messages == 2
+    assert after.bytes(3, FROM_NODE) == 2 * before.bytes(1, FROM_NODE)
+    assert after.bytes(2, FROM_NODE) == 0
 
 
 def test_ledger_counts_errors() -> None:

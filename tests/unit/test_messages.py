@@ -9,21 +9,22 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
+from flower_dgan.join_messages import JoinRequest, NodeDescription
 from flower_dgan.messages import (
     PROTOCOL_VERSION,
     BundleMessage,
     BundleShape,
     FeedbackMessage,
-    JoinRequest,
-    NodeDescription,
+    Training,
 )
 
+TRAINING = Training("0123456789abcdef", 2)
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 
 
 def bundle() -> BundleMessage:
     views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 3]], np.int16))
-    return BundleMessage(7, 6, views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
+    return BundleMessage(TRAINING, 7, 6, (3, 5), views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
 
 
 def feedback() -> FeedbackMessage:
@@ -61,7 +62,8 @@ def test_feedback_round_trip() -> None:
 
 
 def test_join_round_trip() -> None:
-    assert JoinRequest.from_records(JoinRequest("abc", ("d", "e")).to_records()) == JoinRequest("abc", ("d", "e"))
+    request = JoinRequest(TRAINING, "abc", ("d", "e"))
+    assert JoinRequest.from_records(request.to_records()) == request
     read = NodeDescription.from_records(description().to_records())
     assert (read.name, read.images, read.channels, read.classes) == ("breast", 2, 3, 2)
     assert read.label_maps is not None
@@ -152,9 +154,9 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 3 meets version 2: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 4 meets version 3: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
-    request = JoinRequest("abc", ()).to_records()
+    request = JoinRequest(TRAINING, "abc", ()).to_records()
     request.config_records["join"]["protocol-version"] = 99
     with pytest.raises(ProtocolError, match="protocol version 99"):
         JoinRequest.from_records(request)
@@ -162,6 +164,33 @@ def test_another_protocol_version_is_named_first() -> None:
     del answer.config_records["node"]["protocol-version"]
     with pytest.raises(ProtocolError, match="protocol version None"):
         NodeDescription.from_records(answer)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("training", "../../etc", "a training named '../../etc'"),
+        ("training", 7, "'training' is '7', not of type str"),
+        ("attempt", "1", "not of type int"),
+        ("returns", [1, 2, 3], r"a list of rounds \[1, 2, 3\]"),
+        ("returns", [1.5], r"a list of rounds \[1.5\]"),
+    ],
+)
+def test_bundle_of_no_training_is_refused(key: str, value: object, reason: str) -> None:
+    content = bundle().to_records()
+    content["bundle"][key] = value  # type: ignore[index,assignment]
+    with pytest.raises(ProtocolError, match=reason):
+        BundleMessage.from_records(content, SHAPE)
+
+
+def test_digest_is_that_of_what_is_asked() -> None:
+    first = bundle()
+    again = replace(first, training=replace(TRAINING, attempt=3), answered=1, returns=())
+    assert again.digest() == first.digest()
+    images = first.images.copy()
+    images[1, 0, 3, 3] ^= 1
+    ids = Views(first.views.ids + 1, first.views.windows)
+    assert len({first.digest(), replace(first, images=images).digest(), replace(first, views=ids).digest()}) == 3
 
 
 def test_bundle_with_a_foreign_record_is_refused() -> None:
@@ -173,7 +202,7 @@ def test_bundle_with_a_foreign_record_is_refused() -> None:
 
 def test_synthetic_images_out_of_range_are_refused() -> None:
     shape = BundleShape(2, 1, 4, "float32", "float32")
-    message = BundleMessage(1, 0, bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
+    message = BundleMessage(TRAINING, 1, 0, (), bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
     with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
         BundleMessage.from_records(message.to_records(), shape)
 
@@ -216,7 +245,7 @@ def test_incompressible_images_round_trip() -> None:
     shape = BundleShape(64, 3, 32, "uint8", "float16")
     images = np.random.default_rng(0).integers(0, 256, shape.images, dtype=np.uint8)
     views = Views(np.zeros(64, np.int64), np.zeros((64, 4), np.int16))
-    read = BundleMessage.from_records(BundleMessage(1, 0, views, images).to_records(), shape)
+    read = BundleMessage.from_records(BundleMessage(TRAINING, 1, 0, (), views, images).to_records(), shape)
     np.testing.assert_array_equal(read.images, images)
 
 

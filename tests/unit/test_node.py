@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from flower_dgan.errors import ConfigError
-from flower_dgan.node import open_node, policy_allows_pixel_losses
+from flower_dgan.node import node_key, open_node
+from flower_dgan.policy import ReleasePolicy, release_policy
 from flower_dgan.resolve import resolve
 from tests.contract.test_bad_input import make_folder
 
@@ -26,9 +27,24 @@ def test_a_simulated_node_takes_its_share() -> None:
     assert len(first.pairs) + len(second.pairs) == 1438
 
 
-def test_pixel_losses_are_the_owners_choice() -> None:
+def test_a_policy_is_the_owners(tmp_path: Path) -> None:
+    """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
-    assert policy_allows_pixel_losses(config, {"partition-id": 0})
-    assert not policy_allows_pixel_losses(resolve(""), {"partition-id": 0})
-    assert not policy_allows_pixel_losses(config, {"data-path": "/data", "name": "clinic"})
-    assert policy_allows_pixel_losses(config, {"data-path": "/data", "name": "clinic", "allow-pixel-losses": True})
+    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, None)
+    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(True, False, None)
+    deployed = {"data-path": "/data", "name": "clinic"}
+    assert release_policy(config, deployed) == ReleasePolicy(True, False, None)
+    (tmp_path / "policy.yaml").write_text("label_maps: true\npixel_losses: true\nqueries_per_image: 40\n")
+    own = deployed | {"policy": str(tmp_path / "policy.yaml")}
+    assert release_policy(resolve(""), own) == ReleasePolicy(True, True, 40)
+    with pytest.raises(ConfigError, match=r"policy .*/none.yaml cannot be read"):
+        release_policy(config, deployed | {"policy": str(tmp_path / "none.yaml")})
+
+
+def test_a_node_is_called_the_same_in_every_message() -> None:
+    keys = {
+        node_key({"data-path": "/data", "name": "clinic"}),
+        node_key({"partition-id": 0, "num-partitions": 2}),
+        node_key({"partition-id": 1, "num-partitions": 2}),
+    }
+    assert keys == {"clinic", "0 of 2", "1 of 2"}

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
@@ -106,6 +107,24 @@ class GeneratorHalf:
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self.steps_done = 0
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return everything that changes while G learns, by name; not copied."""
+        average = {f"average:{name}": value for name, value in self.average.state_dict().items()}
+        return take_snapshot(self.network, self.optimizer) | average | {"steps": torch.tensor(self.steps_done)}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`snapshot` returned.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            If the tensors are not those of such a generator.
+        """
+        restore_snapshot(tensors, self.network, self.optimizer)
+        marked = {key.partition(":")[2]: value for key, value in tensors.items() if key.startswith("average:")}
+        self.average.load_state_dict(marked)
+        self.steps_done = int(tensors["steps"])
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""

@@ -102,14 +102,21 @@ def _client_table(metrics: RunMetrics) -> str:
                 join.site,
                 f"{join.images:,}",
                 f"{len(replies):,}",
+                f"{sum(reply.rounds_late > 0 for reply in replies):,}",
+                f"{sum(each.repeats.get(join.site, 0) for each in metrics.rounds):,}",
                 f"{sum(reply.bytes_sent for reply in replies):,}",
                 f"{sum(reply.bytes_received for reply in replies):,}",
                 " → ".join(f"{reply.discriminator_loss:.3f}" for reply in ends) or "-",
                 " → ".join(f"{reply.generator_loss:.3f}" for reply in ends) or "-",
             )
         )
-    header = ("site", "images", "messages", "bytes sent", "bytes received", "discriminator loss", "generator loss")
-    return table(header, rows) + "\n\nMessages are replies that were used; losses are those of the first and the last."
+    losses = ("discriminator loss", "generator loss")
+    header = ("site", "images", "messages", "late", "sent again", "bytes sent", "bytes received", *losses)
+    explanation = (
+        "Messages are replies that were used, some of them (late) in a later round than they were asked for; messages "
+        "without a reply were sent again. Losses are those of the first and the last reply."
+    )
+    return f"{table(header, rows)}\n\n{explanation}"
 
 
 def _time_table(metrics: RunMetrics) -> str:

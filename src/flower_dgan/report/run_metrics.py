@@ -74,6 +74,7 @@ def _round(fields: Mapping[str, Any]) -> Round:
     seconds = _field(fields, "seconds", dict)
     clients = _field(fields, "clients", dict)
     rejected = _field(fields, "rejected", dict)
+    repeats = _field(fields, "repeats", dict)
     return Round(
         round=_field(fields, "round", int),
         seconds={name: _field(seconds, name, float) for name in seconds},
@@ -81,6 +82,8 @@ def _round(fields: Mapping[str, Any]) -> Round:
         clients={site: _flat(ClientRound, _field(clients, site, dict)) for site in clients},
         rejected={site: _field(rejected, site, str) for site in rejected},
         staleness=_field(fields, "staleness", int),
+        late=tuple(str(site) for site in _field(fields, "late", list)),
+        repeats={site: _field(repeats, site, int) for site in repeats},
     )
 
 

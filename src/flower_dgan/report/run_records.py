@@ -19,7 +19,8 @@ class Join:
 class ClientRound:
     """What one client did in one round.
 
-    Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them.
+    Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them; rounds
+    between sending the bundle and using its feedback.
     """
 
     discriminator_loss: float
@@ -28,6 +29,7 @@ class ClientRound:
     compute_seconds: float
     bytes_sent: int
     bytes_received: int
+    rounds_late: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Round:
         By site; why the reply was not used.
     staleness : int
         Generator steps between drawing the images and using their feedback.
+    late : tuple of str
+        Sites that were still at work when the round ended.
+    repeats : Mapping[str, int]
+        By site; messages that were sent again, as there was no reply.
     """
 
     round: int
@@ -56,6 +62,8 @@ class Round:
     clients: Mapping[str, ClientRound]
     rejected: Mapping[str, str]
     staleness: int
+    late: tuple[str, ...]
+    repeats: Mapping[str, int]
 
 
 @dataclass(frozen=True)

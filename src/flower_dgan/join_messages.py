@@ -1,0 +1,152 @@
+"""The messages at the start and the end of a training: what a node has, and that it may forget."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
+
+from flower_dgan.data.label_maps import PackedLabelMaps
+from flower_dgan.errors import ProtocolError
+from flower_dgan.messages import PROTOCOL_VERSION, Training, check_version
+from flower_dgan.records import check_names, read_array, read_value
+
+JOIN = "query.join"
+LEAVE = "query.leave"
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """The server asks a node what it has.
+
+    Attributes
+    ----------
+    training : Training
+        Which training the node is to join.
+    configuration_hash : str
+        Hash of the server's resolved configuration.
+    known_label_maps : tuple of str
+        Content hashes of the packed label maps that the server has already.
+    """
+
+    training: Training
+    configuration_hash: str
+    known_label_maps: tuple[str, ...]
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        values: dict[str, ConfigRecordValues] = {
+            **self.training.values(),
+            "configuration-hash": self.configuration_hash,
+            "known-label-maps": list(self.known_label_maps),
+        }
+        return RecordDict({"join": ConfigRecord(values)})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "JoinRequest":
+        """Read the message; raises ProtocolError."""
+        training = Training.of(content, "join")
+        check_names(content, {"join": (ConfigRecord, {*training.values(), "configuration-hash", "known-label-maps"})})
+        join = content.config_records["join"]
+        known = read_value(join, "known-label-maps", list)
+        return cls(training, read_value(join, "configuration-hash", str), tuple(str(entry) for entry in known))
+
+
+@dataclass(frozen=True)
+class NodeDescription:
+    """A node's answer to :class:`JoinRequest`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the client, unique in the federation.
+    images : int
+        Number of training pairs.
+    channels : int
+        Channels of the images.
+    classes : int
+        Classes of the label maps, background included.
+    queue : bool
+        Whether the node takes a second message while it works on the first, and answers them in their order.
+    label_maps_hash : str
+        Content hash of the packed label maps.
+    label_maps : PackedLabelMaps or None
+        None where the server has them already.
+    """
+
+    name: str
+    images: int
+    channels: int
+    classes: int
+    queue: bool
+    label_maps_hash: str
+    label_maps: PackedLabelMaps | None
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        values: dict[str, ConfigRecordValues] = {
+            "protocol-version": PROTOCOL_VERSION,
+            "name": self.name,
+            "images": self.images,
+            "channels": self.channels,
+            "classes": self.classes,
+            "queue": self.queue,
+            "label-maps-hash": self.label_maps_hash,
+        }
+        maps = self.label_maps
+        arrays = {}
+        if maps is not None:
+            arrays = {"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))}
+        return RecordDict({"node": ConfigRecord(values), "label-maps": ArrayRecord(arrays)})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "NodeDescription":
+        """Read the message; raises ProtocolError."""
+        check_version(content, "node")
+        maps = content.array_records.get("label-maps", ArrayRecord())
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "label-maps-hash"}
+        check_names(
+            content,
+            {"node": (ConfigRecord, keys), "label-maps": (ArrayRecord, {"shapes", "data"} if maps else set())},
+        )
+        node = content.config_records["node"]
+        images, classes = read_value(node, "images", int), read_value(node, "classes", int)
+        if not 1 <= images <= 10_000_000 or not 2 <= classes <= 256:
+            raise ProtocolError(f"a node with {images} images and {classes} classes")
+        packed = None
+        if maps:
+            shapes = read_array(maps["shapes"], "int32", (images, 2))
+            data = read_array(maps["data"], "uint8", tuple(maps["data"].shape[:1]))
+            packed = PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)
+        return cls(
+            name=read_value(node, "name", str),
+            images=images,
+            channels=read_value(node, "channels", int),
+            classes=classes,
+            queue=read_value(node, "queue", bool),
+            label_maps_hash=read_value(node, "label-maps-hash", str),
+            label_maps=packed,
+        )
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The server is done with a node, which forgets the training and answers with the same.
+
+    Attributes
+    ----------
+    training : Training
+        Which training.
+    """
+
+    training: Training
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        return RecordDict({"leave": ConfigRecord(self.training.values())})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "Leave":
+        """Read the message; raises ProtocolError."""
+        training = Training.of(content, "leave")
+        check_names(content, {"leave": (ConfigRecord, set(training.values()))})
+        return cls(training)

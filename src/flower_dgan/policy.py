@@ -1,0 +1,79 @@
+"""What the owner of a node lets leave it: a file at the node, which nothing that the server sends can change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from flower_dgan.config import Config
+from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.resolve import read_settings
+
+NodeConfig = Mapping[str, bool | int | float | str]
+
+
+@dataclass(frozen=True)
+class ReleasePolicy:
+    """What may leave a node besides losses and gradients at synthetic images.
+
+    Attributes
+    ----------
+    label_maps : bool
+        Whether its label maps may. No algorithm that is here can do without.
+    pixel_losses : bool
+        Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
+        of them.
+    queries_per_image : int or None
+        How often at most a training may ask for feedback on the label map of one real image; None for any number.
+    """
+
+    label_maps: bool
+    pixel_losses: bool
+    queries_per_image: int | None
+
+    def check_settings(self, config: Config) -> None:
+        """Raise FederationError, which names the rule, if a training with these settings would break it."""
+        if not self.label_maps:
+            raise FederationError("This node's policy does not let label maps leave (label_maps).")
+        if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
+            raise FederationError("This node's policy does not allow pixel losses (pixel_losses).")
+
+    def check_queries(self, counts: NDArray[np.int64]) -> None:
+        """Raise FederationError if one of the real images would be asked about too often.
+
+        Parameters
+        ----------
+        counts : int64 array, (images,)
+            How often each image was asked about in a training, the bundle at hand included.
+        """
+        if self.queries_per_image is not None and counts.max() > self.queries_per_image:
+            raise FederationError(
+                f"This node's policy allows {self.queries_per_image} queries on one image in a training "
+                f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}."
+            )
+
+
+def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
+    """Return the policy of a node.
+
+    A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
+    without a file it lets label maps leave and no pixel losses. A simulated node belongs to whoever configured the run.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or does not say exactly what a policy says.
+    """
+    if "policy" in node_config:
+        path = Path(str(node_config["policy"])).expanduser()
+        try:
+            return read_settings(ReleasePolicy, yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, TypeError) as error:
+            raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
+        except ConfigError as error:
+            raise ConfigError(f"This node's policy {path}: {error}") from error
+    simulated = "data-path" not in node_config
+    return ReleasePolicy(True, simulated and config.allow_pixel_losses, None)

@@ -1,0 +1,58 @@
+"""What happened in a round, as the strategy tells it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClientRound:
+    """What one client contributed to a round.
+
+    Attributes
+    ----------
+    discriminator_loss, generator_loss : float
+        Means over the bundle.
+    busy_seconds, compute_seconds : float
+        Time that the client spent on its message, and the part of it that was the discriminator's.
+    peak_memory_mib : float
+        Largest resident memory of the client's process so far.
+    rounds_late : int
+        Rounds between sending the bundle and using its feedback.
+    """
+
+    discriminator_loss: float
+    generator_loss: float
+    busy_seconds: float
+    compute_seconds: float
+    peak_memory_mib: float
+    rounds_late: int
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What happened in a round.
+
+    Attributes
+    ----------
+    round_number : int
+        From 1.
+    images : int
+        Synthetic images whose feedback was used.
+    staleness : int
+        Steps that the generator had done between drawing these images and using their feedback.
+    generator_seconds : float
+        Time of drawing and stepping at the server.
+    clients : dict of str to ClientRound
+        By client name.
+    rejected : dict of str to str
+        Client name to the reason why its reply was not used.
+    late : tuple of str
+        Clients that are still at work on a bundle.
+    """
+
+    round_number: int
+    images: int
+    staleness: int
+    generator_seconds: float
+    clients: dict[str, ClientRound]
+    rejected: dict[str, str]
+    late: tuple[str, ...]

@@ -1,0 +1,114 @@
+"""The training of a run: the strategy's rounds, written down and kept for a restart."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from flwr.app import ArrayRecord
+
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.schedule import is_synchronous
+from flower_dgan.checkpoint import Checkpoint
+from flower_dgan.config import Config
+from flower_dgan.errors import FederationError
+from flower_dgan.grid import FastGrid
+from flower_dgan.join import JoinedClient
+from flower_dgan.membership import Membership
+from flower_dgan.memory import peak_memory_mib
+from flower_dgan.recorder import Recorder
+from flower_dgan.round_report import RoundReport
+from flower_dgan.run_directory import RunDirectory
+from flower_dgan.samples import SamplePlan
+from flower_dgan.strategy import BEGINNING, DganStrategy, Start
+
+logger = logging.getLogger("flwr")
+
+
+def train(
+    directory: RunDirectory,
+    config: Config,
+    grid: FastGrid,
+    clients: Sequence[JoinedClient],
+    half: GeneratorHalf,
+    samples: SamplePlan,
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Run the rounds that are left.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+        Where measurements, samples and checkpoints go.
+    config : Config
+        The run's configuration.
+    grid : FastGrid
+        The grid of the run.
+    clients : sequence of JoinedClient
+        Who takes part.
+    half : GeneratorHalf
+        Changed in place.
+    samples : SamplePlan
+        What the sample grids show.
+    checkpoint : Checkpoint or None
+        Where the training goes on; None for its beginning.
+
+    Raises
+    ------
+    FederationError
+        If a round waits for all clients, and those that are there are not those that the training began with.
+    """
+    start = BEGINNING if checkpoint is None else _go_on(checkpoint, config, grid, clients, half)
+
+    def write_samples(round_number: int) -> None:
+        samples.write(half.average, directory.sample(round_number))
+
+    recorder = Recorder(directory, config, grid, write_samples, start.round_number)
+    members = Membership(grid, config, directory.training, clients, recorder.record_client)
+    last_checkpoint = time.monotonic()
+
+    def after_round(report: RoundReport) -> None:
+        nonlocal last_checkpoint
+        recorder.record_round(report)
+        done = report.round_number == config.exchange.rounds
+        if done or time.monotonic() - last_checkpoint >= config.output.checkpoint_interval:
+            names = {client.node_id: name for name, client in members.clients.items()}
+            ledger = grid.ledger.saved(names)
+            directory.checkpoints.save(
+                Checkpoint(directory.training.identity, report.round_number, strategy.answered, ledger, half.snapshot())
+            )
+            last_checkpoint = time.monotonic()
+
+    strategy = DganStrategy(
+        half,
+        clients,
+        config,
+        directory.training,
+        after_round,
+        directory.checkpoints.rounds,
+        start,
+        members.admit,
+    )
+    if left := config.exchange.rounds - start.round_number:
+        strategy.start(
+            grid=grid,
+            initial_arrays=ArrayRecord(half.network.state_dict()),
+            num_rounds=left,
+            timeout=config.exchange.timeout,
+        )
+    write_samples(config.exchange.rounds)
+    recorder.record_end(peak_memory_mib())
+
+
+def _go_on(
+    checkpoint: Checkpoint, config: Config, grid: FastGrid, clients: Sequence[JoinedClient], half: GeneratorHalf
+) -> Start:
+    nodes = {client.name: client.node_id for client in clients}
+    if is_synchronous(config.schedule) and set(nodes) != set(checkpoint.answered):
+        raise FederationError(
+            f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
+            f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."
+        )
+    half.restore(dict(checkpoint.tensors))
+    grid.ledger.restore(checkpoint.ledger, nodes)
+    logger.info("The training goes on after round %d.", checkpoint.round_number)
+    return Start(checkpoint.round_number, checkpoint.answered)

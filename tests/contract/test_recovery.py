@@ -1,0 +1,170 @@
+"""A training that is interrupted anywhere and resumed ends where the undisturbed one does, bit by bit."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+import torch
+from flwr.app import Context, Error, Message
+
+from flower_dgan.client_app import app
+from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.flower_internals import LOST
+from flower_dgan.generator_file import load_generator
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.job import run_job
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+from flower_dgan.run_directory import RunDirectory
+
+from .conftest import TINY, Reply, TamperedApp
+
+FIVE_ROUNDS = f"{TINY} exchange.rounds=5 exchange.exchanges=1 output.checkpoint_interval=0"
+
+
+class PowerCutError(BaseException):
+    """What no ClientApp and no grid turns into a reply."""
+
+
+def start(directory: Path, extra: str = "", tamper: Callable[[Message, Context, Reply], Message] | None = None) -> None:
+    overrides = f"{FIVE_ROUNDS} {extra} output.directory='{directory}'"
+    client_app = TamperedApp(tamper) if tamper else app
+    run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), resolve(overrides), 1)
+
+
+def end_in(directory: Path, round_number: str, part: int, *, after: bool) -> None:
+    """Start a training and cut its power when a client is asked, before or after it answers."""
+
+    def cut(message: Message, context: Context, reply: Reply) -> Message:
+        ours = message.metadata.group_id == round_number and context.node_config["partition-id"] == part
+        if ours and not after:
+            raise PowerCutError
+        answer = reply(message, context)
+        if ours:
+            raise PowerCutError
+        return answer
+
+    with pytest.raises(PowerCutError):
+        start(directory, tamper=cut)
+
+
+def parameters(directory: Path) -> dict[str, torch.Tensor]:
+    return load_generator(directory / "generator.safetensors")[0].state_dict()
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> dict[str, torch.Tensor]:
+    start(tmp_path / "undisturbed")
+    return parameters(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(
+    ("round_number", "part", "after"), [("1", 0, True), ("3", 0, False), ("3", 1, True), ("5", 1, True)]
+)
+def test_power_cut_and_resume(
+    tmp_path: Path, undisturbed: dict[str, torch.Tensor], round_number: str, part: int, after: bool
+) -> None:
+    directory = tmp_path / "run"
+    end_in(directory, round_number, part, after=after)
+    start(directory, f"resume='{directory}'")
+    torch.testing.assert_close(parameters(directory), undisturbed, rtol=0, atol=0)
+    metrics = read_metrics(directory)
+    assert [each.round for each in metrics.rounds] == [1, 2, 3, 4, 5]
+    assert all(set(each.clients) == {"part-0", "part-1"} for each in metrics.rounds)
+    assert [join.site for join in metrics.joins] == ["part-0", "part-1"]
+
+
+def test_cut_twice_with_a_torn_checkpoint(tmp_path: Path, undisturbed: dict[str, torch.Tensor]) -> None:
+    directory = tmp_path / "run"
+    end_in(directory, "4", 1, after=True)
+    newest = directory / "checkpoints/00000003.safetensors"
+    newest.write_bytes(newest.read_bytes()[:100])
+
+    def cut(message: Message, context: Context, reply: Reply) -> Message:
+        if message.metadata.group_id == "4":
+            raise PowerCutError
+        return reply(message, context)
+
+    with pytest.raises(PowerCutError):
+        start(directory, f"resume='{directory}'", cut)
+    start(directory, f"resume='{directory}'")
+    torch.testing.assert_close(parameters(directory), undisturbed, rtol=0, atol=0)
+    # The ledger has what the last attempt knows of: five rounds of two clients, each counted once.
+    records = [r for r in read_metrics(directory).records if (r.record, r.key) == ("feedback", "gradients")]
+    assert [(r.site, r.messages) for r in records] == [("part-0", 5), ("part-1", 5)]
+
+
+def test_a_finished_training_is_resumed_to_its_results(tmp_path: Path, undisturbed: dict[str, torch.Tensor]) -> None:
+    directory = tmp_path / "run"
+
+    def forget_to_leave(message: Message, context: Context, reply: Reply) -> Message:
+        if message.metadata.message_type == "query.leave":
+            raise PowerCutError
+        return reply(message, context)
+
+    with pytest.raises(PowerCutError):
+        start(directory, tamper=forget_to_leave)
+    assert not (directory / "report.md").exists()
+    start(directory, f"resume='{directory}'")
+    torch.testing.assert_close(parameters(directory), undisturbed, rtol=0, atol=0)
+    assert (directory / "report.md").is_file()
+
+
+def test_two_bundles_in_flight_go_on_too(tmp_path: Path) -> None:
+    """Not bit by bit: the bundle that was ahead is drawn anew."""
+    directory, extra = tmp_path / "run", "exchange.in_flight=2"
+
+    def cut(message: Message, context: Context, reply: Reply) -> Message:
+        answer = reply(message, context)
+        if message.metadata.group_id == "4":
+            raise PowerCutError
+        return answer
+
+    with pytest.raises(PowerCutError):
+        start(directory, extra, cut)
+    start(directory, f"{extra} resume='{directory}'")
+    assert [(r.round, len(r.clients)) for r in read_metrics(directory).rounds] == [(n, 2) for n in range(1, 6)]
+
+
+def test_lost_messages_and_replies_are_sent_again(tmp_path: Path, undisturbed: dict[str, torch.Tensor]) -> None:
+    """Every message of round 2 is lost before it is answered, every one of round 4 after it."""
+    seen: set[tuple[str, object]] = set()
+
+    def lose(message: Message, context: Context, reply: Reply) -> Message:
+        key = (message.metadata.group_id, context.node_config["partition-id"])
+        first = key not in seen
+        seen.add(key)
+        if not first or key[0] not in ("2", "4"):
+            return reply(message, context)
+        if key[0] == "4":
+            reply(message, context)
+        return Message(Error(code=max(LOST), reason="lost"), reply_to=message)
+
+    start(tmp_path / "run", tamper=lose)
+    torch.testing.assert_close(parameters(tmp_path / "run"), undisturbed, rtol=0, atol=0)
+
+
+def refused(directory: Path, extra: str) -> str:
+    with pytest.raises((ConfigError, FederationError)) as error:
+        start(directory, extra)
+    return str(error.value)
+
+
+def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    end_in(directory, "3", 0, after=False)
+    again = f"resume='{directory}'"
+    assert "model.noise_channels was 8 and is 4" in refused(directory, f"{again} model.noise_channels=4")
+    assert "is not the directory of a run" in refused(tmp_path / "other", f"resume='{tmp_path}'")
+    assert "make it" in refused(tmp_path / "other", again)
+    assert "holds another run" in refused(directory, "")
+    overrides = f"{FIVE_ROUNDS} {again}"
+    with pytest.raises(FederationError, match="began with part-0, part-1; connected are part-0, part-1, part-2"):
+        run_job(InProcessGrid(app, simulated_contexts(3, overrides)), resolve(overrides), 1)
+
+
+def test_runs_in_a_row_are_trainings_of_their_own(tmp_path: Path) -> None:
+    overrides = f"{FIVE_ROUNDS} output.directory='{tmp_path}/"
+    configs: Iterable[str] = (f"{overrides}a'", f"{overrides}b'")
+    trainings = {RunDirectory.open(resolve(each), 1).training for each in configs}
+    assert len(trainings) == 2

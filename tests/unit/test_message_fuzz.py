@@ -1,0 +1,126 @@
+"""Messages with anything wrong in them are read whole or refused with a ProtocolError; nothing else happens."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flower_dgan.data.augmentation import Views
+from flower_dgan.data.label_maps import content_hash, pack, unpack
+from flower_dgan.errors import ProtocolError
+from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, Training
+
+SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
+TRAINING = Training("0123456789abcdef", 1)
+VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
+
+
+def describe() -> RecordDict:
+    packed = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
+    return NodeDescription("breast", 2, 3, 2, True, content_hash(packed), packed).to_records()
+
+
+def read_description(content: RecordDict) -> None:
+    description = NodeDescription.from_records(content)
+    if description.label_maps is not None:
+        unpack(description.label_maps)
+
+
+KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] = {
+    "join": (lambda: JoinRequest(TRAINING, "a" * 64, ("b" * 64,)).to_records(), JoinRequest.from_records),
+    "description": (describe, read_description),
+    "leave": (lambda: Leave(TRAINING).to_records(), Leave.from_records),
+    "bundle": (
+        lambda: BundleMessage(
+            TRAINING,
+            3,
+            2,
+            (1, 2),
+            Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16)),
+            np.zeros(SHAPE.images, "u1"),
+        ).to_records(),
+        lambda content: BundleMessage.from_records(content, SHAPE),
+    ),
+    "feedback": (
+        lambda: FeedbackMessage(
+            np.zeros(2, np.float32), np.zeros(SHAPE.images, np.float16), np.ones(2, np.float32), 0.5, 1.0, 1.0, 9.0
+        ).to_records(),
+        lambda content: FeedbackMessage.from_records(content, SHAPE),
+    ),
+}
+
+numbers = st.integers(-(2**63), 2**63 - 1) | st.floats()
+values = (
+    numbers | st.text(max_size=20) | st.binary(max_size=20) | st.booleans() | st.lists(st.integers(-9, 9), max_size=3)
+)
+dtypes = st.sampled_from(["uint8", "float16", "float32", "int16", "int64", "object", "<U9", "float31", ""])
+shapes = st.lists(st.integers(-2, 2**40), max_size=4).map(tuple) | st.sampled_from([(2,), SHAPE.images, (2, 4), (0,)])
+
+
+@st.composite
+def any_array(draw: st.DrawFn) -> Array:
+    honest = np.zeros(
+        draw(st.sampled_from([(2,), SHAPE.images, (2, 4), (30,), ()])), draw(st.sampled_from(["f4", "u1"]))
+    )
+    data = draw(
+        st.sampled_from([Array(honest).data, b"\x80\x04N.", b"\x93NUMPY\x01\x00\xff\xff"]) | st.binary(max_size=200)
+    )
+    cut = draw(st.integers(0, len(data)))
+    stype = draw(st.sampled_from(["numpy.ndarray", "pickle", ""]))
+    return Array(dtype=draw(dtypes), shape=draw(shapes), stype=stype, data=data[:cut] if draw(st.booleans()) else data)
+
+
+def change(content: RecordDict, data: st.DataObject) -> None:
+    """Change one thing: a record or a key less, more, or another value."""
+    name = data.draw(st.sampled_from(sorted(content)))
+    record = content[name]
+    what = data.draw(st.sampled_from(["drop record", "new record", "swap record", "drop key", "new key", "new value"]))
+    if what == "drop record":
+        del content[name]
+    elif what in ("new record", "swap record"):
+        place = name if what == "swap record" else data.draw(st.text(max_size=8))
+        content[place] = data.draw(st.sampled_from([ArrayRecord(), ConfigRecord(), MetricRecord()]))
+    elif what == "drop key" and record:
+        del record[data.draw(st.sampled_from(sorted(record)))]  # type: ignore[arg-type]
+    elif record or what == "new key":
+        key = data.draw(st.text(min_size=1, max_size=8) if what == "new key" else st.sampled_from(sorted(record)))
+        kind = {ArrayRecord: any_array(), MetricRecord: numbers}.get(type(record), values)  # type: ignore[call-overload]
+        record[key] = data.draw(kind)  # type: ignore[index]
+
+
+def fuzz(kind: str, examples: int) -> None:
+    make, read = KINDS[kind]
+    outcomes = {"read": 0, "refused": 0}
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        content = make()
+        for _ in range(data.draw(st.integers(1, 3))):
+            if content:
+                change(content, data)
+        try:
+            read(content)
+            outcomes["read"] += 1
+        except ProtocolError:
+            outcomes["refused"] += 1
+
+    run()
+    assert outcomes["refused"] > examples / 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_is_read_or_refused(kind: str) -> None:
+    KINDS[kind][1](KINDS[kind][0]())
+    fuzz(kind, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_messages_are_read_or_refused(kind: str) -> None:
+    fuzz(kind, 2500)

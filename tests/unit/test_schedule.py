@@ -1,0 +1,41 @@
+import pytest
+
+from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
+from flower_dgan.config import ScheduleConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.resolve import resolve
+
+
+@pytest.mark.parametrize(
+    ("quorum", "clients", "needed"),
+    [(1.0, 3, 3), (0.5, 3, 2), (0.5, 4, 2), (0.51, 4, 3), (0.1, 3, 1), (1 / 3, 3, 1), (2 / 3, 3, 2), (0.7, 10, 7)],
+)
+def test_a_quorum_is_rounded_up(quorum: float, clients: int, needed: int) -> None:
+    assert replies_needed(ScheduleConfig(quorum, None, 0), clients) == needed
+
+
+def test_old_feedback_weighs_less_and_beyond_the_bound_nothing() -> None:
+    schedule = ScheduleConfig(0.5, None, 3)
+    assert [discount(schedule, age) for age in range(5)] == pytest.approx([1, 0.5**0.5, 3**-0.5, 0.5, 0])
+
+
+def test_shipped_schedules() -> None:
+    assert is_synchronous(resolve("").schedule)
+    assert not is_synchronous(resolve("schedule=asynchronous").schedule)
+    assert not is_synchronous(resolve("schedule.deadline=3").schedule)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ("schedule.quorum=0", r"quorum=0.0 must be in \(0, 1\]"),
+        ("schedule.quorum=1.5", "it is a share"),
+        ("schedule.deadline=-1", "deadline=-1.0 must be positive"),
+        ("schedule.max_staleness=-1", "must not be negative"),
+        ("schedule=asynchronous exchange.in_flight=2", "wants schedule=synchronous"),
+        ("schedule=asynchronus", "Did you mean 'asynchronous'"),
+    ],
+)
+def test_schedules_that_make_no_sense_are_refused(overrides: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        resolve(overrides)
