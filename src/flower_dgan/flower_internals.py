@@ -17,11 +17,13 @@ before it does anything. Flower starts those processes through an executor, and 
 import gc
 import inspect
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from importlib.metadata import version
+from threading import Thread
 from typing import Any, NoReturn
 from unittest.mock import patch
 
@@ -107,10 +109,18 @@ class AdaptiveSleep:
         time.sleep(self._wait)
 
 
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def run_fast_supernode() -> None:
     """Run ``flower-supernode`` with the options in ``sys.argv`` and without its long sleeps."""
     sys.argv[0] = "flower-supernode"
     shorten_waits_for_parts()
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with patch.object(start_client_internal, "time", AdaptiveSleep()):
         flower_supernode()
 

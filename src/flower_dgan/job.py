@@ -44,6 +44,13 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     test = _test_pairs(config) if config.downstream.seeds else None
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
+    with directory.in_use():
+        _run(grid, config, directory, test)
+    logger.info("Run directory: %s", directory.path)
+    return directory
+
+
+def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None) -> None:
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads):
@@ -68,8 +75,6 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
         if test is not None and federation is not None:
             _segmentation_table(directory, config, federation, synthetic, test)
     logger.info("Report: %s", write_report(directory.path))
-    logger.info("Run directory: %s", directory.path)
-    return directory
 
 
 def _test_pairs(config: Config) -> Pairs:

@@ -1,5 +1,6 @@
 """What a run writes: one directory with configuration, metrics, checkpoints, samples, generator, synthetic dataset."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -123,6 +124,22 @@ class RunDirectory:
             file.write(json.dumps({"kind": kind, **values}) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from working in the directory.
+
+        Raises
+        ------
+        ConfigError
+            If one does.
+        """
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f"Another process still works in {self.path}: stop its run, or wait.") from error
+            yield
 
     def go_on(self) -> Checkpoint | None:
         """Return where the training goes on, None for its beginning, and forget what was written after it."""

@@ -163,6 +163,15 @@ def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
         run_job(InProcessGrid(app, simulated_contexts(3, overrides)), resolve(overrides), 1)
 
 
+def test_two_processes_do_not_work_on_one_training(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    end_in(directory, "3", 0, after=False)
+    again = resolve(f"{FIVE_ROUNDS} resume='{directory}'")
+    with RunDirectory.open(again, 1).in_use(), pytest.raises(ConfigError, match="Another process still works in"):
+        start(directory, f"resume='{directory}'")
+    start(directory, f"resume='{directory}'")
+
+
 def test_runs_in_a_row_are_trainings_of_their_own(tmp_path: Path) -> None:
     overrides = f"{FIVE_ROUNDS} output.directory='{tmp_path}/"
     configs: Iterable[str] = (f"{overrides}a'", f"{overrides}b'")

@@ -1,0 +1,229 @@
+"""Kill every kind of process of a deployment at random moments, and see that the training ends where it should.
+
+    python benchmarks/chaos.py --output chaos.json
+
+starts a SuperLink (TLS, registered keys, database) and two warm SuperNodes on loopback, and one synchronous training.
+Then one process after the other gets ``kill -9``: the ServerApp, the SuperLink, a SuperNode, its executor, a ClientApp.
+What a service manager would start again is started again; a training whose ServerApp is gone is resumed by
+``flwr run`` with ``resume=<run directory>``. At the end the generator is held against that of the same training in one
+process, which nobody disturbs, and the exchanges of every client in every round are counted.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from flower_dgan.client_app import app as client_app
+from flower_dgan.exactness import largest_relative_difference
+from flower_dgan.generator_file import load_generator
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.job import run_job
+from flower_dgan.local_flower import write_app
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+
+CLIENTS = 2
+KINDS = {
+    "ServerApp": "flwr-serverapp",
+    "SuperLink": "flower-superlink",
+    "SuperNode": "run_fast_supernode",
+    "executor": "flower-dgan supernode",
+    "ClientApp": "flower-dgan supernode",
+}
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Machine:
+    """The processes of a deployment, started again as a service manager would."""
+
+    def __init__(self, home: Path, threads: int = 1) -> None:
+        self.home = home
+        self.port, control = free_port(), free_port()
+        self.environment = os.environ | {
+            "FLWR_HOME": str(home / "flwr"),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": str(threads),
+        }
+        self._make_keys()
+        tls = ["--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem", "--ssl-keyfile", "server.key"]
+        more = ["--enable-supernode-auth", "--database", "superlink.db", "--disable-runtime-dependency-installation"]
+        address = ["--host", "127.0.0.1", "--port", str(self.port), "--control-api-address", f"127.0.0.1:{control}"]
+        self.commands = {"superlink": ["flower-superlink", *tls, *more, *address]}
+        for client in range(CLIENTS):
+            self.commands[f"node-{client}"] = [
+                "flower-dgan", "supernode", "--superlink", f"127.0.0.1:{self.port}", "--port", str(free_port()),
+                "--root-certificates", "ca.pem", "--auth-supernode-private-key", f"node-{client}",
+                "--node-config", f"partition-id={client} num-partitions={CLIENTS}",
+            ]  # fmt: skip
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def _make_keys(self) -> None:
+        new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        commands = [
+            f"openssl req -x509 {new} -subj /CN=authority -keyout ca.key -out ca.pem",
+            f"openssl req {new} -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout server.key -out s.csr",
+            "openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy"
+            " -out server.pem",
+            *(f"ssh-keygen -q -t ecdsa -b 384 -N '' -f node-{client}" for client in range(CLIENTS)),
+        ]
+        subprocess.run(["bash", "-euc", "\n".join(commands)], cwd=self.home, check=True, capture_output=True)
+        (self.home / "flwr").mkdir()
+        (self.home / "flwr/config.toml").write_text(
+            f'[superlink.chaos]\naddress = "127.0.0.1:{self.port}"\nroot-certificates = "{self.home}/ca.pem"\n'
+        )
+
+    def start(self) -> None:
+        """Start what does not run."""
+        for name, command in self.commands.items():
+            if name not in self.running or self.running[name].poll() is not None:
+                log = (self.home / f"{name}.txt").open("a")
+                self.running[name] = subprocess.Popen(
+                    [str(BIN / command[0]), *command[1:]],
+                    cwd=self.home,
+                    env=self.environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def flwr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``flwr``."""
+        command = [str(BIN / "flwr"), *arguments]
+        return subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
+
+    def processes(self, kind: str) -> list[int]:
+        """Return the ids of the processes of a kind."""
+        sessions = {process.pid for process in self.running.values()}
+        executors = {process.pid for name, process in self.running.items() if name.startswith("node")}
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (OSError, UnicodeDecodeError):
+                continue
+            parent, session, pid = int(fields[1]), int(fields[3]), int(entry.name)
+            if session not in sessions or KINDS[kind] not in command or fields[0] == "Z":
+                continue
+            child = pid not in executors
+            if kind in ("executor", "ClientApp") and child != (kind == "ClientApp" and parent in executors):
+                continue
+            found.append(pid)
+        return found
+
+    def end(self) -> None:
+        """End everything."""
+        for process in self.running.values():
+            for pid in (process.pid,):
+                try:
+                    os.killpg(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            process.wait()
+
+
+def training(rounds: int, directory: Path) -> str:
+    """Return the overrides of a training."""
+    return (
+        f"partition=iid downstream=none exchange=single exchange.rounds={rounds} exchange.min_nodes={CLIENTS} "
+        f"exchange.image_format=uint8 exchange.feedback_format=float16 output.checkpoint_interval=0 "
+        f"output.synthetic_images=2 output.directory='{directory}'"
+    )
+
+
+def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills: int, seed: int) -> Counter[str]:
+    """Run the training to its end, killing so many processes on the way, and return how many of each kind."""
+    draw = random.Random(seed)
+    killed: Counter[str] = Counter()
+    machine.start()
+    next_kill = time.monotonic() + 20
+    started, seen = -1000.0, False
+    while not (directory / "report.md").is_file():
+        machine.start()
+        alive = bool(machine.processes("ServerApp"))
+        seen = seen or alive
+        if not alive and time.monotonic() - started > (10 if seen else 120):
+            begun = (directory / "training.json").is_file()
+            wanted = f"{overrides} resume='{directory}'" if begun else overrides
+            machine.flwr("run", str(app), "chaos", "--run-config", f'overrides="{wanted}"')
+            started, seen = time.monotonic(), False
+        if sum(killed.values()) < kills and time.monotonic() > next_kill and (directory / "metrics.jsonl").is_file():
+            kind = draw.choice([kind for kind in KINDS if killed[kind] <= min(killed.values(), default=0) + 1])
+            if targets := machine.processes(kind):
+                os.kill(draw.choice(sorted(targets)), signal.SIGKILL)
+                killed[kind] += 1
+                rounds = sum('"kind": "round"' in line for line in (directory / "metrics.jsonl").open())
+                print(f"{time.strftime('%X')} killed {kind} ({sum(killed.values())}) after round {rounds}", flush=True)
+                next_kill = time.monotonic() + draw.uniform(2, 20)
+        time.sleep(0.1)
+    return killed
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="JSON file of the result.")],
+    kills: Annotated[int, typer.Option(min=0, help="Processes to kill.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Of the moments and the victims.")] = 0,
+) -> None:
+    """Kill processes of a deployment and hold its generator against that of an undisturbed training."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        directory, app, undisturbed = home / "run", write_app(home / "app"), home / "undisturbed"
+        overrides = training(rounds, undisturbed)
+        run_job(InProcessGrid(client_app, simulated_contexts(CLIENTS, overrides)), resolve(overrides), 0)
+        machine = Machine(home)
+        try:
+            machine.start()
+            for client in range(CLIENTS):
+                while machine.flwr("supernode", "register", f"node-{client}.pub", "chaos").returncode:
+                    time.sleep(1)
+            begin = time.monotonic()
+            killed = disturb(machine, app, directory, training(rounds, directory), kills, seed)
+            seconds = time.monotonic() - begin
+        finally:
+            machine.end()
+        networks = [load_generator(path / "generator.safetensors")[0] for path in (directory, undisturbed)]
+        metrics = read_metrics(directory)
+        found = {
+            "machine": {"cpus": os.cpu_count(), "torch": torch.__version__},
+            "killed": dict(killed),
+            "attempts": json.loads((directory / "training.json").read_text())["attempt"],
+            "seconds": seconds,
+            "largest_relative_difference": largest_relative_difference(*networks),
+            "rounds_once_each": [each.round for each in metrics.rounds] == list(range(1, rounds + 1)),
+            "exchanges": {
+                join.site: sum(join.site in each.clients for each in metrics.rounds) for join in metrics.joins
+            },
+            "sent_again": sum(sum(each.repeats.values()) for each in metrics.rounds),
+        }
+    print(json.dumps(found, indent=2))
+    output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
