@@ -10,6 +10,9 @@ setting for either.
 ``pull_objects``: who finds a message before all its parts are there waits 1 s for them, and who looks often finds it
 so. The first wait is a default value, and there is no setting for it.
 
+``resolve_bind_address``: a SuperNode that listens at all addresses has its executor look for it at 127.0.0.1, and so
+must an executor of our own.
+
 ``run_superexec`` and ``run_clientapp``: a SuperNode starts a new Python process for every message, which imports torch
 before it does anything. Flower starts those processes through an executor, and has no public way to bring one's own.
 """
@@ -28,6 +31,7 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 from flwr.common.constant import ErrorCode
+from flwr.supercore.address import resolve_bind_address
 from flwr.supercore.constant import TaskType
 from flwr.supercore.exit import exit_handler
 from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, pull_objects
@@ -154,6 +158,11 @@ class ForkExecutor(SubprocessExecutor):
         """Collect the children that ended."""
         self._on_poll()
         self._children = [child for child in self._children if os.waitpid(child, os.WNOHANG)[0] == 0]
+
+
+def runtime_address(host: str, port: str) -> str:
+    """Return where a SuperNode with this ``--host`` and ``--port`` is reached on its own machine."""
+    return resolve_bind_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def run_forking_superexec(

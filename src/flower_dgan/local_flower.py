@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,15 @@ clientapp = "{client_app}"
 overrides = ""
 """
 
+_CONNECTION = """
+[superlink]
+default = "local"
+
+[superlink.local]
+address = "{address}"
+{security}
+"""
+
 
 @dataclass(frozen=True)
 class LocalFlower:
@@ -65,9 +75,16 @@ class LocalFlower:
             If ``flwr run`` fails or is not done within ``timeout`` seconds; with the end of the log.
         """
         quoted = overrides.replace("\\", "\\\\").replace('"', '\\"')
-        return self._flwr(["run", str(app), "local", "--stream", "--run-config", f'overrides="{quoted}"'], timeout)
+        return self.flwr(["run", str(app), "local", "--stream", "--run-config", f'overrides="{quoted}"'], timeout)
 
-    def _flwr(self, arguments: list[str], timeout: float) -> str:
+    def flwr(self, arguments: Sequence[str], timeout: float) -> str:
+        """Run ``flwr``, which knows this SuperLink as ``local``, and return its output.
+
+        Raises
+        ------
+        FederationError
+            If it fails or is not done within ``timeout`` seconds; with the end of its output.
+        """
         command = [str(_executable("flwr")), *arguments]
         try:
             done = subprocess.run(
@@ -91,9 +108,9 @@ def local_flower(nodes: int, *, cpus_per_node: int = 1) -> Iterator[LocalFlower]
     cpus_per_node : int
         CPUs that Ray reserves for each.
     """
-    with _superlink("--simulation") as flower:
+    with superlink("--simulation") as flower:
         settings = ["--num-supernodes", str(nodes), "--client-resources-num-cpus", str(cpus_per_node)]
-        flower._flwr(["federation", "simulation-config", "@none/default", "local", *settings], _START_SECONDS)
+        flower.flwr(["federation", "simulation-config", "@none/default", "local", *settings], _START_SECONDS)
         yield flower
 
 
@@ -108,18 +125,25 @@ def deployed_flower(node_configs: Sequence[str], *, warm: bool = True) -> Iterat
     warm : bool
         ``flower-dgan supernode``; otherwise Flower's own ``flower-supernode``.
     """
-    with _superlink() as flower, ExitStack() as nodes:
-        command = [str(_executable("flower-dgan")), "supernode"] if warm else [str(_executable("flower-supernode"))]
-        command += ["--insecure", "--superlink", flower.address]
+    with superlink() as flower, ExitStack() as nodes:
         for number, node_config in enumerate(node_configs):
-            arguments = [*command, "--port", str(_free_port()), "--node-config", node_config]
-            log = flower.log.with_name(f"supernode-{number}.txt")
-            nodes.enter_context(_running(arguments, flower.environment, log))
+            options = ["--insecure", "--node-config", node_config]
+            nodes.enter_context(supernode(flower, f"supernode-{number}", *options, warm=warm))
         yield flower
 
 
 @contextmanager
-def _superlink(*arguments: str) -> Iterator[LocalFlower]:
+def superlink(*options: str, authority: Path | None = None) -> Iterator[LocalFlower]:
+    """Start a SuperLink on a free port of 127.0.0.1 and with a home of its own; end it and all its children.
+
+    Parameters
+    ----------
+    *options : str
+        Further options of ``flower-superlink``.
+    authority : Path or None
+        Certificate of the authority that the SuperLink's certificate, named in ``options`` and valid for 127.0.0.1, is
+        checked against. None starts it without TLS.
+    """
     with tempfile.TemporaryDirectory(prefix="flower-dgan-", ignore_cleanup_errors=True) as home:
         port, control = _free_port(), _free_port()
         address = f"127.0.0.1:{port}"
@@ -132,12 +156,36 @@ def _superlink(*arguments: str) -> Iterator[LocalFlower]:
             "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
             "PATH": f"{_executable('flwr').parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
+        security = "insecure = true" if authority is None else f'root-certificates = "{authority}"'
+        (Path(home) / "config.toml").write_text(_CONNECTION.format(address=address, security=security))
         log = Path(home) / "superlink.txt"
-        command = [str(_executable("flower-superlink")), "--insecure", "--isolation", "subprocess", *arguments]
-        command += ["--control-api-address", f"127.0.0.1:{control}", "--host", "127.0.0.1", "--port", str(port)]
+        command = [str(_executable("flower-superlink")), *options, *(["--insecure"] if authority is None else [])]
+        command += ["--isolation", "subprocess", "--control-api-address", f"127.0.0.1:{control}"]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
         with _running(command, environment, log) as process:
-            _wait_until_healthy(port, process, log)
+            _wait_until_healthy(address, authority, process, log)
             yield LocalFlower(environment, log, address)
+
+
+@contextmanager
+def supernode(flower: LocalFlower, name: str, *options: str, warm: bool = True) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a SuperNode of a SuperLink; end it and its children.
+
+    Parameters
+    ----------
+    flower : LocalFlower
+        The SuperLink.
+    name : str
+        Its output is written to ``<name>.txt`` beside that of the SuperLink.
+    *options : str
+        Options of ``flower-supernode``, but address and port.
+    warm : bool
+        ``flower-dgan supernode``; otherwise Flower's own ``flower-supernode``.
+    """
+    command = [str(_executable("flower-dgan")), "supernode"] if warm else [str(_executable("flower-supernode"))]
+    command += [*options, "--superlink", flower.address, "--port", str(_free_port())]
+    with _running(command, flower.environment, flower.log.with_name(f"{name}.txt")) as process:
+        yield process
 
 
 @contextmanager
@@ -176,11 +224,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_healthy(address: str, authority: Path | None, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    context = None if authority is None else ssl.create_default_context(cafile=authority)
+    url = f"{'http' if authority is None else 'https'}://{address}/health"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+            with urllib.request.urlopen(url, timeout=1, context=context):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

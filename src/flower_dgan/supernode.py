@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flower_dgan.errors import ConfigError
-from flower_dgan.flower_internals import reason_against_warm_clients, run_forking_superexec
+from flower_dgan.flower_internals import reason_against_warm_clients, run_forking_superexec, runtime_address
 from flower_dgan.resolve import resolve
 
 logger = logging.getLogger("flwr")
@@ -55,7 +55,10 @@ def run_supernode(arguments: Sequence[str]) -> int:
         _import_everything()
         end_with_the_supernode()
         run_forking_superexec(
-            f"{options.host}:{options.port}", options.ssl_ca_certfile, secret, on_poll=end_with_the_supernode
+            runtime_address(options.host, options.port),
+            options.ssl_ca_certfile,
+            secret,
+            on_poll=end_with_the_supernode,
         )
     except SystemExit as end:
         return supernode.returncode if supernode.returncode is not None else int(end.code or 0)
@@ -65,11 +68,11 @@ def run_supernode(arguments: Sequence[str]) -> int:
 
 
 def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those options of ``flower-supernode`` that its executor must know too."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    """Read those options of ``flower-supernode`` that its executor must know too, with all names that they go by."""
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", default=_DEFAULT_PORT)
-    parser.add_argument("--ssl-ca-certfile")
+    parser.add_argument("--ssl-ca-certfile", "--appio-ssl-ca-certfile", type=os.path.expanduser)
     parser.add_argument("--superexec-auth-secret-file")
     parser.add_argument("--isolation")
     parser.add_argument("--allow-runtime-dependency-installation", action="store_true")

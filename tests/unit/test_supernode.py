@@ -1,5 +1,6 @@
 """What can be told of a warm SuperNode without starting one; ``tests/e2e`` starts them."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -72,3 +73,42 @@ def test_isolation_is_not_for_the_user_to_choose() -> None:
 def test_a_secret_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere cannot be read"):
         supernode.run_supernode(["--superexec-auth-secret-file", str(tmp_path / "nowhere")])
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "certificate"),
+    [
+        ([], "127.0.0.1:9094", None),
+        (["--host", "0.0.0.0", "--port=9100"], "127.0.0.1:9100", None),
+        (["--host", "::1"], "[::1]:9094", None),
+        (["--ssl-ca-certfile", "~/ca.pem"], "127.0.0.1:9094", "/home/owner/ca.pem"),
+        (["--appio-ssl-ca-certfile=/ca.pem"], "127.0.0.1:9094", "/ca.pem"),
+        (["--ssl-ca", "/ca.pem", "--ssl-certfile", "/a", "--superlink", "host:1"], "127.0.0.1:9094", "/ca.pem"),
+    ],
+)
+def test_the_executor_reads_the_options_as_the_supernode_does(
+    options: list[str], address: str, certificate: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Running:
+        returncode = None
+
+        def __init__(self, command: list[str]) -> None:
+            commands.append(command)
+
+        def poll(self) -> None: ...
+
+        def terminate(self) -> None: ...
+
+        def wait(self, seconds: float) -> None: ...
+
+    commands: list[list[str]] = []
+    served: list[tuple[object, ...]] = []
+    monkeypatch.setenv("HOME", "/home/owner")
+    monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.02")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(subprocess, "Popen", Running)
+    monkeypatch.setattr(supernode, "_import_everything", lambda: None)
+    monkeypatch.setattr(supernode, "run_forking_superexec", lambda *arguments, on_poll: served.append(arguments))
+    assert supernode.run_supernode(options) == 0
+    assert served == [(address, certificate, None)]
+    assert commands[0][3:] == [*options, "--isolation", "process"]
