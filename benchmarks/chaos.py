@@ -156,12 +156,18 @@ def training(rounds: int, directory: Path) -> str:
     )
 
 
+def count_rounds(directory: Path) -> int:
+    """Return how many rounds of a training are written down."""
+    metrics = directory / "metrics.jsonl"
+    return sum('"kind": "round"' in line for line in metrics.open()) if metrics.is_file() else 0
+
+
 def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills: int, seed: int) -> Counter[str]:
     """Run the training to its end, killing so many processes on the way, and return how many of each kind."""
     draw = random.Random(seed)
     killed: Counter[str] = Counter()
     machine.start()
-    next_kill = time.monotonic() + 20
+    next_kill, last_kill = 1, 0.0
     started, seen = -1000.0, False
     while not (directory / "report.md").is_file():
         machine.start()
@@ -172,14 +178,16 @@ def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills:
             wanted = f"{overrides} resume='{directory}'" if begun else overrides
             machine.flwr("run", str(app), "chaos", "--run-config", f'overrides="{wanted}"')
             started, seen = time.monotonic(), False
-        if sum(killed.values()) < kills and time.monotonic() > next_kill and (directory / "metrics.jsonl").is_file():
+        # A few rounds after the last one, or where no round ends any more.
+        rounds = count_rounds(directory)
+        if sum(killed.values()) < kills and (rounds >= next_kill or (last_kill and time.monotonic() - last_kill > 100)):
+            time.sleep(draw.uniform(0, 2))
             kind = draw.choice([kind for kind in KINDS if killed[kind] <= min(killed.values(), default=0) + 1])
             if targets := machine.processes(kind):
                 os.kill(draw.choice(sorted(targets)), signal.SIGKILL)
                 killed[kind] += 1
-                rounds = sum('"kind": "round"' in line for line in (directory / "metrics.jsonl").open())
                 print(f"{time.strftime('%X')} killed {kind} ({sum(killed.values())}) after round {rounds}", flush=True)
-                next_kill = time.monotonic() + draw.uniform(2, 20)
+                next_kill, last_kill = rounds + draw.randint(1, 3), time.monotonic()
         time.sleep(0.1)
     return killed
 
