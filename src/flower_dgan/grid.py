@@ -4,7 +4,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from flwr.app import Message, RecordDict
@@ -19,6 +21,7 @@ _SHORTEST_POLL = 0.01
 _LONGEST_POLL = 0.25
 _PAUSE = 1.0
 _LOOK = 5.0
+_SLOW_PULL = 2.0
 _SHORTEST_PATIENCE = 10.0
 _FIRST_PATIENCE = 300.0
 
@@ -92,6 +95,8 @@ class FastGrid(Grid):
         self._held: list[Message] = []
         self._awaited: _Awaited | None = None
         self._longest_wait: float | None = None
+        self._pool = ThreadPoolExecutor(thread_name_prefix="pull")
+        self._pulls: list[Future[list[Message]]] = []
 
     def await_group(self, group_id: str) -> None:
         """Let the next call of :meth:`send_and_receive` return the replies to a group of messages.
@@ -177,14 +182,25 @@ class FastGrid(Grid):
         return (awaited is not None and awaited.enough is not None) or sent.message.metadata.group_id in groups
 
     def _pull(self, waiting: Sequence[_Sent]) -> Iterator[tuple[_Sent, Message]]:
-        """Take the replies that are there; a message that was lost is due to be sent again."""
-        ids = {message_id: sent for sent in waiting for message_id in sent.ids}
-        for reply in self._grid.pull_messages(list(ids)) if ids else ():
-            sent = ids[reply.metadata.reply_to_message_id]
+        """Take the replies that are there; a message that was lost is due to be sent again.
+
+        Flower waits up to three minutes for the rest of a reply whose sender was killed. Such a call goes on in
+        its thread, and nobody else waits for it.
+        """
+        ids = [message_id for sent in waiting for message_id in sent.ids]
+        if ids:
+            self._pulls.append(self._pool.submit(lambda: list(self._grid.pull_messages(ids))))
+            wait(self._pulls[-1:], _SLOW_PULL)
+        done = [pull for pull in self._pulls if pull.done()]
+        self._pulls = [pull for pull in self._pulls if pull not in done]
+        for reply in chain.from_iterable(pull.result() for pull in done):
+            sent = next((s for s in waiting if reply.metadata.reply_to_message_id in s.ids), None)
+            if sent is None:  # the second reply to a message that was sent twice
+                continue
             if reply.has_error() and reply.error.code in LOST:
                 sent.ids.discard(reply.metadata.reply_to_message_id)
                 sent.due = time.monotonic() + _PAUSE
-            elif sent in self._out:  # and not the second reply to a message that was sent twice
+            else:
                 self._out.remove(sent)
                 self._longest_wait = max(self._longest_wait or 0.0, time.monotonic() - sent.first)
                 self.ledger.add(sent.node, FROM_NODE, reply)

@@ -9,23 +9,22 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from flower_dgan.algorithm.bundle import draw_bundle
-from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
+from flower_dgan.answer import Answer
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage, Training
-from flower_dgan.round_report import ClientRound, RoundReport
-from flower_dgan.wire_formats import decode_gradients, encode_images
+from flower_dgan.round_report import RoundReport
+from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import bundle_settings
 
 logger = logging.getLogger("flwr")
@@ -178,14 +177,13 @@ class DganStrategy(Strategy):
         """Take in the nodes that came, and return all that are connected."""
         connected = set(grid.get_node_ids())
         for client in self._admit(connected):
-            for before in [n for n, known in self._clients.items() if known.name == client.name]:
-                del self._clients[before]
-                self._proposals = {
-                    (number, client.node_id if n == before else n): kept
-                    for (number, n), kept in self._proposals.items()
-                }
-                grid.redirect(before, client.node_id)
-            self._clients[client.node_id] = client
+            before = next((n for n, known in self._clients.items() if known.name == client.name), client.node_id)
+            clients = self._clients | {before: client}  # in its place, so that the order of additions stays
+            self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
+            self._proposals = {
+                (number, client.node_id if n == before else n): kept for (number, n), kept in self._proposals.items()
+            }
+            grid.redirect(before, client.node_id)
             self._strikes[client.node_id] = 0
             self.answered.setdefault(client.name, 0)
         return connected
@@ -231,22 +229,10 @@ class DganStrategy(Strategy):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
-        weights = client_weights(self._config.algorithm.merge, [answer.client.images for answer in answers])
-        schedule, exchange = self._config.schedule, self._config.exchange
-        discounted = [w * discount(schedule, a.rounds_late) for w, a in zip(weights, answers, strict=True)]
-        if any(answer.rounds_late for answer in answers):
-            discounted = [weight / sum(discounted) for weight in discounted]
-        rate = scheduled_rate(round_number, exchange.rounds, self._config.algorithm.final_rate)
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
         staleness = self._generator.steps_done - oldest
         if answers:
-            self._generator.apply(
-                [answer.proposal for answer in answers],
-                [answer.feedback() for answer in answers],
-                discounted,
-                exchange.generator_steps,
-                rate,
-            )
+            self._step(round_number, answers)
         self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
         self._on_round(
             RoundReport(
@@ -259,8 +245,23 @@ class DganStrategy(Strategy):
                 late=tuple(client.name for n, client in self._clients.items() if n in self._at_work()),
             )
         )
-        last = round_number == exchange.rounds
+        last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
+
+    def _step(self, round_number: int, answers: Sequence[Answer]) -> None:
+        config, schedule = self._config, self._config.schedule
+        weights = client_weights(config.algorithm.merge, [answer.client.images for answer in answers])
+        if any(answer.rounds_late for answer in answers):
+            discounts = [discount(schedule, answer.rounds_late) for answer in answers]
+            products = [weight * factor for weight, factor in zip(weights, discounts, strict=True)]
+            weights = tuple(product / sum(products) for product in products)
+        self._generator.apply(
+            [answer.proposal for answer in answers],
+            [answer.feedback() for answer in answers],
+            weights,
+            config.exchange.generator_steps,
+            scheduled_rate(round_number, config.exchange.rounds, config.algorithm.final_rate),
+        )
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -272,9 +273,9 @@ class DganStrategy(Strategy):
         """Return nothing, as nothing was asked."""
         return None
 
-    def _read(self, round_number: int, replies: Iterable[Message]) -> tuple[dict[int, "_Answer"], dict[str, str]]:
+    def _read(self, round_number: int, replies: Iterable[Message]) -> tuple[dict[int, Answer], dict[str, str]]:
         """Split replies into those that can be used and, by client name, the reasons against the others."""
-        accepted: dict[int, _Answer] = {}
+        accepted: dict[int, Answer] = {}
         rejected: dict[str, str] = {}
         for reply in replies:
             node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
@@ -291,7 +292,7 @@ class DganStrategy(Strategy):
             else:
                 try:
                     message = FeedbackMessage.from_records(reply.content, self._shape)
-                    accepted[node_id] = _Answer(client, message, proposal, rounds_late)
+                    accepted[node_id] = Answer(client, message, proposal, rounds_late)
                 except ProtocolError as error:
                     rejected[client.name] = str(error)
             self._strikes[node_id] = 0 if node_id in accepted else self._strikes[node_id] + 1
@@ -300,28 +301,3 @@ class DganStrategy(Strategy):
                 del self._proposals[key]
                 rejected[self._clients[key[1]].name] = "no reply in time"
         return accepted, dict(sorted(rejected.items()))
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """Feedback that can be used, with what it is about."""
-
-    client: JoinedClient
-    message: FeedbackMessage
-    proposal: Proposal
-    rounds_late: int
-
-    def feedback(self) -> Feedback:
-        message = self.message
-        return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
-
-    def report(self) -> ClientRound:
-        message = self.message
-        return ClientRound(
-            message.discriminator_loss,
-            float(message.losses.mean()),
-            message.busy_seconds,
-            message.compute_seconds,
-            message.peak_memory_mib,
-            self.rounds_late,
-        )

@@ -158,6 +158,19 @@ def test_who_answers_with_nonsense_three_times_is_not_asked_again(tmp_path: Path
     assert "records ['code']" in metrics.rounds[0].rejected["part-2"]
 
 
+def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
+    """One of two is slow; all of the other's replies are nonsense."""
+
+    def answer_with_nonsense(message: Message, context: Context, reply: Reply) -> Message:
+        if message.metadata.message_type == EXCHANGE and context.node_config["partition-id"] == 0:
+            return Message(RecordDict({"code": ConfigRecord({"run": "me"})}), reply_to=message)
+        return reply(message, context)
+
+    metrics = run(tmp_path / "run", late={2: 2}, present=lambda _: [1, 2], client_app=TamperedApp(answer_with_nonsense))
+    assert [each.images for each in metrics.rounds][:3] == [0, 0, 4]
+    assert used(metrics)[2] == {"part-1": 2}
+
+
 def test_nobody_left_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FederationError, match="No node is connected any more"):
         run(tmp_path / "run", "exchange.timeout=0.1", present=lambda number: [1, 2, 3] if number < 3 else [])

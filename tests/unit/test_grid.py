@@ -1,6 +1,7 @@
 """The fast grid around a grid whose replies come late, and the ledger."""
 
 import json
+import threading
 import time
 from collections.abc import Iterable
 
@@ -203,6 +204,33 @@ def test_silence_is_answered_with_another_message_and_one_reply_counts(monkeypat
     assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
     assert grid.repeats[1] >= 1
     assert grid.ledger.counts[1, FROM_NODE, "answer", "y"].messages == 1
+
+
+class HalfReplyGrid(LateGrid):
+    """Waits, as Flower does, for the rest of the first reply, which never comes."""
+
+    def __init__(self) -> None:
+        super().__init__(polls=0)
+        self.end = threading.Event()
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        self.polls += 1
+        if self.polls == 1:
+            self._replies.clear()
+            self.end.wait(20)
+            return []
+        return super().pull_messages([i for i in message_ids if i in self._replies])
+
+
+def test_half_a_reply_does_not_hold_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flower_dgan.grid._SLOW_PULL", 0.01)
+    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    half = HalfReplyGrid()
+    grid = FastGrid(half, Ledger())
+    assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
+    assert not half.end.is_set()
+    assert grid.repeats == {1: 1}
+    half.end.set()
 
 
 def test_ledger_counts_every_key_in_both_directions() -> None:

@@ -1,0 +1,51 @@
+"""A client's answer to a bundle, once it was read and found to be usable."""
+
+from dataclasses import dataclass
+
+import torch
+
+from flower_dgan.algorithm.exchange import Feedback
+from flower_dgan.algorithm.generator import Proposal
+from flower_dgan.join import JoinedClient
+from flower_dgan.messages import FeedbackMessage
+from flower_dgan.round_report import ClientRound
+from flower_dgan.wire_formats import decode_gradients
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Feedback that can be used, with what it is about.
+
+    Attributes
+    ----------
+    client : JoinedClient
+        Who gave it.
+    message : FeedbackMessage
+        What it said.
+    proposal : Proposal
+        The images that it is about.
+    rounds_late : int
+        Rounds between sending these and the answer.
+    """
+
+    client: JoinedClient
+    message: FeedbackMessage
+    proposal: Proposal
+    rounds_late: int
+
+    def feedback(self) -> Feedback:
+        """Return losses and gradients for the generator's half."""
+        message = self.message
+        return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
+
+    def report(self) -> ClientRound:
+        """Return what is told of it."""
+        message = self.message
+        return ClientRound(
+            message.discriminator_loss,
+            float(message.losses.mean()),
+            message.busy_seconds,
+            message.compute_seconds,
+            message.peak_memory_mib,
+            self.rounds_late,
+        )
