@@ -166,8 +166,14 @@ def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
             return Message(RecordDict({"code": ConfigRecord({"run": "me"})}), reply_to=message)
         return reply(message, context)
 
-    metrics = run(tmp_path / "run", late={2: 2}, present=lambda _: [1, 2], client_app=TamperedApp(answer_with_nonsense))
-    assert [each.images for each in metrics.rounds][:3] == [0, 0, 4]
+    metrics = run(
+        tmp_path / "run",
+        "exchange.rounds=3",
+        late={2: 2},
+        present=lambda _: [1, 2],
+        client_app=TamperedApp(answer_with_nonsense),
+    )
+    assert [each.images for each in metrics.rounds] == [0, 0, 4]
     assert used(metrics)[2] == {"part-1": 2}
 
 
