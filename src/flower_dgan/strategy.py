@@ -196,7 +196,9 @@ class DganStrategy(Strategy):
             Feedback(torch.from_numpy(accepted[n].losses), decode_gradients(accepted[n].gradients, accepted[n].scales))
             for n in nodes
         ]
-        weights = client_weights(self._config.algorithm.merge, [self._clients[n].images for n in nodes])
+        weights = client_weights(
+            self._config.algorithm.merge, {self._clients[n].name: self._clients[n].images for n in nodes}
+        )
         steps = self._config.exchange.generator_steps
         rate = scheduled_rate(server_round, self._config.exchange.rounds, self._config.algorithm.final_rate)
         self._answered |= dict.fromkeys(nodes, server_round)

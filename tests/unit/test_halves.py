@@ -8,6 +8,7 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBatch, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.config import ReplayName
 from flower_dgan.models.small import SmallGenerator
 
@@ -50,7 +51,7 @@ def test_gradient_replay_is_the_weighted_vector_jacobian_product() -> None:
     half = generator_half(1.0)
     proposals = [half.propose(generator_input(1.0, 2.0)), half.propose(generator_input(3.0, 4.0))]
     torch.testing.assert_close(proposals[1].images, pixels(3.0, 4.0))
-    half.apply(proposals, [feedback(0.1, 0.2), feedback(0.3, 0.4)], [0.25, 0.75], steps=1)
+    half.apply(proposals, [feedback(0.1, 0.2), feedback(0.3, 0.4)], {"a": 0.25, "b": 0.75}, steps=1)
     # d x / d theta = z; sum_k w_k mean_i z g = 0.25 (0.1 + 0.4) / 2 + 0.75 (0.9 + 1.6) / 2
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.25 * 0.25 - 0.75 * 1.25))
 
@@ -58,7 +59,7 @@ def test_gradient_replay_is_the_weighted_vector_jacobian_product() -> None:
 def test_several_steps_share_the_samples() -> None:
     half = generator_half(1.0)
     proposal = half.propose(generator_input(1.0, 2.0))
-    half.apply([proposal], [feedback(0.1, 0.2)], [1.0], steps=2)
+    half.apply([proposal], [feedback(0.1, 0.2)], {"a": 1.0}, steps=2)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.1 - 0.4))
 
 
@@ -66,17 +67,17 @@ def test_target_replay_approaches_the_target_and_stops_there() -> None:
     half = generator_half(1.0, "target")
     proposal = half.propose(generator_input(1.0, 1.0))
     # gradients 3 and 1 have the root mean square sqrt 5; the targets are 1 - 0.5 g / sqrt 5
-    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(3.0, 1.0)], {"a": 1.0}, steps=1)
     expected = 1 - 0.5 * 2 / 5**0.5
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
     # the mean target is reached: the same feedback again changes nothing
-    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(3.0, 1.0)], {"a": 1.0}, steps=1)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
 
 
 def test_target_replay_of_zero_feedback_stays() -> None:
     half = generator_half(1.0, "target")
-    half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], [1.0], steps=1)
+    half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], {"a": 1.0}, steps=1)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1.0))
 
 
@@ -102,7 +103,7 @@ def test_workers_change_no_bit(workers: int) -> None:
         ]
         proposals = [half.propose(each) for each in inputs]
         answers = [Feedback(torch.zeros(4), torch.randn(4, 1, 8, 8)) for _ in inputs]
-        half.apply(proposals, answers, [0.1, 0.3, 0.2, 0.2, 0.2], steps=2)
+        half.apply(proposals, answers, dict(zip("abcde", [0.1, 0.3, 0.2, 0.2, 0.2], strict=True)), steps=2)
         parameters.append(network.state_dict())
     torch.testing.assert_close(parameters[0], parameters[1], rtol=0, atol=0)
 
@@ -110,10 +111,10 @@ def test_workers_change_no_bit(workers: int) -> None:
 def test_moving_average_starts_fast_and_follows() -> None:
     half = generator_half(1.0, average_decay=0.5)
     proposal = Proposal(generator_input(1.0), pixels(1.0), drawn_at=0)
-    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(1.0)], {"a": 1.0}, steps=1)
     # theta is 0; the decay of the first step is (1 + 0) / (10 + 0)
     torch.testing.assert_close(half.average.theta, nn.Parameter(torch.tensor(0.1), requires_grad=False))
-    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(1.0)], {"a": 1.0}, steps=1)
     decay = 2 / 11
     torch.testing.assert_close(half.average.theta.detach(), torch.tensor(decay * 0.1 + (1 - decay) * -1.0))
 
@@ -187,3 +188,13 @@ def test_exchange_types_refuse_what_does_not_fit() -> None:
 def test_concatenate_keeps_the_order() -> None:
     joined = concatenate([feedback(1.0, 2.0), feedback(3.0)])
     torch.testing.assert_close(joined.gradients, pixels(1.0, 2.0, 3.0))
+
+
+def test_apply_returns_the_mean_weights_that_the_merge_rule_gave() -> None:
+    half = generator_half(1.0)
+    half._merge = merge_rule("agreement")
+    proposals = [half.propose(generator_input(1.0, 1.0)) for _ in range(4)]
+    answers = [feedback(-1.0, 1.0), feedback(1.0, 1.0), feedback(1.0, 1.0), feedback(1.0, 1.0)]
+    # the first client contradicts the others in the first step; in the second 0.05 (1 - 0.95) is left of that
+    weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), steps=2)
+    assert weights == pytest.approx({"a": 0.125, "b": 7 / 24, "c": 7 / 24, "d": 7 / 24})

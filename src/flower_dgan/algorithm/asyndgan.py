@@ -111,7 +111,7 @@ def train(
     generator_steps : int
         Generator steps a round.
     merge : MergeName
-        Merge rule.
+        The generator's merge rule, which says the clients' weights.
     in_flight : int
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     final_rate : float
@@ -119,7 +119,7 @@ def train(
     after_round : callable
         Called with the number of each finished round, from 1.
     """
-    weights = client_weights(merge, [len(client.images) for client in clients])
+    weights = client_weights(merge, {client.labels.name: len(client.images) for client in clients})
     drawn: deque[list[tuple[Views, Proposal]]] = deque()
     for round_number in range(1, rounds + 1):
         for ahead in range(round_number + len(drawn), min(rounds, round_number + in_flight - 1) + 1):

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.algorithm.merge import MergeRule, Part, Weights, total
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
@@ -52,6 +53,10 @@ class Proposal:
     drawn_at: int
 
 
+Task = tuple[Proposal, Feedback, float, float]
+"""What a client's part is made of, with its weight and, for ``target``, eta / rms(g)."""
+
+
 class GeneratorHalf:
     """The generator with its optimizer and the moving average of its parameters.
 
@@ -71,6 +76,8 @@ class GeneratorHalf:
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
+    merge : MergeRule
+        How the clients' parts become one gradient, see ``flower_dgan.algorithm.merge``.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -92,6 +99,7 @@ class GeneratorHalf:
         target_step: float,
         diversity: float,
         average_decay: float,
+        merge: MergeRule = total,
         workers: int = 1,
     ) -> None:
         self.network = network
@@ -102,6 +110,7 @@ class GeneratorHalf:
         self._diversity = diversity
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
+        self._merge = merge
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -119,14 +128,14 @@ class GeneratorHalf:
         self,
         proposals: Sequence[Proposal],
         feedback: Sequence[Feedback],
-        weights: Sequence[float],
+        weights: Weights,
         steps: int,
         rate: float = 1.0,
-    ) -> None:
+    ) -> Weights:
         """Step G on the feedback of K clients.
 
-        The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product with d_ki the
-        gradient in image space.
+        The part of client k in the gradient of a step is w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product
+        with d_ki the gradient in image space; the merge rule makes one gradient of the parts.
 
         Parameters
         ----------
@@ -134,32 +143,41 @@ class GeneratorHalf:
             What each client was sent.
         feedback : sequence of Feedback
             The answer of each client, for as many samples.
-        weights : sequence of float
-            w_k.
+        weights : mapping of str to float
+            w_k of each client by its name, in the order of the feedback.
         steps : int
             Generator steps; each takes the next ``samples / steps`` samples of every client.
         rate : float
             Factor of learning rate, eta and diversity, see :func:`scheduled_rate`.
+
+        Returns
+        -------
+        mapping of str to float
+            The weight that each client got from the merge rule, a mean over the steps.
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
         tiny = torch.finfo(torch.float32).tiny
         shifts = [rate * self._target_step / max(_rms(answer.gradients), tiny) for answer in feedback]
-        tasks = list(zip(proposals, feedback, weights, shifts, strict=True))
+        tasks = list(zip(proposals, feedback, weights.values(), shifts, strict=True))
+        got = dict.fromkeys(weights, 0.0)
         for step in range(steps):
-            self.optimizer.zero_grad(set_to_none=True)
-            gradient = partial(self._gradient, turn=(step, steps), rate=rate)
-            # No more parts at a time than workers: each is as large as the network.
-            for start in range(0, len(tasks), self._workers):
-                for part in self.for_each(gradient, tasks[start : start + self._workers]):
-                    for parameter, value in zip(self._parameters, part, strict=True):
-                        parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
+            parts = self._parts(partial(self._gradient, turn=(step, steps), rate=rate), tasks)
+            merged, step_weights = self._merge(weights, parts)
+            for parameter, value in zip(self._parameters, merged, strict=True):
+                parameter.grad = value
             self.optimizer.step()
             self._follow()
+            for name, weight in step_weights.items():
+                got[name] += weight / steps
+        return got
 
-    def _gradient(
-        self, task: tuple[Proposal, Feedback, float, float], turn: tuple[int, int], rate: float
-    ) -> Sequence[Tensor]:
+    def _parts(self, gradient: Callable[[Task], Part], tasks: Sequence[Task]) -> Iterator[Part]:
+        """Make the parts as they are asked for, no more at a time than workers: each is as large as the network."""
+        for start in range(0, len(tasks), self._workers):
+            yield from self.for_each(gradient, tasks[start : start + self._workers])
+
+    def _gradient(self, task: Task, turn: tuple[int, int], rate: float) -> Part:
         """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``."""
         (proposal, feedback, weight, shift), (step, steps) = task, turn
         size = len(proposal.images) // steps
