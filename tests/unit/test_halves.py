@@ -1,5 +1,7 @@
 """Both halves of the algorithm on networks of one parameter, with numbers computed by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBa
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
-from flower_dgan.config import ReplayName
+from flower_dgan.config import MergeName, ReplayName
 from flower_dgan.models.small import SmallGenerator
 
 
@@ -33,10 +35,20 @@ def generator_input(*noise: float) -> GeneratorInput:
     )
 
 
-def generator_half(value: float, replay: ReplayName = "gradient", average_decay: float = 0.0) -> GeneratorHalf:
+def generator_half(
+    value: float, replay: ReplayName = "gradient", average_decay: float = 0.0, merge: MergeName = "equal"
+) -> GeneratorHalf:
     network = Scale(value)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.5, diversity=0.0, average_decay=average_decay)
+    return GeneratorHalf(
+        network,
+        optimizer,
+        replay=replay,
+        target_step=0.5,
+        diversity=0.0,
+        average_decay=average_decay,
+        merge=merge_rule(merge),
+    )
 
 
 def feedback(*gradients: float) -> Feedback:
@@ -190,11 +202,27 @@ def test_concatenate_keeps_the_order() -> None:
     torch.testing.assert_close(joined.gradients, pixels(1.0, 2.0, 3.0))
 
 
-def test_apply_returns_the_mean_weights_that_the_merge_rule_gave() -> None:
-    half = generator_half(1.0)
-    half._merge = merge_rule("agreement")
+@pytest.mark.parametrize("replay", ["gradient", "target"])
+def test_apply_steps_by_the_weights_of_the_merge_rule_and_returns_them(replay: ReplayName) -> None:
+    half = generator_half(1.0, replay, merge="agreement")
     proposals = [half.propose(generator_input(1.0, 1.0)) for _ in range(4)]
-    answers = [feedback(-1.0, 1.0), feedback(1.0, 1.0), feedback(1.0, 1.0), feedback(1.0, 1.0)]
-    # the first client contradicts the others in the first step; in the second 0.05 (1 - 0.95) is left of that
+    answers = [feedback(-9.0, -9.0), feedback(0.2, 0.2), feedback(0.1, 0.1), feedback(0.3, 0.3)]
     weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), steps=2)
-    assert weights == pytest.approx({"a": 0.125, "b": 7 / 24, "c": 7 / 24, "d": 7 / 24})
+    # lengths 9, 0.2, 0.1 and 0.3: none of the last three is twice the median
+    assert weights == pytest.approx({"a": 0, "b": 1 / 3, "c": 1 / 3, "d": 1 / 3})
+    # the mean gradient 0.2 twice; for targets the first step of 0.5 reaches them all
+    expected = 1 - (0.4 if replay == "gradient" else 0.5)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
+
+
+def test_agreement_looks_at_samples_that_depend_on_the_answers_of_all() -> None:
+    looked_at = set()
+    for loss in range(20):
+        half = generator_half(1.0, merge="agreement")
+        proposal = half.propose(generator_input(*[1.0] * 64))
+        # of four blocks of 16 samples one is bad
+        bad = replace(feedback(*[1.0] * 16, *[-1.0] * 16, *[1.0] * 32), losses=torch.zeros(64))
+        good = replace(feedback(*[1.0] * 64), losses=torch.full((64,), float(loss)))
+        weights = half.apply([proposal] * 4, [bad, good, good, good], dict.fromkeys("abcd", 0.25), steps=1)
+        looked_at.add(weights["a"])
+    assert looked_at == {0.0, 0.25}

@@ -110,5 +110,5 @@ def test_reference_refuses_bundles() -> None:
 
 def test_reference_refuses_other_merge_rules_than_sums() -> None:
     generator, clients = federation("bce")
-    with pytest.raises(ValueError, match="no merge rule 'median'"):
-        train_reference(generator, clients, SETTINGS, rounds=1, merge="median")
+    with pytest.raises(ValueError, match="no merge rule 'agreement'"):
+        train_reference(generator, clients, SETTINGS, rounds=1, merge="agreement")

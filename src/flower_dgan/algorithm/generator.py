@@ -25,10 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
-from flower_dgan.algorithm.merge import MergeRule, Part, Weights, total
+from flower_dgan.algorithm.merge import MergeRule, Weights, as_given
+from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
+_INSPECTED = 16
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,10 +55,6 @@ class Proposal:
     drawn_at: int
 
 
-Task = tuple[Proposal, Feedback, float, float]
-"""What a client's part is made of, with its weight and, for ``target``, eta / rms(g)."""
-
-
 class GeneratorHalf:
     """The generator with its optimizer and the moving average of its parameters.
 
@@ -77,7 +75,7 @@ class GeneratorHalf:
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
     merge : MergeRule
-        How the clients' parts become one gradient, see ``flower_dgan.algorithm.merge``.
+        How much each client's feedback counts, see ``flower_dgan.algorithm.merge``.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -99,7 +97,7 @@ class GeneratorHalf:
         target_step: float,
         diversity: float,
         average_decay: float,
-        merge: MergeRule = total,
+        merge: MergeRule = as_given,
         workers: int = 1,
     ) -> None:
         self.network = network
@@ -134,8 +132,8 @@ class GeneratorHalf:
     ) -> Weights:
         """Step G on the feedback of K clients.
 
-        The part of client k in the gradient of a step is w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product
-        with d_ki the gradient in image space; the merge rule makes one gradient of the parts.
+        The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product with d_ki the
+        gradient in image space; w_k are the weights that the merge rule makes of the given ones.
 
         Parameters
         ----------
@@ -144,7 +142,7 @@ class GeneratorHalf:
         feedback : sequence of Feedback
             The answer of each client, for as many samples.
         weights : mapping of str to float
-            w_k of each client by its name, in the order of the feedback.
+            Each client's name and weight, in the order of the feedback.
         steps : int
             Generator steps; each takes the next ``samples / steps`` samples of every client.
         rate : float
@@ -153,31 +151,49 @@ class GeneratorHalf:
         Returns
         -------
         mapping of str to float
-            The weight that each client got from the merge rule, a mean over the steps.
+            The weights w_k that the clients got.
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
         tiny = torch.finfo(torch.float32).tiny
         shifts = [rate * self._target_step / max(_rms(answer.gradients), tiny) for answer in feedback]
+        weights = self._merge(weights, lambda: self._inspect(proposals, feedback, shifts))
         tasks = list(zip(proposals, feedback, weights.values(), shifts, strict=True))
-        got = dict.fromkeys(weights, 0.0)
         for step in range(steps):
-            parts = self._parts(partial(self._gradient, turn=(step, steps), rate=rate), tasks)
-            merged, step_weights = self._merge(weights, parts)
-            for parameter, value in zip(self._parameters, merged, strict=True):
-                parameter.grad = value
+            self.optimizer.zero_grad(set_to_none=True)
+            gradient = partial(self._gradient, turn=(step, steps), rate=rate)
+            # No more parts at a time than workers: each is as large as the network.
+            for start in range(0, len(tasks), self._workers):
+                for part in self.for_each(gradient, tasks[start : start + self._workers]):
+                    for parameter, value in zip(self._parameters, part, strict=True):
+                        parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
             self.optimizer.step()
             self._follow()
-            for name, weight in step_weights.items():
-                got[name] += weight / steps
-        return got
+        return weights
 
-    def _parts(self, gradient: Callable[[Task], Part], tasks: Sequence[Task]) -> Iterator[Part]:
-        """Make the parts as they are asked for, no more at a time than workers: each is as large as the network."""
-        for start in range(0, len(tasks), self._workers):
-            yield from self.for_each(gradient, tasks[start : start + self._workers])
+    def _inspect(self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], shifts: Sequence[float]) -> Tensor:
+        """Return the gradient that each client asks for at the present theta, (clients, parameters).
 
-    def _gradient(self, task: Task, turn: tuple[int, int], rate: float) -> Part:
+        It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
+        knows them while it answers.
+        """
+        size = min(_INSPECTED, len(proposals[0].images))
+        generator = derive_generator(0, *(answer.losses.numpy().tobytes().hex() for answer in feedback))
+        start = size * int(torch.randint(len(proposals[0].images) // size, (), generator=generator))
+        part = slice(start, start + size)
+
+        def gradient(task: tuple[Proposal, Feedback, float]) -> Tensor:
+            proposal, answer, shift = task
+            images = self.network(proposal.inputs[part])
+            direction = answer.gradients[part] * (shift if self._replay == "target" else 1.0)
+            values = torch.autograd.grad(images, self._parameters, direction / size)
+            return torch.cat([value.flatten() for value in values])
+
+        return torch.stack(list(self.for_each(gradient, zip(proposals, feedback, shifts, strict=True))))
+
+    def _gradient(
+        self, task: tuple[Proposal, Feedback, float, float], turn: tuple[int, int], rate: float
+    ) -> Sequence[Tensor]:
         """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``."""
         (proposal, feedback, weight, shift), (step, steps) = task, turn
         size = len(proposal.images) // steps

@@ -1,20 +1,15 @@
-"""Merge rules: how the clients' parts become the generator's gradient.
+"""Merge rules: how much the feedback of each client counts in the generator's gradient.
 
-A part is what one client's feedback says about the generator's parameters: a gradient, times the client's weight w_k.
-``samples`` and ``equal`` add the parts up, as the papers do. One client with bad feedback, by mistake or on purpose,
-then leads the generator where it likes. The other rules bear that of a minority. They count all clients alike, as the
-number of its images is a client's own claim, and need at least three: of two that contradict each other either may be
-right.
-
-``median``, ``trimmed-mean``
-    Entry by entry, see :func:`trimmed_mean`.
-``bounded``
-    The sum of parts none of which is much longer than the others, see :func:`bounded`.
+``samples``, ``equal``
+    By its number of images, or all alike, as in the papers. One client with bad feedback, by mistake or on purpose,
+    then leads the generator where it likes.
 ``agreement``
-    The mean over the clients that point where the others point, see :class:`Agreement`.
+    All alike, but those not at all whose gradients point against the others', see :class:`Agreement`. It bears a
+    minority of bad clients. It does not ask for the number of images, which is a client's own claim, and needs at least
+    three clients: of two that contradict each other either may be right.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -23,18 +18,16 @@ from torch import Tensor
 from flower_dgan.config import MergeName
 from flower_dgan.errors import FederationError
 
-Part = Sequence[Tensor]
-"""One tensor for each parameter of the generator."""
-
 Weights = Mapping[str, float]
 """By the clients' names."""
 
-MergeRule = Callable[[Weights, Iterable[Part]], tuple[Part, Weights]]
-"""Takes the weights w_k and, in their order, the parts; returns the gradient and the weight that each client got."""
+MergeRule = Callable[[Weights, Callable[[], Tensor]], Weights]
+"""Makes of the given weights those that the clients get, once a bundle. The second argument computes, for a rule that
+wants it, the gradient that each client asks for, (clients, parameters)."""
 
 _FEWEST_CLIENTS = 3
 _LONGEST = 2.0
-_MEMORY = 0.95
+_MEMORY = 0.8
 
 
 def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str, float]:
@@ -70,101 +63,49 @@ def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str
 
 def merge_rule(name: MergeName) -> MergeRule:
     """Return a rule for one run."""
-    match name:
-        case "samples" | "equal":
-            return total
-        case "median":
-            return lambda weights, parts: trimmed_mean(weights, parts, (len(weights) - 1) // 2)
-        case "trimmed-mean":
-            return lambda weights, parts: trimmed_mean(weights, parts, max(1, len(weights) // 4))
-        case "bounded":
-            return bounded
-        case "agreement":
-            return Agreement()
+    return Agreement() if name == "agreement" else as_given
 
 
-def total(weights: Weights, parts: Iterable[Part]) -> tuple[Part, Weights]:
-    """Add the parts up, in their order; no more of them are in memory than the iterator holds."""
-    gradient: Part = ()
-    for part in parts:
-        gradient = [value.add_(other) for value, other in zip(gradient, part, strict=True)] if gradient else part
-    return gradient, weights
-
-
-def trimmed_mean(weights: Weights, parts: Iterable[Part], cut: int) -> tuple[Part, Weights]:
-    """Average each entry over the clients but those with its ``cut`` largest and its ``cut`` smallest values.
-
-    D. Yin, Y. Chen, K. Ramchandran, P. Bartlett: "Byzantine-Robust Distributed Learning: Towards Optimal Statistical
-    Rates", ICML 2018, definition 2; with the largest ``cut`` that leaves a value this is the median, definition 1. The
-    weight that a client got is its share of the values that were averaged.
-    """
-    like, rows = _rows(parts)
-    clients = len(rows)
-    values, owners = rows.sort(dim=0, stable=True)
-    kept = slice(cut, clients - cut)
-    used = owners[kept].flatten().bincount(minlength=clients) / owners[kept].numel()
-    return _unflatten(values[kept].mean(0) * clients, like), dict(zip(weights, used.tolist(), strict=True))
-
-
-def bounded(weights: Weights, parts: Iterable[Part]) -> tuple[Part, Weights]:
-    """Add the parts up, those longer than twice the median length shortened to that."""
-    like, rows = _rows(parts)
-    return _weighted_sum(weights, rows, _shortening(rows), like)
+def as_given(weights: Weights, _gradients: Callable[[], Tensor]) -> Weights:
+    """Leave the weights as they are."""
+    return weights
 
 
 class Agreement:
-    """The mean over the clients whose gradients point where those of the others point; it remembers a run.
+    """Clients whose gradients point against the others' count nothing; it remembers the clients of a run.
 
-    A client agrees in a step as far as its gradient has the direction of the others' sum: the cosine between its part
-    and the sum of all other parts, each scaled to length one. As generator gradients of different clients differ much
-    in a single step even where all are honest, it is the moving average of this cosine over the steps that decides:
-    while it is not positive, the client's weight is zero. The other clients share its weight. A client that answers
-    better again comes back, and one that stayed away for some rounds is remembered by its name.
+    In a bundle a client agrees by the cosine between its gradient and the sum of those of the other clients that agreed
+    so far, each scaled to length one. As the gradients of honest clients differ much, too, the mean over the
+    bundles decides, of which older ones count less: while it is not positive, the client's weight is zero, and the
+    others share it. A client that answers better again comes back. A gradient longer than twice the median length
+    counts as much less as it is longer than that.
 
     X. Cao, M. Fang, J. Liu, N. Gong: "FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping", NDSS 2021,
-    section IV, has the cosine cut off at zero as the weight, and all parts scaled to one length. Deviations: the other
-    clients stand for its clean data of the server; the average over the steps, and of it only the sign; parts are not
-    all scaled to one length, but those longer than twice the median length to that.
+    section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients stand
+    for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
     """
 
     def __init__(self) -> None:
-        self._agreement: dict[str, float] = {}
+        self._scores: dict[str, float] = {}
 
-    def __call__(self, weights: Weights, parts: Iterable[Part]) -> tuple[Part, Weights]:
-        """Merge the parts of one step."""
-        like, rows = _rows(parts)
-        units = F.normalize(rows)
-        cosines = F.cosine_similarity(units, units.sum(0) - units)
-        for name, cosine in zip(weights, cosines.tolist(), strict=True):
-            self._agreement[name] = _MEMORY * self._agreement.get(name, 0.0) + (1 - _MEMORY) * cosine
-        agree = torch.tensor([self._agreement[name] > 0 for name in weights])
-        share = agree / agree.sum() if agree.any() else torch.full(agree.shape, 1 / len(agree))
-        return _weighted_sum(weights, rows, share * len(agree) * _shortening(rows), like)
-
-
-def _rows(parts: Iterable[Part]) -> tuple[Part, Tensor]:
-    """Return one of the parts, for its shapes, and all as the rows of a matrix.
-
-    A part that is too long for its length to be a number becomes zeros.
-    """
-    parts = list(parts)
-    rows = torch.stack([torch.cat([value.flatten() for value in part]) for part in parts])
-    rows[~rows.norm(dim=1).isfinite()] = 0.0
-    return parts[0], rows
+    def __call__(self, weights: Weights, gradients: Callable[[], Tensor]) -> Weights:
+        """Weigh the clients of one bundle."""
+        rows = gradients()
+        rows[~rows.norm(dim=1).isfinite()] = 0.0
+        trusted = torch.tensor([float(self._scores.get(name, 1.0) > 0) for name in weights])
+        for name, cosine in zip(weights, _cosines(F.normalize(rows), trusted).tolist(), strict=True):
+            self._scores[name] = _MEMORY * self._scores.get(name, 0.0) + (1 - _MEMORY) * cosine
+        agreeing = torch.tensor([float(self._scores[name] > 0) for name in weights])
+        shares = torch.tensor(list(weights.values())) * (agreeing if agreeing.any() else 1.0)
+        lengths = rows.norm(dim=1)
+        bound = _LONGEST * lengths.quantile(0.5)
+        shares = shares / shares.sum() * torch.where(lengths > bound, bound / lengths, 1.0)
+        return dict(zip(weights, shares.tolist(), strict=True))
 
 
-def _shortening(rows: Tensor) -> Tensor:
-    """Return the factor of each row that leaves none longer than twice the median length."""
-    lengths = rows.norm(dim=1)
-    bound: Tensor = _LONGEST * lengths.quantile(0.5)
-    return torch.where(lengths > bound, bound / lengths, 1.0)
-
-
-def _weighted_sum(weights: Weights, rows: Tensor, factors: Tensor, like: Part) -> tuple[Part, Weights]:
-    got = {name: weight * factor for (name, weight), factor in zip(weights.items(), factors.tolist(), strict=True)}
-    return _unflatten(factors @ rows, like), got
-
-
-def _unflatten(row: Tensor, like: Part) -> Part:
-    pieces = torch.split(row, [value.numel() for value in like])
-    return [piece.view_as(value) for piece, value in zip(pieces, like, strict=True)]
+def _cosines(units: Tensor, trusted: Tensor) -> Tensor:
+    """Return the cosine of each row with the sum of the other trusted rows, or of all others where none is trusted."""
+    others = 1 - torch.eye(len(units))
+    peers = others * trusted
+    peers = torch.where(peers.sum(1, keepdim=True) > 0, peers, others)
+    return F.cosine_similarity(units, peers @ units)
