@@ -81,8 +81,11 @@ class Agreement:
     counts as much less as it is longer than that.
 
     X. Cao, M. Fang, J. Liu, N. Gong: "FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping", NDSS 2021,
-    section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients stand
-    for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
+    section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients
+    stand for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
+
+    With f bad clients that point the other way, 2 f + 2 are needed for sure; with fewer an honest one may find as many
+    against it as for it, until a bad one is out. Where nobody agrees all count.
     """
 
     def __init__(self) -> None:
