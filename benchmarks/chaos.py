@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +80,7 @@ class Machine:
                 "--node-config", f"partition-id={client} num-partitions={CLIENTS}",
             ]  # fmt: skip
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: set[int] = set()  # a ServerApp may outlive its SuperLink
 
     def _make_keys(self) -> None:
         new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -108,6 +110,7 @@ class Machine:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
+                self._sessions.add(self.running[name].pid)
 
     def flwr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``flwr``."""
@@ -116,7 +119,6 @@ class Machine:
 
     def processes(self, kind: str) -> list[int]:
         """Return the ids of the processes of a kind."""
-        sessions = {process.pid for process in self.running.values()}
         executors = {process.pid for name, process in self.running.items() if name.startswith("node")}
         found = []
         for entry in Path("/proc").iterdir():
@@ -128,7 +130,7 @@ class Machine:
             except (OSError, UnicodeDecodeError):
                 continue
             parent, session, pid = int(fields[1]), int(fields[3]), int(entry.name)
-            if session not in sessions or KINDS[kind] not in command or fields[0] == "Z":
+            if session not in self._sessions or KINDS[kind] not in command or fields[0] == "Z":
                 continue
             child = pid not in executors
             if kind in ("executor", "ClientApp") and child != (kind == "ClientApp" and parent in executors):
@@ -138,13 +140,9 @@ class Machine:
 
     def end(self) -> None:
         """End everything."""
-        for process in self.running.values():
-            for pid in (process.pid,):
-                try:
-                    os.killpg(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            process.wait()
+        for session in self._sessions:
+            with suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
 
 
 def training(rounds: int, directory: Path) -> str:

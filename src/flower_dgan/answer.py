@@ -38,8 +38,8 @@ class Answer:
         message = self.message
         return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
 
-    def report(self) -> ClientRound:
-        """Return what is told of it."""
+    def report(self, weight: float) -> ClientRound:
+        """Return what is told of it, with how much it counted."""
         message = self.message
         return ClientRound(
             message.discriminator_loss,
@@ -48,4 +48,5 @@ class Answer:
             message.compute_seconds,
             message.peak_memory_mib,
             self.rounds_late,
+            weight,
         )

@@ -9,7 +9,7 @@ AugmentationName = Literal["none", "flips"]
 GeneratorName = Literal["small", "unet", "resnet9"]
 DiscriminatorName = Literal["small", "patchgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
-MergeName = Literal["samples", "equal"]
+MergeName = Literal["samples", "equal", "agreement"]
 ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
 InFlight = Literal[1, 2]
@@ -136,8 +136,9 @@ class AlgorithmConfig:
     ----------
     loss : str
         Adversarial loss, see ``flower_dgan.algorithm.losses``.
-    merge : {"samples", "equal"}
-        Weight of a client: its share of the images, or the same for all.
+    merge : {"samples", "equal", "agreement"}
+        Weight of a client: its share of the images; the same for all; or the same for all but those that contradict the
+        others, see ``flower_dgan.algorithm.merge``.
     replay : {"gradient", "target"}
         How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
         image to approach, see ``flower_dgan.algorithm.generator``.

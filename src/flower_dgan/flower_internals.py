@@ -134,14 +134,9 @@ class ForkExecutor(SubprocessExecutor):
 
     The child runs Flower's own ``run_clientapp`` and ends with it, as the process would that it stands for.
 
-    Parameters
-    ----------
-    on_poll : callable
-        Called between two looks for a task.
     """
 
-    def __init__(self, on_poll: Callable[[], None]) -> None:
-        self._on_poll = on_poll
+    def __init__(self) -> None:
         self._children: list[int] = []
 
     def launch(self, spec: ExecutionSpec) -> LaunchResult:
@@ -156,7 +151,6 @@ class ForkExecutor(SubprocessExecutor):
 
     def reconcile(self) -> None:
         """Collect the children that ended."""
-        self._on_poll()
         self._children = [child for child in self._children if os.waitpid(child, os.WNOHANG)[0] == 0]
 
 
@@ -169,7 +163,6 @@ def run_forking_superexec(
     runtime_api_address: str,
     root_certificates: str | None,
     secret: bytes | None,
-    on_poll: Callable[[], None],
 ) -> None:
     """Serve the tasks of a SuperNode in this process until it is told to end.
 
@@ -181,13 +174,11 @@ def run_forking_superexec(
         File of the certificate that it is checked against; None for a connection without TLS.
     secret : bytes or None
         Shared secret of SuperNode and executor, where there is one.
-    on_poll : callable
-        Called between two looks for a task.
     """
     shorten_waits_for_parts()
     gc.freeze()  # what is imported stays shared with the children: the collector does not touch it
     try:
-        with patch.object(superexec, "get_executor", lambda *_, **__: ForkExecutor(on_poll)):
+        with patch.object(superexec, "get_executor", lambda *_, **__: ForkExecutor()):
             superexec.run_superexec(
                 runtime_api_address=runtime_api_address,
                 insecure=root_certificates is None,
@@ -202,6 +193,7 @@ def _run_as_child(spec: ExecutionSpec) -> NoReturn:
     code = 1
     try:
         exit_handler.registered_exit_handlers.clear()  # the parent's
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         certificates = None
         if spec.root_certificates_path is not None:
             with open(spec.root_certificates_path, "rb") as file:  # noqa: PTH123  a path as Flower has it

@@ -21,6 +21,7 @@ from flower_dgan.config import FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value, record_of
+from flower_dgan.wire_formats import FULL_SCALE
 
 PROTOCOL_VERSION = 3
 KEPT_CHECKPOINTS = 2
@@ -220,10 +221,16 @@ class FeedbackMessage:
         numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
         if not all(math.isfinite(number) for number in numbers.values()):
             raise ProtocolError(f"metrics that are not finite: {numbers}")
+        gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.images)
+        scales = read_array(arrays["scales"], "float32", (shape.samples,)).astype(np.float32)
+        full = FULL_SCALE.get(shape.feedback_format, math.inf)
+        if scales.min() < 0 or gradients.max() > full or gradients.min() < -full:
+            # Their products could be infinite though they are not.
+            raise ProtocolError(f"gradients beyond {full:g}, or negative scales")
         return cls(
             losses=read_array(arrays["losses"], "float32", (shape.samples,)).astype(np.float32),
-            gradients=read_packed(arrays["gradients"], shape.feedback_format, shape.images),
-            scales=read_array(arrays["scales"], "float32", (shape.samples,)).astype(np.float32),
+            gradients=gradients,
+            scales=scales,
             discriminator_loss=numbers["discriminator-loss"],
             busy_seconds=numbers["busy-seconds"],
             compute_seconds=numbers["compute-seconds"],

@@ -80,6 +80,7 @@ class Recorder:
                     "bytes_sent": sent,
                     "bytes_received": received,
                     "rounds_late": done.rounds_late,
+                    "weight": done.weight,
                 }
         seconds = self._split(report)
         self._directory.measure(
@@ -152,7 +153,7 @@ class Recorder:
         left = elapsed / (report.round_number - self._done) * (rounds - report.round_number)
         done = list(report.clients.values())
         logger.info(
-            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s",
+            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s%s",
             report.round_number,
             rounds,
             _mean(client.generator_loss for client in done),
@@ -162,6 +163,7 @@ class Recorder:
             *divmod(round(left), 60),
             f" | feedback {report.staleness} steps old" if report.staleness else "",
             f" | {', '.join(report.late)} still at work" if report.late else "",
+            "".join(f" | {name} contradicts the others" for name, c in report.clients.items() if not c.weight),
             "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
         )
 

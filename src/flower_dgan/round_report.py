@@ -17,6 +17,8 @@ class ClientRound:
         Largest resident memory of the client's process so far.
     rounds_late : int
         Rounds between sending the bundle and using its feedback.
+    weight : float
+        Its weight in the generator's gradient.
     """
 
     discriminator_loss: float
@@ -25,6 +27,7 @@ class ClientRound:
     compute_seconds: float
     peak_memory_mib: float
     rounds_late: int
+    weight: float
 
 
 @dataclass(frozen=True)

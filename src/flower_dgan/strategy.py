@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import Strategy
 
 from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
-from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithm.merge import Weights, client_weights
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.answer import Answer
 from flower_dgan.config import Config
@@ -231,8 +231,7 @@ class DganStrategy(Strategy):
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
         staleness = self._generator.steps_done - oldest
-        if answers:
-            self._step(round_number, answers)
+        weights = self._step(round_number, answers) if answers else {}
         self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
         self._on_round(
             RoundReport(
@@ -240,7 +239,7 @@ class DganStrategy(Strategy):
                 images=len(answers) * self._shape.samples,
                 staleness=staleness,
                 generator_seconds=self._propose_seconds + time.monotonic() - arrived,
-                clients={answer.client.name: answer.report() for answer in answers},
+                clients={answer.client.name: answer.report(weights[answer.client.name]) for answer in answers},
                 rejected=rejected,
                 late=tuple(client.name for n, client in self._clients.items() if n in self._at_work()),
             )
@@ -248,14 +247,16 @@ class DganStrategy(Strategy):
         last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
 
-    def _step(self, round_number: int, answers: Sequence[Answer]) -> None:
+    def _step(self, round_number: int, answers: Sequence[Answer]) -> Weights:
+        """Step the generator, and return how much each client counted."""
         config, schedule = self._config, self._config.schedule
-        weights = client_weights(config.algorithm.merge, [answer.client.images for answer in answers])
+        images = {answer.client.name: answer.client.images for answer in answers}
+        weights = client_weights(config.algorithm.merge, images)
         if any(answer.rounds_late for answer in answers):
-            discounts = [discount(schedule, answer.rounds_late) for answer in answers]
-            products = [weight * factor for weight, factor in zip(weights, discounts, strict=True)]
-            weights = tuple(product / sum(products) for product in products)
-        self._generator.apply(
+            late = {answer.client.name: discount(schedule, answer.rounds_late) for answer in answers}
+            total = sum(weight * late[name] for name, weight in weights.items())
+            weights = {name: weight * late[name] / total for name, weight in weights.items()}
+        return self._generator.apply(
             [answer.proposal for answer in answers],
             [answer.feedback() for answer in answers],
             weights,

@@ -47,22 +47,20 @@ def run_supernode(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Flower takes over when it is up
     supernode = subprocess.Popen([sys.executable, "-c", _SUPERNODE, *arguments, "--isolation", "process"])
 
-    def end_with_the_supernode() -> None:
+    def end_with_the_supernode(*_: object) -> None:
         if supernode.poll() is not None:
             raise SystemExit(supernode.returncode)
 
+    # A signal, and not a look now and then: Flower's loop may be waiting for a connection to the SuperNode.
+    signal.signal(signal.SIGCHLD, end_with_the_supernode)
     try:
-        _import_everything()
         end_with_the_supernode()
-        run_forking_superexec(
-            runtime_address(options.host, options.port),
-            options.ssl_ca_certfile,
-            secret,
-            on_poll=end_with_the_supernode,
-        )
+        _import_everything()
+        run_forking_superexec(runtime_address(options.host, options.port), options.ssl_ca_certfile, secret)
     except SystemExit as end:
         return supernode.returncode if supernode.returncode is not None else int(end.code or 0)
     finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _end(supernode)
     return 0
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flwr.app import ArrayRecord
 
 from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.merge import require_clients
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.checkpoint import Checkpoint
 from flower_dgan.config import Config
@@ -55,8 +56,10 @@ def train(
     Raises
     ------
     FederationError
-        If a round waits for all clients, and those that are there are not those that the training began with.
+        If there are too few clients for the merge rule; if a round waits for all, and those that are there are not
+        those that the training began with.
     """
+    require_clients(config.algorithm.merge, len(clients))
     start = BEGINNING if checkpoint is None else _go_on(checkpoint, config, grid, clients, half)
 
     def write_samples(round_number: int) -> None:

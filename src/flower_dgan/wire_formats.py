@@ -12,7 +12,8 @@ from torch import Tensor
 
 from flower_dgan.config import FeedbackFormat, ImageFormat
 
-_FULL_SCALE = {"float16": 1.0, "int8": 127.0}
+FULL_SCALE = {"float16": 1.0, "int8": 127.0}
+"""The value that stands for a sample's scale, and the largest of a format that has one."""
 
 
 def encode_images(images: Tensor, image_format: ImageFormat) -> NDArray[np.generic]:
@@ -39,7 +40,7 @@ def encode_gradients(
     if feedback_format == "float32":
         return gradients.numpy(), np.ones(samples, np.float32)
     scales = gradients.abs().flatten(1).amax(1)
-    full = _FULL_SCALE[feedback_format]
+    full = FULL_SCALE[feedback_format]
     ratios = gradients * (full / scales.clamp_min(torch.finfo(torch.float32).tiny))[:, None, None, None]
     encoded = ratios.half() if feedback_format == "float16" else ratios.round().to(torch.int8)
     return encoded.numpy(), scales.numpy()
@@ -50,4 +51,4 @@ def decode_gradients(gradients: NDArray[np.generic], scales: NDArray[np.float32]
     decoded = torch.from_numpy(gradients)
     if decoded.dtype == torch.float32:
         return decoded
-    return decoded.float() * (torch.from_numpy(scales) / _FULL_SCALE[str(gradients.dtype)])[:, None, None, None]
+    return decoded.float() * (torch.from_numpy(scales) / FULL_SCALE[str(gradients.dtype)])[:, None, None, None]

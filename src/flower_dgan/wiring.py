@@ -12,6 +12,7 @@ from flower_dgan.algorithm.bundle import BundleSettings
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
 from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.config import Config, ModelConfig
@@ -93,6 +94,7 @@ def generator_half(config: Config, shape: ImageShape, workers: int = 1) -> Gener
         target_step=algorithm.target_step,
         diversity=algorithm.diversity,
         average_decay=algorithm.average_decay,
+        merge=merge_rule(algorithm.merge),
         workers=workers,
     )
 

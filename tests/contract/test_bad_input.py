@@ -163,6 +163,15 @@ def test_a_round_without_any_feedback_stops_the_run(federation: Federation) -> N
         federation.run(client_app=TamperedApp(tamper))
 
 
+def test_agreement_of_two_clients_stops_the_run(federation: Federation) -> None:
+    with pytest.raises(FederationError, match=r"merge=agreement needs .* at least 3 clients, .* 2: .*min_nodes"):
+        federation.run("algorithm.merge=agreement")
+
+
+def test_agreement_of_three_clients_runs(federation: Federation) -> None:
+    assert len(read_metrics(federation.run("algorithm.merge=agreement", clients=3).path).rounds) == 2
+
+
 def test_what_was_learned_before_is_kept(federation: Federation) -> None:
     def tamper(message: Message, context: Context, answer: Reply) -> Message:
         if message.metadata.group_id == "2":

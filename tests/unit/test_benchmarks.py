@@ -6,7 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
+from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.report.run_records import ClientRound, Round, RunMetrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape
@@ -145,7 +147,7 @@ def test_a_bundle_holds_images_label_maps_and_texture(script: ModuleType) -> Non
 @pytest.mark.parametrize("script", ["wire_bytes"], indirect=True)
 def test_bytes_are_those_of_all_clients_over_all_images(script: ModuleType) -> None:
     def done(sent: int, received: int) -> ClientRound:
-        return ClientRound(0.0, 0.0, 0.0, 0.0, sent, received, 0)
+        return ClientRound(0.0, 0.0, 0.0, 0.0, sent, received, 0, 1.0)
 
     rounds = (
         Round(1, {}, 8, {"a": done(100, 30), "b": done(60, 50)}, {}, 0, (), {}),
@@ -170,3 +172,39 @@ def test_messages_needed_are_counted_seed_by_seed(script: ModuleType) -> None:
     first, second = script.needed_messages(lines)
     assert "(0.776), seed 0: S = 1, 1 steps 20, S = 4, 2 steps 5." in first
     assert "(0.873), seed 1: S = 1, 1 steps 40." in second
+
+
+@pytest.mark.parametrize("script", ["robust"], indirect=True)
+def test_attacks_falsify_gradients(script: ModuleType) -> None:
+    gradients = torch.tensor([[3.0, -4.0]])
+    expected = {"none": [3, -4], "flip": [-3, 4], "zeros": [0, 0], "huge": [300, -400], "huge-flip": [-300, 400]}
+    for attack, values in expected.items():
+        torch.testing.assert_close(script.falsify(attack, gradients), torch.tensor([values], dtype=torch.float32))
+    noise = script.falsify("noise", gradients)
+    assert noise.norm() == pytest.approx(5)
+    assert not torch.allclose(noise, gradients)
+
+
+@pytest.mark.parametrize("script", ["robust"], indirect=True)
+def test_replay_answers_with_the_first_message_again_and_again(script: ModuleType) -> None:
+    class Counting:
+        calls = 0
+
+        def feedback(self, real: torch.Tensor, batch: Any) -> Feedback:
+            self.calls += 1
+            return Feedback(torch.zeros(1), torch.full((1, 1, 1, 1), float(self.calls)))
+
+    bad = script.BadHalf(Counting(), "replay", 2)
+    assert [float(bad.feedback(torch.zeros(1), None).gradients) for _ in range(5)] == [1, 2, 1, 2, 1]
+
+
+@pytest.mark.parametrize("script", ["robust_report"], indirect=True)
+def test_table_of_attacks_shows_the_weight_of_the_bad_client(script: ModuleType) -> None:
+    def run(attack: str, seed: int, dice: float, *weights: float) -> dict[str, Any]:
+        key = {"kind": "tstr", "data": "digits-iid", "attack": attack, "rule": "agreement", "seed": seed}
+        return {**key, "dice": dice, "weights": weights}
+
+    seconds = {"kind": "time", "data": "digits-iid", "seconds": {"samples": 0.5, "agreement": 0.6}}
+    text = script.table([run("none", 0, 0.9, 0.3, 0.7), run("none", 1, 0.8, 0.3, 0.6), seconds])
+    assert "| merge rule | none | server time |" in text
+    assert "| agreement | 0.850 ± 0.071 (0.30, 0.60) | 1.20 |" in text

@@ -1,5 +1,7 @@
 """Both halves of the algorithm on networks of one parameter, with numbers computed by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,8 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBatch, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.config import ReplayName
+from flower_dgan.algorithm.merge import merge_rule
+from flower_dgan.config import MergeName, ReplayName
 from flower_dgan.models.small import SmallGenerator
 
 
@@ -32,10 +35,20 @@ def generator_input(*noise: float) -> GeneratorInput:
     )
 
 
-def generator_half(value: float, replay: ReplayName = "gradient", average_decay: float = 0.0) -> GeneratorHalf:
+def generator_half(
+    value: float, replay: ReplayName = "gradient", average_decay: float = 0.0, merge: MergeName = "equal"
+) -> GeneratorHalf:
     network = Scale(value)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.5, diversity=0.0, average_decay=average_decay)
+    return GeneratorHalf(
+        network,
+        optimizer,
+        replay=replay,
+        target_step=0.5,
+        diversity=0.0,
+        average_decay=average_decay,
+        merge=merge_rule(merge),
+    )
 
 
 def feedback(*gradients: float) -> Feedback:
@@ -50,7 +63,7 @@ def test_gradient_replay_is_the_weighted_vector_jacobian_product() -> None:
     half = generator_half(1.0)
     proposals = [half.propose(generator_input(1.0, 2.0)), half.propose(generator_input(3.0, 4.0))]
     torch.testing.assert_close(proposals[1].images, pixels(3.0, 4.0))
-    half.apply(proposals, [feedback(0.1, 0.2), feedback(0.3, 0.4)], [0.25, 0.75], steps=1)
+    half.apply(proposals, [feedback(0.1, 0.2), feedback(0.3, 0.4)], {"a": 0.25, "b": 0.75}, steps=1)
     # d x / d theta = z; sum_k w_k mean_i z g = 0.25 (0.1 + 0.4) / 2 + 0.75 (0.9 + 1.6) / 2
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.25 * 0.25 - 0.75 * 1.25))
 
@@ -58,7 +71,7 @@ def test_gradient_replay_is_the_weighted_vector_jacobian_product() -> None:
 def test_several_steps_share_the_samples() -> None:
     half = generator_half(1.0)
     proposal = half.propose(generator_input(1.0, 2.0))
-    half.apply([proposal], [feedback(0.1, 0.2)], [1.0], steps=2)
+    half.apply([proposal], [feedback(0.1, 0.2)], {"a": 1.0}, steps=2)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1 - 0.1 - 0.4))
 
 
@@ -66,17 +79,17 @@ def test_target_replay_approaches_the_target_and_stops_there() -> None:
     half = generator_half(1.0, "target")
     proposal = half.propose(generator_input(1.0, 1.0))
     # gradients 3 and 1 have the root mean square sqrt 5; the targets are 1 - 0.5 g / sqrt 5
-    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(3.0, 1.0)], {"a": 1.0}, steps=1)
     expected = 1 - 0.5 * 2 / 5**0.5
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
     # the mean target is reached: the same feedback again changes nothing
-    half.apply([proposal], [feedback(3.0, 1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(3.0, 1.0)], {"a": 1.0}, steps=1)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
 
 
 def test_target_replay_of_zero_feedback_stays() -> None:
     half = generator_half(1.0, "target")
-    half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], [1.0], steps=1)
+    half.apply([half.propose(generator_input(1.0))], [feedback(0.0)], {"a": 1.0}, steps=1)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(1.0))
 
 
@@ -102,7 +115,7 @@ def test_workers_change_no_bit(workers: int) -> None:
         ]
         proposals = [half.propose(each) for each in inputs]
         answers = [Feedback(torch.zeros(4), torch.randn(4, 1, 8, 8)) for _ in inputs]
-        half.apply(proposals, answers, [0.1, 0.3, 0.2, 0.2, 0.2], steps=2)
+        half.apply(proposals, answers, dict(zip("abcde", [0.1, 0.3, 0.2, 0.2, 0.2], strict=True)), steps=2)
         parameters.append(network.state_dict())
     torch.testing.assert_close(parameters[0], parameters[1], rtol=0, atol=0)
 
@@ -110,10 +123,10 @@ def test_workers_change_no_bit(workers: int) -> None:
 def test_moving_average_starts_fast_and_follows() -> None:
     half = generator_half(1.0, average_decay=0.5)
     proposal = Proposal(generator_input(1.0), pixels(1.0), drawn_at=0)
-    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(1.0)], {"a": 1.0}, steps=1)
     # theta is 0; the decay of the first step is (1 + 0) / (10 + 0)
     torch.testing.assert_close(half.average.theta, nn.Parameter(torch.tensor(0.1), requires_grad=False))
-    half.apply([proposal], [feedback(1.0)], [1.0], steps=1)
+    half.apply([proposal], [feedback(1.0)], {"a": 1.0}, steps=1)
     decay = 2 / 11
     torch.testing.assert_close(half.average.theta.detach(), torch.tensor(decay * 0.1 + (1 - decay) * -1.0))
 
@@ -187,3 +200,29 @@ def test_exchange_types_refuse_what_does_not_fit() -> None:
 def test_concatenate_keeps_the_order() -> None:
     joined = concatenate([feedback(1.0, 2.0), feedback(3.0)])
     torch.testing.assert_close(joined.gradients, pixels(1.0, 2.0, 3.0))
+
+
+@pytest.mark.parametrize("replay", ["gradient", "target"])
+def test_apply_steps_by_the_weights_of_the_merge_rule_and_returns_them(replay: ReplayName) -> None:
+    half = generator_half(1.0, replay, merge="agreement")
+    proposals = [half.propose(generator_input(1.0, 1.0)) for _ in range(4)]
+    answers = [feedback(-9.0, -9.0), feedback(0.2, 0.2), feedback(0.1, 0.1), feedback(0.3, 0.3)]
+    weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), steps=2)
+    # lengths 9, 0.2, 0.1 and 0.3: none of the last three is twice the median
+    assert weights == pytest.approx({"a": 0, "b": 1 / 3, "c": 1 / 3, "d": 1 / 3})
+    # the mean gradient 0.2 twice; for targets the first step of 0.5 reaches them all
+    expected = 1 - (0.4 if replay == "gradient" else 0.5)
+    torch.testing.assert_close(half.network.theta.detach(), torch.tensor(expected))
+
+
+def test_agreement_looks_at_samples_that_depend_on_the_answers_of_all() -> None:
+    looked_at = set()
+    for loss in range(20):
+        half = generator_half(1.0, merge="agreement")
+        proposal = half.propose(generator_input(*[1.0] * 64))
+        # of four blocks of 16 samples one is bad
+        bad = replace(feedback(*[1.0] * 16, *[-1.0] * 16, *[1.0] * 32), losses=torch.zeros(64))
+        good = replace(feedback(*[1.0] * 64), losses=torch.full((64,), float(loss)))
+        weights = half.apply([proposal] * 4, [bad, good, good, good], dict.fromkeys("abcd", 0.25), steps=1)
+        looked_at.add(weights["a"])
+    assert looked_at == {0.0, 0.25}

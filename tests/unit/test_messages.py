@@ -103,6 +103,18 @@ FEEDBACK_ATTACKS = {
         change("feedback", "gradients", Array(np.full((2, 1, 4, 4), np.inf, np.float16))),
         "not finite",
     ),
+    "NaN gradient": (
+        change("feedback", "gradients", Array(np.full((2, 1, 4, 4), np.nan, np.float16))),
+        "not finite",
+    ),
+    "infinite loss": (change("feedback", "losses", Array(np.array([-np.inf, 1], np.float32))), "not finite"),
+    "NaN scale": (change("feedback", "scales", Array(np.array([1, np.nan], np.float32))), "not finite"),
+    "infinite scale": (change("feedback", "scales", Array(np.array([1, np.inf], np.float32))), "not finite"),
+    "negative scale": (change("feedback", "scales", Array(np.array([1, -1], np.float32))), "negative scales"),
+    "gradient that its scale makes infinite": (
+        change("feedback", "gradients", Array(np.full((2, 1, 4, 4), -1.001, np.float16))),
+        "gradients beyond 1",
+    ),
     "NaN metric": (change("metrics", "discriminator-loss", float("nan")), "not finite"),
     "metric of another type": (change("metrics", "discriminator-loss", 3), "not of type float"),
     "another shape": (change("feedback", "gradients", Array(np.zeros((2, 1, 4, 5), np.float16))), r"\(2, 1, 4, 5\)"),

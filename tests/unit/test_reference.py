@@ -48,10 +48,10 @@ def federation(loss: LossName) -> tuple[GeneratorHalf, list[LocalClient]]:
 
 def train_joint(generator: GeneratorHalf, clients: Sequence[LocalClient]) -> None:
     """AsynDGAN as anyone would first write it: one loss, one graph, one backward."""
-    weights = client_weights("samples", [len(client.images) for client in clients])
+    weights = client_weights("samples", {client.labels.name: len(client.images) for client in clients})
     for round_number in range(1, ROUNDS + 1):
         total = torch.zeros(())
-        for client, weight in zip(clients, weights, strict=True):
+        for client, weight in zip(clients, weights.values(), strict=True):
             views, inputs = draw_bundle(client.labels, SETTINGS, round_number)
             real = apply_to_images(client.images, views, SETTINGS.image_size).to(torch.get_default_dtype())
             images = generator.network(inputs)
@@ -106,3 +106,9 @@ def test_reference_refuses_bundles() -> None:
     generator, clients = federation("bce")
     with pytest.raises(ValueError, match="one exchange a round, not 2"):
         train_reference(generator, clients, BundleSettings(2, 4, 16, "flips", 2, 3), rounds=1, merge="equal")
+
+
+def test_reference_refuses_other_merge_rules_than_sums() -> None:
+    generator, clients = federation("bce")
+    with pytest.raises(ValueError, match="no merge rule 'agreement'"):
+        train_reference(generator, clients, SETTINGS, rounds=1, merge="agreement")

@@ -14,13 +14,10 @@ from flower_dgan.report.markdown import render_report, table
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
 
-SPENT = {"busy_seconds": 1.5, "compute_seconds": 1.25, "rounds_late": 0}
+SPENT = {"busy_seconds": 1.5, "compute_seconds": 1.25, "rounds_late": 0, "weight": 0.5}
 A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300, **SPENT}
-A_LAST = (
-    {"discriminator_loss": 0.75, "generator_loss": 2.25, "bytes_sent": 2000, "bytes_received": 400}
-    | SPENT
-    | {"rounds_late": 1}
-)
+A_LAST = {**A_FIRST, "discriminator_loss": 0.75, "generator_loss": 2.25, "bytes_sent": 2000, "bytes_received": 400}
+A_LAST |= {"rounds_late": 1, "weight": 0.0}
 B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "bytes_received": 20, **SPENT}
 GRADIENTS = {"record": "feedback", "key": "gradients", "dtype": "float16", "shape": "8x1x32x32", "messages": 2}
 IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32x32", "messages": 2}
@@ -86,7 +83,7 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
         round=2,
         seconds={"generator": 2.0, "discriminator": 3.0, "waiting": 0.5, "flower": 0.5},
         images=32,
-        clients={"a": ClientRound(0.75, 2.25, 1.5, 1.25, 2000, 400, 1)},
+        clients={"a": ClientRound(0.75, 2.25, 1.5, 1.25, 2000, 400, 1, 0.0)},
         rejected={"b": "gradients are not finite | 3 of 8"},
         staleness=4,
         late=(),
@@ -141,8 +138,8 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
         "| DGAN | 0.600 | 0.400 | 0.750 | 1 |",
     ]
     assert section(report, "Clients")[2:4] == [
-        "| a | 1,200 | 2 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
-        "| b | 7 | 1 | 0 | 2 | 10 | 20 | 1.000 → 1.000 | 3.000 → 3.000 |",
+        "| a | 1,200 | 2 | 1 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
+        "| b | 7 | 1 | 0 | 0 | 2 | 10 | 20 | 1.000 → 1.000 | 3.000 → 3.000 |",
     ]
     assert section(report, "Where the time of the rounds went")[2:] == [
         "| generator | 3.0 | 30.0 % |",

@@ -108,7 +108,7 @@ def test_the_executor_reads_the_options_as_the_supernode_does(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(subprocess, "Popen", Running)
     monkeypatch.setattr(supernode, "_import_everything", lambda: None)
-    monkeypatch.setattr(supernode, "run_forking_superexec", lambda *arguments, on_poll: served.append(arguments))
+    monkeypatch.setattr(supernode, "run_forking_superexec", lambda *arguments: served.append(arguments))
     assert supernode.run_supernode(options) == 0
     assert served == [(address, certificate, None)]
     assert commands[0][3:] == [*options, "--isolation", "process"]

@@ -27,7 +27,7 @@ from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bund
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
-from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import MergeName
 from flower_dgan.data.augmentation import Views, apply_to_images
 from flower_dgan.data.pairs import Pixels
@@ -111,7 +111,7 @@ def train(
     generator_steps : int
         Generator steps a round.
     merge : MergeName
-        Merge rule.
+        The generator's merge rule, which says the clients' weights.
     in_flight : int
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     final_rate : float
@@ -119,7 +119,8 @@ def train(
     after_round : callable
         Called with the number of each finished round, from 1.
     """
-    weights = client_weights(merge, [len(client.images) for client in clients])
+    require_clients(merge, len(clients))
+    weights = client_weights(merge, {client.labels.name: len(client.images) for client in clients})
     drawn: deque[list[tuple[Views, Proposal]]] = deque()
     for round_number in range(1, rounds + 1):
         for ahead in range(round_number + len(drawn), min(rounds, round_number + in_flight - 1) + 1):

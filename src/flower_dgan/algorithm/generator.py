@@ -14,7 +14,7 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,10 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.algorithm.merge import Agreement, MergeRule, Weights, as_given
+from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
+_INSPECTED = 16
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,6 +75,8 @@ class GeneratorHalf:
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
+    merge : MergeRule
+        How much each client's feedback counts, see ``flower_dgan.algorithm.merge``.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -93,6 +98,7 @@ class GeneratorHalf:
         target_step: float,
         diversity: float,
         average_decay: float,
+        merge: MergeRule = as_given,
         workers: int = 1,
     ) -> None:
         self.network = network
@@ -103,6 +109,7 @@ class GeneratorHalf:
         self._diversity = diversity
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
+        self._merge = merge
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -110,8 +117,11 @@ class GeneratorHalf:
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return everything that changes while G learns, by name; not copied."""
-        average = {f"average:{name}": value for name, value in self.average.state_dict().items()}
-        return take_snapshot(self.network, self.optimizer) | average | {"steps": torch.tensor(self.steps_done)}
+        tensors = take_snapshot(self.network, self.optimizer)
+        tensors |= {f"average:{name}": value for name, value in self.average.state_dict().items()}
+        if isinstance(self._merge, Agreement):
+            tensors |= {f"score:{name}": torch.tensor(score).double() for name, score in self._merge.scores.items()}
+        return tensors | {"steps": torch.tensor(self.steps_done)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what :meth:`snapshot` returned.
@@ -122,8 +132,9 @@ class GeneratorHalf:
             If the tensors are not those of such a generator.
         """
         restore_snapshot(tensors, self.network, self.optimizer)
-        marked = {key.partition(":")[2]: value for key, value in tensors.items() if key.startswith("average:")}
-        self.average.load_state_dict(marked)
+        self.average.load_state_dict(_marked(tensors, "average"))
+        if isinstance(self._merge, Agreement):
+            self._merge.scores = {name: float(score) for name, score in _marked(tensors, "score").items()}
         self.steps_done = int(tensors["steps"])
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
@@ -138,14 +149,14 @@ class GeneratorHalf:
         self,
         proposals: Sequence[Proposal],
         feedback: Sequence[Feedback],
-        weights: Sequence[float],
+        weights: Weights,
         steps: int,
         rate: float = 1.0,
-    ) -> None:
+    ) -> Weights:
         """Step G on the feedback of K clients.
 
         The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product with d_ki the
-        gradient in image space.
+        gradient in image space; w_k are the weights that the merge rule makes of the given ones.
 
         Parameters
         ----------
@@ -153,18 +164,24 @@ class GeneratorHalf:
             What each client was sent.
         feedback : sequence of Feedback
             The answer of each client, for as many samples.
-        weights : sequence of float
-            w_k.
+        weights : mapping of str to float
+            Each client's name and weight, in the order of the feedback.
         steps : int
             Generator steps; each takes the next ``samples / steps`` samples of every client.
         rate : float
             Factor of learning rate, eta and diversity, see :func:`scheduled_rate`.
+
+        Returns
+        -------
+        mapping of str to float
+            The weights w_k that the clients got.
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
         tiny = torch.finfo(torch.float32).tiny
         shifts = [rate * self._target_step / max(_rms(answer.gradients), tiny) for answer in feedback]
-        tasks = list(zip(proposals, feedback, weights, shifts, strict=True))
+        weights = self._merge(weights, lambda: self._inspect(proposals, feedback, shifts))
+        tasks = list(zip(proposals, feedback, weights.values(), shifts, strict=True))
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
             gradient = partial(self._gradient, turn=(step, steps), rate=rate)
@@ -175,6 +192,27 @@ class GeneratorHalf:
                         parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
             self.optimizer.step()
             self._follow()
+        return weights
+
+    def _inspect(self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], shifts: Sequence[float]) -> Tensor:
+        """Return the gradient that each client asks for at the present theta, (clients, parameters).
+
+        It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
+        knows them while it answers.
+        """
+        size = min(_INSPECTED, len(proposals[0].images))
+        generator = derive_generator(0, *(answer.losses.numpy().tobytes().hex() for answer in feedback))
+        start = size * int(torch.randint(len(proposals[0].images) // size, (), generator=generator))
+        part = slice(start, start + size)
+
+        def gradient(task: tuple[Proposal, Feedback, float]) -> Tensor:
+            proposal, answer, shift = task
+            images = self.network(proposal.inputs[part])
+            direction = answer.gradients[part] * (shift if self._replay == "target" else 1.0)
+            values = torch.autograd.grad(images, self._parameters, direction / size)
+            return torch.cat([value.flatten() for value in values])
+
+        return torch.stack(list(self.for_each(gradient, zip(proposals, feedback, shifts, strict=True))))
 
     def _gradient(
         self, task: tuple[Proposal, Feedback, float, float], turn: tuple[int, int], rate: float
@@ -207,6 +245,10 @@ class GeneratorHalf:
         self.steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
+
+
+def _marked(tensors: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{mark}:"): value for key, value in tensors.items() if key.startswith(f"{mark}:")}
 
 
 def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:

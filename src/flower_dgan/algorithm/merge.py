@@ -1,19 +1,44 @@
-"""Merge rules: how much the feedback of each client weighs in the generator's gradient."""
+"""Merge rules: how much the feedback of each client counts in the generator's gradient.
 
-from collections.abc import Sequence
+``samples``, ``equal``
+    By its number of images, or all alike, as in the papers. One client with bad feedback, by mistake or on purpose,
+    then leads the generator where it likes.
+``agreement``
+    All alike, but those not at all whose gradients point against the others', see :class:`Agreement`. It bears a
+    minority of bad clients. It does not ask for the number of images, which is a client's own claim, and needs at least
+    three clients: of two that contradict each other either may be right.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from flower_dgan.config import MergeName
+from flower_dgan.errors import FederationError
+
+Weights = Mapping[str, float]
+"""By the clients' names."""
+
+MergeRule = Callable[[Weights, Callable[[], Tensor]], Weights]
+"""Makes of the given weights those that the clients get, once a bundle. The second argument computes, for a rule that
+wants it, the gradient that each client asks for, (clients, parameters)."""
+
+_FEWEST_CLIENTS = 3
+_LONGEST = 2.0
+_MEMORY = 0.8
 
 
-def client_weights(rule: MergeName, image_counts: Sequence[int]) -> tuple[float, ...]:
-    """Return the weight of each client that answered; they sum to 1.
+def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str, float]:
+    """Return the weight w_k of each client that answered; they sum to 1.
 
     Parameters
     ----------
-    rule : {"samples", "equal"}
-        ``samples``: pi_k = n_k / sum n (AsynDGAN, equation 1); ``equal``: 1 / K, as in its released code up to the
+    rule : MergeName
+        ``samples``: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its released code up to the
         factor K, which Adam does not see.
-    image_counts : sequence of int
+    image_counts : mapping of str to int
         Images n_k of each client, each at least 1.
 
     Raises
@@ -21,9 +46,72 @@ def client_weights(rule: MergeName, image_counts: Sequence[int]) -> tuple[float,
     ValueError
         If there is no client, or one without images.
     """
-    if not image_counts or min(image_counts) < 1:
-        raise ValueError(f"image counts {tuple(image_counts)}: at least one client, each with at least one image")
-    if rule == "equal":
-        return (1 / len(image_counts),) * len(image_counts)
-    total = sum(image_counts)
-    return tuple(count / total for count in image_counts)
+    if not image_counts or min(image_counts.values()) < 1:
+        raise ValueError(f"image counts {dict(image_counts)}: at least one client, each with at least one image")
+    if rule != "samples":
+        return dict.fromkeys(image_counts, 1 / len(image_counts))
+    images = sum(image_counts.values())
+    return {name: count / images for name, count in image_counts.items()}
+
+
+def require_clients(rule: MergeName, clients: int) -> None:
+    """Raise FederationError if a training has too few clients for a rule."""
+    if rule == "agreement" and clients < _FEWEST_CLIENTS:
+        raise FederationError(
+            f"algorithm.merge={rule} needs at least {_FEWEST_CLIENTS} clients, and there are {clients}: wait for more "
+            "with exchange.min_nodes, or set algorithm.merge=equal."
+        )
+
+
+def merge_rule(name: MergeName) -> MergeRule:
+    """Return a rule for one run."""
+    return Agreement() if name == "agreement" else as_given
+
+
+def as_given(weights: Weights, _gradients: Callable[[], Tensor]) -> Weights:
+    """Leave the weights as they are."""
+    return weights
+
+
+class Agreement:
+    """Clients whose gradients point against the others' count nothing; it remembers the clients of a run.
+
+    In a bundle a client agrees by the cosine between its gradient and the sum of those of the other clients that agreed
+    so far, each scaled to length one. As the gradients of honest clients differ much, too, the mean over the
+    bundles decides, of which older ones count less: while it is not positive, the client's weight is zero, and the
+    others share it. A client that answers better again comes back. A gradient longer than twice the median length
+    counts as much less as it is longer than that.
+
+    X. Cao, M. Fang, J. Liu, N. Gong: "FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping", NDSS 2021,
+    section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients
+    stand for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
+
+    With f bad clients that point the other way, 2 f + 2 are needed for sure; with fewer an honest one may find as many
+    against it as for it, until a bad one is out. Where nobody agrees all count.
+    """
+
+    def __init__(self) -> None:
+        self.scores: dict[str, float] = {}
+
+    def __call__(self, weights: Weights, gradients: Callable[[], Tensor]) -> Weights:
+        """Weigh the clients of one bundle."""
+        rows = gradients()
+        rows[~rows.norm(dim=1).isfinite()] = 0.0
+        if len(rows) >= _FEWEST_CLIENTS:  # of two that contradict each other either may be right
+            trusted = torch.tensor([float(self.scores.get(name, 1.0) > 0) for name in weights])
+            for name, cosine in zip(weights, _cosines(F.normalize(rows), trusted).tolist(), strict=True):
+                self.scores[name] = _MEMORY * self.scores.get(name, 0.0) + (1 - _MEMORY) * cosine
+        agreeing = torch.tensor([float(self.scores.get(name, 1.0) > 0) for name in weights])
+        shares = torch.tensor(list(weights.values())) * (agreeing if agreeing.any() else 1.0)
+        lengths = rows.norm(dim=1)
+        bound = _LONGEST * lengths.quantile(0.5)
+        shares = shares / shares.sum() * torch.where(lengths > bound, bound / lengths, 1.0)
+        return dict(zip(weights, shares.tolist(), strict=True))
+
+
+def _cosines(units: Tensor, trusted: Tensor) -> Tensor:
+    """Return the cosine of each row with the sum of the other trusted rows, or of all others where none is trusted."""
+    others = 1 - torch.eye(len(units))
+    peers = others * trusted
+    peers = torch.where(peers.sum(1, keepdim=True) > 0, peers, others)
+    return F.cosine_similarity(units, peers @ units)

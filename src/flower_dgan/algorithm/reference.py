@@ -36,11 +36,13 @@ def train_reference(
     Raises
     ------
     ValueError
-        If ``settings.exchanges`` is not 1.
+        If ``settings.exchanges`` is not 1, or the merge rule is more than a sum.
     """
     if settings.exchanges != 1:
         raise ValueError(f"the reference is defined for one exchange a round, not {settings.exchanges}")
-    weights = client_weights(merge, [len(client.images) for client in clients])
+    if merge not in ("samples", "equal"):
+        raise ValueError(f"the reference adds the clients' gradients up; it has no merge rule {merge!r}")
+    weights = client_weights(merge, {client.labels.name: len(client.images) for client in clients})
     for round_number in range(1, rounds + 1):
         generator.optimizer.zero_grad()
         image_gradients = []
@@ -60,6 +62,6 @@ def train_reference(
                 half.network, half.loss, half.generator_weight, half.pixel_losses, real, synthetic
             )
             image_gradients.append((images, torch.autograd.grad(losses.sum(), leaf)[0]))
-        for (images, gradients), weight in zip(image_gradients, weights, strict=True):
+        for (images, gradients), weight in zip(image_gradients, weights.values(), strict=True):
             images.backward(gradients * (weight / settings.batch_size))
         generator.optimizer.step()

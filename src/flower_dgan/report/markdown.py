@@ -103,6 +103,7 @@ def _client_table(metrics: RunMetrics) -> str:
                 f"{join.images:,}",
                 f"{len(replies):,}",
                 f"{sum(reply.rounds_late > 0 for reply in replies):,}",
+                f"{sum(reply.weight == 0 for reply in replies):,}",
                 f"{sum(each.repeats.get(join.site, 0) for each in metrics.rounds):,}",
                 f"{sum(reply.bytes_sent for reply in replies):,}",
                 f"{sum(reply.bytes_received for reply in replies):,}",
@@ -111,10 +112,21 @@ def _client_table(metrics: RunMetrics) -> str:
             )
         )
     losses = ("discriminator loss", "generator loss")
-    header = ("site", "images", "messages", "late", "sent again", "bytes sent", "bytes received", *losses)
+    header = (
+        "site",
+        "images",
+        "messages",
+        "late",
+        "without weight",
+        "sent again",
+        "bytes sent",
+        "bytes received",
+        *losses,
+    )
     explanation = (
-        "Messages are replies that were used, some of them (late) in a later round than they were asked for; messages "
-        "without a reply were sent again. Losses are those of the first and the last reply."
+        "Messages are replies that were used, some of them (late) in a later round than they were asked for; those "
+        "that contradicted the other clients got no weight. Messages without a reply were sent again. Losses are those "
+        "of the first and the last reply."
     )
     return f"{table(header, rows)}\n\n{explanation}"
 

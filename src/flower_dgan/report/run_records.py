@@ -20,7 +20,7 @@ class ClientRound:
     """What one client did in one round.
 
     Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them; rounds
-    between sending the bundle and using its feedback.
+    between sending the bundle and using its feedback; weight in the generator's gradient.
     """
 
     discriminator_loss: float
@@ -30,6 +30,7 @@ class ClientRound:
     bytes_sent: int
     bytes_received: int
     rounds_late: int
+    weight: float
 
 
 @dataclass(frozen=True)

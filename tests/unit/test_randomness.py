@@ -1,19 +1,6 @@
-import pytest
 import torch
 
-from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
-
-
-def test_weights() -> None:
-    assert client_weights("samples", [10, 30]) == (0.25, 0.75)
-    assert client_weights("equal", [10, 30]) == (0.5, 0.5)
-
-
-@pytest.mark.parametrize("counts", [[], [3, 0]])
-def test_weights_need_clients_with_images(counts: list[int]) -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        client_weights("samples", counts)
 
 
 def test_seeds_depend_on_every_name_and_on_nothing_else() -> None:

@@ -1,0 +1,137 @@
+"""The merge rules on gradients of a few numbers, computed by hand."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from flower_dgan.algorithm.merge import MergeRule, client_weights, merge_rule, require_clients
+from flower_dgan.config import MergeName
+from flower_dgan.errors import FederationError
+
+RULES: tuple[MergeName, ...] = get_args(MergeName)
+GOOD, BAD, ZERO = [1.0, -2.0, 2.0], [-1.0, 2.0, -2.0], [0.0, 0.0, 0.0]
+
+
+def weigh(rule: MergeRule, gradients: dict[str, Sequence[float]]) -> dict[str, float]:
+    """Return the weights of one bundle, with equal weights given."""
+    rows = torch.tensor(list(gradients.values()), dtype=torch.float32)
+    return dict(rule(dict.fromkeys(gradients, 1 / len(gradients)), rows.clone))
+
+
+def agreement(*gradients: Sequence[float]) -> list[float]:
+    """Return what the clients get in their first bundle."""
+    return list(weigh(merge_rule("agreement"), dict(zip("abcdefgh", gradients, strict=False))).values())
+
+
+def test_weights() -> None:
+    assert client_weights("samples", {"a": 10, "b": 30}) == {"a": 0.25, "b": 0.75}
+    assert client_weights("equal", {"a": 10, "b": 30}) == {"a": 0.5, "b": 0.5}
+    assert client_weights("agreement", {"a": 1, "b": 30, "c": 10**6, "d": 1}) == dict.fromkeys("abcd", 0.25)
+
+
+@pytest.mark.parametrize("counts", [{}, {"a": 3, "b": 0}])
+def test_weights_need_clients_with_images(counts: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        client_weights("samples", counts)
+
+
+def test_agreement_needs_three_clients() -> None:
+    with pytest.raises(FederationError, match="merge=agreement needs at least 3 clients, and there are 2: "):
+        require_clients("agreement", 2)
+    require_clients("agreement", 3)
+    require_clients("samples", 1)
+
+
+def test_two_answers_are_judged_by_what_is_known_of_the_clients() -> None:
+    """Of two that contradict each other in one bundle, the one that contradicted the others before counts nothing."""
+    rule = merge_rule("agreement")
+    weigh(rule, {"a": GOOD, "b": GOOD, "c": BAD, "d": GOOD})
+    assert weigh(rule, {"a": GOOD, "c": BAD}) == {"a": 1.0, "c": 0.0}
+    assert weigh(rule, {"c": BAD}) == {"c": 1.0}
+
+
+@pytest.mark.parametrize("rule", ["samples", "equal"])
+def test_sums_ask_for_no_gradients(rule: MergeName) -> None:
+    def gradients() -> Tensor:
+        raise AssertionError
+
+    weights = client_weights(rule, {"a": 10, "b": 30})
+    assert merge_rule(rule)(weights, gradients) == weights
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("clients", [3, 4, 7])
+@pytest.mark.parametrize("gradient", [GOOD, ZERO])
+def test_identical_clients_count_the_same(rule: MergeName, clients: int, gradient: list[float]) -> None:
+    got = weigh(merge_rule(rule), dict(zip("abcdefg"[:clients], [gradient] * clients, strict=True)))
+    assert got == pytest.approx(dict.fromkeys("abcdefg"[:clients], 1 / clients))
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_a_flipped_client_of_four_counts_nothing(size: float) -> None:
+    # the others' cosines with the sum of their peers are all 1, the flipped client's is -1
+    assert agreement(GOOD, [size * value for value in BAD], GOOD, GOOD) == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+
+
+def test_two_flipped_clients_of_six_count_nothing() -> None:
+    assert agreement(GOOD, BAD, GOOD, BAD, GOOD, GOOD) == pytest.approx([1 / 4, 0, 1 / 4, 0, 1 / 4, 1 / 4])
+
+
+def test_lengths_do_not_matter_for_who_agrees() -> None:
+    # cosines: (1, 0) with (2, 1.6) / |.|, (0, 1) with (2.6, 0.8) ..., all positive; only then the lengths 1, 3, 5, 1
+    # are held against twice their median, 2 * 2
+    got = agreement([1, 0, 0], [0, 3, 0], [3, 4, 0], [1, 0, 0])
+    assert got == pytest.approx([1 / 4, 1 / 4, 4 / 5 / 4, 1 / 4])
+
+
+def test_a_client_that_says_nothing_counts_nothing() -> None:
+    assert agreement(GOOD, ZERO, GOOD, GOOD) == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("bad", [[1e38, -1e38, 1e38], [float("inf"), 0.0, float("nan")]])
+def test_a_gradient_beyond_all_bounds_counts_nothing(bad: list[float]) -> None:
+    assert agreement(GOOD, bad, GOOD, GOOD) == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+
+
+def test_when_nobody_agrees_all_count() -> None:
+    assert agreement([1, 0, 0], [0, 1, 0], [0, 0, 1]) == pytest.approx([1 / 3] * 3)
+    assert agreement([1, 0, 0], [-1, 0, 0], ZERO) == pytest.approx([1 / 3] * 3)
+
+
+def test_of_three_clients_a_flipped_one_counts_nothing_once_it_is_known() -> None:
+    three = {"a": [1.0, 0.1, 0.0], "b": [1.0, -0.1, 0.0], "c": [-1.0, 0.0, 0.0]}
+    # an honest client has one peer for it and one against it
+    assert weigh(merge_rule("agreement"), three) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
+    rule = merge_rule("agreement")
+    weigh(rule, three | {"d": [1.0, 0.0, 0.0]})
+    assert weigh(rule, three) == pytest.approx({"a": 1 / 2, "b": 1 / 2, "c": 0})
+
+
+def test_the_mean_over_the_bundles_decides_by_name() -> None:
+    rule = merge_rule("agreement")
+    names = "abcd"
+
+    def weight(d: list[float]) -> float:
+        return weigh(rule, dict(zip(names, [GOOD, GOOD, GOOD, d], strict=True)))["d"]
+
+    # d's mean: 0.2, then 0.8 * 0.2 - 0.2 = -0.04, then 0.8 * -0.04 + 0.2 = 0.168
+    assert weight(GOOD) == pytest.approx(1 / 4)
+    assert weight(BAD) == 0
+    # while d is not there nothing changes; a new client begins anew
+    assert weigh(rule, dict.fromkeys("abc", GOOD)) == pytest.approx(dict.fromkeys("abc", 1 / 3))
+    assert weigh(rule, dict.fromkeys("abce", GOOD))["e"] == pytest.approx(1 / 4)
+    assert weight(GOOD) == pytest.approx(1 / 4)
+    # 0.8 * 0.168 - 0.2 < 0 again, and 0.8 * -0.0656 - 0.2 = -0.25 takes two good ones
+    assert [weight(each) > 0 for each in (BAD, BAD, GOOD, GOOD)] == [False, False, False, True]
+
+
+def test_one_that_counts_nothing_is_no_peer() -> None:
+    rule = merge_rule("agreement")
+    weigh(rule, {"a": GOOD, "b": GOOD, "c": GOOD, "d": BAD})
+    # d is out: a has the cosine 0.6 with b and c together, where d would make it negative
+    units = {"a": [0.6, 0.8, 0.0], "b": [1.0, 0.0, 0.0], "c": [1.0, 0.0, 0.0], "d": [-1.0, 0.0, 0.0]}
+    assert weigh(rule, units) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3, "d": 0})
+    assert rule.scores["a"] == pytest.approx(0.8 * 0.2 + 0.2 * 0.6)
