@@ -180,7 +180,7 @@ def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills:
         rounds = count_rounds(directory)
         if sum(killed.values()) < kills and (rounds >= next_kill or (last_kill and time.monotonic() - last_kill > 100)):
             time.sleep(draw.uniform(0, 2))
-            kind = draw.choice([kind for kind in KINDS if killed[kind] <= min(killed.values(), default=0) + 1])
+            kind = draw.choice([kind for kind in KINDS if killed[kind] == min(killed[each] for each in KINDS)])
             if targets := machine.processes(kind):
                 os.kill(draw.choice(sorted(targets)), signal.SIGKILL)
                 killed[kind] += 1

@@ -1,0 +1,20 @@
+"""Processes of a deployment are killed, and the training ends where the undisturbed one does."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.mark.slow
+def test_three_kills_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    importlib.import_module("chaos").main(tmp_path / "found.json", kills=3, rounds=8, seed=6)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert sum(found["killed"].values()) == 3
+    assert found["largest_relative_difference"] == 0
+    assert found["rounds_once_each"]
+    assert found["exchanges"] == {"part-0": 8, "part-1": 8}
