@@ -171,7 +171,7 @@ def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills:
         machine.start()
         alive = bool(machine.processes("ServerApp"))
         seen = seen or alive
-        if not alive and time.monotonic() - started > (10 if seen else 120):
+        if not alive and time.monotonic() - started > (5 if seen else 45):
             begun = (directory / "training.json").is_file()
             wanted = f"{overrides} resume='{directory}'" if begun else overrides
             machine.flwr("run", str(app), "chaos", "--run-config", f'overrides="{wanted}"')

@@ -18,7 +18,7 @@ from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
 from flower_dgan.synthesis import synthesize, write_pairs
-from flower_dgan.training import train
+from flower_dgan.training import begin, train
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -60,10 +60,11 @@ def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
         half = generator_half(config, shape, workers=free_cores())
+        start = begin(checkpoint, config, fast_grid, clients, half)
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
-                train(directory, config, fast_grid, clients, half, samples, checkpoint)
+                train(directory, config, fast_grid, clients, half, samples, start)
             leave(fast_grid, config, clients, directory.training)
         finally:  # what was learned is kept, whatever ends the training
             save_generator(directory.generator, half.average, config.model, shape)

@@ -25,6 +25,43 @@ from flower_dgan.strategy import BEGINNING, DganStrategy, Start
 logger = logging.getLogger("flwr")
 
 
+def begin(
+    checkpoint: Checkpoint | None,
+    config: Config,
+    grid: FastGrid,
+    clients: Sequence[JoinedClient],
+    half: GeneratorHalf,
+) -> Start:
+    """Return where the training goes on, with generator and ledger as they were there.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint or None
+        None for a training that begins.
+    config, grid, clients, half
+        As for :func:`train`.
+
+    Raises
+    ------
+    FederationError
+        If there are too few clients for the merge rule; if a round waits for all, and those that are there are not
+        those that the training began with.
+    """
+    require_clients(config.algorithm.merge, len(clients))
+    if checkpoint is None:
+        return BEGINNING
+    nodes = {client.name: client.node_id for client in clients}
+    if is_synchronous(config.schedule) and set(nodes) != set(checkpoint.answered):
+        raise FederationError(
+            f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
+            f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."
+        )
+    half.restore(dict(checkpoint.tensors))
+    grid.ledger.restore(checkpoint.ledger, nodes)
+    logger.info("The training goes on after round %d.", checkpoint.round_number)
+    return Start(checkpoint.round_number, checkpoint.answered)
+
+
 def train(
     directory: RunDirectory,
     config: Config,
@@ -32,7 +69,7 @@ def train(
     clients: Sequence[JoinedClient],
     half: GeneratorHalf,
     samples: SamplePlan,
-    checkpoint: Checkpoint | None,
+    start: Start,
 ) -> None:
     """Run the rounds that are left.
 
@@ -50,17 +87,9 @@ def train(
         Changed in place.
     samples : SamplePlan
         What the sample grids show.
-    checkpoint : Checkpoint or None
-        Where the training goes on; None for its beginning.
-
-    Raises
-    ------
-    FederationError
-        If there are too few clients for the merge rule; if a round waits for all, and those that are there are not
-        those that the training began with.
+    start : Start
+        Where the training goes on, see :func:`begin`.
     """
-    require_clients(config.algorithm.merge, len(clients))
-    start = BEGINNING if checkpoint is None else _go_on(checkpoint, config, grid, clients, half)
 
     def write_samples(round_number: int) -> None:
         samples.write(half.average, directory.sample(round_number))
@@ -100,18 +129,3 @@ def train(
         )
     write_samples(config.exchange.rounds)
     recorder.record_end(peak_memory_mib())
-
-
-def _go_on(
-    checkpoint: Checkpoint, config: Config, grid: FastGrid, clients: Sequence[JoinedClient], half: GeneratorHalf
-) -> Start:
-    nodes = {client.name: client.node_id for client in clients}
-    if is_synchronous(config.schedule) and set(nodes) != set(checkpoint.answered):
-        raise FederationError(
-            f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
-            f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."
-        )
-    half.restore(dict(checkpoint.tensors))
-    grid.ledger.restore(checkpoint.ledger, nodes)
-    logger.info("The training goes on after round %d.", checkpoint.round_number)
-    return Start(checkpoint.round_number, checkpoint.answered)

@@ -159,8 +159,10 @@ def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
     assert "make it" in refused(tmp_path / "other", again)
     assert "holds another run" in refused(directory, "")
     overrides = f"{FIVE_ROUNDS} {again}"
+    learned = parameters(directory)
     with pytest.raises(FederationError, match="began with part-0, part-1; connected are part-0, part-1, part-2"):
         run_job(InProcessGrid(app, simulated_contexts(3, overrides)), resolve(overrides), 1)
+    torch.testing.assert_close(parameters(directory), learned, rtol=0, atol=0)
 
 
 def test_two_processes_do_not_work_on_one_training(tmp_path: Path) -> None:
