@@ -29,8 +29,7 @@ def measure(flower: LocalFlower, values: int, messages: int) -> dict[str, float]
         app = write_app(Path(scratch) / "app", "state_app:app", "state_app:client")
         shutil.copy(Path(__file__).with_name("state_app.py"), app)
         output = Path(scratch) / "found.json"
-        order = {"nodes": CLIENTS, "values": values, "messages": messages, "output": str(output)}
-        log = flower.run(app, json.dumps(order), timeout=600)
+        log = flower.run(app, f"{CLIENTS} {values} {messages} {output}", timeout=600)
         if not output.is_file():
             raise DganError(log[-2000:])
         found: dict[str, float] = json.loads(output.read_text(encoding="utf-8"))

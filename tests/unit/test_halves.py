@@ -208,7 +208,7 @@ def test_apply_steps_by_the_weights_of_the_merge_rule_and_returns_them(replay: R
     proposals = [half.propose(generator_input(1.0, 1.0)) for _ in range(4)]
     answers = [feedback(-9.0, -9.0), feedback(0.2, 0.2), feedback(0.1, 0.1), feedback(0.3, 0.3)]
     weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), steps=2)
-    # lengths 9, 0.2, 0.1 and 0.3: none of the last three is twice the median
+    # lengths 9, 0.2, 0.1 and 0.3: none of the last three is five times the median
     assert weights == pytest.approx({"a": 0, "b": 1 / 3, "c": 1 / 3, "d": 1 / 3})
     # the mean gradient 0.2 twice; for targets the first step of 0.5 reaches them all
     expected = 1 - (0.4 if replay == "gradient" else 0.5)

@@ -81,10 +81,10 @@ def test_two_flipped_clients_of_six_count_nothing() -> None:
 
 
 def test_lengths_do_not_matter_for_who_agrees() -> None:
-    # cosines: (1, 0) with (2, 1.6) / |.|, (0, 1) with (2.6, 0.8) ..., all positive; only then the lengths 1, 3, 5, 1
-    # are held against twice their median, 2 * 2
-    got = agreement([1, 0, 0], [0, 3, 0], [3, 4, 0], [1, 0, 0])
-    assert got == pytest.approx([1 / 4, 1 / 4, 4 / 5 / 4, 1 / 4])
+    # scaled to one, (1, 0), (0, 1), (0.6, 0.8) and (1, 0): each has a positive product with the sum of the others;
+    # their lengths are 1, 3, 50 and 1, and five times the median is 10
+    got = agreement([1, 0, 0], [0, 3, 0], [30, 40, 0], [1, 0, 0])
+    assert got == pytest.approx([1 / 4, 1 / 4, 10 / 50 / 4, 1 / 4])
 
 
 def test_a_client_that_says_nothing_counts_nothing() -> None:
@@ -117,14 +117,14 @@ def test_the_mean_over_the_bundles_decides_by_name() -> None:
     def weight(d: list[float]) -> float:
         return weigh(rule, dict(zip(names, [GOOD, GOOD, GOOD, d], strict=True)))["d"]
 
-    # d's mean: 0.2, then 0.8 * 0.2 - 0.2 = -0.04, then 0.8 * -0.04 + 0.2 = 0.168
+    # d's mean: 0.1, then 0.9 * 0.1 - 0.1 = -0.01, then 0.9 * -0.01 + 0.1 = 0.091
     assert weight(GOOD) == pytest.approx(1 / 4)
     assert weight(BAD) == 0
     # while d is not there nothing changes; a new client begins anew
     assert weigh(rule, dict.fromkeys("abc", GOOD)) == pytest.approx(dict.fromkeys("abc", 1 / 3))
     assert weigh(rule, dict.fromkeys("abce", GOOD))["e"] == pytest.approx(1 / 4)
     assert weight(GOOD) == pytest.approx(1 / 4)
-    # 0.8 * 0.168 - 0.2 < 0 again, and 0.8 * -0.0656 - 0.2 = -0.25 takes two good ones
+    # -0.018, -0.116, -0.005 and 0.096
     assert [weight(each) > 0 for each in (BAD, BAD, GOOD, GOOD)] == [False, False, False, True]
 
 
@@ -134,4 +134,4 @@ def test_one_that_counts_nothing_is_no_peer() -> None:
     # d is out: a has the cosine 0.6 with b and c together, where d would make it negative
     units = {"a": [0.6, 0.8, 0.0], "b": [1.0, 0.0, 0.0], "c": [1.0, 0.0, 0.0], "d": [-1.0, 0.0, 0.0]}
     assert weigh(rule, units) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3, "d": 0})
-    assert rule.scores["a"] == pytest.approx(0.8 * 0.2 + 0.2 * 0.6)
+    assert rule.scores["a"] == pytest.approx(0.9 * 0.1 + 0.1 * 0.6)

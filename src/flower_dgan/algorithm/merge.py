@@ -26,8 +26,8 @@ MergeRule = Callable[[Weights, Callable[[], Tensor]], Weights]
 wants it, the gradient that each client asks for, (clients, parameters)."""
 
 _FEWEST_CLIENTS = 3
-_LONGEST = 2.0
-_MEMORY = 0.8
+_LONGEST = 5.0
+_MEMORY = 0.9
 
 
 def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str, float]:
@@ -76,18 +76,18 @@ def as_given(weights: Weights, _gradients: Callable[[], Tensor]) -> Weights:
 class Agreement:
     """Clients whose gradients point against the others' count nothing; it remembers the clients of a run.
 
-    In a bundle a client agrees by the cosine between its gradient and the sum of those of the other clients that agreed
-    so far, each scaled to length one. As the gradients of honest clients differ much, too, the mean over the
-    bundles decides, of which older ones count less: while it is not positive, the client's weight is zero, and the
-    others share it. A client that answers better again comes back. A gradient longer than twice the median length
-    counts as much less as it is longer than that.
+    How far a client agrees in one bundle is the cosine between its gradient and the sum of those of the other clients
+    that have agreed so far, each scaled to length one. As it varies much among honest clients, too, its moving average
+    over the bundles decides: while that is not positive, the client's weight is zero and the others share it. A client
+    that answers better again comes back. A gradient longer than five times the median length counts as much less as it
+    is longer than that.
 
     X. Cao, M. Fang, J. Liu, N. Gong: "FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping", NDSS 2021,
     section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients
     stand for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
 
-    With f bad clients that point the other way, 2 f + 2 are needed for sure; with fewer an honest one may find as many
-    against it as for it, until a bad one is out. Where nobody agrees all count.
+    Against f clients that point the other way 2 f + 2 clients are enough; of fewer an honest one may find as many
+    against it as for it. Where nobody agrees all count.
     """
 
     def __init__(self) -> None:
