@@ -26,6 +26,7 @@ from typing import Annotated
 import torch
 import typer
 
+from common import family
 from flower_dgan.client_app import app as client_app
 from flower_dgan.exactness import largest_relative_difference
 from flower_dgan.generator_file import load_generator
@@ -80,7 +81,6 @@ class Machine:
                 "--node-config", f"partition-id={client} num-partitions={CLIENTS}",
             ]  # fmt: skip
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self._sessions: set[int] = set()  # a ServerApp may outlive its SuperLink
 
     def _make_keys(self) -> None:
         new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -110,7 +110,6 @@ class Machine:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-                self._sessions.add(self.running[name].pid)
 
     def flwr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``flwr``."""
@@ -121,16 +120,8 @@ class Machine:
         """Return the ids of the processes of a kind."""
         executors = {process.pid for name, process in self.running.items() if name.startswith("node")}
         found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (OSError, UnicodeDecodeError):
-                continue
-            parent, session, pid = int(fields[1]), int(fields[3]), int(entry.name)
-            if session not in self._sessions or KINDS[kind] not in command or fields[0] == "Z":
+        for pid, (parent, command) in family(self.environment["FLWR_HOME"]).items():
+            if KINDS[kind] not in command:
                 continue
             child = pid not in executors
             if kind in ("executor", "ClientApp") and child != (kind == "ClientApp" and parent in executors):
@@ -140,9 +131,12 @@ class Machine:
 
     def end(self) -> None:
         """End everything."""
-        for session in self._sessions:
-            with suppress(ProcessLookupError):
-                os.killpg(session, signal.SIGKILL)
+        while ours := family(self.environment["FLWR_HOME"]):
+            for pid in ours:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for process in self.running.values():
+                process.wait()
 
 
 def training(rounds: int, directory: Path) -> str:

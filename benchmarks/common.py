@@ -1,4 +1,4 @@
-"""What the benchmarks share: the number of clients, and results as JSON lines."""
+"""What the benchmarks share: the number of clients, results as JSON lines, and the processes of a Flower."""
 
 import json
 from pathlib import Path
@@ -35,3 +35,18 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if whole != text:
         path.write_text(whole, encoding="utf-8")
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def family(flower_home: str) -> dict[int, tuple[int, str]]:
+    """Return parent and command line, by id, of the processes that have this ``FLWR_HOME``."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if f"FLWR_HOME={flower_home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                    found[int(entry.name)] = int(parent), command
+            except OSError:
+                continue
+    return found

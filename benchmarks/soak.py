@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import typer
 
+from common import family
 from flower_dgan.errors import DganError
 from flower_dgan.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
@@ -26,23 +27,10 @@ from flower_dgan.report.run_metrics import read_metrics
 KINDS = {"flwr-serverapp": "server", "ClientAppActor": "clients", "flower-superlink": "SuperLink"}
 
 
-def family(home: str) -> dict[int, str]:
-    """Return the processes that have this home of Flower's, by id."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if f"FLWR_HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    return found
-
-
 def look(home: str) -> dict[str, dict[str, float]]:
     """Return MiB and open descriptors of each kind of process."""
     found: dict[str, dict[str, float]] = {}
-    for pid, command in family(home).items():
+    for pid, (_, command) in family(home).items():
         kind = next((name for part, name in KINDS.items() if part in command), None)
         if kind is None:
             continue
