@@ -83,7 +83,7 @@ class Agreement:
     is longer than that.
 
     X. Cao, M. Fang, J. Liu, N. Gong: "FLTrust: Byzantine-robust Federated Learning via Trust Bootstrapping", NDSS 2021,
-    section IV-B, weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients
+    weighs by the cosine, cut off at zero, and scales all to one length. Deviations: the other clients
     stand for clean data of the server; the mean over the bundles, and only its sign; no gradient is lengthened.
 
     Against f clients that point the other way 2 f + 2 clients are enough; of fewer an honest one may find as many
