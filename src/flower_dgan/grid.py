@@ -23,17 +23,18 @@ _PAUSE = 1.0
 _LOOK = 5.0
 _SLOW_PULL = 2.0
 _SHORTEST_PATIENCE = 10.0
-_FIRST_PATIENCE = 300.0
+_FIRST_PATIENCE = 90.0
 
 
 @dataclass(eq=False)
 class _Sent:
-    """A message that is out: under which ids it was sent, and when it is sent again."""
+    """A message that is out: under which ids and how often it was sent, and when it is sent again."""
 
     message: Message
     ids: set[str]
     first: float
     due: float
+    times: int = 0
 
     @property
     def node(self) -> int:
@@ -58,8 +59,9 @@ class FastGrid(Grid):
     since the last reply or message, between 10 and 250 ms.
 
     A message may be lost: a node is killed amid its work and started again, and nobody tells. So a message is sent
-    again where Flower says that it or its node is gone, and after four times the longest wait for a reply so far (at
-    least 10 s; 5 minutes while there was no reply). A node answers a message that it has answered as it did before.
+    again where Flower says that it or its node is gone, and after four times the longest wait for a reply to such a
+    message so far (at least 10 s; 90 s while there was none), then after twice that, and so on. A node answers a
+    message that it has answered as it did before.
 
     Messages may be sent ahead, see :meth:`await_group`. A node with a queue is sent its next message at once, so that
     it finds one whenever it is done; any other is sent it when its last reply is in.
@@ -94,7 +96,7 @@ class FastGrid(Grid):
         self._out: list[_Sent] = []
         self._held: list[Message] = []
         self._awaited: _Awaited | None = None
-        self._longest_wait: float | None = None
+        self._longest_waits: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="pull")
         self._pulls: list[Future[list[Message]]] = []
 
@@ -202,7 +204,8 @@ class FastGrid(Grid):
                 sent.due = time.monotonic() + _PAUSE
             else:
                 self._out.remove(sent)
-                self._longest_wait = max(self._longest_wait or 0.0, time.monotonic() - sent.first)
+                kind = sent.message.metadata.message_type
+                self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), time.monotonic() - sent.first)
                 self.ledger.add(sent.node, FROM_NODE, reply)
                 yield sent, reply
 
@@ -229,9 +232,10 @@ class FastGrid(Grid):
         self.ledger.add(sent.node, TO_NODE, sent.message)
         pushed = [str(message_id) for message_id in self._grid.push_messages([sent.message]) if message_id]
         sent.ids.update(pushed)
-        known = self._longest_wait is not None
-        patience = max(_SHORTEST_PATIENCE, 4 * (self._longest_wait or 0.0)) if known else _FIRST_PATIENCE
-        sent.due = time.monotonic() + (patience if pushed else _PAUSE)
+        longest = self._longest_waits.get(sent.message.metadata.message_type)
+        patience = _FIRST_PATIENCE if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
+        sent.due = time.monotonic() + (patience * 2**sent.times if pushed else _PAUSE)
+        sent.times += bool(pushed)
 
     def set_run(self, run: object) -> None:
         """Pass on to Flower's grid."""

@@ -206,6 +206,15 @@ def test_silence_is_answered_with_another_message_and_one_reply_counts(monkeypat
     assert grid.ledger.counts[1, FROM_NODE, "answer", "y"].messages == 1
 
 
+def test_silence_is_answered_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 0.02, 0.04, 0.08, 0.16 and 0.32 s; a wait for another kind of message says nothing about this one."""
+    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    grid = FastGrid(LateGrid(polls=0, silent=[2]), Ledger())
+    grid._longest_waits["train"] = 1000.0
+    grid.send_and_receive(in_groups((2, "1")), timeout=0.5)
+    assert 1 <= grid.repeats[2] <= 4
+
+
 class HalfReplyGrid(LateGrid):
     """Waits, as Flower does, for the rest of the first reply, which never comes."""
 
