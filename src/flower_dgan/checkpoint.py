@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -39,6 +40,26 @@ class Checkpoint:
     answered: dict[str, int]
     ledger: list[list[object]]
     tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training goes on.
+
+    Attributes
+    ----------
+    round_number : int
+        Rounds that are done.
+    answered : dict of str to int
+        Client name to the last of these that it answered.
+    """
+
+    round_number: int
+    answered: Mapping[str, int]
+
+
+BEGINNING = Start(0, MappingProxyType({}))
+"""Where a new training begins."""
 
 
 class Checkpoints:

@@ -64,7 +64,7 @@ def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
-                train(directory, config, fast_grid, clients, half, samples, start)
+                clients = train(directory, config, fast_grid, clients, half, samples, start)
             leave(fast_grid, config, clients, directory.training)
         finally:  # what was learned is kept, whatever ends the training
             save_generator(directory.generator, half.average, config.model, shape)

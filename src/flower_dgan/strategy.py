@@ -3,11 +3,9 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
 from itertools import chain
-from types import MappingProxyType
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -18,6 +16,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_r
 from flower_dgan.algorithm.merge import Weights, client_weights
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.answer import Answer
+from flower_dgan.checkpoint import BEGINNING, Start
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
@@ -30,24 +29,7 @@ from flower_dgan.wiring import bundle_settings
 logger = logging.getLogger("flwr")
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where a training goes on.
-
-    Attributes
-    ----------
-    round_number : int
-        Rounds that are done.
-    answered : dict of str to int
-        Client name to the last of these that it answered.
-    """
-
-    round_number: int
-    answered: Mapping[str, int]
-
-
 _MOST_STRIKES = 3
-BEGINNING = Start(0, MappingProxyType({}))
 
 
 class DganStrategy(Strategy):
@@ -225,8 +207,9 @@ class DganStrategy(Strategy):
         arrived = time.monotonic()
         round_number = self._first + server_round
         accepted, rejected = self._read(round_number, replies)
-        if not accepted and (is_synchronous(self._config.schedule) or not self._at_work()):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
+        nobody = not accepted and not rejected
+        if nobody or (not accepted and (is_synchronous(self._config.schedule) or not self._at_work())):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)

@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import require_clients
 from flower_dgan.algorithm.schedule import is_synchronous
-from flower_dgan.checkpoint import Checkpoint
+from flower_dgan.checkpoint import BEGINNING, Checkpoint, Start
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.grid import FastGrid
@@ -20,7 +20,7 @@ from flower_dgan.recorder import Recorder
 from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import RunDirectory
 from flower_dgan.samples import SamplePlan
-from flower_dgan.strategy import BEGINNING, DganStrategy, Start
+from flower_dgan.strategy import DganStrategy
 
 logger = logging.getLogger("flwr")
 
@@ -70,7 +70,7 @@ def train(
     half: GeneratorHalf,
     samples: SamplePlan,
     start: Start,
-) -> None:
+) -> tuple[JoinedClient, ...]:
     """Run the rounds that are left.
 
     Parameters
@@ -89,6 +89,11 @@ def train(
         What the sample grids show.
     start : Start
         Where the training goes on, see :func:`begin`.
+
+    Returns
+    -------
+    tuple of JoinedClient
+        The clients as they are at the end: those that came later too, and each by its last node.
     """
 
     def write_samples(round_number: int) -> None:
@@ -127,5 +132,7 @@ def train(
             num_rounds=left,
             timeout=config.exchange.timeout,
         )
+    grid.while_waiting = lambda: None  # from here on nobody is taken in
     write_samples(config.exchange.rounds)
     recorder.record_end(peak_memory_mib())
+    return tuple(members.clients.values())

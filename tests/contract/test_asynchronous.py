@@ -106,11 +106,12 @@ def test_a_client_that_leaves_is_not_waited_for(tmp_path: Path) -> None:
     assert [set(each) for each in used(metrics)][3:] == [{"part-0", "part-2"}] * 3
 
 
-def test_a_client_that_comes_takes_part_and_brings_its_label_maps(tmp_path: Path) -> None:
+def test_a_client_that_comes_takes_part_and_brings_its_label_maps(tmp_path: Path, own_home: Path) -> None:
     metrics = run(tmp_path / "run", present=lambda number: [1, 2] if number < 3 else [1, 2, 3])
     assert [set(each) for each in used(metrics)][:3] == [{"part-0", "part-1"}] * 3
     assert [set(each) for each in used(metrics)][3:] == [{"part-0", "part-1", "part-2"}] * 3
     assert [join.site for join in metrics.joins] == ["part-0", "part-1", "part-2"]
+    assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []
     fetched = [r.site for r in metrics.records if (r.record, r.key) == ("label-maps", "data")]
     assert fetched == ["part-0", "part-1", "part-2"]
 
@@ -128,12 +129,13 @@ def test_a_new_site_is_refused_where_the_generator_knows_the_sites(
     assert "part-2): model.site_condition fixes the sites when the training begins" in caplog.text
 
 
-def test_a_node_that_was_started_again_goes_on_as_the_same_client(tmp_path: Path) -> None:
-    """Its discriminator is that of its third round, or the node would refuse."""
+def test_a_node_that_was_started_again_goes_on_as_the_same_client(tmp_path: Path, own_home: Path) -> None:
+    """Its discriminator is that of its third round, or the node would refuse. At the end it forgets all the same."""
     metrics = run(tmp_path / "run", present=lambda number: [1, 2, 3] if number < 3 else [1, 12, 3])
     assert all(set(each) == {"part-0", "part-1", "part-2"} for each in used(metrics)[3:])
     assert all(not each.rejected for each in metrics.rounds)
     assert [join.site for join in metrics.joins] == ["part-0", "part-1", "part-2"]
+    assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []
 
 
 def test_a_second_node_of_the_same_name_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -175,6 +177,11 @@ def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
     )
     assert [each.images for each in metrics.rounds] == [0, 0, 4]
     assert used(metrics)[2] == {"part-1": 2}
+
+
+def test_a_round_in_which_nobody_answers_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FederationError, match=r"Round 1 has no usable feedback. Nobody answered in time."):
+        run(tmp_path / "run", "exchange.timeout=0.2", late={1: 9, 2: 9, 3: 9})
 
 
 def test_nobody_left_is_an_error(tmp_path: Path) -> None:
