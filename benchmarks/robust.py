@@ -33,7 +33,7 @@ from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBatch
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.baselines import LocalFederation, open_federation
@@ -56,11 +56,11 @@ class BadHalf:
         self._exchanges = exchanges
         self._answers: list[Feedback] = []
 
-    def step(self, real: torch.Tensor, batch: SyntheticBatch) -> float:
+    def step(self, real: Batch, batch: Batch) -> float:
         """Step the discriminator, as an honest client does."""
         return self._half.step(real, batch)
 
-    def feedback(self, real: torch.Tensor, batch: SyntheticBatch) -> Feedback:
+    def feedback(self, real: Batch, batch: Batch) -> Feedback:
         """Answer as the attack has it."""
         answer = self._half.feedback(real, batch)
         self._answers.append(answer)

@@ -36,7 +36,7 @@ from bundles import NUCLEI, base_overrides, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, generator_losses
-from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
+from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.baselines import LocalFederation, open_federation
 from flower_dgan.config import Config
@@ -60,10 +60,10 @@ _LAZINESS, _GAMMA = 16, 1.0
 _FITS, _TRUST = 2, 0.1
 
 
-def batches(real: Tensor, bundle: SyntheticBatch, size: int) -> list[tuple[Tensor, SyntheticBatch]]:
+def batches(real: Batch, bundle: Batch, size: int) -> list[tuple[Batch, Batch]]:
     """Split a bundle into its batches."""
     parts = [slice(start, start + size) for start in range(0, len(real), size)]
-    return [(real[part], SyntheticBatch(bundle.images[part], bundle.label_maps[part])) for part in parts]
+    return [(real[part], bundle[part]) for part in parts]
 
 
 class DiscriminatorFirst:
@@ -73,11 +73,11 @@ class DiscriminatorFirst:
         self._half = half
         self._size = batch_size
 
-    def step(self, real: Tensor, bundle: SyntheticBatch) -> float:
+    def step(self, real: Batch, bundle: Batch) -> float:
         """Step on each batch."""
         return fmean(self._half.step(*each) for each in batches(real, bundle, self._size))
 
-    def feedback(self, real: Tensor, bundle: SyntheticBatch) -> Feedback:
+    def feedback(self, real: Batch, bundle: Batch) -> Feedback:
         """Give feedback on each batch."""
         return concatenate([self._half.feedback(*each) for each in batches(real, bundle, self._size)])
 
@@ -90,13 +90,13 @@ class LazyR1:
         self._steps = 0
         self.feedback = half.feedback
 
-    def step(self, real: Tensor, batch: SyntheticBatch) -> float:
+    def step(self, real: Batch, batch: Batch) -> float:
         """Step on the batch, and now and then on the penalty."""
         loss = self._half.step(real, batch)
         self._steps += 1
         if self._steps % _LAZINESS == 0:
-            images = real.detach().requires_grad_(True)
-            logits = self._half.network(batch.label_maps, images).flatten(1).mean(1)
+            images = real.images.detach().requires_grad_(True)
+            logits = self._half.network(real.label_maps, images).flatten(1).mean(1)
             (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
             self._half.optimizer.zero_grad(set_to_none=True)
             (_LAZINESS * _GAMMA / 2 * gradient.square().flatten(1).sum(1).mean()).backward()
@@ -115,8 +115,8 @@ class Surrogate:
     def _losses(
         self, half: DiscriminatorHalf, images: Tensor, proposal: Proposal, part: slice
     ) -> tuple[Tensor, Tensor]:
-        batch = SyntheticBatch(images, proposal.inputs.label_maps[part])
-        losses = generator_losses(half.network, half.loss, half.generator_weight, None, images, batch)
+        batch = Batch(images, proposal.inputs.label_maps[part])
+        losses = generator_losses(half.network, half.loss, half.generator_weight, None, batch, batch)
         return losses, torch.autograd.grad(losses.sum(), images, create_graph=True)[0]
 
     def apply(

@@ -6,6 +6,7 @@ import torch
 
 from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.algorithm.generator import Proposal
+from flower_dgan.algorithm.losses import SampleLoss
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import FeedbackMessage
 from flower_dgan.round_report import ClientRound
@@ -38,12 +39,18 @@ class Answer:
         message = self.message
         return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
 
-    def report(self, weight: float) -> ClientRound:
-        """Return what is told of it, with how much it counted."""
+    def report(self, weight: float, of_scores: SampleLoss | None) -> ClientRound:
+        """Return what is told of it, with how much it counted.
+
+        ``of_scores`` makes a generator's loss of the scores of one that gave these.
+        """
         message = self.message
+        losses = torch.from_numpy(message.losses)
+        if of_scores is not None:
+            losses = of_scores(losses[:, None])
         return ClientRound(
             message.discriminator_loss,
-            float(message.losses.mean()),
+            float(losses.mean()),
             message.busy_seconds,
             message.compute_seconds,
             message.peak_memory_mib,

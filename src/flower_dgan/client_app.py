@@ -7,10 +7,10 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from flower_dgan.algorithm.asyndgan import client_update
-from flower_dgan.algorithm.exchange import SyntheticBatch
+from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.client_state import ClientState
-from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack
+from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, to_one_hot
 from flower_dgan.errors import DganError, FederationError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
@@ -91,25 +91,22 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
     state = _state(Training.of(message.content, "bundle"), context)
     name, pairs, config = state.joined()
-    size, channels, batch_size = config.data.image_size, config.data.channels, config.exchange.batch_size
-    shape = BundleShape(
-        config.exchange.exchanges * batch_size,
-        channels,
-        size,
-        config.exchange.image_format,
-        config.exchange.feedback_format,
-    )
-    bundle = BundleMessage.from_records(message.content, shape)
+    size, classes = config.data.image_size, pairs.classes
+    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes))
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
-    real = apply_to_images(pairs.images, bundle.views, size)
-    label_maps = apply_to_label_maps(pairs.label_maps, pairs.classes, bundle.views, size)
-    synthetic = SyntheticBatch(decode_images(bundle.images), label_maps)
-    half = discriminator_half(config, ImageShape(pairs.classes, channels, size, ()), name)
+    real = Batch(
+        apply_to_images(pairs.images, bundle.views, size),
+        apply_to_label_maps(pairs.label_maps, classes, bundle.views, size),
+    )
+    given = real.label_maps if bundle.label_maps is None else to_one_hot(bundle.label_maps, classes)
+    synthetic = Batch(decode_images(bundle.images), given)
+    trained_on, judged = synthetic[: len(real)], synthetic[-len(real) :]  # the same, but where they are separate
+    half = discriminator_half(config, ImageShape(classes, config.data.channels, size, ()), name)
     seed = derive_seed(config.seed, "client", name)
     with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()
-        feedback, losses = client_update(half, real, synthetic, batch_size)
+        feedback, losses = client_update(half, real, trained_on, judged, config.exchange.batch_size)
         compute_seconds = time.monotonic() - begin
     gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
     return FeedbackMessage(

@@ -9,7 +9,8 @@ AugmentationName = Literal["none", "flips"]
 GeneratorName = Literal["small", "unet", "resnet9"]
 DiscriminatorName = Literal["small", "patchgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
-MergeName = Literal["samples", "equal", "agreement"]
+MergeName = Literal["samples", "equal", "agreement", "average", "odds", "odds-by-class", "softmax"]
+TurnsName = Literal["together", "one-by-one"]
 ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
 InFlight = Literal[1, 2]
@@ -136,9 +137,20 @@ class AlgorithmConfig:
     ----------
     loss : str
         Adversarial loss, see ``flower_dgan.algorithm.losses``.
-    merge : {"samples", "equal", "agreement"}
-        Weight of a client: its share of the images; the same for all; or the same for all but those that contradict the
-        others, see ``flower_dgan.algorithm.merge``.
+    merge : str
+        How the feedback of the clients becomes one. ``samples``, ``equal``, ``agreement``: a sum with the share of the
+        images as weights; with the same for all; or the same for all but those that contradict the others, see
+        ``flower_dgan.algorithm.merge``. ``average``, ``odds``, ``odds-by-class``, ``softmax``: one loss made of the
+        scores that all gave to the same images, see ``flower_dgan.algorithm.scores``.
+    sharpness : float
+        For ``softmax``: lambda of GMAN; 0 is the mean, ``inf`` the harshest critic alone.
+    turns : {"together", "one-by-one"}
+        Whether a round asks all clients, or one after the other.
+    shared_batches : int
+        Batches that a round draws for all clients from all their label maps, which then reach the other clients, too; 0
+        to draw for each from its own.
+    separate_batches : bool
+        Whether clients are trained on another of the shared batches than they give feedback on.
     replay : {"gradient", "target"}
         How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
         image to approach, see ``flower_dgan.algorithm.generator``.
@@ -165,6 +177,10 @@ class AlgorithmConfig:
 
     loss: LossName
     merge: MergeName
+    sharpness: float
+    turns: TurnsName
+    shared_batches: int
+    separate_batches: bool
     replay: ReplayName
     target_step: float
     diversity: float

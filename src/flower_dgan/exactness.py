@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from flower_dgan.algorithm.reference import train_reference
+from flower_dgan.algorithm.reference_shared import train_reference_shared
 from flower_dgan.baselines import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
@@ -24,19 +25,27 @@ TOLERANCE = 1e-5
 _FLOWER_TIMEOUT = 600.0
 
 
-def exactness_overrides(rounds: int, directory: Path) -> str:
+def exactness_overrides(rounds: int, directory: Path, algorithm: str = "") -> str:
     """Return the overrides of the check: the papers' algorithm on small networks, without a segmentation table."""
     return (
         "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.average_decay=0 "
         "algorithm.final_rate=1 "
-        f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}'"
+        f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}' {algorithm}"
     )
 
 
-def through_in_process_grid(clients: int, rounds: int) -> float:
-    """Run the real strategy and ClientApp in this process; return the largest relative difference to the reference."""
+def through_in_process_grid(clients: int, rounds: int, algorithm: str = "") -> float:
+    """Run the real strategy and ClientApp in this process; return the largest relative difference to the reference.
+
+    Parameters
+    ----------
+    clients, rounds : int
+        How many.
+    algorithm : str
+        Overrides that choose another algorithm than AsynDGAN.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        overrides = exactness_overrides(rounds, Path(scratch) / "run")
+        overrides = exactness_overrides(rounds, Path(scratch) / "run", algorithm)
         config = resolve(overrides)
         run_job(InProcessGrid(app, simulated_contexts(clients, overrides)), config, 0)
         return _difference(config, clients, Path(scratch) / "run")
@@ -68,9 +77,11 @@ def reference_generator(config: Config, clients: int) -> nn.Module:
     half = generator_half(config, federation.shape)
     settings = replace(bundle_settings(config), exchanges=1)
     with threads(config.threads):
-        train_reference(
-            half, federation.clients(config), settings, rounds=config.exchange.rounds, merge=config.algorithm.merge
-        )
+        taking_part, rounds, algorithm = federation.clients(config), config.exchange.rounds, config.algorithm
+        if algorithm.shared_batches:
+            train_reference_shared(half, taking_part, settings, rounds=rounds, algorithm=algorithm)
+        else:
+            train_reference(half, taking_part, settings, rounds=rounds, merge=algorithm.merge, turns=algorithm.turns)
     return half.network
 
 

@@ -17,13 +17,13 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from flower_dgan.config import FeedbackFormat, ImageFormat
+from flower_dgan.config import Config, FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value, record_of
 from flower_dgan.wire_formats import FULL_SCALE
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 KEPT_CHECKPOINTS = 2
 """Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
 
@@ -67,11 +67,15 @@ class BundleShape:
     Attributes
     ----------
     samples : int
-        Exchanges times batch size.
+        Samples on which feedback is given: exchanges times batch size.
     channels, image_size : int
         Of the images.
     image_format, feedback_format : str
         Number formats on the wire.
+    separate : bool
+        Whether as many other samples are sent before these, on which the discriminator is trained.
+    classes : int
+        Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
     """
 
     samples: int
@@ -79,10 +83,32 @@ class BundleShape:
     image_size: int
     image_format: ImageFormat
     feedback_format: FeedbackFormat
+    separate: bool = False
+    classes: int = 0
+
+    @classmethod
+    def of(cls, config: Config, classes: int) -> "BundleShape":
+        """Return that of a run, whose label maps have so many classes."""
+        exchange, algorithm = config.exchange, config.algorithm
+        samples = exchange.exchanges * exchange.batch_size
+        return cls(
+            samples,
+            config.data.channels,
+            config.data.image_size,
+            exchange.image_format,
+            exchange.feedback_format,
+            separate=algorithm.separate_batches,
+            classes=classes if algorithm.shared_batches else 0,
+        )
 
     @property
     def images(self) -> tuple[int, int, int, int]:
-        """Shape of the image array and of the gradient array."""
+        """Shape of the image array."""
+        return (2 * self.samples if self.separate else self.samples, self.channels, self.image_size, self.image_size)
+
+    @property
+    def gradients(self) -> tuple[int, int, int, int]:
+        """Shape of the gradient array."""
         return (self.samples, self.channels, self.image_size, self.image_size)
 
 
@@ -101,9 +127,11 @@ class BundleMessage:
     returns : tuple of int
         Rounds, in their order, to whose end the server may go back after a crash.
     views : Views
-        Which window of which of the node's pairs each sample was made for, (samples,).
-    images : array, uint8 or float32, (samples, channels, height, width)
+        Which window of which of the node's pairs belongs to each sample, (samples,).
+    images : array, uint8 or float32, (samples or twice as many, channels, height, width)
         In the wire's format.
+    label_maps : array, uint8, (as many, height, width), or None
+        Class ids of those that the images were made from; None where they are the node's own.
     """
 
     training: Training
@@ -112,11 +140,14 @@ class BundleMessage:
     returns: tuple[int, ...]
     views: Views
     images: NDArray[np.generic]
+    label_maps: NDArray[np.uint8] | None = None
 
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
         found = hashlib.sha256()
-        for array in (self.views.ids, self.views.windows, self.images):
+        for array in (self.views.ids, self.views.windows, self.images, self.label_maps):
+            if array is None:
+                continue
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
@@ -128,11 +159,14 @@ class BundleMessage:
             "answered": self.answered,
             "returns": list(self.returns),
         }
+        synthetic = {"images": pack_array(self.images)}
+        if self.label_maps is not None:
+            synthetic["label-maps"] = pack_array(self.label_maps)
         return RecordDict(
             {
                 "bundle": ConfigRecord(values),
                 "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
-                "synthetic": ArrayRecord({"images": pack_array(self.images)}),
+                "synthetic": ArrayRecord(synthetic),
             }
         )
 
@@ -145,13 +179,19 @@ class BundleMessage:
             {
                 "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns"}),
                 "views": (ArrayRecord, {"ids", "windows"}),
-                "synthetic": (ArrayRecord, {"images"}),
+                "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
             },
         )
         arrays, bundle = content.array_records, content.config_records["bundle"]
         images = read_packed(arrays["synthetic"]["images"], shape.image_format, shape.images)
         if shape.image_format == "float32" and np.abs(images).max() > 1:
             raise ProtocolError("synthetic images outside [-1, 1]")
+        label_maps = None
+        if shape.classes:
+            pixels = (shape.images[0], *shape.images[2:])
+            label_maps = read_packed(arrays["synthetic"]["label-maps"], "uint8", pixels).astype(np.uint8)
+            if label_maps.max() >= shape.classes:
+                raise ProtocolError(f"label maps with class {label_maps.max()} of {shape.classes}")
         returns = read_value(bundle, "returns", list)
         if len(returns) > KEPT_CHECKPOINTS or not all(type(entry) is int for entry in returns):
             raise ProtocolError(f"a list of rounds {str(returns)[:80]}")
@@ -165,6 +205,7 @@ class BundleMessage:
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
             ),
             images=images,
+            label_maps=label_maps,
         )
 
 
@@ -175,7 +216,7 @@ class FeedbackMessage:
     Attributes
     ----------
     losses : array, float32, (samples,)
-        Generator losses.
+        Generator losses, or scores.
     gradients : array, (samples, channels, height, width)
         In the wire's format.
     scales : array, float32, (samples,)
@@ -221,7 +262,7 @@ class FeedbackMessage:
         numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
         if not all(math.isfinite(number) for number in numbers.values()):
             raise ProtocolError(f"metrics that are not finite: {numbers}")
-        gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.images)
+        gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.gradients)
         scales = read_array(arrays["scales"], "float32", (shape.samples,)).astype(np.float32)
         full = FULL_SCALE.get(shape.feedback_format, math.inf)
         if scales.min() < 0 or gradients.max() > full or gradients.min() < -full:

@@ -23,6 +23,8 @@ class ReleasePolicy:
     ----------
     label_maps : bool
         Whether its label maps may. No algorithm that is here can do without.
+    label_maps_to_clients : bool
+        Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
     pixel_losses : bool
         Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
         of them.
@@ -31,6 +33,7 @@ class ReleasePolicy:
     """
 
     label_maps: bool
+    label_maps_to_clients: bool
     pixel_losses: bool
     queries_per_image: int | None
 
@@ -38,6 +41,11 @@ class ReleasePolicy:
         """Raise FederationError, which names the rule, if a training with these settings would break it."""
         if not self.label_maps:
             raise FederationError("This node's policy does not let label maps leave (label_maps).")
+        if config.algorithm.shared_batches and not self.label_maps_to_clients:
+            raise FederationError(
+                "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
+                "algorithm.shared_batches does."
+            )
         if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
             raise FederationError("This node's policy does not allow pixel losses (pixel_losses).")
 
@@ -60,7 +68,8 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a node.
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
-    without a file it lets label maps leave and no pixel losses. A simulated node belongs to whoever configured the run.
+    without a file it lets label maps reach the server, but no other client, and allows no pixel losses. A simulated
+    node belongs to whoever configured the run.
 
     Raises
     ------
@@ -76,4 +85,4 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
     simulated = "data-path" not in node_config
-    return ReleasePolicy(True, simulated and config.allow_pixel_losses, None)
+    return ReleasePolicy(True, simulated, simulated and config.allow_pixel_losses, None)

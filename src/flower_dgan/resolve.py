@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.algorithm.schedule import is_synchronous
+from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, unknown_name
 
@@ -215,7 +216,34 @@ def _check(config: Config) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
+    _check_algorithm(config)
     rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
+
+
+def _check_algorithm(config: Config) -> None:
+    """Find parts of an algorithm that do not fit each other."""
+    algorithm, exchange = config.algorithm, config.exchange
+    merges_scores = score_rule(algorithm) is not None
+    if algorithm.shared_batches < 0:
+        raise ConfigError(f"algorithm.shared_batches={algorithm.shared_batches} must not be negative.")
+    if algorithm.sharpness < 0:
+        raise ConfigError(f"algorithm.sharpness={algorithm.sharpness} must not be negative: 0 makes a mean.")
+    if merges_scores and (algorithm.shared_batches != 1 or algorithm.separate_batches):
+        raise ConfigError(
+            f"algorithm.merge={algorithm.merge} is about images that all clients judge: "
+            "set algorithm.shared_batches=1 algorithm.separate_batches=false."
+        )
+    if algorithm.separate_batches and not algorithm.shared_batches:
+        raise ConfigError("algorithm.separate_batches=true wants shared batches: set algorithm.shared_batches.")
+    if algorithm.shared_batches and (algorithm.l1_weight or algorithm.perceptual_weight):
+        raise ConfigError("Pixel losses want a real image for each synthetic one: set algorithm.shared_batches=0.")
+    if algorithm.turns == "one-by-one" and (exchange.in_flight > 1 or algorithm.shared_batches):
+        raise ConfigError("algorithm.turns=one-by-one wants exchange.in_flight=1 algorithm.shared_batches=0.")
+    if not is_synchronous(config.schedule) and (merges_scores or algorithm.turns == "one-by-one"):
+        raise ConfigError(
+            f"algorithm.merge={algorithm.merge} with algorithm.turns={algorithm.turns} wants schedule=synchronous: "
+            "a round is about one batch, or one client."
+        )

@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
 from itertools import chain
 
+import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from flower_dgan.algorithm.bundle import draw_bundle
+from flower_dgan.algorithm.bundle import draw_bundle, draw_real, draw_shared
+from flower_dgan.algorithm.distributed_gan import whose_turn
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
-from flower_dgan.algorithm.merge import Weights, client_weights
+from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.algorithm.mdgan import batches_of
+from flower_dgan.algorithm.merge import Weights, client_weights, sample_shares
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
+from flower_dgan.algorithm.scores import merge_scores, score_rule
 from flower_dgan.answer import Answer
 from flower_dgan.checkpoint import BEGINNING, Start
 from flower_dgan.config import Config
@@ -81,14 +86,9 @@ class DganStrategy(Strategy):
         self._returns = returns
         self._admit = admit
         self._settings = bundle_settings(config)
-        exchange = config.exchange
-        self._shape = BundleShape(
-            exchange.exchanges * exchange.batch_size,
-            config.data.channels,
-            config.data.image_size,
-            exchange.image_format,
-            exchange.feedback_format,
-        )
+        self._shape = BundleShape.of(config, clients[0].labels.classes)
+        self._rule = score_rule(config.algorithm)
+        self._of_scores = LOSSES[config.algorithm.loss].generator if self._rule else None
         self._proposals: dict[tuple[int, int], Proposal] = {}
         self._first = self._drawn_rounds = start.round_number
         self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
@@ -130,7 +130,7 @@ class DganStrategy(Strategy):
         if not isinstance(grid, FastGrid):
             if exchange.in_flight > 1 or not is_synchronous(schedule):
                 raise TypeError("exchange.in_flight=2 and schedule=asynchronous need a FastGrid")
-            return list(self._draw_round(round_number, list(self._clients)))
+            return list(self._draw_round(round_number, self._asked(round_number)))
         grid.while_waiting = partial(self._take_in, grid)
         if not is_synchronous(schedule):
             present = self._present(grid)
@@ -139,7 +139,7 @@ class DganStrategy(Strategy):
         grid.await_group(str(round_number))
         last = min(exchange.rounds, round_number + exchange.in_flight - 1)
         first, self._drawn_rounds = self._drawn_rounds + 1, last
-        return chain.from_iterable(self._draw_round(n, list(self._clients)) for n in range(first, last + 1))
+        return chain.from_iterable(self._draw_round(n, self._asked(n)) for n in range(first, last + 1))
 
     def _present(self, grid: FastGrid) -> list[int]:
         """Return the clients that are connected, those that came just now among them.
@@ -170,24 +170,52 @@ class DganStrategy(Strategy):
             self.answered.setdefault(client.name, 0)
         return connected
 
+    def _asked(self, round_number: int) -> list[int]:
+        """Return the clients of a round that waits for all of them."""
+        nodes = list(self._clients)
+        return nodes if self._config.algorithm.turns == "together" else [whose_turn(nodes, round_number)]
+
     def _at_work(self) -> set[int]:
         return {node_id for _, node_id in self._proposals}
 
     def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
         start = time.monotonic()
-        draw = partial(self._draw, round_number, self._returns())
+        labels = [client.labels for client in self._clients.values()]
+        shared = tuple(
+            self._generator.for_each(
+                lambda number: self._generator.propose(draw_shared(labels, self._settings, round_number, number)),
+                range(self._config.algorithm.shared_batches),
+            )
+        )
+        draw = partial(self._draw, round_number, self._returns(), shared)
         for node_id, content in self._generator.for_each(draw, nodes):
             self._propose_seconds += time.monotonic() - start
             yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(round_number))
             start = time.monotonic()
 
-    def _draw(self, round_number: int, returns: tuple[int, ...], node_id: int) -> tuple[int, RecordDict]:
+    def _draw(
+        self, round_number: int, returns: tuple[int, ...], shared: Sequence[Proposal], node_id: int
+    ) -> tuple[int, RecordDict]:
         client = self._clients[node_id]
-        views, inputs = draw_bundle(client.labels, self._settings, round_number)
-        self._proposals[round_number, node_id] = proposal = self._generator.propose(inputs)
-        images = encode_images(proposal.images, self._shape.image_format)
-        answered = self.answered[client.name]
-        return node_id, BundleMessage(self._training, round_number, answered, returns, views, images).to_records()
+        if shared:
+            judged, trained_on = batches_of(list(self._clients).index(node_id), len(shared))
+            views, proposal = draw_real(client.labels, self._settings, round_number), shared[judged]
+            sent = [shared[trained_on], proposal] if self._config.algorithm.separate_batches else [proposal]
+        else:
+            views, inputs = draw_bundle(client.labels, self._settings, round_number)
+            proposal = self._generator.propose(inputs)
+            sent = [proposal]
+        self._proposals[round_number, node_id] = proposal
+        message = BundleMessage(
+            self._training,
+            round_number,
+            self.answered[client.name],
+            returns,
+            views,
+            encode_images(torch.cat([each.images for each in sent]), self._shape.image_format),
+            torch.cat([each.inputs.label_maps.argmax(1) for each in sent]).to(torch.uint8).numpy() if shared else None,
+        )
+        return node_id, message.to_records()
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -222,7 +250,7 @@ class DganStrategy(Strategy):
                 images=len(answers) * self._shape.samples,
                 staleness=staleness,
                 generator_seconds=self._propose_seconds + time.monotonic() - arrived,
-                clients={answer.client.name: answer.report(weights[answer.client.name]) for answer in answers},
+                clients={each.client.name: each.report(weights[each.client.name], self._of_scores) for each in answers},
                 rejected=rejected,
                 late=tuple(client.name for n, client in self._clients.items() if n in self._at_work()),
             )
@@ -239,13 +267,17 @@ class DganStrategy(Strategy):
             late = {answer.client.name: discount(schedule, answer.rounds_late) for answer in answers}
             total = sum(weight * late[name] for name, weight in weights.items())
             weights = {name: weight * late[name] / total for name, weight in weights.items()}
-        return self._generator.apply(
-            [answer.proposal for answer in answers],
-            [answer.feedback() for answer in answers],
-            weights,
-            config.exchange.generator_steps,
-            scheduled_rate(round_number, config.exchange.rounds, config.algorithm.final_rate),
-        )
+        steps, proposals = config.exchange.generator_steps, [answer.proposal for answer in answers]
+        rate = scheduled_rate(round_number, config.exchange.rounds, config.algorithm.final_rate)
+        feedback = [answer.feedback() for answer in answers]
+        if self._rule is None:
+            return self._generator.apply(proposals, feedback, weights, steps, rate)
+        labels = [answer.client.labels for answer in answers]
+        shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs.label_maps)
+        loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
+        merged = merge_scores(self._rule, feedback, shares, loss, weight)
+        self._generator.apply(proposals[:1], [merged], {"all": 1.0}, steps, rate)
+        return weights
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

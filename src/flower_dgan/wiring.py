@@ -15,6 +15,7 @@ from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
 from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.models.patchgan import PatchDiscriminator
@@ -116,6 +117,7 @@ def discriminator_half(config: Config, shape: ImageShape, client: str) -> Discri
         generator_weight=algorithm.generator_weight,
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
+        scores=score_rule(algorithm) is not None,
     )
 
 

@@ -86,7 +86,7 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 3"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 4"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
@@ -321,16 +321,17 @@ def test_an_owners_policy_holds_for_every_message(federation: Federation, tmp_pa
         federation.directory = federation.directory.with_name(f"run-{len(policy)}")
         return str(resend(federation, rule, message_type).error.reason)
 
-    strict = "label_maps: false\npixel_losses: false\nqueries_per_image: null\n"
+    strict = "label_maps: false\nlabel_maps_to_clients: false\npixel_losses: false\nqueries_per_image: null\n"
     assert "policy does not let label maps leave (label_maps)" in refusal(strict)
     assert "Did you mean 'label_maps'" in refusal("label_map: true\n")
-    assert "lacks pixel_losses, queries_per_image" in refusal("label_maps: true\n")
+    assert "lacks label_maps_to_clients, pixel_losses, queries_per_image" in refusal("label_maps: true\n")
     assert "is no list of settings" in refusal("yes\n")
     assert "cannot be read" in refusal("a: [\n")
 
 
 def test_an_owner_limits_the_queries_on_one_image(federation: Federation, tmp_path: Path) -> None:
-    (tmp_path / "policy.yaml").write_text("label_maps: true\npixel_losses: false\nqueries_per_image: 9\n")
+    policy = "label_maps: true\nlabel_maps_to_clients: false\npixel_losses: false\nqueries_per_image: 9\n"
+    (tmp_path / "policy.yaml").write_text(policy)
 
     def ask_about_one(content: RecordDict, context: Context) -> None:
         next_round(content)
@@ -365,6 +366,35 @@ def test_a_nodes_owner_decides_on_pixel_losses(federation: Federation, message_t
 
     reply = resend(federation, deploy, message_type, "allow_pixel_losses=true algorithm.l1_weight=1")
     assert "policy does not allow pixel losses" in reply.error.reason
+
+
+def test_a_nodes_owner_decides_whether_its_label_maps_reach_the_other_clients(federation: Federation) -> None:
+    def deploy(content: RecordDict, context: Context) -> None:
+        context.node_config["data-path"] = "/own"
+
+    reply = resend(federation, deploy, JOIN, "algorithm=uagan")
+    assert "policy does not let its label maps reach the other clients (label_maps_to_clients)" in reply.error.reason
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ("algorithm.merge=odds", "about images that all clients judge: set algorithm.shared_batches=1"),
+        ("algorithm=uagan algorithm.separate_batches=true", "set algorithm.shared_batches=1 algorithm.separate"),
+        ("algorithm=uagan algorithm.shared_batches=2", "set algorithm.shared_batches=1"),
+        ("algorithm=mdgan algorithm.shared_batches=0", "wants shared batches"),
+        ("algorithm=mdgan algorithm.shared_batches=-1", "must not be negative"),
+        ("algorithm=gman algorithm.sharpness=-1", "must not be negative: 0 makes a mean"),
+        ("algorithm=mdgan algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic one"),
+        ("algorithm=dgan-sequential exchange.in_flight=2", "wants exchange.in_flight=1"),
+        ("algorithm=dgan-sequential algorithm.shared_batches=1", "wants exchange.in_flight=1 algorithm.shared"),
+        ("algorithm=uagan schedule=asynchronous", "wants schedule=synchronous"),
+        ("algorithm=dgan-sequential schedule=asynchronous", "wants schedule=synchronous"),
+    ],
+)
+def test_parts_of_an_algorithm_that_do_not_fit(overrides: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        resolve(overrides)
 
 
 def test_a_node_without_data_says_how_to_give_it_some(federation: Federation) -> None:

@@ -1,7 +1,26 @@
-"""The in-process grid against the one-process reference; the real Flower runtime does the same in ``tests/e2e``."""
+"""The in-process grid against the one-process references; the real Flower runtime does the same in ``tests/e2e``."""
+
+import pytest
 
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
 
 
 def test_three_clients_twenty_rounds() -> None:
     assert through_in_process_grid(3, 20) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "uagan",
+        "gman",
+        "gman algorithm.sharpness=inf",
+        "dgan-average",
+        "dgan-sequential",
+        "mdgan",
+        "mdgan algorithm.shared_batches=1 algorithm.discriminator_steps=2",
+        "mdgan algorithm.shared_batches=3 algorithm.separate_batches=false",
+    ],
+)
+def test_each_algorithm_is_its_reference(algorithm: str) -> None:
+    assert through_in_process_grid(3, 10, f"algorithm={algorithm}") <= TOLERANCE

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import SyntheticBatch
+from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.client_state import ClientState
 from flower_dgan.data import Pairs
 from flower_dgan.data.augmentation import Views
@@ -17,18 +17,18 @@ from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())
-ANY = ReleasePolicy(label_maps=True, pixel_losses=False, queries_per_image=None)
+ANY = ReleasePolicy(label_maps=True, label_maps_to_clients=False, pixel_losses=False, queries_per_image=None)
 CONFIG = resolve("model.discriminator_width=4")
 
 
-def batches(count: int) -> list[tuple[Tensor, SyntheticBatch]]:
+def batches(count: int) -> list[tuple[Batch, Batch]]:
     generator = torch.Generator().manual_seed(1)
     found = []
     for _ in range(count):
         real, images = torch.rand(2, 2, 1, 16, 16, generator=generator) * 2 - 1
         label_maps = torch.zeros(2, 2, 16, 16)
         label_maps[:, 0, :8], label_maps[:, 1, 8:] = 1, 1
-        found.append((real, SyntheticBatch(images, label_maps)))
+        found.append((Batch(real, label_maps), Batch(images, label_maps)))
     return found
 
 
@@ -232,7 +232,7 @@ def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> No
 
 def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: ClientState) -> None:
     """A bundle asks twice about image 0. An answer given again does not count; one that dies on its way does."""
-    policy = ReleasePolicy(label_maps=True, pixel_losses=False, queries_per_image=5)
+    policy = ReleasePolicy(label_maps=True, label_maps_to_clients=False, pixel_losses=False, queries_per_image=5)
 
     def ask(bundle: BundleMessage) -> None:
         with state.answering(fresh(), bundle, policy, seed=3):

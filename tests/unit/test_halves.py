@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, SyntheticBatch, concatenate
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
@@ -144,30 +144,30 @@ def discriminator_half(steps: int = 1, pixel_losses: PixelLosses | None = None) 
     )
 
 
-def batch(*values: float) -> SyntheticBatch:
-    return SyntheticBatch(pixels(*values), torch.ones(len(values), 1, 1, 1))
+def batch(*values: float) -> Batch:
+    return Batch(pixels(*values), torch.ones(len(values), 1, 1, 1))
 
 
 def test_discriminator_steps_on_real_and_synthetic() -> None:
     half = discriminator_half()
-    loss = half.step(pixels(1.0), batch(-1.0))
+    loss = half.step(batch(1.0), batch(-1.0))
     # lambda_D [ (0.5 - 1)^2 + (-0.5)^2 ] = 0.25; its derivative: 0.5 [ 2 (0.5 - 1) + 2 (-0.5)(-1) ] = 0
     assert loss == pytest.approx(0.25)
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.5))
-    half.step(pixels(0.5), batch(0.0))
+    half.step(batch(0.5), batch(0.0))
     # derivative: 0.5 * 2 (0.25 - 1) 0.5 = -0.375
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.875))
 
 
 def test_discriminator_takes_several_steps() -> None:
     half = discriminator_half(steps=2)
-    half.step(pixels(0.5), batch(0.0))
+    half.step(batch(0.5), batch(0.0))
     # 0.5 + 0.375 = 0.875; then the derivative is 0.5 * 2 (0.4375 - 1) 0.5 = -0.28125
     torch.testing.assert_close(half.network.theta.detach(), torch.tensor(0.875 + 0.28125))
 
 
 def test_feedback_is_each_samples_own_gradient() -> None:
-    answer = discriminator_half().feedback(pixels(9.0, 9.0), batch(1.0, -2.0))
+    answer = discriminator_half().feedback(batch(9.0, 9.0), batch(1.0, -2.0))
     # lambda_G (D(x) - 1)^2 = 2 (0.5 x - 1)^2, derivative 2 (0.5 x - 1)
     torch.testing.assert_close(answer.losses, torch.tensor([0.5, 8.0]))
     torch.testing.assert_close(answer.gradients, pixels(-1.0, -4.0))
@@ -175,14 +175,14 @@ def test_feedback_is_each_samples_own_gradient() -> None:
 
 def test_feedback_leaves_the_discriminator_alone() -> None:
     half = discriminator_half()
-    half.feedback(pixels(1.0), batch(1.0))
+    half.feedback(batch(1.0), batch(1.0))
     assert half.network.theta.grad is None
     assert half.network.theta.requires_grad
 
 
 def test_pixel_losses_point_away_from_the_real_image() -> None:
     half = discriminator_half(pixel_losses=PixelLosses(10.0, 3.0, lambda a, b: (a - b).square().flatten(1).mean(1)))
-    answer = half.feedback(pixels(0.0), batch(1.0))
+    answer = half.feedback(batch(0.0), batch(1.0))
     # 2 [ (0.5 - 1)^2 + 10 |1 - 0| + 3 (1 - 0)^2 ]; derivative 2 [ 0.5 (-1) + 10 + 6 ]
     torch.testing.assert_close(answer.losses, torch.tensor([26.5]))
     torch.testing.assert_close(answer.gradients, pixels(31.0))
@@ -190,7 +190,7 @@ def test_pixel_losses_point_away_from_the_real_image() -> None:
 
 def test_exchange_types_refuse_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        SyntheticBatch(torch.zeros(2, 1, 4, 4), torch.zeros(2, 3, 4, 8))
+        Batch(torch.zeros(2, 1, 4, 4), torch.zeros(2, 3, 4, 8))
     with pytest.raises(ValueError, match="losses"):
         Feedback(torch.zeros(2), torch.zeros(3, 1, 1, 1))
     with pytest.raises(ValueError, match="batches of"):

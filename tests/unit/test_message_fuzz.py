@@ -1,6 +1,7 @@
 """Messages with anything wrong in them are read whole or refused with a ProtocolError; nothing else happens."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, Training
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
+SHARED = replace(SHAPE, separate=True, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
 
@@ -45,6 +47,12 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
             np.zeros(SHAPE.images, "u1"),
         ).to_records(),
         lambda content: BundleMessage.from_records(content, SHAPE),
+    ),
+    "shared bundle": (
+        lambda: BundleMessage(
+            TRAINING, 3, 2, (1, 2), VIEWS, np.zeros(SHARED.images, "u1"), np.zeros((4, 4, 4), "u1")
+        ).to_records(),
+        lambda content: BundleMessage.from_records(content, SHARED),
     ),
     "feedback": (
         lambda: FeedbackMessage(

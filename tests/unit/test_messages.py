@@ -166,7 +166,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 4 meets version 3: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 5 meets version 4: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
     request = JoinRequest(TRAINING, "abc", ()).to_records()
     request.config_records["join"]["protocol-version"] = 99
@@ -203,6 +203,25 @@ def test_digest_is_that_of_what_is_asked() -> None:
     images[1, 0, 3, 3] ^= 1
     ids = Views(first.views.ids + 1, first.views.windows)
     assert len({first.digest(), replace(first, images=images).digest(), replace(first, views=ids).digest()}) == 3
+
+
+def test_bundle_with_label_maps_round_trip() -> None:
+    """Two samples to train on and two to judge, with the label maps of all four."""
+    shape = replace(SHAPE, separate=True, classes=3)
+    label_maps = np.arange(64, dtype=np.uint8).reshape(4, 4, 4) % 3
+    images = np.arange(64, dtype=np.uint8).reshape(4, 1, 4, 4)
+    message = replace(bundle(), images=images, label_maps=label_maps)
+    read = BundleMessage.from_records(message.to_records(), shape)
+    assert read.label_maps is not None
+    np.testing.assert_array_equal(read.label_maps, label_maps)
+    np.testing.assert_array_equal(read.images, images)
+    assert read.digest() == message.digest() != replace(message, label_maps=2 - label_maps).digest()
+    with pytest.raises(ProtocolError, match="label-maps"):
+        BundleMessage.from_records(message.to_records(), replace(shape, classes=0))
+    with pytest.raises(ProtocolError, match="class 2 of 2"):
+        BundleMessage.from_records(message.to_records(), replace(shape, classes=2))
+    with pytest.raises(ProtocolError, match="label-maps"):
+        BundleMessage.from_records(replace(message, label_maps=None).to_records(), shape)
 
 
 def test_bundle_with_a_foreign_record_is_refused() -> None:

@@ -9,7 +9,7 @@ import torch
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
-from flower_dgan.algorithm.exchange import SyntheticBatch
+from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import client_weights
@@ -53,15 +53,16 @@ def train_joint(generator: GeneratorHalf, clients: Sequence[LocalClient]) -> Non
         total = torch.zeros(())
         for client, weight in zip(clients, weights.values(), strict=True):
             views, inputs = draw_bundle(client.labels, SETTINGS, round_number)
-            real = apply_to_images(client.images, views, SETTINGS.image_size).to(torch.get_default_dtype())
+            pixels = apply_to_images(client.images, views, SETTINGS.image_size).to(torch.get_default_dtype())
+            real = Batch(pixels, inputs.label_maps)
             images = generator.network(inputs)
             half = client.half
             for _ in range(half.steps):
                 half.optimizer.zero_grad()
-                fixed = SyntheticBatch(images.detach(), inputs.label_maps)
+                fixed = Batch(images.detach(), inputs.label_maps)
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()
                 half.optimizer.step()
-            synthetic = SyntheticBatch(images, inputs.label_maps)
+            synthetic = Batch(images, inputs.label_maps)
             losses = generator_losses(half.network, half.loss, half.generator_weight, None, real, synthetic)
             total = total + weight * losses.mean()
         generator.optimizer.zero_grad()

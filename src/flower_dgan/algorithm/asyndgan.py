@@ -21,11 +21,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch, concatenate
+from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import MergeName
@@ -53,7 +51,7 @@ class LocalClient:
 
 
 def client_update(
-    half: DiscriminatorHalf, real: Tensor, synthetic: SyntheticBatch, batch_size: int
+    half: DiscriminatorHalf, real: Batch, synthetic: Batch, judged: Batch, batch_size: int
 ) -> tuple[Feedback, tuple[float, ...]]:
     """Step the discriminator and give feedback, one batch of the bundle after the other.
 
@@ -61,10 +59,12 @@ def client_update(
     ----------
     half : DiscriminatorHalf
         The client's discriminator; changed in place.
-    real : Tensor, (exchanges * batch_size, channels, height, width)
-        The real images of the bundle's label maps.
-    synthetic : SyntheticBatch
-        The whole bundle, batch after batch.
+    real : Batch, (exchanges * batch_size, ...)
+        The client's real images, batch after batch.
+    synthetic : Batch
+        As many synthetic images, on which the discriminator is trained.
+    judged : Batch
+        As many synthetic images, on which feedback is given: the same ones, but for MD-GAN.
     batch_size : int
         Samples of one batch.
 
@@ -78,9 +78,8 @@ def client_update(
     feedback, losses = [], []
     for start in range(0, len(real), batch_size):
         part = slice(start, start + batch_size)
-        batch = SyntheticBatch(synthetic.images[part], synthetic.label_maps[part])
-        losses.append(half.step(real[part], batch))
-        feedback.append(half.feedback(real[part], batch))
+        losses.append(half.step(real[part], synthetic[part]))
+        feedback.append(half.feedback(real[part], judged[part]))
     return concatenate(feedback), tuple(losses)
 
 
@@ -128,10 +127,11 @@ def train(
             drawn.append([(views, generator.propose(each)) for views, each in inputs])
         proposals, feedback = [], []
         for client, (views, proposal) in zip(clients, drawn.popleft(), strict=True):
-            real = apply_to_images(client.images, views, settings.image_size)
-            synthetic = SyntheticBatch(proposal.images, proposal.inputs.label_maps)
+            label_maps = proposal.inputs.label_maps
+            real = Batch(apply_to_images(client.images, views, settings.image_size), label_maps)
+            synthetic = Batch(proposal.images, label_maps)
             proposals.append(proposal)
-            feedback.append(client_update(client.half, real, synthetic, settings.batch_size)[0])
+            feedback.append(client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0])
         rate = scheduled_rate(round_number, rounds, final_rate)
         generator.apply(proposals, feedback, weights, generator_steps, rate)
         after_round(round_number)

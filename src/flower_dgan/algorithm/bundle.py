@@ -1,9 +1,11 @@
-"""What the server draws for one client and one round: samples, views, noise."""
+"""What the server draws for one round: samples, views, noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.randomness import derive_generator
@@ -73,17 +75,67 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
         The label maps of those views, noise and the site, for as many samples.
     """
     generator = derive_generator(settings.seed, "bundle", round_number, client.name)
-    sizes = np.array([label_map.shape for label_map in client.label_maps])
+    views = _draw_views(client.label_maps, settings, generator)
+    sites = torch.full((len(views.ids),), client.site)
+    return views, _draw_inputs(client.label_maps, client.classes, views, sites, settings, generator)
+
+
+def draw_real(client: ClientLabels, settings: BundleSettings, round_number: int) -> Views:
+    """Draw the real samples of a client for one round, where its synthetic ones have other label maps.
+
+    Returns
+    -------
+    Views
+        As of :func:`draw_bundle`.
+    """
+    generator = derive_generator(settings.seed, "real", round_number, client.name)
+    return _draw_views(client.label_maps, settings, generator)
+
+
+def draw_shared(
+    clients: Sequence[ClientLabels], settings: BundleSettings, round_number: int, number: int
+) -> GeneratorInput:
+    """Draw the samples of one bundle that is no client's own, from the label maps of all.
+
+    Parameters
+    ----------
+    clients : sequence of ClientLabels
+        Each of their label maps, with its client's site, is drawn as often as any other.
+    settings : BundleSettings
+        What is drawn.
+    round_number : int
+        Round of the bundle.
+    number : int
+        Which bundle of the round, from 0.
+    """
+    generator = derive_generator(settings.seed, "shared", round_number, number)
+    label_maps = tuple(label_map for client in clients for label_map in client.label_maps)
+    views = _draw_views(label_maps, settings, generator)
+    sites = torch.tensor([client.site for client in clients for _ in client.label_maps])[torch.from_numpy(views.ids)]
+    return _draw_inputs(label_maps, clients[0].classes, views, sites, settings, generator)
+
+
+def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, generator: torch.Generator) -> Views:
+    sizes = np.array([label_map.shape for label_map in label_maps])
     batches = [
         draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
         for _ in range(settings.exchanges)
     ]
-    views = Views(np.concatenate([b.ids for b in batches]), np.concatenate([b.windows for b in batches]))
+    return Views(np.concatenate([b.ids for b in batches]), np.concatenate([b.windows for b in batches]))
+
+
+def _draw_inputs(
+    label_maps: tuple[Pixels, ...],
+    classes: int,
+    views: Views,
+    sites: Tensor,
+    settings: BundleSettings,
+    generator: torch.Generator,
+) -> GeneratorInput:
     samples = len(views.ids)
-    inputs = GeneratorInput(
-        label_maps=apply_to_label_maps(client.label_maps, client.classes, views, settings.image_size),
+    return GeneratorInput(
+        label_maps=apply_to_label_maps(label_maps, classes, views, settings.image_size),
         noise=torch.randn(samples, settings.noise_channels, generator=generator),
         texture=torch.randn(samples, 1, settings.image_size, settings.image_size, generator=generator),
-        sites=torch.full((samples,), client.site),
+        sites=sites,
     )
-    return views, inputs

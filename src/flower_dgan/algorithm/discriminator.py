@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.exchange import Feedback, SyntheticBatch
+from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.losses import AdversarialLoss
 
 
@@ -35,9 +35,9 @@ class PixelLosses:
 
 
 def discriminator_loss(
-    network: nn.Module, loss: AdversarialLoss, weight: float, real: Tensor, batch: SyntheticBatch
+    network: nn.Module, loss: AdversarialLoss, weight: float, real: Batch, synthetic: Batch
 ) -> Tensor:
-    """Return L_D = lambda_D mean_i [ l(D(y_i, x_i), real) + l(D(y_i, x~_i), fake) ].
+    """Return L_D = lambda_D mean_i [ l(D(y_i, x_i), real) + l(D(y~_i, x~_i), fake) ].
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def discriminator_loss(
         l.
     weight : float
         lambda_D.
-    real : Tensor, (batch, channels, height, width)
-        The real images x of the batch's label maps.
-    batch : SyntheticBatch
-        Label maps y and synthetic images x~.
+    real : Batch
+        Real images x with their label maps y.
+    synthetic : Batch
+        As many synthetic images x~ with their label maps y~, which are y where each client has batches of its own.
     """
-    on_real = loss.real(network(batch.label_maps, real))
-    on_fake = loss.fake(network(batch.label_maps, batch.images))
+    on_real = loss.real(network(real.label_maps, real.images))
+    on_fake = loss.fake(network(synthetic.label_maps, synthetic.images))
     return weight * (on_real + on_fake).mean()
 
 
@@ -62,14 +62,20 @@ def generator_losses(
     loss: AdversarialLoss,
     weight: float,
     pixel_losses: PixelLosses | None,
-    real: Tensor,
-    batch: SyntheticBatch,
+    real: Batch,
+    synthetic: Batch,
 ) -> Tensor:
     """Return lambda_G [ l(D(y_i, x~_i), real) + pixel losses ] of each sample, (batch,); parameters as above."""
-    losses = loss.generator(network(batch.label_maps, batch.images))
+    losses = loss.generator(network(synthetic.label_maps, synthetic.images))
     if pixel_losses is not None:
-        losses = losses + pixel_losses(batch.images, real)
+        losses = losses + pixel_losses(synthetic.images, real.images)
     return weight * losses
+
+
+def scores(network: nn.Module, synthetic: Batch) -> Tensor:
+    """Return what D says of each sample, (batch,): the mean of its logits where it judges patches."""
+    logits: Tensor = network(synthetic.label_maps, synthetic.images)
+    return logits.flatten(1).mean(1)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ class DiscriminatorHalf:
         None unless the owner of the real images allows them.
     steps : int
         Optimizer steps for each synthetic batch, at least 1.
+    scores : bool
+        Whether feedback is D's score, of which the server makes a loss, instead of the generator's loss.
     """
 
     network: nn.Module
@@ -99,31 +107,29 @@ class DiscriminatorHalf:
     generator_weight: float
     pixel_losses: PixelLosses | None
     steps: int
+    scores: bool = False
 
-    def step(self, real: Tensor, batch: SyntheticBatch) -> float:
+    def step(self, real: Batch, synthetic: Batch) -> float:
         """Step D on real images and one synthetic batch; return the loss before the last step."""
         for _ in range(self.steps):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = discriminator_loss(self.network, self.loss, self.discriminator_weight, real, batch)
+            loss = discriminator_loss(self.network, self.loss, self.discriminator_weight, real, synthetic)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         return float(loss.detach())
 
-    def feedback(self, real: Tensor, batch: SyntheticBatch) -> Feedback:
-        """Return each sample's generator loss and its gradient with respect to the image.
+    def feedback(self, real: Batch, synthetic: Batch) -> Feedback:
+        """Return each sample's generator loss, or score, and its gradient with respect to the image.
 
         ``real`` is read by the pixel losses only.
         """
-        images = batch.images.detach().requires_grad_(True)
+        images = synthetic.images.detach().requires_grad_(True)
+        judged = Batch(images, synthetic.label_maps)
         self.network.requires_grad_(False)
-        losses = generator_losses(
-            self.network,
-            self.loss,
-            self.generator_weight,
-            self.pixel_losses,
-            real,
-            SyntheticBatch(images, batch.label_maps),
-        )
+        if self.scores:
+            losses = scores(self.network, judged)
+        else:
+            losses = generator_losses(self.network, self.loss, self.generator_weight, self.pixel_losses, real, judged)
         (gradients,) = torch.autograd.grad(losses.sum(), images)
         self.network.requires_grad_(True)
         return Feedback(losses.detach(), gradients)

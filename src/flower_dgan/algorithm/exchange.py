@@ -1,4 +1,4 @@
-"""What crosses between the two halves of the algorithm: synthetic batches and feedback."""
+"""What crosses between the two halves of an algorithm: synthetic batches and feedback."""
 
 from dataclasses import dataclass
 
@@ -43,8 +43,8 @@ class GeneratorInput:
 
 
 @dataclass(frozen=True)
-class SyntheticBatch:
-    """Images that the generator made, with the label maps that it made them from.
+class Batch:
+    """Images with their label maps: synthetic ones with those that they were made from, or real ones with their own.
 
     Attributes
     ----------
@@ -63,6 +63,14 @@ class SyntheticBatch:
         if len(images) != 4 or len(label_maps) != 4 or images[0] != label_maps[0] or images[2:] != label_maps[2:]:
             raise ValueError(f"images {tuple(images)} do not fit label maps {tuple(label_maps)}")
 
+    def __getitem__(self, part: slice) -> "Batch":
+        """Return some of the samples."""
+        return Batch(self.images[part], self.label_maps[part])
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.images)
+
 
 @dataclass(frozen=True)
 class Feedback:
@@ -71,9 +79,9 @@ class Feedback:
     Attributes
     ----------
     losses : Tensor, float32, (batch,)
-        Generator loss of each sample.
+        Generator loss of each sample; for an algorithm that merges scores the discriminator's score instead.
     gradients : Tensor, float32, (batch, channels, height, width)
-        Gradient of each sample's own loss with respect to that sample, not divided by the batch size.
+        Gradient of each sample's own loss, or score, with respect to that sample, not divided by the batch size.
     """
 
     losses: Tensor

@@ -9,12 +9,14 @@
     three clients: of two that contradict each other either may be right.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.algorithm.uagan import class_shares
 from flower_dgan.config import MergeName
 from flower_dgan.errors import FederationError
 
@@ -36,8 +38,8 @@ def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str
     Parameters
     ----------
     rule : MergeName
-        ``samples``: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its released code up to the
-        factor K, which Adam does not see.
+        ``samples``, ``odds``: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its released code up
+        to the factor K, which Adam does not see.
     image_counts : mapping of str to int
         Images n_k of each client, each at least 1.
 
@@ -48,10 +50,29 @@ def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str
     """
     if not image_counts or min(image_counts.values()) < 1:
         raise ValueError(f"image counts {dict(image_counts)}: at least one client, each with at least one image")
-    if rule != "samples":
+    if rule not in ("samples", "odds"):
         return dict.fromkeys(image_counts, 1 / len(image_counts))
     images = sum(image_counts.values())
     return {name: count / images for name, count in image_counts.items()}
+
+
+def sample_shares(rule: MergeName, clients: Sequence[ClientLabels], weights: Weights, label_maps: Tensor) -> Tensor:
+    """Return how much each client counts for each of some samples, (clients, samples).
+
+    Parameters
+    ----------
+    rule : MergeName
+        ``odds-by-class``: the clients' shares of the images of its class; the others: the weights.
+    clients : sequence of ClientLabels
+        Those that answered.
+    weights : mapping of str to float
+        Theirs, in the same order.
+    label_maps : Tensor, (samples, classes, height, width)
+        Those of the samples.
+    """
+    if rule == "odds-by-class":
+        return class_shares(clients, label_maps)
+    return torch.tensor(list(weights.values()))[:, None].expand(-1, len(label_maps))
 
 
 def require_clients(rule: MergeName, clients: int) -> None:

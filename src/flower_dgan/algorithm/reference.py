@@ -7,6 +7,8 @@ No Flower, no messages, no bundles: the distributed runs are held against it. Th
 with the chain rule written out at the image, as the algorithm has it. Automatic differentiation through G and all D_k
 in one graph gives the same gradient but for rounding, which the tests show in float64. In float32 that rounding
 matters: where a gradient is zero but for rounding, Adam makes a whole step of it.
+
+Distributed-GAN's third approach is the same with one client a round.
 """
 
 from collections.abc import Sequence
@@ -16,10 +18,11 @@ import torch
 from flower_dgan.algorithm.asyndgan import LocalClient
 from flower_dgan.algorithm.bundle import BundleSettings, draw_bundle
 from flower_dgan.algorithm.discriminator import discriminator_loss, generator_losses
-from flower_dgan.algorithm.exchange import SyntheticBatch
+from flower_dgan.algorithm.distributed_gan import whose_turn
+from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
-from flower_dgan.config import MergeName
+from flower_dgan.config import MergeName, TurnsName
 from flower_dgan.data.augmentation import apply_to_images
 
 
@@ -30,6 +33,7 @@ def train_reference(
     *,
     rounds: int,
     merge: MergeName,
+    turns: TurnsName = "together",
 ) -> None:
     """Train G and all D_k in place; see :func:`flower_dgan.algorithm.asyndgan.train` for the parameters.
 
@@ -42,22 +46,23 @@ def train_reference(
         raise ValueError(f"the reference is defined for one exchange a round, not {settings.exchanges}")
     if merge not in ("samples", "equal"):
         raise ValueError(f"the reference adds the clients' gradients up; it has no merge rule {merge!r}")
-    weights = client_weights(merge, {client.labels.name: len(client.images) for client in clients})
     for round_number in range(1, rounds + 1):
+        asked = clients if turns == "together" else [whose_turn(clients, round_number)]
+        weights = client_weights(merge, {client.labels.name: len(client.images) for client in asked})
         generator.optimizer.zero_grad()
         image_gradients = []
-        for client in clients:
+        for client in asked:
             half = client.half
             views, inputs = draw_bundle(client.labels, settings, round_number)
-            real = apply_to_images(client.images, views, settings.image_size)
+            real = Batch(apply_to_images(client.images, views, settings.image_size), inputs.label_maps)
             images = generator.network(inputs)
             for _ in range(half.steps):
-                fixed = SyntheticBatch(images.detach(), inputs.label_maps)
+                fixed = Batch(images.detach(), inputs.label_maps)
                 half.optimizer.zero_grad()
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()  # type: ignore[no-untyped-call]
                 half.optimizer.step()
             leaf = images.detach().requires_grad_(True)
-            synthetic = SyntheticBatch(leaf, inputs.label_maps)
+            synthetic = Batch(leaf, inputs.label_maps)
             losses = generator_losses(
                 half.network, half.loss, half.generator_weight, half.pixel_losses, real, synthetic
             )

@@ -1,6 +1,14 @@
 """Pairs of image and label map: sources, partitions among clients, augmentation and lossless packing."""
 
-from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps, draw_views, grid_views, sizes_of
+from flower_dgan.data.augmentation import (
+    Views,
+    apply_to_images,
+    apply_to_label_maps,
+    draw_views,
+    grid_views,
+    sizes_of,
+    to_one_hot,
+)
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource, read_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
@@ -29,5 +37,6 @@ __all__ = [
     "read_label_maps",
     "require_batch",
     "sizes_of",
+    "to_one_hot",
     "unpack",
 ]

@@ -199,7 +199,12 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
     ProtocolError
         If the views do not fit the label maps.
     """
-    batch = torch.from_numpy(_cut(label_maps, views, image_size)).long()
+    return to_one_hot(_cut(label_maps, views, image_size), classes)
+
+
+def to_one_hot(label_maps: Pixels, classes: int) -> torch.Tensor:
+    """Return uint8 label maps (batch, height, width) as one-hot float32 (batch, classes, height, width)."""
+    batch = torch.from_numpy(label_maps).long()
     return one_hot(batch, classes).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 

@@ -1,0 +1,135 @@
+"""The papers' formulas on numbers computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_real, draw_shared
+from flower_dgan.algorithm.distributed_gan import average, whose_turn
+from flower_dgan.algorithm.exchange import Feedback
+from flower_dgan.algorithm.gman import softmax
+from flower_dgan.algorithm.losses import LOSSES
+from flower_dgan.algorithm.mdgan import batches_of
+from flower_dgan.algorithm.merge import client_weights, sample_shares
+from flower_dgan.algorithm.scores import merge_scores, score_rule
+from flower_dgan.algorithm.uagan import class_shares, odds
+from flower_dgan.data.augmentation import to_one_hot
+from flower_dgan.resolve import resolve
+
+CROSS_ENTROPY = LOSSES["bce"].generator
+
+
+def logits(*probabilities: float) -> torch.Tensor:
+    """Return a column of logits, (clients, 1)."""
+    return torch.tensor([[math.log(p / (1 - p))] for p in probabilities])
+
+
+def test_average_is_the_loss_of_the_mean_probability() -> None:
+    torch.testing.assert_close(average(logits(0.9, 0.1), CROSS_ENTROPY), -torch.tensor([0.5]).log())
+    torch.testing.assert_close(average(logits(0.9, 0.5, 0.1, 0.5), CROSS_ENTROPY), -torch.tensor([0.5]).log())
+
+
+def test_average_bears_discriminators_that_are_sure() -> None:
+    torch.testing.assert_close(average(torch.tensor([[200.0], [-200.0]]), CROSS_ENTROPY), torch.tensor([math.log(2)]))
+
+
+def test_turns_go_round() -> None:
+    assert [whose_turn("abc", number) for number in range(1, 6)] == ["a", "b", "c", "a", "b"]
+
+
+def test_odds_are_added_up_by_share() -> None:
+    """Odds 9 and 1/9 with shares 3/4 and 1/4 are 6.75 + 1/36, and D = odds / (1 + odds)."""
+    total = 6.75 + 1 / 36
+    shares = torch.tensor([[0.75], [0.25]])
+    torch.testing.assert_close(
+        odds(logits(0.9, 0.1), shares, CROSS_ENTROPY), -torch.tensor([total / (1 + total)]).log()
+    )
+
+
+def test_the_odds_of_the_best_discriminators_are_those_of_the_best_one_for_all_data() -> None:
+    """UA-GAN's theorem at one point: densities 0.2 and 0.6 at the clients, 0.4 of the generator, shares 1/4 and 3/4."""
+    local = logits(0.2 / 0.6, 0.6 / 1.0)
+    pooled = 0.25 * 0.2 + 0.75 * 0.6
+    loss = odds(local, torch.tensor([[0.25], [0.75]]), CROSS_ENTROPY)
+    torch.testing.assert_close(loss, -torch.tensor([pooled / (pooled + 0.4)]).log())
+
+
+def test_class_shares() -> None:
+    """Client a has two 0 and one 1, client b three 1; nobody has a 2."""
+    clients = [
+        ClientLabels(name, tuple(np.full((2, 2), value, np.uint8) for value in values), 3, 0)
+        for name, values in (("a", (0, 0, 1)), ("b", (1, 1, 1)))
+    ]
+    label_maps = to_one_hot(np.array([[[0]], [[1]], [[2]]], np.uint8), 3)
+    expected = torch.tensor([[1.0, 0.25, 0.5], [0.0, 0.75, 0.5]])
+    torch.testing.assert_close(class_shares(clients, label_maps), expected)
+    torch.testing.assert_close(sample_shares("odds-by-class", clients, {}, label_maps), expected)
+    weights = client_weights("odds", {"a": 3, "b": 1})
+    torch.testing.assert_close(
+        sample_shares("odds", clients, weights, label_maps), torch.tensor([[0.75] * 3, [0.25] * 3])
+    )
+
+
+def test_softmax_between_mean_and_maximum() -> None:
+    """Losses (1, 3) and (2, 6) of two discriminators on a minibatch of two: V = 2 and 4."""
+    scores = -torch.tensor([[1.0, 3.0], [2.0, 6.0]])
+    hinge = LOSSES["hinge"].generator
+    torch.testing.assert_close(softmax(scores, hinge, 0.0), torch.tensor([1.5, 4.5]))
+    torch.testing.assert_close(softmax(scores, hinge, math.inf), torch.tensor([2.0, 6.0]))
+    share = math.exp(4) / (math.exp(2) + math.exp(4))
+    expected = torch.tensor([(1 - share) * 1 + share * 2, (1 - share) * 3 + share * 6])
+    torch.testing.assert_close(softmax(scores, hinge, 1.0), expected)
+
+
+def test_softmax_weights_are_constants_in_the_gradient() -> None:
+    scores = torch.tensor([[1.0], [0.0]], requires_grad=True)
+    softmax(scores, LOSSES["hinge"].generator, 1.0).sum().backward()
+    share = 1 / (1 + math.exp(1))
+    torch.testing.assert_close(scores.grad, -torch.tensor([[share], [1 - share]]))
+
+
+def test_workers_get_two_batches_in_turn() -> None:
+    assert [batches_of(worker, 3) for worker in range(4)] == [(0, 1), (1, 2), (2, 0), (0, 1)]
+    assert batches_of(5, 1) == (0, 0)
+
+
+@pytest.mark.parametrize("merge", ["average", "odds", "softmax"])
+def test_the_chain_rule_over_the_clients_is_that_of_one_graph(merge: str) -> None:
+    """Three linear discriminators s_k = a_k . x in float64, in one graph and by scores and gradients alone."""
+    config = resolve(f"downstream=none algorithm.merge={merge} algorithm.shared_batches=1 algorithm.sharpness=2")
+    rule = score_rule(config.algorithm)
+    assert rule is not None
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)
+    directions = torch.randn(3, 2, 3, 3, generator=generator, dtype=torch.float64)
+    shares = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)[:, None].expand(-1, 5)
+    joint = images.clone().requires_grad_(True)
+    scores = torch.einsum("nchw,kchw->kn", joint, directions)
+    losses = 0.7 * rule(scores, shares, CROSS_ENTROPY)
+    losses.sum().backward()
+    answers = [Feedback(each.detach(), a.expand(5, -1, -1, -1)) for each, a in zip(scores, directions, strict=True)]
+    merged = merge_scores(rule, answers, shares, CROSS_ENTROPY, 0.7)
+    torch.testing.assert_close(merged.losses, losses.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(merged.gradients, joint.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_shared_bundles_are_drawn_from_all_clients() -> None:
+    clients = [
+        ClientLabels(f"client-{site}", tuple(np.full((8, 8), site, np.uint8) for _ in range(20)), 3, site)
+        for site in range(3)
+    ]
+    settings = BundleSettings(4, 15, 8, "none", 2, seed=1)
+    inputs = draw_shared(clients, settings, 5, 0)
+    assert inputs.label_maps.shape == (60, 3, 8, 8)
+    # the label map of a client holds its site, in every pixel
+    torch.testing.assert_close(inputs.label_maps[:, :, 0, 0].argmax(1), inputs.sites)
+    assert set(inputs.sites.tolist()) == {0, 1, 2}
+    assert not torch.equal(inputs.noise, draw_shared(clients, settings, 5, 1).noise)
+    assert not torch.equal(inputs.noise, draw_shared(clients, settings, 6, 0).noise)
+    again = draw_shared(clients, settings, 5, 0)
+    torch.testing.assert_close(again.noise, inputs.noise, rtol=0, atol=0)
+    real = draw_real(clients[0], settings, 5)
+    assert len(real.ids) == 60
+    assert set(real.ids) <= set(range(20))
