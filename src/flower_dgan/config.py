@@ -161,6 +161,10 @@ class AlgorithmConfig:
     final_rate : float
         Factor of the generator's learning rate, target step and diversity in the last round; it falls over the second
         half. 1 for no change.
+    previous : str or None
+        For TDGAN: run directory of the task before, whose generator this one begins with.
+    reminding_l1_weight, reminding_perceptual_weight : float
+        For TDGAN: weights of the distance to that generator's images on the label maps of all earlier tasks.
     generator_weight, discriminator_weight : float
         Factors lambda_G and lambda_D of the whole losses.
     l1_weight, perceptual_weight : float
@@ -181,6 +185,9 @@ class AlgorithmConfig:
     turns: TurnsName
     shared_batches: int
     separate_batches: bool
+    previous: str | None
+    reminding_l1_weight: float
+    reminding_perceptual_weight: float
     replay: ReplayName
     target_step: float
     diversity: float

@@ -8,12 +8,14 @@ from flwr.serverapp import Grid
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
+from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import image_shape, join, leave
 from flower_dgan.ledger import Ledger
+from flower_dgan.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
@@ -41,16 +43,19 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     DganError
         Says what was wrong and what to do.
     """
+    previous = open_previous_task(config)
     test = _test_pairs(config) if config.downstream.seeds else None
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     with directory.in_use():
-        _run(grid, config, directory, test)
+        _run(grid, config, directory, test, previous)
     logger.info("Run directory: %s", directory.path)
     return directory
 
 
-def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None) -> None:
+def _run(
+    grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None, previous: PreviousTask | None
+) -> None:
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads):
@@ -59,7 +64,13 @@ def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
-        half = generator_half(config, shape, workers=free_cores())
+        earlier = previous.labels if previous else ()
+        if earlier and earlier[0].classes != shape.classes:
+            raise FederationError(
+                f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
+            )
+        before = (previous.generator, earlier) if previous else None
+        half = generator_half(config, shape, free_cores(), before)
         start = begin(checkpoint, config, fast_grid, clients, half)
         try:
             with directory.stage("training"):
@@ -67,9 +78,10 @@ def _run(grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None
                 clients = train(directory, config, fast_grid, clients, half, samples, start)
             leave(fast_grid, config, clients, directory.training)
         finally:  # what was learned is kept, whatever ends the training
-            save_generator(directory.generator, half.average, config.model, shape)
+            save_generator(directory.path / GENERATOR, half.average, config.model, shape)
+            labels = [*earlier, *(client.labels for client in clients)]
+            save_label_maps(directory.path / LABEL_MAPS, labels)
         with directory.stage("synthetic dataset"):
-            labels = [client.labels for client in clients]
             total = config.output.synthetic_images
             synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
             write_pairs(directory.synthetic, synthetic, names)

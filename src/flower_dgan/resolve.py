@@ -240,6 +240,13 @@ def _check_algorithm(config: Config) -> None:
         raise ConfigError("algorithm.separate_batches=true wants shared batches: set algorithm.shared_batches.")
     if algorithm.shared_batches and (algorithm.l1_weight or algorithm.perceptual_weight):
         raise ConfigError("Pixel losses want a real image for each synthetic one: set algorithm.shared_batches=0.")
+    reminding = (algorithm.reminding_l1_weight, algorithm.reminding_perceptual_weight)
+    if min(reminding) < 0:
+        raise ConfigError(f"The weights of algorithm.reminding_... are {reminding}: they must not be negative.")
+    if algorithm.previous is not None and config.model.site_condition:
+        raise ConfigError(
+            "algorithm.previous wants model.site_condition=false: the sites of the next task are not those of this one."
+        )
     if algorithm.turns == "one-by-one" and (exchange.in_flight > 1 or algorithm.shared_batches):
         raise ConfigError("algorithm.turns=one-by-one wants exchange.in_flight=1 algorithm.shared_batches=0.")
     if not is_synchronous(config.schedule) and (merges_scores or algorithm.turns == "one-by-one"):

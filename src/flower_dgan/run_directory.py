@@ -105,11 +105,6 @@ class RunDirectory:
         return Checkpoints(self.path / "checkpoints")
 
     @property
-    def generator(self) -> Path:
-        """File of the generator."""
-        return self.path / "generator.safetensors"
-
-    @property
     def synthetic(self) -> Path:
         """Directory of the synthetic dataset."""
         return self.path / "synthetic"

@@ -1,14 +1,14 @@
 """Names become objects: networks, losses and halves of the algorithm from a configuration."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.bundle import BundleSettings
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
@@ -16,6 +16,7 @@ from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
 from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.algorithm.scores import score_rule
+from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.models.patchgan import PatchDiscriminator
@@ -82,11 +83,25 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
             return PatchDiscriminator(*common)
 
 
-def generator_half(config: Config, shape: ImageShape, workers: int = 1) -> GeneratorHalf:
-    """Build the server's half; its weights depend on ``config.seed`` only, and the workers change only its speed."""
+def generator_half(
+    config: Config, shape: ImageShape, workers: int = 1, before: tuple[nn.Module, Sequence[ClientLabels]] | None = None
+) -> GeneratorHalf:
+    """Build the server's half.
+
+    Its weights are those of the generator of the task ``before``, which comes with the clients of all earlier tasks, or
+    depend on ``config.seed`` only. The workers change only its speed.
+    """
     with seeded(config.seed, "generator"):
         network = build_generator(config.model, shape)
-    algorithm = config.algorithm
+    algorithm, reminder = config.algorithm, None
+    if before is not None:
+        previous, labels = before
+        network.load_state_dict(previous.state_dict())
+        weight = algorithm.reminding_perceptual_weight
+        perceptual = pretrained_perceptual_loss() if weight else None
+        reminder = Reminder(
+            previous, labels, bundle_settings(config), algorithm.reminding_l1_weight, weight, perceptual
+        )
     optimizer = torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas)
     return GeneratorHalf(
         network,
@@ -96,6 +111,7 @@ def generator_half(config: Config, shape: ImageShape, workers: int = 1) -> Gener
         diversity=algorithm.diversity,
         average_decay=algorithm.average_decay,
         merge=merge_rule(algorithm.merge),
+        reminder=reminder,
         workers=workers,
     )
 

@@ -28,6 +28,7 @@ from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.algorithm.merge import Agreement, MergeRule, Weights, as_given
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import ReplayName
 
 _DIVERSE_ENOUGH = 0.2
@@ -77,6 +78,8 @@ class GeneratorHalf:
         (1 + t) / (10 + t) in step t.
     merge : MergeRule
         How much each client's feedback counts, see ``flower_dgan.algorithm.merge``.
+    reminder : Reminder or None
+        The reminding loss of TDGAN, added to each step.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -99,6 +102,7 @@ class GeneratorHalf:
         diversity: float,
         average_decay: float,
         merge: MergeRule = as_given,
+        reminder: Reminder | None = None,
         workers: int = 1,
     ) -> None:
         self.network = network
@@ -110,6 +114,7 @@ class GeneratorHalf:
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
         self._merge = merge
+        self._reminder = reminder
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -188,11 +193,17 @@ class GeneratorHalf:
             # No more parts at a time than workers: each is as large as the network.
             for start in range(0, len(tasks), self._workers):
                 for part in self.for_each(gradient, tasks[start : start + self._workers]):
-                    for parameter, value in zip(self._parameters, part, strict=True):
-                        parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
+                    self._add(part)
+            if self._reminder is not None:
+                self._add(torch.autograd.grad(self._reminder.loss(self.network, self.steps_done), self._parameters))
             self.optimizer.step()
             self._follow()
         return weights
+
+    def _add(self, part: Sequence[Tensor]) -> None:
+        """Add a part of the gradient of a step."""
+        for parameter, value in zip(self._parameters, part, strict=True):
+            parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
 
     def _inspect(self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], shifts: Sequence[float]) -> Tensor:
         """Return the gradient that each client asks for at the present theta, (clients, parameters).

@@ -8,7 +8,7 @@ with the chain rule written out at the image, as the algorithm has it. Automatic
 in one graph gives the same gradient but for rounding, which the tests show in float64. In float32 that rounding
 matters: where a gradient is zero but for rounding, Adam makes a whole step of it.
 
-Distributed-GAN's third approach is the same with one client a round.
+Distributed-GAN's third approach is the same with one client a round, TDGAN's a task with the reminding loss.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from flower_dgan.algorithm.distributed_gan import whose_turn
 from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import MergeName, TurnsName
 from flower_dgan.data.augmentation import apply_to_images
 
@@ -34,6 +35,7 @@ def train_reference(
     rounds: int,
     merge: MergeName,
     turns: TurnsName = "together",
+    reminder: Reminder | None = None,
 ) -> None:
     """Train G and all D_k in place; see :func:`flower_dgan.algorithm.asyndgan.train` for the parameters.
 
@@ -69,4 +71,6 @@ def train_reference(
             image_gradients.append((images, torch.autograd.grad(losses.sum(), leaf)[0]))
         for (images, gradients), weight in zip(image_gradients, weights.values(), strict=True):
             images.backward(gradients * (weight / settings.batch_size))
+        if reminder is not None:
+            reminder.loss(generator.network, round_number - 1).backward()  # type: ignore[no-untyped-call]
         generator.optimizer.step()
