@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flower_dgan.messages import KEPT_CHECKPOINTS
+from flower_dgan.messages import KEPT_CHECKPOINTS, Parameters
 
 logger = logging.getLogger("flwr")
 
@@ -52,13 +52,16 @@ class Start:
         Rounds that are done.
     answered : dict of str to int
         Client name to the last of these that it answered.
+    moving : dict of str to (dict of str to array)
+        Discriminators on their way to another client, by its name.
     """
 
     round_number: int
     answered: Mapping[str, int]
+    moving: Mapping[str, Parameters]
 
 
-BEGINNING = Start(0, MappingProxyType({}))
+BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}))
 """Where a new training begins."""
 
 

@@ -3,8 +3,12 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
+import torch
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
+from torch import nn
 
 from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.exchange import Batch
@@ -19,7 +23,7 @@ from flower_dgan.node import node_key, open_node, takes_messages_in_order
 from flower_dgan.policy import release_policy
 from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire_formats import decode_images, encode_gradients
-from flower_dgan.wiring import ImageShape, discriminator_half, threads
+from flower_dgan.wiring import ImageShape, discriminator_half, discriminator_shapes, threads
 
 REFUSED = 1000
 """Error code of a reply that refuses a message, with the reason."""
@@ -92,7 +96,8 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     state = _state(Training.of(message.content, "bundle"), context)
     name, pairs, config = state.joined()
     size, classes = config.data.image_size, pairs.classes
-    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes))
+    swapped = discriminator_shapes(config, classes) if config.algorithm.swap_interval else None
+    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes), swapped)
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
     real = Batch(
@@ -106,6 +111,9 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     seed = derive_seed(config.seed, "client", name)
     with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()
+        if bundle.discriminator is not None:
+            state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
+            half.network.load_state_dict(state_dict)
         feedback, losses = client_update(half, real, trained_on, judged, config.exchange.batch_size)
         compute_seconds = time.monotonic() - begin
     gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
@@ -117,4 +125,9 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         busy_seconds=time.monotonic() - start,
         compute_seconds=compute_seconds,
         peak_memory_mib=peak_memory_mib(),
+        discriminator=_parameters(half.network) if bundle.swap and swapped is not None else None,
     ).to_records()
+
+
+def _parameters(network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    return {name: value.numpy() for name, value in network.state_dict().items()}

@@ -161,6 +161,9 @@ class AlgorithmConfig:
     final_rate : float
         Factor of the generator's learning rate, target step and diversity in the last round; it falls over the second
         half. 1 for no change.
+    swap_interval : int
+        Rounds after which the clients swap their discriminators, as in MD-GAN, so that weights leave the nodes; 0 for
+        never.
     previous : str or None
         For TDGAN: run directory of the task before, whose generator this one begins with.
     reminding_l1_weight, reminding_perceptual_weight : float
@@ -185,6 +188,7 @@ class AlgorithmConfig:
     turns: TurnsName
     shared_batches: int
     separate_batches: bool
+    swap_interval: int
     previous: str | None
     reminding_l1_weight: float
     reminding_perceptual_weight: float

@@ -11,6 +11,7 @@ travel deflated.
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,12 @@ KEPT_CHECKPOINTS = 2
 """Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
 
 EXCHANGE = "train.exchange"
+DISCRIMINATOR = "discriminator"
+
+Parameters = Mapping[str, NDArray[np.float32]]
+"""Of a network, by name."""
+
+ParameterShapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,10 @@ class BundleMessage:
         In the wire's format.
     label_maps : array, uint8, (as many, height, width), or None
         Class ids of those that the images were made from; None where they are the node's own.
+    swap : bool
+        Whether the answer is to bring the node's discriminator, for another node.
+    discriminator : Parameters or None
+        That of another node, which this one goes on with.
     """
 
     training: Training
@@ -141,11 +152,14 @@ class BundleMessage:
     views: Views
     images: NDArray[np.generic]
     label_maps: NDArray[np.uint8] | None = None
+    swap: bool = False
+    discriminator: Parameters | None = None
 
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
-        found = hashlib.sha256()
-        for array in (self.views.ids, self.views.windows, self.images, self.label_maps):
+        found = hashlib.sha256(str(self.swap).encode())
+        parts = [self.views.ids, self.views.windows, self.images, self.label_maps]
+        for array in [*parts, *(self.discriminator or {}).values()]:
             if array is None:
                 continue
             found.update(np.ascontiguousarray(array).tobytes())
@@ -158,28 +172,36 @@ class BundleMessage:
             "round": self.round_number,
             "answered": self.answered,
             "returns": list(self.returns),
+            "swap": self.swap,
         }
         synthetic = {"images": pack_array(self.images)}
         if self.label_maps is not None:
             synthetic["label-maps"] = pack_array(self.label_maps)
-        return RecordDict(
+        content = RecordDict(
             {
                 "bundle": ConfigRecord(values),
                 "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
                 "synthetic": ArrayRecord(synthetic),
             }
         )
+        if self.discriminator is not None:
+            content[DISCRIMINATOR] = write_parameters(self.discriminator)
+        return content
 
     @classmethod
-    def from_records(cls, content: RecordDict, shape: BundleShape) -> "BundleMessage":
-        """Read the message; raises ProtocolError."""
+    def from_records(
+        cls, content: RecordDict, shape: BundleShape, discriminator: ParameterShapes | None = None
+    ) -> "BundleMessage":
+        """Read the message, which may bring a discriminator of that form; raises ProtocolError."""
+        brings = discriminator is not None and DISCRIMINATOR in content
         training = Training.of(content, "bundle")
         check_names(
             content,
             {
-                "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns"}),
+                "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
                 "views": (ArrayRecord, {"ids", "windows"}),
                 "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
+                **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
             },
         )
         arrays, bundle = content.array_records, content.config_records["bundle"]
@@ -206,6 +228,8 @@ class BundleMessage:
             ),
             images=images,
             label_maps=label_maps,
+            swap=read_value(bundle, "swap", bool),
+            discriminator=read_parameters(arrays[DISCRIMINATOR], discriminator or {}) if brings else None,
         )
 
 
@@ -229,6 +253,8 @@ class FeedbackMessage:
         Of these, stepping the discriminator and differentiating its loss.
     peak_memory_mib : float
         Largest resident memory of the node's process so far.
+    discriminator : Parameters or None
+        The node's, where the server asked for it and the policy allows it.
     """
 
     losses: NDArray[np.float32]
@@ -238,6 +264,7 @@ class FeedbackMessage:
     busy_seconds: float
     compute_seconds: float
     peak_memory_mib: float
+    discriminator: Parameters | None = None
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -248,15 +275,24 @@ class FeedbackMessage:
             "compute-seconds": self.compute_seconds,
             "peak-memory-mib": self.peak_memory_mib,
         }
-        return RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
+        content = RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
+        if self.discriminator is not None:
+            content[DISCRIMINATOR] = write_parameters(self.discriminator)
+        return content
 
     @classmethod
-    def from_records(cls, content: RecordDict, shape: BundleShape) -> "FeedbackMessage":
-        """Read the message; raises ProtocolError."""
+    def from_records(
+        cls, content: RecordDict, shape: BundleShape, discriminator: ParameterShapes | None = None
+    ) -> "FeedbackMessage":
+        """Read the message, which brings a discriminator of that form if there is one; raises ProtocolError."""
         keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
         check_names(
             content,
-            {"feedback": (ArrayRecord, {"losses", "gradients", "scales"}), "metrics": (MetricRecord, keys)},
+            {
+                "feedback": (ArrayRecord, {"losses", "gradients", "scales"}),
+                "metrics": (MetricRecord, keys),
+                **({DISCRIMINATOR: (ArrayRecord, set(discriminator))} if discriminator is not None else {}),
+            },
         )
         arrays, metrics = content.array_records["feedback"], content.metric_records["metrics"]
         numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
@@ -276,7 +312,20 @@ class FeedbackMessage:
             busy_seconds=numbers["busy-seconds"],
             compute_seconds=numbers["compute-seconds"],
             peak_memory_mib=numbers["peak-memory-mib"],
+            discriminator=None
+            if discriminator is None
+            else read_parameters(content.array_records[DISCRIMINATOR], discriminator),
         )
+
+
+def write_parameters(parameters: Parameters) -> ArrayRecord:
+    """Return the parameters of a network as they travel: float32."""
+    return ArrayRecord({name: Array(value) for name, value in parameters.items()})
+
+
+def read_parameters(record: ArrayRecord, shapes: ParameterShapes) -> Parameters:
+    """Read what :func:`write_parameters` wrote, of a network of such shapes; raises ProtocolError."""
+    return {name: read_array(record[name], "float32", shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def check_version(content: RecordDict, name: str) -> None:

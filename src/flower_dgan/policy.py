@@ -25,6 +25,8 @@ class ReleasePolicy:
         Whether its label maps may. No algorithm that is here can do without.
     label_maps_to_clients : bool
         Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
+    weights : bool
+        Whether the weights of its discriminator may: what it has learned of all its images.
     pixel_losses : bool
         Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
         of them.
@@ -34,6 +36,7 @@ class ReleasePolicy:
 
     label_maps: bool
     label_maps_to_clients: bool
+    weights: bool
     pixel_losses: bool
     queries_per_image: int | None
 
@@ -45,6 +48,10 @@ class ReleasePolicy:
             raise FederationError(
                 "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
                 "algorithm.shared_batches does."
+            )
+        if config.algorithm.swap_interval and not self.weights:
+            raise FederationError(
+                "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does."
             )
         if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
             raise FederationError("This node's policy does not allow pixel losses (pixel_losses).")
@@ -68,8 +75,8 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a node.
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
-    without a file it lets label maps reach the server, but no other client, and allows no pixel losses. A simulated
-    node belongs to whoever configured the run.
+    without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
+    losses. A simulated node belongs to whoever configured the run.
 
     Raises
     ------
@@ -85,4 +92,4 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
     simulated = "data-path" not in node_config
-    return ReleasePolicy(True, simulated, simulated and config.allow_pixel_losses, None)
+    return ReleasePolicy(True, simulated, simulated, simulated and config.allow_pixel_losses, None)

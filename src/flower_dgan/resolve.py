@@ -240,6 +240,10 @@ def _check_algorithm(config: Config) -> None:
         raise ConfigError("algorithm.separate_batches=true wants shared batches: set algorithm.shared_batches.")
     if algorithm.shared_batches and (algorithm.l1_weight or algorithm.perceptual_weight):
         raise ConfigError("Pixel losses want a real image for each synthetic one: set algorithm.shared_batches=0.")
+    if algorithm.swap_interval < 0:
+        raise ConfigError(f"algorithm.swap_interval={algorithm.swap_interval} must not be negative: 0 is never.")
+    if algorithm.swap_interval and not (algorithm.shared_batches and exchange.in_flight == 1):
+        raise ConfigError("algorithm.swap_interval wants algorithm.shared_batches, and exchange.in_flight=1.")
     reminding = (algorithm.reminding_l1_weight, algorithm.reminding_perceptual_weight)
     if min(reminding) < 0:
         raise ConfigError(f"The weights of algorithm.reminding_... are {reminding}: they must not be negative.")
@@ -249,8 +253,11 @@ def _check_algorithm(config: Config) -> None:
         )
     if algorithm.turns == "one-by-one" and (exchange.in_flight > 1 or algorithm.shared_batches):
         raise ConfigError("algorithm.turns=one-by-one wants exchange.in_flight=1 algorithm.shared_batches=0.")
-    if not is_synchronous(config.schedule) and (merges_scores or algorithm.turns == "one-by-one"):
-        raise ConfigError(
-            f"algorithm.merge={algorithm.merge} with algorithm.turns={algorithm.turns} wants schedule=synchronous: "
-            "a round is about one batch, or one client."
-        )
+    waits = {
+        f"algorithm.merge={algorithm.merge}": merges_scores,
+        "algorithm.turns=one-by-one": algorithm.turns == "one-by-one",
+        "algorithm.swap_interval": algorithm.swap_interval > 0,
+    }
+    for what, does in waits.items():
+        if does and not is_synchronous(config.schedule):
+            raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")

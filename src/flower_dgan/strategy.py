@@ -8,15 +8,15 @@ from functools import partial
 from itertools import chain
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
+from torch import Tensor
 
-from flower_dgan.algorithm.bundle import draw_bundle, draw_real, draw_shared
 from flower_dgan.algorithm.distributed_gan import whose_turn
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
+from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.algorithm.mdgan import batches_of
+from flower_dgan.algorithm.mdgan import swaps
 from flower_dgan.algorithm.merge import Weights, client_weights, sample_shares
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.algorithm.scores import merge_scores, score_rule
@@ -26,10 +26,10 @@ from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.messages import BundleShape, FeedbackMessage, ParameterShapes, Training
+from flower_dgan.outbox import Outbox
 from flower_dgan.round_report import RoundReport
-from flower_dgan.wire_formats import encode_images
-from flower_dgan.wiring import bundle_settings
+from flower_dgan.wiring import discriminator_shapes
 
 logger = logging.getLogger("flwr")
 
@@ -81,19 +81,17 @@ class DganStrategy(Strategy):
         self._generator = generator
         self._clients = {client.node_id: client for client in clients}
         self._config = config
-        self._training = training
         self._on_round = on_round
-        self._returns = returns
         self._admit = admit
-        self._settings = bundle_settings(config)
         self._shape = BundleShape.of(config, clients[0].labels.classes)
+        self._outbox = Outbox(generator, config, training, self._shape, returns)
+        self._outbox.moving.update(start.moving)
+        self._discriminator = discriminator_shapes(config, clients[0].labels.classes)
         self._rule = score_rule(config.algorithm)
         self._of_scores = LOSSES[config.algorithm.loss].generator if self._rule else None
-        self._proposals: dict[tuple[int, int], Proposal] = {}
         self._first = self._drawn_rounds = start.round_number
         self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
         self._strikes: Counter[int] = Counter()
-        self._propose_seconds = 0.0
 
     def summary(self) -> None:
         """Log what runs."""
@@ -125,7 +123,7 @@ class DganStrategy(Strategy):
         TypeError
             If bundles are to be sent ahead through another grid than a :class:`~flower_dgan.grid.FastGrid`.
         """
-        self._propose_seconds = 0.0
+        self._outbox.seconds = 0.0
         exchange, schedule, round_number = self._config.exchange, self._config.schedule, self._first + server_round
         if not isinstance(grid, FastGrid):
             if exchange.in_flight > 1 or not is_synchronous(schedule):
@@ -135,7 +133,7 @@ class DganStrategy(Strategy):
         if not is_synchronous(schedule):
             present = self._present(grid)
             grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
-            return self._draw_round(round_number, [n for n in present if n not in self._at_work()])
+            return self._draw_round(round_number, [n for n in present if n not in self._outbox.at_work()])
         grid.await_group(str(round_number))
         last = min(exchange.rounds, round_number + exchange.in_flight - 1)
         first, self._drawn_rounds = self._drawn_rounds + 1, last
@@ -162,9 +160,7 @@ class DganStrategy(Strategy):
             before = next((n for n, known in self._clients.items() if known.name == client.name), client.node_id)
             clients = self._clients | {before: client}  # in its place, so that the order of additions stays
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
-            self._proposals = {
-                (number, client.node_id if n == before else n): kept for (number, n), kept in self._proposals.items()
-            }
+            self._outbox.redirect(before, client.node_id)
             grid.redirect(before, client.node_id)
             self._strikes[client.node_id] = 0
             self.answered.setdefault(client.name, 0)
@@ -175,47 +171,17 @@ class DganStrategy(Strategy):
         nodes = list(self._clients)
         return nodes if self._config.algorithm.turns == "together" else [whose_turn(nodes, round_number)]
 
-    def _at_work(self) -> set[int]:
-        return {node_id for _, node_id in self._proposals}
-
     def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
-        start = time.monotonic()
-        labels = [client.labels for client in self._clients.values()]
-        shared = tuple(
-            self._generator.for_each(
-                lambda number: self._generator.propose(draw_shared(labels, self._settings, round_number, number)),
-                range(self._config.algorithm.shared_batches),
-            )
-        )
-        draw = partial(self._draw, round_number, self._returns(), shared)
-        for node_id, content in self._generator.for_each(draw, nodes):
-            self._propose_seconds += time.monotonic() - start
-            yield Message(content, dst_node_id=node_id, message_type=EXCHANGE, group_id=str(round_number))
-            start = time.monotonic()
+        return self._outbox.draw_round(round_number, self._clients, nodes, self.answered)
 
-    def _draw(
-        self, round_number: int, returns: tuple[int, ...], shared: Sequence[Proposal], node_id: int
-    ) -> tuple[int, RecordDict]:
-        client = self._clients[node_id]
-        if shared:
-            judged, trained_on = batches_of(list(self._clients).index(node_id), len(shared))
-            views, proposal = draw_real(client.labels, self._settings, round_number), shared[judged]
-            sent = [shared[trained_on], proposal] if self._config.algorithm.separate_batches else [proposal]
-        else:
-            views, inputs = draw_bundle(client.labels, self._settings, round_number)
-            proposal = self._generator.propose(inputs)
-            sent = [proposal]
-        self._proposals[round_number, node_id] = proposal
-        message = BundleMessage(
-            self._training,
-            round_number,
-            self.answered[client.name],
-            returns,
-            views,
-            encode_images(torch.cat([each.images for each in sent]), self._shape.image_format),
-            torch.cat([each.inputs.label_maps.argmax(1) for each in sent]).to(torch.uint8).numpy() if shared else None,
-        )
-        return node_id, message.to_records()
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return all that a server needs to go on, by name: the generator's half, and discriminators on their way."""
+        moving = {
+            f"moving:{name}:{key}": torch.from_numpy(value)
+            for name, parameters in self._outbox.moving.items()
+            for key, value in parameters.items()
+        }
+        return self._generator.snapshot() | moving
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -236,23 +202,26 @@ class DganStrategy(Strategy):
         round_number = self._first + server_round
         accepted, rejected = self._read(round_number, replies)
         nobody = not accepted and not rejected
-        if nobody or (not accepted and (is_synchronous(self._config.schedule) or not self._at_work())):
+        if nobody or (not accepted and (is_synchronous(self._config.schedule) or not self._outbox.at_work())):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
         staleness = self._generator.steps_done - oldest
         weights = self._step(round_number, answers) if answers else {}
+        if self._config.algorithm.swap_interval:
+            came_back = {each.client.name: each.message.discriminator for each in answers}
+            self._outbox.swap(round_number, {name: each for name, each in came_back.items() if each is not None})
         self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
         self._on_round(
             RoundReport(
                 round_number=round_number,
                 images=len(answers) * self._shape.samples,
                 staleness=staleness,
-                generator_seconds=self._propose_seconds + time.monotonic() - arrived,
+                generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
                 clients={each.client.name: each.report(weights[each.client.name], self._of_scores) for each in answers},
                 rejected=rejected,
-                late=tuple(client.name for n, client in self._clients.items() if n in self._at_work()),
+                late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
             )
         )
         last = round_number == self._config.exchange.rounds
@@ -289,6 +258,10 @@ class DganStrategy(Strategy):
         """Return nothing, as nothing was asked."""
         return None
 
+    def _swapped(self, round_number: int) -> ParameterShapes | None:
+        """Return what the clients' answers to a round bring beside feedback, if anything."""
+        return self._discriminator if swaps(self._config.algorithm.swap_interval, round_number) else None
+
     def _read(self, round_number: int, replies: Iterable[Message]) -> tuple[dict[int, Answer], dict[str, str]]:
         """Split replies into those that can be used and, by client name, the reasons against the others."""
         accepted: dict[int, Answer] = {}
@@ -296,7 +269,7 @@ class DganStrategy(Strategy):
         for reply in replies:
             node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
             sent_in = int(group) if group.isdecimal() else 0
-            proposal = self._proposals.pop((sent_in, node_id), None)
+            proposal = self._outbox.proposals.pop((sent_in, node_id), None)
             if proposal is None:
                 rejected[f"node {node_id}"] = "a reply that nobody asked for"
                 continue
@@ -307,13 +280,13 @@ class DganStrategy(Strategy):
                 rejected[client.name] = f"more than {self._config.schedule.max_staleness} rounds old"
             else:
                 try:
-                    message = FeedbackMessage.from_records(reply.content, self._shape)
+                    message = FeedbackMessage.from_records(reply.content, self._shape, self._swapped(sent_in))
                     accepted[node_id] = Answer(client, message, proposal, rounds_late)
                 except ProtocolError as error:
                     rejected[client.name] = str(error)
             self._strikes[node_id] = 0 if node_id in accepted else self._strikes[node_id] + 1
         if is_synchronous(self._config.schedule):
-            for key in [key for key in self._proposals if key[0] == round_number]:
-                del self._proposals[key]
+            for key in [key for key in self._outbox.proposals if key[0] == round_number]:
+                del self._outbox.proposals[key]
                 rejected[self._clients[key[1]].name] = "no reply in time"
         return accepted, dict(sorted(rejected.items()))

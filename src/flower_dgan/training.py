@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from flwr.app import ArrayRecord
+from numpy.typing import NDArray
 
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import require_clients
@@ -59,7 +61,13 @@ def begin(
     half.restore(dict(checkpoint.tensors))
     grid.ledger.restore(checkpoint.ledger, nodes)
     logger.info("The training goes on after round %d.", checkpoint.round_number)
-    return Start(checkpoint.round_number, checkpoint.answered)
+    moving: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for key, tensor in checkpoint.tensors.items():
+        kind, _, name = key.partition(":")
+        if kind == "moving":
+            client, _, parameter = name.rpartition(":")
+            moving.setdefault(client, {})[parameter] = tensor.numpy()
+    return Start(checkpoint.round_number, checkpoint.answered, moving)
 
 
 def train(
@@ -111,7 +119,9 @@ def train(
             names = {client.node_id: name for name, client in members.clients.items()}
             ledger = grid.ledger.saved(names)
             directory.checkpoints.save(
-                Checkpoint(directory.training.identity, report.round_number, strategy.answered, ledger, half.snapshot())
+                Checkpoint(
+                    directory.training.identity, report.round_number, strategy.answered, ledger, strategy.snapshot()
+                )
             )
             last_checkpoint = time.monotonic()
 

@@ -137,6 +137,15 @@ def discriminator_half(config: Config, shape: ImageShape, client: str) -> Discri
     )
 
 
+def discriminator_shapes(config: Config, classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each parameter of a client's discriminator, by its name."""
+    with torch.random.fork_rng(devices=[]):
+        network = build_discriminator(
+            config.model, ImageShape(classes, config.data.channels, config.data.image_size, ())
+        )
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
 def bundle_settings(config: Config) -> BundleSettings:
     """Return how the server draws bundles."""
     return BundleSettings(

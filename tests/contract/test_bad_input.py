@@ -18,6 +18,14 @@ from tests.pairs import make_folder
 
 from .conftest import Federation, Reply, TamperedApp
 
+POLICY = """
+label_maps: true
+label_maps_to_clients: false
+weights: false
+pixel_losses: false
+queries_per_image: null
+"""
+
 
 def folder_overrides(root: Path) -> str:
     return f"data=folder data.root='{root}' partition=site downstream=images downstream.steps=2 downstream.seeds=1"
@@ -321,17 +329,16 @@ def test_an_owners_policy_holds_for_every_message(federation: Federation, tmp_pa
         federation.directory = federation.directory.with_name(f"run-{len(policy)}")
         return str(resend(federation, rule, message_type).error.reason)
 
-    strict = "label_maps: false\nlabel_maps_to_clients: false\npixel_losses: false\nqueries_per_image: null\n"
+    strict = POLICY.replace("label_maps: true", "label_maps: false")
     assert "policy does not let label maps leave (label_maps)" in refusal(strict)
     assert "Did you mean 'label_maps'" in refusal("label_map: true\n")
-    assert "lacks label_maps_to_clients, pixel_losses, queries_per_image" in refusal("label_maps: true\n")
+    assert "lacks label_maps_to_clients, weights, pixel_losses, queries_per_image" in refusal("label_maps: true\n")
     assert "is no list of settings" in refusal("yes\n")
     assert "cannot be read" in refusal("a: [\n")
 
 
 def test_an_owner_limits_the_queries_on_one_image(federation: Federation, tmp_path: Path) -> None:
-    policy = "label_maps: true\nlabel_maps_to_clients: false\npixel_losses: false\nqueries_per_image: 9\n"
-    (tmp_path / "policy.yaml").write_text(policy)
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("null", "9"))
 
     def ask_about_one(content: RecordDict, context: Context) -> None:
         next_round(content)
@@ -376,6 +383,32 @@ def test_a_nodes_owner_decides_whether_its_label_maps_reach_the_other_clients(fe
     assert "policy does not let its label maps reach the other clients (label_maps_to_clients)" in reply.error.reason
 
 
+def test_a_nodes_owner_decides_whether_its_discriminator_leaves(federation: Federation, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("clients: false", "clients: true"))
+
+    def deploy(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        context.node_config["policy"] = str(tmp_path / "policy.yaml")
+
+    reply = resend(federation, deploy, EXCHANGE, "algorithm=mdgan algorithm.swap_interval=1")
+    assert "policy does not let its discriminator leave (weights)" in reply.error.reason
+
+
+def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Federation) -> None:
+    def bring(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        content["discriminator"] = ArrayRecord({"layers.0.weight": Array(np.zeros((1,), np.float32))})
+
+    assert "discriminator" in resend(federation, bring).error.reason
+
+    def ask(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        content.config_records["bundle"]["swap"] = True
+
+    federation.directory = federation.directory.with_name("second")
+    assert set(resend(federation, ask).content) == {"feedback", "metrics"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
@@ -388,6 +421,10 @@ def test_a_nodes_owner_decides_whether_its_label_maps_reach_the_other_clients(fe
         ("algorithm=mdgan algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic one"),
         ("algorithm=dgan-sequential exchange.in_flight=2", "wants exchange.in_flight=1"),
         ("algorithm=dgan-sequential algorithm.shared_batches=1", "wants exchange.in_flight=1 algorithm.shared"),
+        ("algorithm.swap_interval=1", "wants algorithm.shared_batches, and exchange.in_flight=1"),
+        ("algorithm=mdgan algorithm.swap_interval=1 exchange.in_flight=2", "and exchange.in_flight=1"),
+        ("algorithm=mdgan algorithm.swap_interval=-1", "must not be negative: 0 is never"),
+        ("algorithm=mdgan algorithm.swap_interval=2 schedule=asynchronous", "swap_interval wants schedule=synchronous"),
         ("algorithm=uagan schedule=asynchronous", "wants schedule=synchronous"),
         ("algorithm=dgan-sequential schedule=asynchronous", "wants schedule=synchronous"),
     ],

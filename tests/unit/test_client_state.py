@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())
-ANY = ReleasePolicy(label_maps=True, label_maps_to_clients=False, pixel_losses=False, queries_per_image=None)
+ANY = ReleasePolicy(True, False, False, False, None)
 CONFIG = resolve("model.discriminator_width=4")
 
 
@@ -232,7 +233,7 @@ def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> No
 
 def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: ClientState) -> None:
     """A bundle asks twice about image 0. An answer given again does not count; one that dies on its way does."""
-    policy = ReleasePolicy(label_maps=True, label_maps_to_clients=False, pixel_losses=False, queries_per_image=5)
+    policy = replace(ANY, queries_per_image=5)
 
     def ask(bundle: BundleMessage) -> None:
         with state.answering(fresh(), bundle, policy, seed=3):

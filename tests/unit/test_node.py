@@ -30,14 +30,15 @@ def test_a_simulated_node_takes_its_share() -> None:
 def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
-    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, None)
-    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(True, True, False, None)
+    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None)
+    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(True, True, True, False, None)
     deployed = {"data-path": "/data", "name": "clinic"}
-    assert release_policy(config, deployed) == ReleasePolicy(True, False, False, None)
-    policy = "label_maps: true\nlabel_maps_to_clients: false\npixel_losses: true\nqueries_per_image: 40\n"
-    (tmp_path / "policy.yaml").write_text(policy)
+    assert release_policy(config, deployed) == ReleasePolicy(True, False, False, False, None)
+    values = {"label_maps": "true", "label_maps_to_clients": "false", "weights": "false", "pixel_losses": "true"}
+    lines = [f"{name}: {value}\n" for name, value in (values | {"queries_per_image": "40"}).items()]
+    (tmp_path / "policy.yaml").write_text("".join(lines))
     own = deployed | {"policy": str(tmp_path / "policy.yaml")}
-    assert release_policy(resolve(""), own) == ReleasePolicy(True, False, True, 40)
+    assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40)
     with pytest.raises(ConfigError, match=r"policy .*/none.yaml cannot be read"):
         release_policy(config, deployed | {"policy": str(tmp_path / "none.yaml")})
 

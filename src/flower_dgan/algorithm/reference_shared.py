@@ -4,6 +4,7 @@ As ``reference``, for Distributed-GAN's average, UA-GAN, GMAN and MD-GAN. The ch
 here too: dL/dx = sum_k dL/ds_k ds_k/dx. That this is the gradient of one joint graph is shown by the tests in float64.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ from flower_dgan.algorithm.bundle import BundleSettings, draw_real, draw_shared
 from flower_dgan.algorithm.discriminator import discriminator_loss, generator_losses, scores
 from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.mdgan import batches_of
+from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.config import AlgorithmConfig
@@ -74,3 +75,9 @@ def train_reference_shared(
                 total += slope[:, None, None, None] * gradient
             images[0].backward(total / settings.batch_size)
         generator.optimizer.step()
+        if swaps(algorithm.swap_interval, round_number):
+            partners = swap_partners([client.labels.name for client in clients], settings.seed, round_number)
+            networks = {client.labels.name: client.half.network for client in clients}
+            parameters = {name: copy.deepcopy(network.state_dict()) for name, network in networks.items()}
+            for name, partner in partners.items():
+                networks[partner].load_state_dict(parameters[name])
