@@ -215,7 +215,7 @@ def _check(config: Config) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
-    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN")
+    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
