@@ -94,7 +94,7 @@ def train_federated(federation: LocalFederation, config: Config, seed: int) -> t
         )
         for index, pairs in enumerate(federation.real)
     ]
-    ledger = average(trainings, downstream.steps)
+    ledger = average(trainings, downstream.steps, rounds_of(downstream.steps))
     return trainings[0].model, ledger
 
 
@@ -103,26 +103,25 @@ def rounds_of(steps: int) -> int:
     return min(ROUNDS, steps)
 
 
-def average(trainings: Sequence[LocalTraining], steps: int) -> Ledger:
+def average(trainings: Sequence[LocalTraining], steps: int, rounds: int) -> Ledger:
     """Let Flower's FedAvg average the models of clients after every round of local steps.
 
     It begins with the first client's weights. What is averaged, by number of samples, are all floating-point entries
     of the state, running means and variances of batch norm among them. Its counters of batches stay where they are, as
-    nothing reads them. So does the state of the optimizers: with one client the rounds are that client's training.
+    nothing reads them. With one client and one round it is that client's training.
 
     Parameters
     ----------
     trainings : sequence of LocalTraining
         At least one; at the end all of their models are the average.
-    steps : int
-        Steps of every client in all, at least 1; shared evenly by :func:`rounds_of` rounds.
+    steps, rounds : int
+        Steps of every client in all, and rounds that share them evenly; at least 1.
 
     Returns
     -------
     Ledger
         What crossed; node k + 1 is training k.
     """
-    rounds = rounds_of(steps)
     app = ClientApp()
 
     @app.train()

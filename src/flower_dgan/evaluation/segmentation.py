@@ -43,8 +43,9 @@ class SegmenterTraining:
     """The training of DeepLabV3+ on random views of pairs, in one go or in several.
 
     The loss is cross-entropy plus the multiclass Dice loss, both over all classes; Adam's rate falls to zero along
-    a cosine over ``config.steps`` steps. The same arguments give the same model on the same machine, however the steps
-    are split into calls, and the caller's global RNG is left as it was.
+    a cosine over ``config.steps`` steps, whose calls of :meth:`run` go on along it and each begin with no moments, as a
+    client does that keeps no optimizer between rounds. The same arguments and calls give the same model on the same
+    machine, and the caller's global RNG is left as it was.
 
     Parameters
     ----------
@@ -107,6 +108,7 @@ class SegmenterTraining:
     def run(self, steps: int) -> None:
         """Take the next optimizer steps, and leave the model in evaluation mode."""
         self.model.train()
+        self._optimizer.state.clear()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.set_state(self._dropout)
             for _ in range(steps):
