@@ -93,7 +93,7 @@ class DownstreamConfig:
     seeds : int
         Trainings a row; 0 for no table.
     rows : tuple of str
-        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All`` and ``DGAN``.
+        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All``, ``DGAN`` and ``FedAvg``.
     """
 
     encoder: str

@@ -63,8 +63,9 @@ _REPLACED = ((superexec, "get_executor"), (start_client_internal, "time"))
 
 
 def take_identity() -> None:
-    """Let this process make messages outside a run."""
-    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    """Let this process make messages outside a run; within one it keeps the identity that it has."""
+    if TaskIdentity._task_id is None:
+        TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
 
 
 def shorten_waits_for_parts() -> None:

@@ -11,10 +11,12 @@ from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.fedavg import ROW as FEDAVG_ROW
+from flower_dgan.fedavg import federated_row, rounds_of
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import image_shape, join, leave
-from flower_dgan.ledger import Ledger
+from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
@@ -114,3 +116,15 @@ def _segmentation_table(
             seed=config.seed,
             on_result=write_down,
         )
+    if FEDAVG_ROW in config.downstream.rows:
+        with directory.stage("federated segmentation"):
+            ledger = federated_row(federation, test, config, write_down)
+        for node_id, site in enumerate(federation.shape.sites, start=1):
+            directory.measure(
+                "traffic",
+                row=FEDAVG_ROW,
+                site=site,
+                rounds=rounds_of(config.downstream.steps),
+                bytes_sent=ledger.bytes(node_id, FROM_NODE),
+                bytes_received=ledger.bytes(node_id, TO_NODE),
+            )

@@ -217,7 +217,7 @@ def _check(config: Config) -> None:
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
     _check_algorithm(config)
-    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN")
+    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))

@@ -56,6 +56,22 @@ def test_run_directory_holds_everything(federation: Federation) -> None:
     assert set(np.unique(np.asarray(Image.open(masks[0])))) == {0, 255}
 
 
+def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: Federation) -> None:
+    asked = "downstream=digits downstream.steps=2 downstream.seeds=2 downstream.rows=[DGAN,FedAvg] partition=label"
+    path = federation.run(asked).path
+    metrics = read_metrics(path)
+    assert [(t.row, t.seed) for t in metrics.tstr] == [("DGAN", 0), ("DGAN", 1), ("FedAvg", 0), ("FedAvg", 1)]
+    assert [(t.row, t.site, t.rounds) for t in metrics.traffic] == [
+        ("FedAvg", "labels 0-4", 2),
+        ("FedAvg", "labels 5-9", 2),
+    ]
+    # 0.4 M parameters and more, 4 bytes each, once a round in each direction
+    assert all(min(t.bytes_sent, t.bytes_received) > 2 * 4 * 400_000 for t in metrics.traffic)
+    (dgan,) = (line for line in (path / "report.md").read_text().splitlines() if line.startswith("| DGAN |"))
+    crossed = sum(record.bytes for record in metrics.records)
+    assert dgan.endswith(f"| {crossed / 2:,.0f} | 2 |")
+
+
 def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) -> None:
     path = federation.run("exchange.image_format=uint8 exchange.feedback_format=float16").path
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

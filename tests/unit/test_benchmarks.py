@@ -153,7 +153,7 @@ def test_bytes_are_those_of_all_clients_over_all_images(script: ModuleType) -> N
         Round(1, {}, 8, {"a": done(100, 30), "b": done(60, 50)}, {}, 0, (), {}),
         Round(2, {}, 4, {"a": done(20, 16)}, {"b": "late"}, 0, (), {}),
     )
-    assert script.bytes_an_image(RunMetrics((), rounds, (), (), (), ())) == (8, 15)
+    assert script.bytes_an_image(RunMetrics((), rounds, (), (), (), (), ())) == (8, 15)
 
 
 @pytest.mark.parametrize("script", ["wire_bytes"], indirect=True)

@@ -12,7 +12,7 @@ from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure, plot_losses
 from flower_dgan.report.markdown import render_report, table
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
+from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
 
 SPENT = {"busy_seconds": 1.5, "compute_seconds": 1.25, "rounds_late": 0, "weight": 0.5}
 A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300, **SPENT}
@@ -50,6 +50,9 @@ LINES: list[dict[str, Any]] = [
     {"kind": "tstr", "row": "Real-All", "seed": 0, "dice": 0.75, "iou": 0.5},
     {"kind": "tstr", "row": "Real-All", "seed": 1, "dice": 0.85, "iou": 0.7},
     {"kind": "tstr", "row": "DGAN", "seed": 0, "dice": 0.6, "iou": 0.4},
+    {"kind": "tstr", "row": "FedAvg", "seed": 0, "dice": 0.72, "iou": 0.5},
+    {"kind": "traffic", "row": "FedAvg", "site": "a", "rounds": 10, "bytes_sent": 7000, "bytes_received": 7500},
+    {"kind": "traffic", "row": "FedAvg", "site": "b", "rounds": 10, "bytes_sent": 7000, "bytes_received": 7700},
     {"kind": "record", "site": "a", "direction": "from node", "bytes": 32768, **GRADIENTS},
     {"kind": "record", "site": "a", "direction": "to node", "bytes": 16384, **IMAGES},
     {"kind": "stage", "name": "start-up", "seconds": 20.04},
@@ -90,6 +93,7 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
         repeats={"b": 2},
     )
     assert metrics.tstr[2] == TstrResult("DGAN", 0, 0.6, 0.4)
+    assert metrics.traffic[1] == Traffic("FedAvg", "b", 10, 7000, 7700)
     assert metrics.records[0] == RecordCount(
         "a", "from node", "feedback", "gradients", "float16", "8x1x32x32", 2, 32768
     )
@@ -132,10 +136,12 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
     report = path.read_text(encoding="utf-8")
     assert path == run_directory / "report.md"
     assert "2 rounds, 96 synthetic images, 2 clients." in report
-    # Deviations of 0.75, 0.85 and of 0.5, 0.7 with divisor 1: 0.0707 and 0.1414.
-    assert section(report, "Train on synthetic, test on real")[2:] == [
-        "| Real-All | 0.800 ± 0.071 | 0.600 ± 0.141 | 1.000 | 2 |",
-        "| DGAN | 0.600 | 0.400 | 0.750 | 1 |",
+    # Deviations of 0.75, 0.85 and of 0.5, 0.7 with divisor 1: 0.0707 and 0.1414. Bytes: (32,768 + 16,384 + 0) / 2 and
+    # (14,500 + 14,700) / 2.
+    assert section(report, "Train on synthetic, test on real")[2:5] == [
+        "| Real-All | 0.800 ± 0.071 | 0.600 ± 0.141 | 1.000 | 2 | - | - |",
+        "| DGAN | 0.600 | 0.400 | 0.750 | 1 | 24,576 | 2 |",
+        "| FedAvg | 0.720 | 0.500 | 0.900 | 1 | 14,600 | 10 |",
     ]
     assert section(report, "Clients")[2:4] == [
         "| a | 1,200 | 2 | 1 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
@@ -172,7 +178,7 @@ def test_report_links_the_curves_and_the_samples_that_exist(run_directory: Path)
 
 
 def test_report_of_a_run_that_did_nothing_says_none() -> None:
-    report = render_report(RunMetrics((), (), (), (), (), ()), "seed: 1")
+    report = render_report(RunMetrics((), (), (), (), (), (), ()), "seed: 1")
     for title in ("Train on synthetic, test on real", "Losses", "Samples", "What left each node", "Rejected replies"):
         assert section(report, title) == ["none"], title
 
@@ -191,4 +197,4 @@ def test_curves_have_a_line_a_client_with_its_rounds(run_directory: Path) -> Non
 
 def test_there_are_no_curves_without_rounds(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no round"):
-        plot_losses(RunMetrics((), (), (), (), (), ()), tmp_path / "curves.png")
+        plot_losses(RunMetrics((), (), (), (), (), (), ()), tmp_path / "curves.png")

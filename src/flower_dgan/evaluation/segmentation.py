@@ -39,13 +39,13 @@ class SegmentationScore:
     iou: float
 
 
-def train_segmenter(
-    pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
-) -> nn.Module:
-    """Train DeepLabV3+ on random views of pairs.
+class SegmenterTraining:
+    """The training of DeepLabV3+ on random views of pairs, in one go or in several.
 
     The loss is cross-entropy plus the multiclass Dice loss, both over all classes; Adam's rate falls to zero along
-    a cosine. The same arguments give the same model on the same machine, and the caller's global RNG is left as it was.
+    a cosine over ``config.steps`` steps, whose calls of :meth:`run` go on along it and each begin with no moments, as a
+    client does that keeps no optimizer between rounds. The same arguments and calls give the same model on the same
+    machine, and the caller's global RNG is left as it was.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def train_segmenter(
     seed : int
         Fixes the initial weights, dropout and the views.
 
-    Returns
-    -------
-    nn.Module
-        In evaluation mode, on the CPU; float32 (batch, channels, image_size, image_size) in [-1, 1] to logits
-        (batch, classes, image_size, image_size).
+    Attributes
+    ----------
+    model : nn.Module
+        On the CPU; float32 (batch, channels, image_size, image_size) in [-1, 1] to logits (batch, classes, image_size,
+        image_size).
 
     Raises
     ------
@@ -73,33 +73,67 @@ def train_segmenter(
     DataError
         There is nothing to learn from, or the pretrained weights cannot be had.
     """
-    if not len(pairs):
-        raise DataError("There is no pair to train a segmentation model on.")
-    if pairs.classes < 2:
-        raise DataError(f"Segmentation needs the background and at least one more class, not {pairs.classes}.")
-    if image_size < OUTPUT_STRIDE or image_size % OUTPUT_STRIDE:
-        raise ConfigError(f"DeepLabV3+ needs data.image_size to be a multiple of {OUTPUT_STRIDE}, not {image_size}.")
-    if config.steps < 1 or config.batch_size < 2:
-        raise ConfigError("Set downstream.steps to at least 1 and downstream.batch_size to at least 2 (batch norm).")
-    generator = torch.Generator().manual_seed(seed)
-    sizes = sizes_of(pairs.label_maps)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = build_deeplab(config, channels=pairs.images[0].shape[2], classes=pairs.classes)
-        optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-        dice_loss = smp.losses.DiceLoss("multiclass")
-        model.train()
-        for _ in range(config.steps):
-            views = draw_views(sizes, config.batch_size, image_size, augmentation, generator)
-            logits = model(apply_to_images(pairs.images, views, image_size))
-            truth = _class_ids(pairs, views, image_size)
-            loss = nn.functional.cross_entropy(logits, truth) + dice_loss(logits, truth)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return model.eval()
+
+    def __init__(
+        self, pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
+    ) -> None:
+        if not len(pairs):
+            raise DataError("There is no pair to train a segmentation model on.")
+        if pairs.classes < 2:
+            raise DataError(f"Segmentation needs the background and at least one more class, not {pairs.classes}.")
+        if image_size < OUTPUT_STRIDE or image_size % OUTPUT_STRIDE:
+            raise ConfigError(
+                f"DeepLabV3+ needs data.image_size to be a multiple of {OUTPUT_STRIDE}, not {image_size}."
+            )
+        if config.steps < 1 or config.batch_size < 2:
+            raise ConfigError(
+                "Set downstream.steps to at least 1 and downstream.batch_size to at least 2 (batch norm)."
+            )
+        self._pairs, self._batch_size, self._image_size = pairs, config.batch_size, image_size
+        self._augmentation = augmentation
+        self._sizes = sizes_of(pairs.label_maps)
+        self._views = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.model = build_deeplab(config, channels=pairs.images[0].shape[2], classes=pairs.classes)
+            self._dropout = torch.default_generator.get_state()
+        self._optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, config.steps)
+        self._dice_loss = smp.losses.DiceLoss("multiclass")
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self._pairs)
+
+    def run(self, steps: int) -> None:
+        """Take the next optimizer steps, and leave the model in evaluation mode."""
+        self.model.train()
+        self._optimizer.state.clear()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.set_state(self._dropout)
+            for _ in range(steps):
+                self._step()
+            self._dropout = torch.default_generator.get_state()
+        self.model.eval()
+
+    def _step(self) -> None:
+        views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
+        logits = self.model(apply_to_images(self._pairs.images, views, self._image_size))
+        truth = _class_ids(self._pairs, views, self._image_size)
+        loss = nn.functional.cross_entropy(logits, truth) + self._dice_loss(logits, truth)
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+
+
+def train_segmenter(
+    pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
+) -> nn.Module:
+    """Run a :class:`SegmenterTraining` from beginning to end, and return its model in evaluation mode."""
+    training = SegmenterTraining(pairs, config, image_size=image_size, augmentation=augmentation, seed=seed)
+    training.run(config.steps)
+    return training.model
 
 
 @torch.no_grad()

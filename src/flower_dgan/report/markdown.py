@@ -7,6 +7,10 @@ from flower_dgan.evaluation.tstr_summary import TstrSummary, summarize
 from flower_dgan.report.run_records import RunMetrics
 
 CURVES_NAME = "curves.png"
+_COSTS = (
+    "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
+    "crossed in this run, of FedAvg the weights of the segmentation model."
+)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -79,13 +83,38 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _tstr_table(metrics: RunMetrics) -> str:
+    costs = _costs(metrics)
+
     def row(summary: TstrSummary) -> tuple[str, ...]:
         ratio = "-" if summary.dice_ratio is None else f"{summary.dice_ratio:.3f}"
         dice = _spread(summary.dice_mean, summary.dice_sd)
-        return summary.row, dice, _spread(summary.iou_mean, summary.iou_sd), ratio, str(summary.seeds)
+        bytes_and_rounds = costs.get(summary.row, ("-", "-"))
+        return (
+            summary.row,
+            dice,
+            _spread(summary.iou_mean, summary.iou_sd),
+            ratio,
+            str(summary.seeds),
+            *bytes_and_rounds,
+        )
 
-    header = ("trained on", "Dice", "IoU", "Dice / Real-All", "seeds")
-    return table(header, map(row, summarize(metrics.tstr)))
+    header = ("trained on", "Dice", "IoU", "Dice / Real-All", "seeds", "bytes a client", "rounds")
+    shown = table(header, map(row, summarize(metrics.tstr)))
+    return f"{shown}\n\n{_COSTS}" if metrics.tstr else shown
+
+
+def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:
+    """Return bytes a client and rounds of the rows that had something cross the wire."""
+    costs = {}
+    if metrics.joins and metrics.rounds:
+        sites = {join.site for join in metrics.joins}
+        crossed = sum(each.bytes for each in metrics.records if each.site in sites)
+        costs["DGAN"] = (f"{crossed / len(sites):,.0f}", f"{len(metrics.rounds):,}")
+    for name in {each.row for each in metrics.traffic}:
+        clients = [each for each in metrics.traffic if each.row == name]
+        crossed = sum(each.bytes_sent + each.bytes_received for each in clients)
+        costs[name] = (f"{crossed / len(clients):,.0f}", f"{clients[0].rounds:,}")
+    return costs
 
 
 def _spread(mean: float, deviation: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.evaluation.tstr_summary import TstrResult
-from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage
+from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
@@ -48,6 +48,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         joins=tuple(found["join"]),
         rounds=tuple(found["round"]),
         tstr=tuple(found["tstr"]),
+        traffic=tuple(found["traffic"]),
         records=tuple(found["record"]),
         stages=tuple(found["stage"]),
         memory=tuple(found["memory"]),
@@ -91,6 +92,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "join": lambda fields: _flat(Join, fields),
     "round": _round,
     "tstr": lambda fields: _flat(TstrResult, fields),
+    "traffic": lambda fields: _flat(Traffic, fields),
     "record": lambda fields: _flat(RecordCount, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),

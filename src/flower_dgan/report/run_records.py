@@ -85,6 +85,17 @@ class RecordCount:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What one client sent and received in one training of a row of the TSTR table other than ``DGAN``."""
+
+    row: str
+    site: str
+    rounds: int
+    bytes_sent: int
+    bytes_received: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage of the job and its wall-clock seconds."""
 
@@ -107,6 +118,7 @@ class RunMetrics:
     joins: tuple[Join, ...]
     rounds: tuple[Round, ...]
     tstr: tuple[TstrResult, ...]
+    traffic: tuple[Traffic, ...]
     records: tuple[RecordCount, ...]
     stages: tuple[Stage, ...]
     memory: tuple[MemoryPeak, ...]

@@ -1,0 +1,131 @@
+"""The classifier that looks at generated images of a data set with class labels: a small CNN, trained on real ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+
+FEATURES = 32
+STEPS = 400
+_BATCH = 64
+_LEARNING_RATE = 2e-3
+_LOOKING_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    body : nn.Module
+        Float32 (batch, channels, height, width) in [-1, 1] to the features (batch, ``FEATURES``) that the classes are
+        read from.
+    head : nn.Module
+        Features to logits (batch, classes).
+    classes : int
+        Number of classes.
+    """
+
+    body: nn.Module
+    head: nn.Module
+    classes: int
+
+    @torch.no_grad()
+    def features(self, images: Sequence[Pixels]) -> Tensor:
+        """Return the float32 features (images, ``FEATURES``) of uint8 images (height, width, channels) of one size."""
+        return torch.cat([self.body(batch) for batch in _batches(images)])
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Pixels]) -> Tensor:
+        """Return the class of each image, int64 (images,)."""
+        predicted: Tensor = self.head(self.features(images)).argmax(1)
+        return predicted
+
+
+def train_classifier(images: Sequence[Pixels], labels: Sequence[int], classes: int, seed: int) -> Classifier:
+    """Train the classifier by cross-entropy with Adam: ``STEPS`` steps of 64 images, drawn with replacement.
+
+    The same arguments give the same classifier on the same machine, and the caller's global RNG is left as it was.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays (height, width, channels)
+        The real training split, all of one size.
+    labels : sequence of int
+        Class of each image in 0 .. ``classes`` - 1, such as :attr:`flower_dgan.data.pairs.Entry.label`.
+    classes : int
+        Number of classes, at least 2.
+    seed : int
+        Fixes the initial weights and the batches.
+
+    Raises
+    ------
+    DataError
+        There is no image, an image has another size, or a label is missing or unknown.
+    """
+    truth = label_tensor(images, labels, classes)
+    pixels = _to_network(_stack(images))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        body, head = _body(pixels.shape[1]), nn.Linear(FEATURES, classes)
+        optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], _LEARNING_RATE)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+        for _ in range(STEPS):
+            drawn = torch.randint(len(pixels), (_BATCH,))
+            loss = nn.functional.cross_entropy(head(body(pixels[drawn])), truth[drawn])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+    return Classifier(body.eval(), head.eval(), classes)
+
+
+def label_tensor(images: Sequence[Pixels], labels: Sequence[int], classes: int) -> Tensor:
+    """Return the labels of images, int64 (images,); raises DataError where they do not fit."""
+    if len(images) != len(labels):
+        raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
+    if unknown := sorted({label for label in labels if not 0 <= label < classes}):
+        raise DataError(
+            f"Labels must be in 0 .. {classes - 1}, and there is {unknown[0]} (-1 means that none is known)."
+        )
+    return torch.tensor(labels, dtype=torch.long)
+
+
+def _body(channels: int) -> nn.Sequential:
+    # No batch norm: the features of an image must not depend on the images around it. Dropout keeps those of training
+    # images near those of test images. The pooled 4 x 4 grid takes images of any size.
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveMaxPool2d(4),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(32 * 16, FEATURES),
+        nn.ReLU(),
+    )
+
+
+def _batches(images: Sequence[Pixels]) -> Iterator[Tensor]:
+    pixels = _stack(images)
+    for start in range(0, len(pixels), _LOOKING_BATCH):
+        yield _to_network(pixels[start : start + _LOOKING_BATCH])
+
+
+def _stack(images: Sequence[Pixels]) -> Pixels:
+    if not images:
+        raise DataError("There is no image to classify.")
+    if len(sizes := sorted({image.shape for image in images})) > 1:
+        raise DataError(f"The images must have one size, and there are {sizes[0]} and {sizes[1]}.")
+    return np.stack(images)
+
+
+def _to_network(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1

@@ -1,0 +1,129 @@
+"""How good generated images are where the real ones have class labels, by a classifier trained on the real ones.
+
+Three questions with one answer each: does the generator make every class (:func:`class_shares`,
+:func:`classes_with_5_percent`), do its images look like real ones (:func:`frechet_cnn32`), and does it make the class
+that it was asked for (:func:`class_agreement`)? The figures of two generators compare only by the same classifier.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation.classifier import FEATURES, Classifier, label_tensor, train_classifier
+
+__all__ = [
+    "Classifier",
+    "class_agreement",
+    "class_shares",
+    "classes_with_5_percent",
+    "frechet_cnn32",
+    "frechet_cnn32_floor",
+    "frechet_distance",
+    "train_classifier",
+]
+
+_SAMPLES_A_FEATURE = 10
+
+
+class _AsTheyAre(nn.Identity):
+    """Stands for torchmetrics' Inception where there are features already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+
+def class_shares(classifier: Classifier, images: Sequence[Pixels]) -> tuple[float, ...]:
+    """Return the share of the images that the classifier puts into each class; they sum to 1."""
+    counts = classifier.predict(images).bincount(minlength=classifier.classes)
+    return tuple(int(count) / len(images) for count in counts)
+
+
+def classes_with_5_percent(shares: Sequence[float]) -> int:
+    """Return how many classes have at least 5 % of the images: of ten, those with half of an even share or more."""
+    return sum(share >= 0.05 for share in shares)
+
+
+def class_agreement(classifier: Classifier, images: Sequence[Pixels], labels: Sequence[int]) -> float:
+    """Return the share of the images that the classifier puts into their own class, in [0, 1].
+
+    With the classes that a class-conditional generator was asked for it is the "GAN-test" of Shmelkov 2018, "How good
+    is my GAN?". With the real test split it is the classifier's accuracy, which says how far the other figures can be
+    trusted and is to be reported beside them.
+
+    Raises
+    ------
+    DataError
+        Images and labels do not fit.
+    """
+    truth = label_tensor(images, labels, classifier.classes)
+    return float(multiclass_accuracy(classifier.predict(images), truth, classifier.classes, average="micro"))
+
+
+def frechet_cnn32(classifier: Classifier, synthetic: Sequence[Pixels], test: Sequence[Pixels]) -> float:
+    """Return the Fréchet distance between synthetic and real test images on the classifier's 32 features.
+
+    It is Heusel's 2017 FID with the features of this classifier in place of Inception's: 0 for alike, without an upper
+    bound. Its unit is the classifier's own, and it grows as samples get fewer: compare equal numbers of images, and
+    read it as a multiple of :func:`frechet_cnn32_floor`.
+
+    Warns
+    -----
+    UserWarning
+        One of the sets has fewer than 320 images (10 a feature), so that its covariance is mostly noise.
+    """
+    if (fewest := min(len(synthetic), len(test))) < (wanted := _SAMPLES_A_FEATURE * FEATURES):
+        warnings.warn(
+            f"{fewest} images are few for a Fréchet distance on {FEATURES} features: take {wanted} or more.",
+            stacklevel=2,
+        )
+    return frechet_distance(classifier.features(synthetic), classifier.features(test))
+
+
+def frechet_cnn32_floor(classifier: Classifier, train: Sequence[Pixels], test: Sequence[Pixels], samples: int) -> float:
+    """Return the distance that as many real images have: :func:`frechet_cnn32` of training images to the test images.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Trained on the training images.
+    train, test : sequence of uint8 arrays (height, width, channels)
+        The two real splits.
+    samples : int
+        Number of synthetic images that it is to be compared with; so many training images are taken, evenly spread
+        over the split, or all where it has fewer.
+    """
+    chosen = np.linspace(0, len(train) - 1, min(samples, len(train))).round().astype(int)
+    return frechet_cnn32(classifier, [train[index] for index in chosen], test)
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Return the squared Fréchet (2-Wasserstein) distance of the Gaussians fitted to two sets of features.
+
+    |mu_1 - mu_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)), in float64, with the unbiased covariances (divisor n - 1).
+
+    Parameters
+    ----------
+    first, second : Tensor (samples, features)
+        At least two samples each.
+
+    Raises
+    ------
+    DataError
+        There are too few samples, or the sets have other features.
+    """
+    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:] or first.ndim != 2:
+        raise DataError(
+            f"A Fréchet distance needs two samples or more of the same features, not {tuple(first.shape)} and "
+            f"{tuple(second.shape)}."
+        )
+    metric = FrechetInceptionDistance(_AsTheyAre(first.shape[1]))
+    metric.update(first.double(), real=True)
+    metric.update(second.double(), real=False)
+    return max(0.0, float(metric.compute()))  # rounding may end just below

@@ -1,0 +1,169 @@
+"""Tests of the scores of generated images: numbers made by hand, and scikit-learn's digits."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch import Tensor, nn
+
+from flower_dgan.data import open_source
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation import classifier as classifier_module
+from flower_dgan.evaluation.generation import (
+    Classifier,
+    class_agreement,
+    class_shares,
+    classes_with_5_percent,
+    frechet_cnn32,
+    frechet_cnn32_floor,
+    frechet_distance,
+    train_classifier,
+)
+from flower_dgan.resolve import resolve
+
+Split = tuple[tuple[Pixels, ...], list[int]]
+
+
+class OneHot(nn.Module):
+    """Takes the grey value of the first pixel as the class, and the class as the only feature."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = ((images[:, 0, 0, 0] + 1) * 127.5).round().long()
+        return nn.functional.one_hot(values, 4).float()
+
+
+READOUT = Classifier(OneHot(), nn.Identity(), 4)
+
+
+def grey(*values: int) -> list[Pixels]:
+    return [np.full((4, 4, 1), value, dtype=np.uint8) for value in values]
+
+
+def test_shares_count_every_class() -> None:
+    shares = class_shares(READOUT, grey(0, 0, 0, 2, 2, 3, 0, 0))
+    assert shares == (5 / 8, 0.0, 2 / 8, 1 / 8)
+
+
+def test_a_class_counts_from_5_percent_on() -> None:
+    assert classes_with_5_percent((0.05, 0.0499, 0.9, 0.0001)) == 2
+
+
+def test_agreement_is_the_share_of_images_of_the_class_that_was_asked_for() -> None:
+    assert class_agreement(READOUT, grey(0, 1, 2, 3), [0, 1, 2, 0]) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([0], "2 images but 1 labels"), ([0, -1], "there is -1"), ([4, 0], "there is 4")]
+)
+def test_labels_that_do_not_fit_are_named(labels: Sequence[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        class_agreement(READOUT, grey(0, 1), labels)
+    with pytest.raises(DataError, match=message):
+        train_classifier(grey(0, 1), labels, classes=4, seed=0)
+
+
+def test_images_that_do_not_fit_are_named() -> None:
+    with pytest.raises(DataError, match="no image"):
+        train_classifier([], [], classes=4, seed=0)
+    with pytest.raises(DataError, match=r"\(4, 4, 1\) and \(8, 8, 1\)"):
+        class_shares(READOUT, [*grey(0), np.zeros((8, 8, 1), dtype=np.uint8)])
+
+
+def test_distance_of_one_feature() -> None:
+    # Means 1 and 7, variances 2 and 8: 36 + (sqrt 2 - sqrt 8)^2 = 38.
+    assert frechet_distance(torch.tensor([[0.0], [2.0]]), torch.tensor([[5.0], [9.0]])) == pytest.approx(38)
+
+
+def test_distance_of_two_features_that_belong_together() -> None:
+    # (1, 1) and (1, -1) are the axes of both; the variances along them are 4 and 1, and 16 and 1 (times 4 / 3: divisor
+    # 3). So (2 - 4)^2 * 4 / 3 from the shapes, and 3^2 + 4^2 from the means.
+    axes = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+    corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    first = (corners * torch.tensor([2.0, 1.0])) @ axes
+    second = (corners * torch.tensor([4.0, 1.0])) @ axes + torch.tensor([3.0, 4.0])
+    assert frechet_distance(first, second) == pytest.approx(4 * 4 / 3 + 25, rel=1e-5)
+
+
+def test_distance_is_that_of_the_matrix_root() -> None:
+    generator = np.random.default_rng(0)
+    first = generator.normal(size=(50, 6)) @ generator.normal(size=(6, 6))
+    second = generator.normal(size=(40, 6)) @ generator.normal(size=(6, 6)) + 0.5
+    covariances = np.cov(first.T), np.cov(second.T)
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    expected = np.sum((first.mean(0) - second.mean(0)) ** 2) + np.trace(covariances[0] + covariances[1] - 2 * root)
+    ours = frechet_distance(torch.from_numpy(first), torch.from_numpy(second))
+    assert ours == pytest.approx(expected, rel=1e-9)
+
+
+def test_distance_of_features_that_never_fire() -> None:
+    dead = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    assert frechet_distance(dead, dead) == pytest.approx(0, abs=1e-12)
+    assert frechet_distance(dead, dead + torch.tensor([0.0, 3.0])) == pytest.approx(9)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (3, 1)])
+def test_distance_of_what_does_not_fit_is_refused(rows: int, columns: int) -> None:
+    with pytest.raises(DataError, match=rf"\({rows}, {columns}\)"):
+        frechet_distance(torch.zeros(3, 2), torch.zeros(rows, columns))
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Split, Split]:
+    source = open_source(resolve("").data)
+
+    def split(name: str) -> Split:
+        entries = getattr(source, name)
+        return source.load(entries).images, [entry.label for entry in entries]
+
+    return split("train"), split("test")
+
+
+@pytest.fixture(scope="module")
+def classifier(digits: tuple[Split, Split]) -> Classifier:
+    return train_classifier(*digits[0], classes=10, seed=0)
+
+
+def test_classifier_reads_digits(classifier: Classifier, digits: tuple[Split, Split]) -> None:
+    images, labels = digits[1]
+    assert class_agreement(classifier, images, labels) > 0.96
+    shares = class_shares(classifier, images)
+    assert sum(shares) == pytest.approx(1)
+    assert classes_with_5_percent(shares) == 10
+
+
+def test_classifier_is_fixed_by_its_seed_and_leaves_the_global_rng_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier_module, "STEPS", 5)
+    before = torch.get_rng_state()
+    images = grey(0, 60, 120, 255)
+    first, again, other = (
+        train_classifier(images, [0, 0, 1, 1], classes=2, seed=seed).features(images) for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(again, first, rtol=0, atol=0)
+    assert not torch.equal(other, first)
+
+
+def test_distance_sees_noise_and_missing_classes(classifier: Classifier, digits: tuple[Split, Split]) -> None:
+    (train, labels), (test, _) = digits
+    generator = np.random.default_rng(0)
+    noisy = [
+        np.clip(image + generator.normal(0, 80, image.shape), 0, 255).astype(np.uint8) for image in train[: len(test)]
+    ]
+    few = [image for image, label in zip(train, labels, strict=True) if label < 5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        floor = frechet_cnn32_floor(classifier, train, test, samples=len(test))
+        assert frechet_cnn32(classifier, noisy, test) > 3 * floor
+        assert frechet_cnn32(classifier, few, test) > 3 * floor
+        assert frechet_cnn32(classifier, test, test) == pytest.approx(0, abs=1e-6 * floor)
+    assert classes_with_5_percent(class_shares(classifier, few)) == 5
+
+
+def test_few_images_make_a_warning(classifier: Classifier, digits: tuple[Split, Split]) -> None:
+    images = digits[1][0]
+    with pytest.warns(UserWarning, match="319 images are few for a Fréchet distance on 32 features: take 320"):
+        frechet_cnn32(classifier, images[:319], images)
