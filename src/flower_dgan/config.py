@@ -6,6 +6,7 @@ from typing import Literal
 SourceName = Literal["digits", "folder"]
 PartitionName = Literal["site", "label", "iid"]
 AugmentationName = Literal["none", "flips"]
+ConditionName = Literal["label-map", "class", "none"]
 GeneratorName = Literal["small", "unet", "resnet9"]
 DiscriminatorName = Literal["small", "patchgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
@@ -42,6 +43,9 @@ class DataConfig:
         The sites that take part in training; empty for all.
     augmentation : {"none", "flips"}
         ``flips``: mirror images and quarter turns.
+    condition : {"label-map", "class", "none"}
+        What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
+        constant; or nothing, as a label map of zeros.
     """
 
     source: SourceName
@@ -55,6 +59,7 @@ class DataConfig:
     test_fraction: float
     sites: tuple[str, ...]
     augmentation: AugmentationName
+    condition: ConditionName
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,10 @@ def _check(config: Config) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
+    if config.downstream.seeds and data.condition != "label-map":
+        raise ConfigError(
+            f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
+        )
     rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN")
     for row in config.downstream.rows:
         if row not in rows:
