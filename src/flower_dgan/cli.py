@@ -37,9 +37,7 @@ def config(overrides: Overrides = "") -> None:
 @app.command()
 def synthesize(
     generator: Annotated[Path, typer.Argument(help="generator.safetensors of a run directory.")],
-    label_maps: Annotated[
-        Path, typer.Argument(help="Folder of label maps (PNG), 0/255 or class ids; not read with condition=none.")
-    ],
+    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps; not read with data.condition=none.")],
     output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,

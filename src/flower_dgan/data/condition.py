@@ -41,8 +41,8 @@ class ConstantLabelMaps:
         self.image_classes = source.image_classes
         if self._by_class and any(entry.label < 0 for entry in (*self.train, *self.test)):
             raise ConfigError(
-                f"data.condition=class needs a class for every image, and data.source={config.source} has images without "
-                "one: set data.condition=label-map, or data.condition=none."
+                f"data.condition=class needs a class for every image, and data.source={config.source} has images "
+                "without one: set data.condition=label-map, or data.condition=none."
             )
         self.classes = self.image_classes if self._by_class else 1
 
