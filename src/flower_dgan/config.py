@@ -7,8 +7,8 @@ SourceName = Literal["digits", "folder"]
 PartitionName = Literal["site", "label", "iid"]
 AugmentationName = Literal["none", "flips"]
 ConditionName = Literal["label-map", "class", "none"]
-GeneratorName = Literal["small", "unet", "resnet9"]
-DiscriminatorName = Literal["small", "patchgan"]
+GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan"]
+DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal", "agreement"]
 ReplayName = Literal["gradient", "target"]
@@ -118,7 +118,7 @@ class ModelConfig:
     generator, discriminator : str
         Names of the networks, see ``flower_dgan.models``.
     generator_width, discriminator_width : int
-        Channels of the first layer.
+        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``.
     noise_channels : int
         Values of the noise vector of one image; 0 for none.
     site_condition : bool

@@ -219,6 +219,16 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
         )
+    for key, network in (("generator", model.generator), ("discriminator", model.discriminator)):
+        if network in ("mlp", "dcgan") and data.condition == "label-map":
+            raise ConfigError(
+                f"model.{key}={network} does not see label maps: set data.condition=class or none, and downstream=none."
+            )
+    if model.generator == "resnet9" and data.condition != "label-map":
+        raise ConfigError(
+            f"model.generator=resnet9 draws from label maps alone, and data.condition={data.condition} has constant "
+            "ones: set model=mlp, dcgan or small."
+        )
     rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN")
     for row in config.downstream.rows:
         if row not in rows:

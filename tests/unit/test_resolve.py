@@ -29,6 +29,12 @@ from flower_dgan.resolve import configuration_hash, resolve, to_yaml
             "data.condition=class",
             "class leaves no masks to learn segmentation from: set downstream=none",
         ),
+        ("model=mlp", "model.generator=mlp does not see label maps: set data.condition=class or none"),
+        ("model.discriminator=dcgan", "model.discriminator=dcgan does not see label maps"),
+        (
+            "model.generator=resnet9 data.condition=class downstream=none",
+            "data.condition=class has constant ones: set model=mlp, dcgan or small",
+        ),
         ("data.condition=none downstream=images", "set downstream=none"),
     ],
 )
