@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-SourceName = Literal["digits", "folder"]
+SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid"]
 AugmentationName = Literal["none", "flips"]
 ConditionName = Literal["label-map", "class", "none"]
@@ -23,8 +23,9 @@ class DataConfig:
 
     Attributes
     ----------
-    source : {"digits", "folder"}
-        The embedded handwritten digits, or a folder with ``images/`` and ``masks/``.
+    source : {"digits", "folder", "mnist", "fashion-mnist"}
+        The embedded handwritten digits, a folder with ``images/`` and ``masks/``, or one with the files of MNIST or
+        Fashion-MNIST.
     root : str or None
         The folder; None for embedded data.
     image_size : int

@@ -7,11 +7,12 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.condition import ConstantLabelMaps
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
 from flower_dgan.errors import ConfigError, unknown_name
 
 SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
-    {"digits": DigitsSource, "folder": FolderSource}
+    {"digits": DigitsSource, "folder": FolderSource, "mnist": MnistSource, "fashion-mnist": MnistSource}
 )
 
 
