@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
 app.add_typer(verify, name="verify")
+data = typer.Typer(no_args_is_help=True, help="Public data sets.")
+app.add_typer(data, name="data")
 console = Console()
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
@@ -37,7 +39,7 @@ def config(overrides: Overrides = "") -> None:
 @app.command()
 def synthesize(
     generator: Annotated[Path, typer.Argument(help="generator.safetensors of a run directory.")],
-    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps (PNG), 0/255 or class ids.")],
+    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps; not read with data.condition=none.")],
     output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
@@ -65,10 +67,10 @@ def evaluate(
     from flower_dgan.wiring import threads
 
     settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
-    data = replace(settings.data, name_pattern=None, table=None)
+    described = replace(settings.data, name_pattern=None, table=None)
 
     def read(folder: Path) -> "Pairs":
-        source = FolderSource(replace(data, root=str(folder)))
+        source = FolderSource(replace(described, root=str(folder)))
         return source.load([*source.train, *source.test])
 
     with threads(settings.threads):
@@ -76,8 +78,8 @@ def evaluate(
             {str(folder): read(folder) for folder in train},
             read(test),
             settings.downstream,
-            image_size=data.image_size,
-            augmentation=data.augmentation,
+            image_size=described.image_size,
+            augmentation=described.augmentation,
             seed=settings.seed,
             on_result=lambda r: console.print(f"{r.row}, seed {r.seed}: Dice {r.dice:.3f}, IoU {r.iou:.3f}"),
         )
@@ -97,6 +99,18 @@ def supernode(context: typer.Context) -> None:
     from flower_dgan.supernode import run_supernode
 
     raise typer.Exit(run_supernode(context.args))
+
+
+@data.command()
+def download(
+    name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
+    folder: Annotated[Path, typer.Argument(help="The data.root of runs on it.")],
+) -> None:
+    """Download a data set through torchvision."""
+    from flower_dgan.data.mnist import download
+
+    download(name, folder)
+    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}")
 
 
 @verify.command()

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-SourceName = Literal["digits", "folder"]
+SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid"]
 AugmentationName = Literal["none", "flips"]
-GeneratorName = Literal["small", "unet", "resnet9"]
-DiscriminatorName = Literal["small", "patchgan"]
+ConditionName = Literal["label-map", "class", "none"]
+GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan"]
+DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal", "agreement", "average", "odds", "odds-by-class", "softmax"]
 TurnsName = Literal["together", "one-by-one"]
@@ -23,8 +24,9 @@ class DataConfig:
 
     Attributes
     ----------
-    source : {"digits", "folder"}
-        The embedded handwritten digits, or a folder with ``images/`` and ``masks/``.
+    source : {"digits", "folder", "mnist", "fashion-mnist"}
+        The embedded handwritten digits, a folder with ``images/`` and ``masks/``, or one with the files of MNIST or
+        Fashion-MNIST.
     root : str or None
         The folder; None for embedded data.
     image_size : int
@@ -43,6 +45,9 @@ class DataConfig:
         The sites that take part in training; empty for all.
     augmentation : {"none", "flips"}
         ``flips``: mirror images and quarter turns.
+    condition : {"label-map", "class", "none"}
+        What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
+        constant; or nothing, as a label map of zeros.
     """
 
     source: SourceName
@@ -56,6 +61,7 @@ class DataConfig:
     test_fraction: float
     sites: tuple[str, ...]
     augmentation: AugmentationName
+    condition: ConditionName
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ class ModelConfig:
     generator, discriminator : str
         Names of the networks, see ``flower_dgan.models``.
     generator_width, discriminator_width : int
-        Channels of the first layer.
+        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``.
     noise_channels : int
         Values of the noise vector of one image; 0 for none.
     site_condition : bool

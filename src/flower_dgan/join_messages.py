@@ -64,7 +64,7 @@ class NodeDescription:
     channels : int
         Channels of the images.
     classes : int
-        Classes of the label maps, background included.
+        Classes of the label maps, background included; 1 where they say nothing.
     queue : bool
         Whether the node takes a second message while it works on the first, and answers them in their order.
     label_maps_hash : str
@@ -110,7 +110,7 @@ class NodeDescription:
         )
         node = content.config_records["node"]
         images, classes = read_value(node, "images", int), read_value(node, "classes", int)
-        if not 1 <= images <= 10_000_000 or not 2 <= classes <= 256:
+        if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
             raise ProtocolError(f"a node with {images} images and {classes} classes")
         packed = None
         if maps:

@@ -22,7 +22,7 @@ class ReleasePolicy:
     Attributes
     ----------
     label_maps : bool
-        Whether its label maps may. No algorithm that is here can do without.
+        Whether its label maps may, or the classes of its images. Only ``data.condition=none`` does without.
     label_maps_to_clients : bool
         Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
     weights : bool
@@ -42,9 +42,10 @@ class ReleasePolicy:
 
     def check_settings(self, config: Config) -> None:
         """Raise FederationError, which names the rule, if a training with these settings would break it."""
-        if not self.label_maps:
+        if not self.label_maps and config.data.condition != "none":
             raise FederationError("This node's policy does not let label maps leave (label_maps).")
-        if config.algorithm.shared_batches and not self.label_maps_to_clients:
+        shown = config.data.condition == "label-map" and config.algorithm.shared_batches
+        if shown and not self.label_maps_to_clients:
             raise FederationError(
                 "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
                 "algorithm.shared_batches does."

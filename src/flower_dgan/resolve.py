@@ -216,6 +216,20 @@ def _check(config: Config) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
+    if config.downstream.seeds and data.condition != "label-map":
+        raise ConfigError(
+            f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
+        )
+    for key, network in (("generator", model.generator), ("discriminator", model.discriminator)):
+        if network in ("mlp", "dcgan") and data.condition == "label-map":
+            raise ConfigError(
+                f"model.{key}={network} does not see label maps: set data.condition=class or none, and downstream=none."
+            )
+    if model.generator == "resnet9" and data.condition != "label-map":
+        raise ConfigError(
+            f"model.generator=resnet9 draws from label maps alone, and data.condition={data.condition} has constant "
+            "ones: set model=mlp, dcgan or small."
+        )
     _check_algorithm(config)
     rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN", "FedAvg")
     for row in config.downstream.rows:

@@ -80,7 +80,8 @@ def synthesize_folder(
     trained : tuple
         Network, settings and shape, from ``load_generator``.
     folder : Path
-        Label maps as image files, 0/255 or class ids.
+        Label maps as image files, 0/255 or class ids; not read if the generator was trained with
+        ``data.condition=none``.
     count : int
         Number of pairs.
     site : str or None
@@ -96,7 +97,10 @@ def synthesize_folder(
     network, model, shape = trained
     if site is not None and site not in shape.sites:
         raise ConfigError(unknown_name("site", site, shape.sites))
-    label_maps = read_label_maps(folder, shape.classes, shape.image_size)
+    if shape.classes == 1:
+        label_maps: tuple[Pixels, ...] = (np.zeros((shape.image_size, shape.image_size), np.uint8),)
+    else:
+        label_maps = read_label_maps(folder, shape.classes, shape.image_size)
     settings = BundleSettings(1, count, shape.image_size, "none", model.noise_channels, seed)
     _, inputs = draw_bundle(ClientLabels(site or "any", label_maps, shape.classes, 0), settings, 0)
     chosen = (
@@ -118,12 +122,18 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
-    """Write ``images/`` and ``masks/`` as PNG with equal stems; masks are 0/255 for two classes, else class ids."""
-    scale = 255 if pairs.classes == 2 else 1
-    for part in ("images", "masks"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
-    for name, image, label_map in zip(names, pairs.images, pairs.label_maps, strict=True):
+    """Write ``images/`` and ``masks/`` as PNG with equal stems; masks are 0/255 for two classes, else class ids.
+
+    Label maps of one class say nothing and are not written: nobody is to take them for masks.
+    """
+    (directory / "images").mkdir(parents=True, exist_ok=True)
+    for name, image in zip(names, pairs.images, strict=True):
         _picture(image).save(directory / "images" / f"{name}.png")
+    if pairs.classes == 1:
+        return
+    (directory / "masks").mkdir(exist_ok=True)
+    scale = 255 if pairs.classes == 2 else 1
+    for name, label_map in zip(names, pairs.label_maps, strict=True):
         Image.fromarray(label_map * np.uint8(scale)).save(directory / "masks" / f"{name}.png")
 
 
@@ -145,7 +155,7 @@ def sample_grid(
     """
     label_maps = draws[0].label_maps
     columns = [to_pixels(draw(network, inputs)) for inputs in draws] + ([] if real is None else [real])
-    brightness = label_maps.argmax(1).numpy() * (255 // (label_maps.shape[1] - 1))
+    brightness = label_maps.argmax(1).numpy() * (255 // max(1, label_maps.shape[1] - 1))
     grey = np.repeat(brightness[..., None].astype(np.uint8), columns[0].shape[-1], axis=-1)
     rows = [np.concatenate([column[row] for column in [grey, *columns]], 1) for row in range(len(grey))]
     picture = _picture(np.concatenate(rows))

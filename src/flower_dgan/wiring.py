@@ -19,6 +19,8 @@ from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
+from flower_dgan.models.dcgan import DcganDiscriminator, DcganGenerator
+from flower_dgan.models.mlp import MlpDiscriminator, MlpGenerator
 from flower_dgan.models.patchgan import PatchDiscriminator
 from flower_dgan.models.resnet import ResnetGenerator
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
@@ -67,6 +69,11 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 if model.noise_channels or sites:
                     raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
                 return ResnetGenerator(*common)
+            case "mlp" | "dcgan":
+                if sites:
+                    raise ValueError("it takes no site: model.site_condition=false")
+                kind = MlpGenerator if model.generator == "mlp" else DcganGenerator
+                return kind(*common, shape.image_size, model.noise_channels)
     except ValueError as error:
         raise ConfigError(
             f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}"
@@ -74,13 +81,28 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
 
 
 def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
-    """Build the discriminator with weights from torch's default random state."""
+    """Build the discriminator with weights from torch's default random state.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot judge images of this size.
+    """
     common = (shape.classes, shape.channels, model.discriminator_width)
-    match model.discriminator:
-        case "small":
-            return SmallDiscriminator(*common)
-        case "patchgan":
-            return PatchDiscriminator(*common)
+    try:
+        match model.discriminator:
+            case "small":
+                return SmallDiscriminator(*common)
+            case "patchgan":
+                return PatchDiscriminator(*common)
+            case "mlp":
+                return MlpDiscriminator(*common, shape.image_size)
+            case "dcgan":
+                return DcganDiscriminator(*common, shape.image_size)
+    except ValueError as error:
+        raise ConfigError(
+            f"model.discriminator={model.discriminator} with data.image_size={shape.image_size}: {error}"
+        ) from error
 
 
 def generator_half(

@@ -11,6 +11,7 @@ from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
 from tests.contract.conftest import Federation, federation
+from tests.idx import write_part
 from tests.pairs import make_folder
 
 __all__ = ["federation"]  # a fixture
@@ -18,6 +19,7 @@ __all__ = ["federation"]  # a fixture
 ONE_STEP = (
     "exchange.rounds=1 exchange.exchanges=1 exchange.generator_steps=1 exchange.batch_size=2 output.synthetic_images=4"
 )
+WITHOUT_LABEL_MAPS = {"model=mlp", "model=dcgan", "model=dcgan-small"}
 SMALLER = "model.generator_width=4 model.discriminator_width=4"
 
 
@@ -46,6 +48,8 @@ def test_each_choice_runs(group: str, federation: Federation) -> None:
         federation.directory = federation.directory.with_name(f"{group}-{name}")
         clients = 10 if f"{group}={name}" == "partition=site" else 2
         chosen = f"partition=label {group}={name}" if group != "partition" else f"partition={name}"
+        if f"{group}={name}" in WITHOUT_LABEL_MAPS:
+            chosen += " data.condition=class"
         path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}", clients=clients).path
         assert len(read_metrics(path).rounds) == 1
 
@@ -69,9 +73,14 @@ def test_each_algorithm_runs(name: str, federation: Federation, small_perceptual
 
 @pytest.mark.parametrize("name", names("data"))
 def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federation, tmp_path: Path) -> None:
-    chosen = {"digits": "partition=label", "folder": f"data.root='{tmp_path / 'data'}' partition=site"}[name]
-    make_folder(tmp_path / "data")
-    path = federation.run(f"data={name} {chosen} {ONE_STEP} {SMALLER}").path
+    root = tmp_path / "data"
+    make_folder(root)
+    for folder in ("MNIST", "FashionMNIST"):
+        write_part(root / folder / "raw", "train", list(range(10)) * 2, ".gz")
+        write_part(root / folder / "raw", "t10k", list(range(10)), ".gz")
+    chosen = "" if name == "digits" else f"data.root='{root}'"
+    partition = resolve(f"data={name}").partition.name  # the tests' federation sets another
+    path = federation.run(f"data={name} partition={partition} {chosen} {ONE_STEP} {SMALLER}").path
     assert len(read_metrics(path).rounds) == 1
 
 

@@ -34,7 +34,25 @@ def test_two_planes_for_three_classes() -> None:
     assert [label_map.tolist() for label_map in unpack(packed)] == [[[2, 0], [1, 1]]]
 
 
-@pytest.mark.parametrize(("classes", "bits"), [(2, 1), (3, 2), (4, 2), (5, 3), (16, 4), (17, 5), (255, 8), (256, 8)])
+def test_one_class_takes_no_byte() -> None:
+    packed = pack([np.zeros((2, 3), np.uint8), np.zeros((4, 1), np.uint8)], 1)
+    assert packed.data == b""
+    unpacked = unpack(packed)
+    assert [label_map.tolist() for label_map in unpacked] == [[[0, 0, 0], [0, 0, 0]], [[0], [0], [0], [0]]]
+    assert {label_map.dtype for label_map in unpacked} == {np.dtype(np.uint8)}
+    assert content_hash(packed) != content_hash(_packed(b"", [[2, 3], [4, 1]], 2))
+
+
+def test_label_maps_that_did_not_travel_take_no_memory() -> None:
+    # 3.2 GB, if they did.
+    unpacked = unpack(_packed(b"", [[32_767, 32_767]] * 3, 1))
+    assert [label_map.shape for label_map in unpacked] == [(32_767, 32_767)] * 3
+    assert all(label_map.strides == (0, 0) for label_map in unpacked)
+
+
+@pytest.mark.parametrize(
+    ("classes", "bits"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (16, 4), (17, 5), (255, 8), (256, 8)]
+)
 def test_bits_of_a_pixel(classes: int, bits: int) -> None:
     assert len(pack([np.full((8, 8), classes - 1, dtype=np.uint8)], classes).data) == 8 * bits
 
@@ -42,7 +60,7 @@ def test_bits_of_a_pixel(classes: int, bits: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_round_trip(data: st.DataObject) -> None:
-    classes = data.draw(st.integers(2, 256))
+    classes = data.draw(st.integers(1, 256))
     sides = st.integers(1, 9)
     maps = []
     for height, width in data.draw(st.lists(st.tuples(sides, sides), min_size=1, max_size=4)):
@@ -87,7 +105,10 @@ def test_the_hash_is_of_content() -> None:
         (_packed(b"\x00", [[1, 32_768]]), "sides from 1 to 32768"),
         (_packed(b"\x00", [[32_767, 32_767]] * 5), "5,368,381,445 pixels, more than 4,294,967,296"),
         (_packed(b"\x00", [[32_767, 32_767]]), "1 bytes for 1,073,676,289 pixels"),
-        (_packed(b"\x00", [[2, 4]], 1), "1 classes"),
+        (_packed(b"\x00", [[2, 4]], 1), "1 bytes for 8 pixels of 0 bits, which take 0"),
+        (_packed(b"", [[0, 4]], 1), "sides from 0 to 4"),
+        (_packed(b"", [[32_767, 32_767]] * 5, 1), "5,368,381,445 pixels, more than 4,294,967,296"),
+        (_packed(b"", [[2, 4]], 0), "0 classes, not 1 .. 256"),
         (_packed(b"\x00", [[2, 4]], 257), "257 classes"),
         (_packed(b"\x00", [[2, 4, 1]]), r"int32 \(1, 3\)"),
         (PackedLabelMaps(b"\x00", np.array([[2, 4]]), 2), "int64"),
@@ -109,7 +130,13 @@ def test_the_same_data_in_bounds_pass() -> None:
 
 @pytest.mark.parametrize(
     ("maps", "classes", "words"),
-    [([THREE], 2, "class 2 of 2"), ([], 2, "0 label maps"), ([THREE], 300, "300 classes")],
+    [
+        ([THREE], 2, "class 2 of 2"),
+        ([BINARY], 1, "class 1 of 1"),
+        ([BINARY], 0, "0 classes"),
+        ([], 2, "0 label maps"),
+        ([THREE], 300, "300 classes"),
+    ],
 )
 def test_what_cannot_be_packed(maps: list[np.ndarray], classes: int, words: str) -> None:
     with pytest.raises(DataError, match=words):

@@ -75,6 +75,23 @@ def test_label_maps_may_stay_away() -> None:
     assert NodeDescription.from_records(known.to_records()) == known
 
 
+def test_label_maps_of_one_class_travel_as_sizes() -> None:
+    packed = pack([np.zeros((4, 4), np.uint8), np.zeros((2, 3), np.uint8)], 1)
+    sent = NodeDescription("breast", 2, 3, 1, True, content_hash(packed), packed)
+    read = NodeDescription.from_records(sent.to_records())
+    assert read.label_maps is not None
+    assert (read.classes, read.label_maps.data, read.label_maps.classes) == (1, b"", 1)
+    assert content_hash(read.label_maps) == read.label_maps_hash
+
+
+@pytest.mark.parametrize("classes", [0, 257])
+def test_numbers_of_classes_are_bounded(classes: int) -> None:
+    content = description().to_records()
+    content.config_records["node"]["classes"] = classes
+    with pytest.raises(ProtocolError, match=f"{classes} classes"):
+        NodeDescription.from_records(content)
+
+
 def change(record: str, key: str, value: object) -> Callable[[RecordDict], None]:
     def apply(content: RecordDict) -> None:
         content[record][key] = value  # type: ignore[index,assignment]

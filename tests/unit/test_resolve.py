@@ -24,6 +24,18 @@ from flower_dgan.resolve import configuration_hash, resolve, to_yaml
         ("exchange.exchanges=6 exchange.generator_steps=4", "choose a divisor of 6"),
         ("algorithm.l1_weight=1", "allow_pixel_losses=true"),
         ("data.image_size=[", "cannot be applied"),
+        ("data.condition=mask", "Unknown data.condition 'mask'. Did you mean"),
+        (
+            "data.condition=class",
+            "class leaves no masks to learn segmentation from: set downstream=none",
+        ),
+        ("model=mlp", "model.generator=mlp does not see label maps: set data.condition=class or none"),
+        ("model.discriminator=dcgan", "model.discriminator=dcgan does not see label maps"),
+        (
+            "model.generator=resnet9 data.condition=class downstream=none",
+            "data.condition=class has constant ones: set model=mlp, dcgan or small",
+        ),
+        ("data.condition=none downstream=images", "set downstream=none"),
     ],
 )
 def test_mistakes_are_named(overrides: str, message: str) -> None:
@@ -56,3 +68,5 @@ def test_hash_is_of_what_server_and_nodes_must_agree_on() -> None:
     assert configuration_hash(resolve("output.sample_interval=3 downstream.seeds=1 threads=2")) == base
     assert configuration_hash(resolve("seed=1")) != base
     assert configuration_hash(resolve("model.noise_channels=1")) != base
+    unconditional = resolve("downstream=none data.condition=none")
+    assert configuration_hash(unconditional) != base

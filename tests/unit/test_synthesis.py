@@ -46,6 +46,17 @@ def test_masks_of_many_classes_are_ids(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks/x.png")), label_map)
 
 
+def test_label_maps_of_one_class_are_not_masks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallGenerator(1, 1, 8, 16, 2)
+    labels = ClientLabels("a", tuple(np.zeros((20, 24), np.uint8) for _ in range(4)), 1, 0)
+    pairs, names = synthesize(network, [labels], SETTINGS, 4)
+    assert pairs.classes == 1
+    write_pairs(tmp_path, pairs, names)
+    assert len(list((tmp_path / "images").iterdir())) == 4
+    assert not (tmp_path / "masks").exists()
+
+
 def test_pixels_are_rounded() -> None:
     images = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 1, 1, 3)
     np.testing.assert_array_equal(to_pixels(images), np.array([0, 128, 255], np.uint8).reshape(1, 1, 3, 1))
@@ -75,6 +86,18 @@ def test_sample_grid_has_a_row_a_sample(tmp_path: Path) -> None:
     np.testing.assert_array_equal(grid[:16, :16, 0], inputs.label_maps[0, 1].numpy() * 255)
     np.testing.assert_array_equal(grid[16:32, 16:32], to_pixels(network(inputs).detach())[1])
     np.testing.assert_array_equal(grid[:, 48:], 7)
+
+
+def test_sample_grid_of_constant_label_maps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    # With one class black; with ten, class 3 is 3 * (255 // 9) = 84.
+    for classes, value, grey in ((1, 0, 0), (10, 3, 84)):
+        labels = ClientLabels("a", tuple(np.full((16, 16), value, np.uint8) for _ in range(6)), classes, 0)
+        _, inputs = draw_bundle(labels, SETTINGS, 1)
+        sample_grid(SmallGenerator(classes, 1, 8, 16, 2), [inputs], None, tmp_path / "grid.png")
+        grid = np.asarray(Image.open(tmp_path / "grid.png"))[::2, ::2]
+        assert grid.shape == (6 * 16, 2 * 16)
+        np.testing.assert_array_equal(grid[:, :16], grey)
 
 
 def test_rates_fall_over_the_second_half() -> None:

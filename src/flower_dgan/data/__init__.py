@@ -12,6 +12,7 @@ from flower_dgan.data.augmentation import (
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource, read_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
+from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
 from flower_dgan.data.partition import partition, partition_names, require_batch
 from flower_dgan.data.source import open_source
@@ -20,6 +21,7 @@ __all__ = [
     "DigitsSource",
     "Entry",
     "FolderSource",
+    "MnistSource",
     "PackedLabelMaps",
     "Pairs",
     "Pixels",

@@ -28,6 +28,8 @@ class DigitsSource:
     ----------
     classes : int
         2: background and stroke.
+    image_classes : int
+        10, the digits.
     train, test : tuple of Entry
         Split by a share ``config.test_fraction``, the same in every run. Not to be changed.
 
@@ -59,7 +61,7 @@ class DigitsSource:
             Entry(f"{index:04d}", f"digit-{label}", f"{index:04d}", int(label), self._size, self._size)
             for index, label in enumerate(digits.target)
         ]
-        self.classes = 2
+        self.classes, self.image_classes = 2, 10
         self.train, self.test = split_entries(entries, None, config)
 
     def load(self, entries: Sequence[Entry]) -> Pairs:

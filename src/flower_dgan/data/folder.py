@@ -32,6 +32,8 @@ class FolderSource:
     ----------
     classes : int
         2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+    image_classes : int
+        0: a folder says nothing about whole images.
     train, test : tuple of Entry
         In alphabetical order, without labels (-1). Not to be changed.
 
@@ -49,6 +51,7 @@ class FolderSource:
         root = _root(config.root)
         self._images, self._masks = list_files(root / "images"), list_files(root / "masks")
         self._channels = config.channels
+        self.image_classes = 0
         _check_partners(root, self._images, self._masks)
         names = list(self._images)
         sizes = [_size(self._images[name], self._masks[name], config.image_size) for name in names]

@@ -27,7 +27,7 @@ class PackedLabelMaps:
     shapes : int32 array (n, 2)
         Height and width of each label map in pixels.
     classes : int
-        Number of classes, background included, 2 .. 256; a pixel takes ceil(log2(classes)) bits.
+        Number of classes, background included, 1 .. 256; a pixel takes ceil(log2(classes)) bits, none for one class.
     """
 
     data: bytes
@@ -43,7 +43,7 @@ def pack(label_maps: Sequence[Pixels], classes: int) -> PackedLabelMaps:
     label_maps : sequence of uint8 arrays (height, width)
         1 to 1,000,000 maps with sides from 1 to 32,767 pixels and values below ``classes``.
     classes : int
-        Number of classes, 2 .. 256.
+        Number of classes, 1 .. 256.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
     Returns
     -------
     tuple of uint8 arrays (height, width)
-        Exactly what was packed.
+        Exactly what was packed; read-only where there is one class.
 
     Raises
     ------
@@ -94,6 +94,9 @@ def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
             f"Packed label maps are refused: {len(packed.data):,} bytes for {total:,} pixels of {bits} bits, "
             f"which take {bits * plane_bytes:,}."
         )
+    if not bits:
+        # No pixel travelled, so none takes memory here: a message of a few bytes must not cost gigabytes.
+        return tuple(np.broadcast_to(np.uint8(0), shape) for shape in packed.shapes.tolist())
     pixels = np.zeros(total, dtype=np.uint8)
     planes = np.frombuffer(packed.data, dtype=np.uint8).reshape(bits, plane_bytes)
     for bit, plane in enumerate(planes):
@@ -130,8 +133,8 @@ def _bits(classes: int) -> int:
 
 def _problem(shapes: NDArray[np.int32], classes: int) -> str | None:
     """Say what is wrong with shapes and classes, if anything."""
-    if not 2 <= classes <= 256:
-        return f"{classes} classes, not 2 .. 256"
+    if not 1 <= classes <= 256:
+        return f"{classes} classes, not 1 .. 256"
     if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2:
         return f"shapes are {shapes.dtype} {shapes.shape}, not int32 (n, 2)"
     if not 1 <= len(shapes) <= MOST_MAPS:

@@ -77,6 +77,8 @@ class Source(Protocol):
     ----------
     classes : int
         Number of classes of the label maps, background included.
+    image_classes : int
+        Number of classes of whole images, which their entries have as label; 0 where they have none.
     train, test : sequence of Entry
         The two splits; no group is in both.
     """
@@ -84,6 +86,11 @@ class Source(Protocol):
     @property
     def classes(self) -> int:
         """Return the number of classes."""
+        ...
+
+    @property
+    def image_classes(self) -> int:
+        """Return the number of classes of whole images."""
         ...
 
     @property

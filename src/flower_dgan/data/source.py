@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from flower_dgan.config import DataConfig
+from flower_dgan.data.condition import ConstantLabelMaps
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
 from flower_dgan.errors import ConfigError, unknown_name
 
 SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
-    {"digits": DigitsSource, "folder": FolderSource}
+    {"digits": DigitsSource, "folder": FolderSource, "mnist": MnistSource, "fashion-mnist": MnistSource}
 )
 
 
@@ -20,7 +22,7 @@ def open_source(config: DataConfig) -> Source:
     Parameters
     ----------
     config : DataConfig
-        Where the pairs come from and how they are split.
+        Where the pairs come from, how they are split, and what their label maps say.
 
     Returns
     -------
@@ -36,4 +38,5 @@ def open_source(config: DataConfig) -> Source:
     """
     if config.source not in SOURCES:
         raise ConfigError(unknown_name("data source", config.source, SOURCES))
-    return SOURCES[config.source](config)
+    source = SOURCES[config.source](config)
+    return source if config.condition == "label-map" else ConstantLabelMaps(source, config)

@@ -1,4 +1,4 @@
-"""The condition of the U-Net generator: label maps with noise and site as constant channels."""
+"""The condition of a generator: label maps with noise and site as constant channels, or the class of the image."""
 
 import torch
 import torch.nn.functional as F
@@ -31,3 +31,16 @@ def condition(inputs: GeneratorInput, site_count: int) -> Tensor:
         parts.append(F.one_hot(inputs.sites, site_count).to(inputs.noise.dtype))
     constants = torch.cat(parts, 1)[:, :, None, None].expand(-1, -1, *inputs.label_maps.shape[2:])
     return torch.cat([inputs.label_maps, constants], 1)
+
+
+def class_features(classes: int) -> int:
+    """Return the length of :func:`class_vector`: a single class says nothing, and is left away."""
+    return classes if classes > 1 else 0
+
+
+def class_vector(label_maps: Tensor) -> Tensor:
+    """Return the class of each image, (batch, classes), from label maps that are constant; (batch, 0) for one class.
+
+    It is the mean of the one-hot label map over the pixels.
+    """
+    return label_maps.mean((2, 3))[:, : class_features(label_maps.shape[1])]

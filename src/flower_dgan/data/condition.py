@@ -1,0 +1,54 @@
+"""Label maps that say less than a source has: the class of the whole image, or nothing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.pairs import Entry, Pairs, Source
+from flower_dgan.errors import ConfigError
+
+
+class ConstantLabelMaps:
+    """A source with constant label maps in place of its own, so that a condition is a label map everywhere else.
+
+    Parameters
+    ----------
+    source : Source
+        Where the images come from.
+    config : DataConfig
+        ``condition`` is ``class`` or ``none``.
+
+    Attributes
+    ----------
+    classes : int
+        For ``class`` those of whole images; for ``none`` 1, whose one-hot label map is a constant.
+    image_classes : int
+        As in the source.
+    train, test : sequence of Entry
+        As in the source.
+
+    Raises
+    ------
+    ConfigError
+        For ``class``, if an image has none.
+    """
+
+    def __init__(self, source: Source, config: DataConfig) -> None:
+        self._source = source
+        self._by_class = config.condition == "class"
+        self.train, self.test = source.train, source.test
+        self.image_classes = source.image_classes
+        if self._by_class and any(entry.label < 0 for entry in (*self.train, *self.test)):
+            raise ConfigError(
+                f"data.condition=class needs a class for every image, and data.source={config.source} has images "
+                "without one: set data.condition=label-map, or data.condition=none."
+            )
+        self.classes = self.image_classes if self._by_class else 1
+
+    def load(self, entries: Sequence[Entry]) -> Pairs:
+        """Read the images of some entries; their label maps hold the class of the image, or 0."""
+        images = self._source.load(entries).images
+        ids = [entry.label if self._by_class else 0 for entry in entries]
+        label_maps = (np.full(image.shape[:2], k, np.uint8) for image, k in zip(images, ids, strict=True))
+        return Pairs(images, tuple(label_maps), self.classes)

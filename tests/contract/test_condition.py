@@ -1,0 +1,83 @@
+"""GANs without masks: the class of the image as condition, or none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from flower_dgan.cli import app
+from flower_dgan.errors import DataError
+from flower_dgan.generator_file import load_generator
+from flower_dgan.report.run_metrics import read_metrics
+
+from .conftest import Federation
+
+ONE_ROUND = "partition=label exchange.rounds=1 output.synthetic_images=12 model.generator_width=8"
+
+
+def record_bytes(path: Path) -> dict[str, int]:
+    """Return the bytes of each array of label maps that left the first client."""
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return {
+        line["key"]: line["bytes"]
+        for line in lines
+        if line["kind"] == "record" and line["record"] == "label-maps" and line["site"] == "labels 0-4"
+    }
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan-small"])
+def test_unconditional_round(model: str, federation: Federation) -> None:
+    path = federation.run(f"data.condition=none model={model} {ONE_ROUND}").path
+    rounds = read_metrics(path).rounds
+    # 2 clients, 2 exchanges of 4 images
+    assert [r.images for r in rounds] == [16]
+    # The sizes of the label maps left the client, and of the maps numpy's header of 128 bytes.
+    assert record_bytes(path)["data"] == 128
+    assert not (path / "synthetic/masks").exists()
+    images = sorted((path / "synthetic/images").iterdir())
+    assert [Image.open(image).size for image in images] == [(32, 32)] * 12
+    assert load_generator(path / "generator.safetensors")[2].classes == 1
+    # two draws of 8 rows beside a black label map, twice as large
+    grid = np.asarray(Image.open(path / "samples/round-00001.png"))
+    assert grid.shape == (8 * 32 * 2, 3 * 32 * 2)
+    assert not grid[:, :64].any()
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan-small"])
+def test_class_conditional_round(model: str, federation: Federation) -> None:
+    path = federation.run(f"data.condition=class model={model} {ONE_ROUND}").path
+    assert [r.images for r in read_metrics(path).rounds] == [16]
+    masks = sorted((path / "synthetic/masks").iterdir())
+    assert len(masks) == 12
+    for mask in masks:
+        values = set(np.asarray(Image.open(mask)).flat)
+        assert len(values) == 1
+        # The client's own digits.
+        assert values <= (set(range(5)) if mask.name.startswith("labels-0-4") else set(range(5, 10)))
+    assert load_generator(path / "generator.safetensors")[2].classes == 10
+
+
+def test_every_round_changes_the_generator(federation: Federation) -> None:
+    overrides = f"data.condition=none model=mlp {ONE_ROUND} algorithm.average_decay=0"
+    first = load_generator(federation.run(overrides).path / "generator.safetensors")[0].state_dict()
+    federation.directory = federation.directory.with_name("two")
+    second = federation.run(f"{overrides} exchange.rounds=2").path / "generator.safetensors"
+    for name, values in load_generator(second)[0].state_dict().items():
+        assert (values - first[name]).abs().max() > 0, name
+        assert torch.isfinite(values).all()
+
+
+def test_images_are_drawn_again_without_label_maps(federation: Federation, tmp_path: Path) -> None:
+    path = federation.run(f"data.condition=none model=mlp {ONE_ROUND}").path
+    arguments = [path / "generator.safetensors", tmp_path / "no folder", tmp_path / "drawn", "--count", 5]
+    result = CliRunner().invoke(app, ["synthesize", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "drawn/images").iterdir())) == 5
+    # There is nothing to learn segmentation from, and the command says so.
+    evaluated = CliRunner().invoke(app, ["evaluate", str(tmp_path / "drawn"), str(path / "synthetic")])
+    assert isinstance(evaluated.exception, DataError)
+    assert "has no folder 'masks'" in str(evaluated.exception)
