@@ -189,7 +189,7 @@ def free_cores() -> int:
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Seed torch's default random state for one purpose, and give it back as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, *names))
+        torch.default_generator.manual_seed(derive_seed(seed, *names))
         yield
 
 

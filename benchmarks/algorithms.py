@@ -1,0 +1,162 @@
+"""Algorithms against each other where images have classes: which does each make, how real, for how many bytes.
+
+    python benchmarks/algorithms.py --output <directory> --overrides "data=mnist data.root=<folder>" \
+        --choices "algorithm=dgan|algorithm=uagan|algorithm=dgan-average" --groups "[[0,1,2,3,4],[5,6,7,8,9]]" --seeds 3
+
+trains each choice of overrides through the real strategy and ClientApp in one process, one client for each group of
+labels. ``--groups pooled`` makes one client of all data: the centralised bound. A classifier that is trained on the
+real training images then looks at the synthetic ones, see ``flower_dgan.evaluation.generation``. What is there already
+is not run again; ``table.md`` has the means and spreads of all that is there.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from common import append_line, read_lines
+from flower_dgan.client_app import app
+from flower_dgan.config import Config
+from flower_dgan.data import Pixels, open_source
+from flower_dgan.evaluation.generation import (
+    Classifier,
+    class_agreement,
+    class_shares,
+    classes_with_5_percent,
+    frechet_cnn32,
+    frechet_cnn32_floor,
+    train_classifier,
+)
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.job import run_job
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+
+POOLED = "pooled"
+_SHOWN = 10
+
+
+class Judge:
+    """The classifier of one data set, and the real images that it compares with."""
+
+    def __init__(self, config: Config) -> None:
+        source = open_source(config.data)
+        self.train, self.test = source.load(source.train).images, source.load(source.test).images
+        labels = [entry.label for entry in source.train]
+        self.classifier: Classifier = train_classifier(self.train, labels, source.image_classes, 0)
+        self.accuracy = class_agreement(self.classifier, self.test, [entry.label for entry in source.test])
+
+    def judge(self, images: tuple[Pixels, ...]) -> dict[str, Any]:
+        """Return the scores of synthetic images."""
+        shares = class_shares(self.classifier, images)
+        distance = frechet_cnn32(self.classifier, images, self.test)
+        return {
+            "classes": classes_with_5_percent(shares),
+            "shares": shares,
+            "frechet": distance,
+            "frechet_floor": frechet_cnn32_floor(self.classifier, self.train, self.test, len(images)),
+        }
+
+
+def read_images(directory: Path) -> tuple[Pixels, ...]:
+    """Return the synthetic images of a run."""
+    found = [np.asarray(Image.open(path)) for path in sorted((directory / "synthetic/images").glob("*.png"))]
+    return tuple(image[:, :, None] if image.ndim == 2 else image for image in found)
+
+
+def show(images: tuple[Pixels, ...], path: Path) -> None:
+    """Write a few images as one picture."""
+    chosen = [images[index] for index in np.linspace(0, len(images) - 1, _SHOWN**2).astype(int)]
+    rows = [np.concatenate(chosen[start : start + _SHOWN], 1) for start in range(0, _SHOWN**2, _SHOWN)]
+    picture = np.concatenate(rows)
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(path)
+
+
+def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, picture: Path) -> dict[str, Any]:
+    """Train once and return what came out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "run"
+        partition = "partition=iid" if groups == POOLED else f"partition=label partition.label_groups={groups}"
+        given = f"{overrides} {choice} {partition} downstream=none seed={seed} output.directory='{directory}'"
+        clients = 1 if groups == POOLED else len(resolve(given).partition.label_groups)
+        start = time.monotonic()
+        run_job(InProcessGrid(app, simulated_contexts(clients, given)), resolve(given), seed)
+        metrics, images = read_metrics(directory), read_images(directory)
+        show(images, picture)
+        traffic = sum(each.bytes_sent + each.bytes_received for r in metrics.rounds for each in r.clients.values())
+        return {
+            "choice": choice,
+            "groups": groups,
+            "seed": seed,
+            "clients": clients,
+            "rounds": len(metrics.rounds),
+            "seconds": time.monotonic() - start,
+            "bytes_a_client": traffic / clients,
+            "generator_loss": [fmean(c.generator_loss for c in r.clients.values()) for r in metrics.rounds],
+            **judge.judge(images),
+        }
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Return Markdown: a row a choice, with means and spreads over the seeds."""
+
+    def spread(values: list[float], digits: int) -> str:
+        mean = f"{fmean(values):.{digits}f}"
+        return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+    rows = [
+        "| choice | clients | seeds | classes with 5 % | smallest share | Fréchet / floor | MB a client | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for choice, groups in dict.fromkeys((line["choice"], line["groups"]) for line in lines):
+        ours = [line for line in lines if (line["choice"], line["groups"]) == (choice, groups)]
+        cells = [
+            f"`{choice}`{' (pooled data)' if groups == POOLED else ''}",
+            str(ours[0]["clients"]),
+            str(len(ours)),
+            ", ".join(str(line["classes"]) for line in ours),
+            spread([min(line["shares"]) for line in ours], 3),
+            spread([line["frechet"] / line["frechet_floor"] for line in ours], 1),
+            f"{fmean(line['bytes_a_client'] for line in ours) / 1e6:.1f}",
+            f"{fmean(line['seconds'] for line in ours):.0f}",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Directory of the results.")],
+    choices: Annotated[str, typer.Option(help="Overrides to compare, separated by |.")],
+    groups: Annotated[str, typer.Option(help="Label groups of the clients, or 'pooled'; several separated by |.")],
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    overrides: Annotated[str, typer.Option(help="Overrides of all.")] = "",
+) -> None:
+    """Compare algorithms on images with classes."""
+    output.mkdir(parents=True, exist_ok=True)
+    results = output / "results.jsonl"
+    judge = Judge(resolve(f"{overrides} {choices.split('|')[0]} downstream=none"))
+    for seed in range(seeds):
+        for group in groups.split("|"):
+            for choice in choices.split("|"):
+                lines = read_lines(results)
+                if any((x["choice"], x["groups"], x["seed"]) == (choice, group, seed) for x in lines):
+                    continue
+                name = f"{len(lines):03d}.png"
+                found = measure(choice, group, seed, overrides, judge, output / name)
+                append_line(results, found | {"picture": name, "accuracy": judge.accuracy, "overrides": overrides})
+                shown = {key: found[key] for key in ("choice", "groups", "seed", "classes", "frechet", "seconds")}
+                print(json.dumps(shown), flush=True)
+    text = f"Classifier: accuracy {judge.accuracy:.3f} on real test images; torch {torch.__version__}.\n\n"
+    (output / "table.md").write_text(text + table(read_lines(results)) + "\n", encoding="utf-8")
+    print(table(read_lines(results)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
