@@ -24,7 +24,9 @@ from flower_dgan.errors import DganError
 from flower_dgan.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
 
-KINDS = {"flwr-serverapp": "server", "ClientAppActor": "clients", "flower-superlink": "SuperLink"}
+KINDS = {"flwr-simulation": "server", "ClientAppActor": "clients", "flower-superlink": "SuperLink"}
+
+_PATIENCE = 10.0  # what was killed needs a moment to be gone
 
 
 def look(home: str) -> dict[str, dict[str, float]]:
@@ -91,6 +93,7 @@ def main(
                 done.set()
                 watcher.join()
             counted = read_metrics(directory).rounds
+        time.sleep(_PATIENCE)
         left = family(home)
     except DganError as error:
         print(f"Not measured. {error}")
@@ -102,7 +105,7 @@ def main(
         "rejected": sum(len(each.rejected) for each in counted),
         "seconds_a_round": sum(sum(each.seconds.values()) for each in counted) / len(counted),
         "growth": slopes(samples),
-        "left_behind": len(left),
+        "left_behind": [command for _, command in left.values()],
     }
     print(json.dumps(found, indent=2))
     output.write_text(json.dumps(found | {"samples": samples}, indent=2) + "\n", encoding="utf-8")
