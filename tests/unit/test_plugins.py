@@ -189,5 +189,5 @@ def test_a_policy_file_lists_packages(tmp_path: Path) -> None:
     release_policy(config, own).check_settings(config)
     for nothing in ("plugins: own_networks\n", "plugins:\n"):
         path.write_text(f"{lines}{nothing}")
-        with pytest.raises(ConfigError, match="plugins=.* is no list"):
+        with pytest.raises(ConfigError, match=r"plugins=.* is no list"):
             release_policy(config, own)
