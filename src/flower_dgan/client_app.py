@@ -95,11 +95,11 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
     state = _state(Training.of(message.content, "bundle"), context)
     name, pairs, config = state.joined()
+    policy = release_policy(config, context.node_config)
+    policy.check_settings(config)
     size, classes = config.data.image_size, pairs.classes
     swapped = discriminator_shapes(config, classes) if config.algorithm.swap_interval else None
     bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes), swapped)
-    policy = release_policy(config, context.node_config)
-    policy.check_settings(config)
     real = Batch(
         apply_to_images(pairs.images, bundle.views, size),
         apply_to_label_maps(pairs.label_maps, classes, bundle.views, size),

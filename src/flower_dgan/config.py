@@ -1,7 +1,7 @@
 """The settings of a run as frozen dataclasses; their values and defaults live in ``conf/`` only."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NewType
 
 SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid"]
@@ -16,6 +16,8 @@ ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
 InFlight = Literal[1, 2]
 FeedbackFormat = Literal["float32", "float16", "int8"]
+ImportPath = NewType("ImportPath", str)
+"""``module:attribute`` of the user's own in place of a shipped name, see ``flower_dgan.plugins``."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class DataConfig:
 
     Attributes
     ----------
-    source : {"digits", "folder", "mnist", "fashion-mnist"}
+    source : {"digits", "folder", "mnist", "fashion-mnist"} or import path
         The embedded handwritten digits, a folder with ``images/`` and ``masks/``, or one with the files of MNIST or
         Fashion-MNIST.
     root : str or None
@@ -50,7 +52,7 @@ class DataConfig:
         constant; or nothing, as a label map of zeros.
     """
 
-    source: SourceName
+    source: SourceName | ImportPath
     root: str | None
     image_size: int
     channels: int
@@ -118,7 +120,7 @@ class ModelConfig:
     Attributes
     ----------
     generator, discriminator : str
-        Names of the networks, see ``flower_dgan.models``.
+        Names of the networks, see ``flower_dgan.models``, or import paths.
     generator_width, discriminator_width : int
         Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``.
     noise_channels : int
@@ -127,8 +129,8 @@ class ModelConfig:
         Whether the generator is told which site it draws for. Its images can then be told apart by site.
     """
 
-    generator: GeneratorName
-    discriminator: DiscriminatorName
+    generator: GeneratorName | ImportPath
+    discriminator: DiscriminatorName | ImportPath
     generator_width: int
     discriminator_width: int
     noise_channels: int
@@ -147,7 +149,8 @@ class AlgorithmConfig:
         How the feedback of the clients becomes one. ``samples``, ``equal``, ``agreement``: a sum with the share of the
         images as weights; with the same for all; or the same for all but those that contradict the others, see
         ``flower_dgan.algorithm.merge``. ``average``, ``odds``, ``odds-by-class``, ``softmax``: one loss made of the
-        scores that all gave to the same images, see ``flower_dgan.algorithm.scores``.
+        scores that all gave to the same images, see ``flower_dgan.algorithm.scores``; an import path names a rule for
+        scores, too.
     sharpness : float
         For ``softmax``: lambda of GMAN; 0 is the mean, ``inf`` the harshest critic alone.
     turns : {"together", "one-by-one"}
@@ -189,7 +192,7 @@ class AlgorithmConfig:
     """
 
     loss: LossName
-    merge: MergeName
+    merge: MergeName | ImportPath
     sharpness: float
     turns: TurnsName
     shared_batches: int

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
-from flower_dgan.config import Config, DataConfig, SourceName
+from flower_dgan.config import Config, DataConfig, ImportPath, SourceName
 from flower_dgan.data import Pairs, Source, open_source, partition, partition_names, require_batch
 from flower_dgan.errors import ConfigError
 from flower_dgan.policy import NodeConfig
@@ -83,7 +83,7 @@ def _open_partition(config: Config, client: int, clients: int) -> Node:
 @lru_cache(maxsize=1)
 def _open_own(config: Config, path: str, name: str) -> Node:
     # the embedded digits are everybody's; a node with a folder has images of its own
-    kind: SourceName = "folder" if config.data.source == "digits" else config.data.source
+    kind: SourceName | ImportPath = "folder" if config.data.source == "digits" else config.data.source
     source = _source(replace(config.data, source=kind, root=path))
     require_batch(source.train, config.exchange.batch_size, name)
     return Node(name, source.load(source.train))

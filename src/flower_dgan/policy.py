@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.plugins import import_paths, package_of
 from flower_dgan.resolve import read_settings
 
 NodeConfig = Mapping[str, bool | int | float | str]
@@ -17,7 +18,7 @@ NodeConfig = Mapping[str, bool | int | float | str]
 
 @dataclass(frozen=True)
 class ReleasePolicy:
-    """What may leave a node besides losses and gradients at synthetic images.
+    """What may leave a node besides losses and gradients at synthetic images, and whose code it runs.
 
     Attributes
     ----------
@@ -32,6 +33,8 @@ class ReleasePolicy:
         of them.
     queries_per_image : int or None
         How often at most a training may ask for feedback on the label map of one real image; None for any number.
+    plugins : tuple of str
+        Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
     """
 
     label_maps: bool
@@ -39,9 +42,16 @@ class ReleasePolicy:
     weights: bool
     pixel_losses: bool
     queries_per_image: int | None
+    plugins: tuple[str, ...] = ()
 
     def check_settings(self, config: Config) -> None:
         """Raise FederationError, which names the rule, if a training with these settings would break it."""
+        for setting, path in import_paths(config).items():
+            if package_of(path) not in self.plugins:
+                raise FederationError(
+                    f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
+                    f"{setting}={path} does."
+                )
         if not self.label_maps and config.data.condition != "none":
             raise FederationError("This node's policy does not let label maps leave (label_maps).")
         shown = config.data.condition == "label-map" and config.algorithm.shared_batches
@@ -77,7 +87,7 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
     without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
-    losses. A simulated node belongs to whoever configured the run.
+    losses, nor import paths. A simulated node belongs to whoever configured the run.
 
     Raises
     ------
@@ -93,4 +103,5 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
     simulated = "data-path" not in node_config
-    return ReleasePolicy(True, simulated, simulated, simulated and config.allow_pixel_losses, None)
+    plugins = tuple(package_of(path) for path in import_paths(config).values()) if simulated else ()
+    return ReleasePolicy(True, simulated, simulated, simulated and config.allow_pixel_losses, None, plugins)

@@ -5,7 +5,7 @@ import json
 import shlex
 import types
 import typing
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -18,9 +18,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.algorithm.schedule import is_synchronous
-from flower_dgan.algorithm.scores import score_rule
-from flower_dgan.config import Config
+from flower_dgan.algorithm.scores import merges_scores
+from flower_dgan.config import Config, ImportPath
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.plugins import check_import_path, is_import_path
 
 ConfigT = TypeVar("ConfigT")
 
@@ -76,7 +77,7 @@ def read_config(values: Any) -> Config:
 
 
 def read_settings(kind: type[ConfigT], values: Any) -> ConfigT:
-    """Build a dataclass of settings from a mapping that has exactly its names; raises ConfigError."""
+    """Build a dataclass of settings from a mapping of its names, all that have no default; raises ConfigError."""
     if not isinstance(values, dict):
         raise ConfigError(f"{str(values)[:80]!r} is no list of settings.")
     return _read(kind, values, "")
@@ -139,10 +140,10 @@ def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
     for name in values:
         if name not in hints:
             raise ConfigError(unknown_name("setting", f"{path}{name}", [f"{path}{known}" for known in hints]))
-    missing = [f"{path}{name}" for name in hints if name not in values]
+    missing = [f"{path}{field.name}" for field in fields(kind) if field.name not in values and field.default is MISSING]  # type: ignore[arg-type]
     if missing:
         raise ConfigError(f"The configuration lacks {', '.join(missing)}.")
-    return kind(**{name: _value(hint, values[name], f"{path}{name}") for name, hint in hints.items()})
+    return kind(**{name: _value(hints[name], value, f"{path}{name}") for name, value in values.items()})
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
@@ -152,6 +153,9 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(unknown_name(path, str(value), arguments))
+        return value
+    if ImportPath in arguments and isinstance(value, str) and is_import_path(value):
+        check_import_path(value, path)
         return value
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _value(arguments[0], value, path)
@@ -240,12 +244,12 @@ def _check(config: Config) -> None:
 def _check_algorithm(config: Config) -> None:
     """Find parts of an algorithm that do not fit each other."""
     algorithm, exchange = config.algorithm, config.exchange
-    merges_scores = score_rule(algorithm) is not None
+    of_scores = merges_scores(algorithm.merge)
     if algorithm.shared_batches < 0:
         raise ConfigError(f"algorithm.shared_batches={algorithm.shared_batches} must not be negative.")
     if algorithm.sharpness < 0:
         raise ConfigError(f"algorithm.sharpness={algorithm.sharpness} must not be negative: 0 makes a mean.")
-    if merges_scores and (algorithm.shared_batches != 1 or algorithm.separate_batches):
+    if of_scores and (algorithm.shared_batches != 1 or algorithm.separate_batches):
         raise ConfigError(
             f"algorithm.merge={algorithm.merge} is about images that all clients judge: "
             "set algorithm.shared_batches=1 algorithm.separate_batches=false."
@@ -268,7 +272,7 @@ def _check_algorithm(config: Config) -> None:
     if algorithm.turns == "one-by-one" and (exchange.in_flight > 1 or algorithm.shared_batches):
         raise ConfigError("algorithm.turns=one-by-one wants exchange.in_flight=1 algorithm.shared_batches=0.")
     waits = {
-        f"algorithm.merge={algorithm.merge}": merges_scores,
+        f"algorithm.merge={algorithm.merge}": of_scores,
         "algorithm.turns=one-by-one": algorithm.turns == "one-by-one",
         "algorithm.swap_interval": algorithm.swap_interval > 0,
     }

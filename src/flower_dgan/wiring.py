@@ -15,7 +15,7 @@ from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
 from flower_dgan.algorithm.randomness import derive_seed
-from flower_dgan.algorithm.scores import score_rule
+from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
@@ -25,6 +25,7 @@ from flower_dgan.models.patchgan import PatchDiscriminator
 from flower_dgan.models.resnet import ResnetGenerator
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
 from flower_dgan.models.unet import UnetGenerator
+from flower_dgan.plugins import make
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,18 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                     raise ValueError("it takes no site: model.site_condition=false")
                 kind = MlpGenerator if model.generator == "mlp" else DcganGenerator
                 return kind(*common, shape.image_size, model.noise_channels)
+            case path:
+                network = make(
+                    path,
+                    "model.generator",
+                    classes=shape.classes,
+                    channels=shape.channels,
+                    width=model.generator_width,
+                    image_size=shape.image_size,
+                    noise_channels=model.noise_channels,
+                    sites=sites,
+                )
+                return _network(network, path)
     except ValueError as error:
         raise ConfigError(
             f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}"
@@ -99,10 +112,26 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 return MlpDiscriminator(*common, shape.image_size)
             case "dcgan":
                 return DcganDiscriminator(*common, shape.image_size)
+            case path:
+                network = make(
+                    path,
+                    "model.discriminator",
+                    classes=shape.classes,
+                    channels=shape.channels,
+                    width=model.discriminator_width,
+                    image_size=shape.image_size,
+                )
+                return _network(network, path)
     except ValueError as error:
         raise ConfigError(
             f"model.discriminator={model.discriminator} with data.image_size={shape.image_size}: {error}"
         ) from error
+
+
+def _network(made: object, path: str) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"{path} makes a {type(made).__name__}: a torch.nn.Module is wanted.")
+    return made
 
 
 def generator_half(
@@ -155,7 +184,7 @@ def discriminator_half(config: Config, shape: ImageShape, client: str) -> Discri
         generator_weight=algorithm.generator_weight,
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
-        scores=score_rule(algorithm) is not None,
+        scores=merges_scores(algorithm.merge),
     )
 
 

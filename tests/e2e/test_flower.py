@@ -1,5 +1,7 @@
 """The real `flwr run`, on a SuperLink of its own."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from flower_dgan.exactness import TOLERANCE, through_flower
 from flower_dgan.local_flower import local_flower
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = (
@@ -30,6 +33,20 @@ def test_main_job_and_a_wrong_number_of_nodes(tmp_path: Path) -> None:
     assert "Train on synthetic, test on real" in (tmp_path / "run/report.md").read_text()
     assert "flwr federation simulation-config @none/default local --num-supernodes 10" in refused
     assert not (tmp_path / "no/generator.safetensors").exists()
+
+
+def test_the_example_of_a_plugin_author(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `pip install -e` would, PYTHONPATH lets every process find its module; the app bundle does not carry it."""
+    example = ROOT / "simulations/own-networks"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(example), os.environ.get("PYTHONPATH", "")]))
+    with local_flower(2) as flower:
+        log = flower.flwr(["run", str(example), "local", "--stream"], timeout=300)
+    (run,) = set(re.findall(r"Run directory: (\S+)", log))
+    metrics = read_metrics(Path(run))
+    assert "merge by own_networks:mean_logit" in log
+    assert [join.site for join in metrics.joins] == ["large", "small"]
+    assert [bool(each.rejected) for each in metrics.rounds] == [False] * 20
+    assert len(list((Path(run) / "synthetic/images").iterdir())) == resolve("").output.synthetic_images
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
         ("flower_dgan.data", ("flwr", "flwr_datasets", "hydra")),
         ("flower_dgan.evaluation.tstr", ("flwr", "hydra")),
         ("flower_dgan.report", ("flwr", "hydra", "torch")),
+        ("flower_dgan.plugins", ("flwr", "hydra", "torch")),
         ("flower_dgan.server_app", ("flower_dgan.cli",)),
     ],
 )

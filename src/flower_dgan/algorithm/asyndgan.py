@@ -26,7 +26,7 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
-from flower_dgan.config import MergeName
+from flower_dgan.config import ImportPath, MergeName
 from flower_dgan.data.augmentation import Views, apply_to_images
 from flower_dgan.data.pairs import Pixels
 
@@ -90,7 +90,7 @@ def train(
     *,
     rounds: int,
     generator_steps: int,
-    merge: MergeName,
+    merge: MergeName | ImportPath,
     in_flight: int = 1,
     final_rate: float = 1.0,
     after_round: Callable[[int], None] = lambda _: None,
@@ -109,7 +109,7 @@ def train(
         Bundles a client.
     generator_steps : int
         Generator steps a round.
-    merge : MergeName
+    merge : MergeName or ImportPath
         The generator's merge rule, which says the clients' weights.
     in_flight : int
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.algorithm.uagan import class_shares
-from flower_dgan.config import MergeName
+from flower_dgan.config import ImportPath, MergeName
 from flower_dgan.errors import FederationError
+from flower_dgan.plugins import is_import_path
 
 Weights = Mapping[str, float]
 """By the clients' names."""
@@ -32,14 +33,14 @@ _LONGEST = 5.0
 _MEMORY = 0.9
 
 
-def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str, float]:
+def client_weights(rule: MergeName | ImportPath, image_counts: Mapping[str, int]) -> dict[str, float]:
     """Return the weight w_k of each client that answered; they sum to 1.
 
     Parameters
     ----------
-    rule : MergeName
-        ``samples``, ``odds``: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its released code up
-        to the factor K, which Adam does not see.
+    rule : MergeName or ImportPath
+        ``samples``, ``odds`` and import paths: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its
+        released code up to the factor K, which Adam does not see.
     image_counts : mapping of str to int
         Images n_k of each client, each at least 1.
 
@@ -50,18 +51,20 @@ def client_weights(rule: MergeName, image_counts: Mapping[str, int]) -> dict[str
     """
     if not image_counts or min(image_counts.values()) < 1:
         raise ValueError(f"image counts {dict(image_counts)}: at least one client, each with at least one image")
-    if rule not in ("samples", "odds"):
+    if rule not in ("samples", "odds") and not is_import_path(rule):
         return dict.fromkeys(image_counts, 1 / len(image_counts))
     images = sum(image_counts.values())
     return {name: count / images for name, count in image_counts.items()}
 
 
-def sample_shares(rule: MergeName, clients: Sequence[ClientLabels], weights: Weights, label_maps: Tensor) -> Tensor:
+def sample_shares(
+    rule: MergeName | ImportPath, clients: Sequence[ClientLabels], weights: Weights, label_maps: Tensor
+) -> Tensor:
     """Return how much each client counts for each of some samples, (clients, samples).
 
     Parameters
     ----------
-    rule : MergeName
+    rule : MergeName or ImportPath
         ``odds-by-class``: the clients' shares of the images of its class; the others: the weights.
     clients : sequence of ClientLabels
         Those that answered.
@@ -75,7 +78,7 @@ def sample_shares(rule: MergeName, clients: Sequence[ClientLabels], weights: Wei
     return torch.tensor(list(weights.values()))[:, None].expand(-1, len(label_maps))
 
 
-def require_clients(rule: MergeName, clients: int) -> None:
+def require_clients(rule: MergeName | ImportPath, clients: int) -> None:
     """Raise FederationError if a training has too few clients for a rule."""
     if rule == "agreement" and clients < _FEWEST_CLIENTS:
         raise FederationError(
@@ -84,7 +87,7 @@ def require_clients(rule: MergeName, clients: int) -> None:
         )
 
 
-def merge_rule(name: MergeName) -> MergeRule:
+def merge_rule(name: MergeName | ImportPath) -> MergeRule:
     """Return a rule for one run."""
     return Agreement() if name == "agreement" else as_given
 

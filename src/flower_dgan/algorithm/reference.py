@@ -23,7 +23,7 @@ from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.tdgan import Reminder
-from flower_dgan.config import MergeName, TurnsName
+from flower_dgan.config import ImportPath, MergeName, TurnsName
 from flower_dgan.data.augmentation import apply_to_images
 
 
@@ -33,7 +33,7 @@ def train_reference(
     settings: BundleSettings,
     *,
     rounds: int,
-    merge: MergeName,
+    merge: MergeName | ImportPath,
     turns: TurnsName = "together",
     reminder: Reminder | None = None,
 ) -> None:

@@ -15,10 +15,16 @@ from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.algorithm.gman import softmax
 from flower_dgan.algorithm.losses import SampleLoss
 from flower_dgan.algorithm.uagan import odds
-from flower_dgan.config import AlgorithmConfig
+from flower_dgan.config import AlgorithmConfig, ImportPath, MergeName
+from flower_dgan.plugins import is_import_path, load
 
 ScoreRule = Callable[[Tensor, Tensor, SampleLoss], Tensor]
 """Makes of scores and shares, both (clients, samples), and a loss of logits the generator's loss (samples,)."""
+
+
+def merges_scores(merge: MergeName | ImportPath) -> bool:
+    """Return whether a merge rule is one of scores; it is not imported for that."""
+    return merge in ("average", "odds", "odds-by-class", "softmax") or is_import_path(merge)
 
 
 def score_rule(algorithm: AlgorithmConfig) -> ScoreRule | None:
@@ -30,7 +36,7 @@ def score_rule(algorithm: AlgorithmConfig) -> ScoreRule | None:
             return odds
         case "softmax":
             return lambda scores, _, loss: softmax(scores, loss, algorithm.sharpness)
-    return None
+    return load(algorithm.merge, "algorithm.merge") if is_import_path(algorithm.merge) else None
 
 
 def merge_scores(

@@ -10,6 +10,7 @@ from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.plugins import is_import_path, make
 
 SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
     {"digits": DigitsSource, "folder": FolderSource, "mnist": MnistSource, "fashion-mnist": MnistSource}
@@ -36,7 +37,10 @@ def open_source(config: DataConfig) -> Source:
     DataError
         If the data cannot be used as they are.
     """
-    if config.source not in SOURCES:
+    if is_import_path(config.source):
+        source: Source = make(config.source, "data.source", config=config)
+    elif config.source in SOURCES:
+        source = SOURCES[config.source](config)
+    else:
         raise ConfigError(unknown_name("data source", config.source, SOURCES))
-    source = SOURCES[config.source](config)
     return source if config.condition == "label-map" else ConstantLabelMaps(source, config)
