@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import ClientLabels
-from flower_dgan.config import Config
+from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
@@ -79,12 +79,19 @@ def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
     return synthesize(network, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
+def with_one_discriminator(config: Config) -> Config:
+    """Return the configuration of a GAN with one discriminator: no scores to merge, and none to contradict another."""
+    merge: MergeName = "samples" if config.algorithm.merge in ("samples", "odds") else "equal"
+    return replace(config, algorithm=replace(config.algorithm, merge=merge))
+
+
 def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
     """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
 
     Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
     after the other.
     """
+    config = with_one_discriminator(config)
     generator = generator_half(config, federation.shape, workers=free_cores())
     half = discriminator_half(config, federation.shape, "centralized")
     pooled = [replace(client, half=half) for client in federation.clients(config)]

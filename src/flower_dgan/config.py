@@ -99,7 +99,8 @@ class DownstreamConfig:
     seeds : int
         Trainings a row; 0 for no table.
     rows : tuple of str
-        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All``, ``DGAN`` and ``FedAvg``.
+        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All``, ``DGAN``, ``FedGAN`` (generators and discriminators
+        of the clients, averaged) and ``FedAvg`` (segmentation models of the clients, averaged).
     """
 
     encoder: str
