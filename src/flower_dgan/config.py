@@ -99,8 +99,10 @@ class DownstreamConfig:
     seeds : int
         Trainings a row; 0 for no table.
     rows : tuple of str
-        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All``, ``DGAN``, ``FedGAN`` (generators and discriminators
-        of the clients, averaged) and ``FedAvg`` (segmentation models of the clients, averaged).
+        Any of ``Real-All`` and ``Real-k`` (real images of all clients, and of each alone), ``Untrained``, ``Local-k``
+        and ``Syn-All`` (images of the GAN trained on each client alone, and on all data at one place), ``DGAN``,
+        ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (segmentation models of the
+        clients, averaged).
     """
 
     encoder: str

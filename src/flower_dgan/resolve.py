@@ -231,7 +231,7 @@ def _check(config: Config) -> None:
             "ones: set model=mlp, dcgan or small."
         )
     _check_algorithm(config)
-    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN", "FedGAN", "FedAvg")
+    rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
