@@ -1,11 +1,11 @@
-"""The rows of the TSTR table: real data pooled and alone; the generator untrained, trained centrally, and the run's."""
+"""The rows of the TSTR table: real data pooled and alone; the generator untrained, trained on either, and the run's."""
 
 import logging
 from dataclasses import dataclass, replace
 
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import ClientLabels
-from flower_dgan.config import Config
+from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
@@ -53,6 +53,10 @@ class LocalFederation:
         label_maps = tuple(label_map for pairs in self.real for label_map in pairs.label_maps)
         return Pairs(images, label_maps, self.shape.classes)
 
+    def alone(self, index: int) -> "LocalFederation":
+        """Return the federation of one of the clients, whose networks are those for all sites."""
+        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],))
+
 
 def open_federation(config: Config, clients: int) -> LocalFederation:
     """Read the training pairs of every simulated client, as the person who simulates may.
@@ -79,12 +83,19 @@ def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
     return synthesize(network, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
-def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
+def with_one_discriminator(config: Config) -> Config:
+    """Return the configuration of a GAN with one discriminator: no scores to merge, and none to contradict another."""
+    merge: MergeName = "samples" if config.algorithm.merge in ("samples", "odds") else "equal"
+    return replace(config, algorithm=replace(config.algorithm, merge=merge))
+
+
+def train_centralized(config: Config, federation: LocalFederation, row: str) -> Pairs:
     """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
 
     Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
-    after the other.
+    after the other. The row is named in the log.
     """
+    config = with_one_discriminator(config)
     generator = generator_half(config, federation.shape, workers=free_cores())
     half = discriminator_half(config, federation.shape, "centralized")
     pooled = [replace(client, half=half) for client in federation.clients(config)]
@@ -92,7 +103,7 @@ def train_centralized(config: Config, federation: LocalFederation) -> Pairs:
 
     def log(round_number: int) -> None:
         if round_number % config.output.sample_interval == 0:
-            logger.info("Syn-All: round %d/%d", round_number, exchange.rounds)
+            logger.info("%s: round %d/%d", row, round_number, exchange.rounds)
 
     with threads(config.threads), seeded(config.seed, "centralized"):
         train(
@@ -120,8 +131,12 @@ def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) ->
         rows |= {f"Real-{name}": pairs for name, pairs in zip(federation.shape.sites, federation.real, strict=True)}
     if "Untrained" in wanted:
         rows["Untrained"] = draw_untrained(config, federation)
+    if "Local-k" in wanted:
+        for index, name in enumerate(federation.shape.sites):
+            row = f"Local-{name}"
+            rows[row] = train_centralized(config, federation.alone(index), row)
     if "Syn-All" in wanted:
-        rows["Syn-All"] = train_centralized(config, federation)
+        rows["Syn-All"] = train_centralized(config, federation, "Syn-All")
     if "DGAN" in wanted:
         rows["DGAN"] = synthetic
     return rows

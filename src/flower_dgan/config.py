@@ -7,7 +7,7 @@ SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid"]
 AugmentationName = Literal["none", "flips"]
 ConditionName = Literal["label-map", "class", "none"]
-GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan"]
+GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan", "fusion-mixture", "fusion-gate"]
 DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal", "agreement", "average", "odds", "odds-by-class", "softmax"]
@@ -101,7 +101,10 @@ class DownstreamConfig:
     seeds : int
         Trainings a row; 0 for no table.
     rows : tuple of str
-        Any of ``Real-All``, ``Real-k``, ``Untrained``, ``Syn-All``, ``DGAN`` and ``FedAvg``.
+        Any of ``Real-All`` and ``Real-k`` (real images of all clients, and of each alone), ``Untrained``, ``Local-k``
+        and ``Syn-All`` (images of the GAN trained on each client alone, and on all data at one place), ``DGAN``,
+        ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (segmentation models of the
+        clients, averaged).
     """
 
     encoder: str
@@ -122,7 +125,8 @@ class ModelConfig:
     generator, discriminator : str
         Names of the networks, see ``flower_dgan.models``, or import paths.
     generator_width, discriminator_width : int
-        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``.
+        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``. For a fusion those of one
+        sub-generator.
     noise_channels : int
         Values of the noise vector of one image; 0 for none.
     site_condition : bool
@@ -135,6 +139,18 @@ class ModelConfig:
     discriminator_width: int
     noise_channels: int
     site_condition: bool
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the generator is made of one a site; see ``flower_dgan.models.fusion``."""
+        return self.generator in ("fusion-mixture", "fusion-gate")
+
+    @property
+    def sites_fixed_by(self) -> str | None:
+        """The setting that makes the generator one for the sites there are; None if there is none."""
+        if self.site_condition:
+            return "model.site_condition"
+        return f"model.generator={self.generator}" if self.fuses else None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.fedavg import ROW as FEDAVG_ROW
 from flower_dgan.fedavg import federated_row, rounds_of
+from flower_dgan.fedgan import ROW as FEDGAN_ROW
+from flower_dgan.fedgan import train_fedgan
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import image_shape, join, leave
@@ -104,8 +106,17 @@ def _segmentation_table(
         directory.measure("tstr", **asdict(result))
         logger.info("%s, seed %d: Dice %.3f, IoU %.3f", result.row, result.seed, result.dice, result.iou)
 
+    def write_down_traffic(row: str, ledger: Ledger, rounds: int) -> None:
+        for node_id, site in enumerate(federation.shape.sites, start=1):
+            sent, received = ledger.bytes(node_id, FROM_NODE), ledger.bytes(node_id, TO_NODE)
+            directory.measure("traffic", row=row, site=site, rounds=rounds, bytes_sent=sent, bytes_received=received)
+
     with directory.stage("centralised GAN"):
         rows = table_rows(config, federation, synthetic)
+    if FEDGAN_ROW in config.downstream.rows:
+        with directory.stage("federated GAN"):
+            rows[FEDGAN_ROW], ledger, rounds = train_fedgan(config, federation)
+        write_down_traffic(FEDGAN_ROW, ledger, rounds)
     with directory.stage("segmentation"):
         train_on_synthetic_test_on_real(
             rows,
@@ -119,12 +130,4 @@ def _segmentation_table(
     if FEDAVG_ROW in config.downstream.rows:
         with directory.stage("federated segmentation"):
             ledger = federated_row(federation, test, config, write_down)
-        for node_id, site in enumerate(federation.shape.sites, start=1):
-            directory.measure(
-                "traffic",
-                row=FEDAVG_ROW,
-                site=site,
-                rounds=rounds_of(config.downstream.steps),
-                bytes_sent=ledger.bytes(node_id, FROM_NODE),
-                bytes_received=ledger.bytes(node_id, TO_NODE),
-            )
+        write_down_traffic(FEDAVG_ROW, ledger, rounds_of(config.downstream.steps))

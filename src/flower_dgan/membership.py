@@ -100,6 +100,6 @@ class Membership:
             return before.labels.site
         if is_synchronous(self._config.schedule):
             raise FederationError("schedule=synchronous fixes the clients when the training begins")
-        if self._config.model.site_condition:
-            raise FederationError("model.site_condition fixes the sites when the training begins")
+        if setting := self._config.model.sites_fixed_by:
+            raise FederationError(f"{setting} fixes the sites when the training begins")
         return len(self.clients)

@@ -235,7 +235,7 @@ def _check(config: Config) -> None:
             "ones: set model=mlp, dcgan or small."
         )
     _check_algorithm(config)
-    rows = ("Real-All", "Real-k", "Untrained", "Syn-All", "DGAN", "FedAvg")
+    rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
@@ -265,9 +265,16 @@ def _check_algorithm(config: Config) -> None:
     reminding = (algorithm.reminding_l1_weight, algorithm.reminding_perceptual_weight)
     if min(reminding) < 0:
         raise ConfigError(f"The weights of algorithm.reminding_... are {reminding}: they must not be negative.")
-    if algorithm.previous is not None and config.model.site_condition:
+    if algorithm.previous is not None and config.model.sites_fixed_by:
         raise ConfigError(
-            "algorithm.previous wants model.site_condition=false: the sites of the next task are not those of this one."
+            "algorithm.previous wants model.site_condition=false and a model.generator that is no fusion: the sites of "
+            "the next task are not those of this one."
+        )
+    if algorithm.merge == "agreement" and config.model.fuses:
+        raise ConfigError(
+            "algorithm.merge=agreement compares the clients' gradients, and with "
+            f"model.generator={config.model.generator} those are about sub-generators of their own: set "
+            "algorithm.merge=samples or equal."
         )
     if algorithm.turns == "one-by-one" and (exchange.in_flight > 1 or algorithm.shared_batches):
         raise ConfigError("algorithm.turns=one-by-one wants exchange.in_flight=1 algorithm.shared_batches=0.")

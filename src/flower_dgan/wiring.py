@@ -20,6 +20,7 @@ from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import Config, ModelConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.models.dcgan import DcganDiscriminator, DcganGenerator
+from flower_dgan.models.fusion import GatedGenerator, MixtureGenerator
 from flower_dgan.models.mlp import MlpDiscriminator, MlpGenerator
 from flower_dgan.models.patchgan import PatchDiscriminator
 from flower_dgan.models.resnet import ResnetGenerator
@@ -75,6 +76,11 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                     raise ValueError("it takes no site: model.site_condition=false")
                 kind = MlpGenerator if model.generator == "mlp" else DcganGenerator
                 return kind(*common, shape.image_size, model.noise_channels)
+            case "fusion-mixture" | "fusion-gate":
+                if sites:
+                    raise ValueError("its sub-generators have a site each: model.site_condition=false")
+                fusion = MixtureGenerator if model.generator == "fusion-mixture" else GatedGenerator
+                return fusion(*common, shape.image_size, model.noise_channels, len(shape.sites))
             case path:
                 network = make(
                     path,

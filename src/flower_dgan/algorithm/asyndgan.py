@@ -83,6 +83,14 @@ def client_update(
     return concatenate(feedback), tuple(losses)
 
 
+def local_feedback(client: LocalClient, views: Views, proposal: Proposal, settings: BundleSettings) -> Feedback:
+    """Return the feedback of a client in this process on the images drawn for these views of its pairs."""
+    label_maps = proposal.inputs.label_maps
+    real = Batch(apply_to_images(client.images, views, settings.image_size), label_maps)
+    synthetic = Batch(proposal.images, label_maps)
+    return client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0]
+
+
 def train(
     generator: GeneratorHalf,
     clients: Sequence[LocalClient],
@@ -127,11 +135,8 @@ def train(
             drawn.append([(views, generator.propose(each)) for views, each in inputs])
         proposals, feedback = [], []
         for client, (views, proposal) in zip(clients, drawn.popleft(), strict=True):
-            label_maps = proposal.inputs.label_maps
-            real = Batch(apply_to_images(client.images, views, settings.image_size), label_maps)
-            synthetic = Batch(proposal.images, label_maps)
             proposals.append(proposal)
-            feedback.append(client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0])
+            feedback.append(local_feedback(client, views, proposal, settings))
         rate = scheduled_rate(round_number, rounds, final_rate)
         generator.apply(proposals, feedback, weights, generator_steps, rate)
         after_round(round_number)

@@ -33,8 +33,8 @@ class GeneratorInput:
         if len(set(batches)) > 1:
             raise ValueError(f"batches of {batches} samples")
 
-    def __getitem__(self, part: slice) -> "GeneratorInput":
-        """Return some of the samples."""
+    def __getitem__(self, part: slice | Tensor) -> "GeneratorInput":
+        """Return some of the samples: a slice, or those with the indices in an int64 tensor."""
         return GeneratorInput(self.label_maps[part], self.noise[part], self.texture[part], self.sites[part])
 
     def __len__(self) -> int:

@@ -200,9 +200,11 @@ class GeneratorHalf:
             self._follow()
         return weights
 
-    def _add(self, part: Sequence[Tensor]) -> None:
-        """Add a part of the gradient of a step."""
+    def _add(self, part: Sequence[Tensor | None]) -> None:
+        """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
         for parameter, value in zip(self._parameters, part, strict=True):
+            if value is None:
+                continue
             parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
 
     def _inspect(self, proposals: Sequence[Proposal], feedback: Sequence[Feedback], shifts: Sequence[float]) -> Tensor:
@@ -227,8 +229,11 @@ class GeneratorHalf:
 
     def _gradient(
         self, task: tuple[Proposal, Feedback, float, float], turn: tuple[int, int], rate: float
-    ) -> Sequence[Tensor]:
-        """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``."""
+    ) -> Sequence[Tensor | None]:
+        """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``.
+
+        It is None for parameters that did not draw its images: sub-generators of other clients.
+        """
         (proposal, feedback, weight, shift), (step, steps) = task, turn
         size = len(proposal.images) // steps
         part = slice(step * size, (step + 1) * size)
@@ -239,7 +244,7 @@ class GeneratorHalf:
             direction = images.detach() - (proposal.images[part] - shift * direction)
             if self._diversity:
                 direction -= rate * self._diversity * self._apart(images.detach(), inputs)
-        return torch.autograd.grad(images, self._parameters, direction * (weight / size))
+        return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
 
     @torch.no_grad()
     def _apart(self, images: Tensor, inputs: GeneratorInput) -> Tensor:

@@ -44,9 +44,6 @@ class _StyledBlock(nn.Module):
 class SmallGenerator(nn.Module):
     """A U-Net of three scales; noise and site set the style and texture is added at every scale.
 
-    The output is clamped to [-1, 1] with a straight-through gradient: tanh saturates on white background, and a plain
-    clamp has no way back.
-
     Parameters
     ----------
     classes, channels : int
@@ -86,6 +83,10 @@ class SmallGenerator(nn.Module):
 
     def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, height, width) in [-1, 1]."""
+        return straight_through_clamp(self.leave(self.features(inputs)))
+
+    def features(self, inputs: GeneratorInput) -> Tensor:
+        """Return what the output layer ``leave`` makes the images of, (batch, width, height, width of the image)."""
         style = self.style(inputs.noise)
         if self.site is not None:
             style = style + self.site(inputs.sites)
@@ -99,8 +100,7 @@ class SmallGenerator(nn.Module):
         level2 = self.block2b(self.block2a(level2, style, texture2), style, texture2)
         level1 = self.block1(self.up1(torch.cat([_double(level2), level1], 1)), style, texture1)
         level0 = self.block0(self.up0(torch.cat([_double(level1), level0], 1)), style, texture0)
-        images = self.leave(F.leaky_relu(self.finish(level0, style), 0.2))
-        return images + (images.clamp(-1, 1) - images).detach()  # type: ignore[no-any-return]
+        return F.leaky_relu(self.finish(level0, style), 0.2)
 
 
 class SmallDiscriminator(nn.Module):
@@ -129,6 +129,14 @@ class SmallDiscriminator(nn.Module):
     def forward(self, label_maps: Tensor, images: Tensor) -> Tensor:
         """Return the scores (batch, 1, height / 4, width / 4)."""
         return self.layers(torch.cat([label_maps, images], 1))  # type: ignore[no-any-return]
+
+
+def straight_through_clamp(images: Tensor) -> Tensor:
+    """Clamp to [-1, 1] with the gradient of the identity.
+
+    Tanh saturates on white background, and a plain clamp has no way back.
+    """
+    return images + (images.clamp(-1, 1) - images).detach()
 
 
 def _double(x: Tensor) -> Tensor:

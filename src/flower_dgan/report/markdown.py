@@ -9,7 +9,8 @@ from flower_dgan.report.run_records import RunMetrics
 CURVES_NAME = "curves.png"
 _COSTS = (
     "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
-    "crossed in this run, of FedAvg the weights of the segmentation model."
+    "crossed in this run, of FedAvg the weights of the segmentation model, of FedGAN those of generator and "
+    "discriminator."
 )
 
 

@@ -1,0 +1,58 @@
+"""FedGAN through Flower's FedAvg against a plain loop, and as a row of the table."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from flower_dgan.algorithm.fedgan import rounds_of
+from flower_dgan.algorithm.reference_fedgan import train_reference_fedgan
+from flower_dgan.averaging import average
+from flower_dgan.baselines import open_federation
+from flower_dgan.exactness import exactness_overrides
+from flower_dgan.fedgan import generator_steps, local_gans
+from flower_dgan.ledger import FROM_NODE, TO_NODE
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+
+from .conftest import Federation
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("algorithm", ["dgan", "uagan algorithm.discriminator_steps=2"])
+def test_three_clients_of_different_size_are_the_reference(algorithm: str, tmp_path: Path) -> None:
+    small = "model.generator_width=4 model.discriminator_width=8"
+    groups = "partition=label partition.label_groups=[[0,1,2,3,4],[5,6],[7,8,9]]"
+    config = resolve(exactness_overrides(40, tmp_path, f"algorithm={algorithm} {small} {groups}"))
+    federation = open_federation(config, 3)
+    gans, plain = local_gans(config, federation), local_gans(config, federation)
+    assert len({len(gan) for gan in gans}) == 3
+    assert generator_steps(config) == 40
+    ledger = average(gans, 40, rounds_of(40))
+    train_reference_fedgan(plain, steps=40, interval=20)
+    for gan in gans:
+        torch.testing.assert_close(gan.model.state_dict(), plain[0].model.state_dict(), rtol=1e-5, atol=1e-8)
+    # twice in each direction 4 bytes a parameter; numpy's header and the settings are little
+    size = 2 * 4 * parameters(gans[0].model)
+    for node in (1, 2, 3):
+        for way in (FROM_NODE, TO_NODE):
+            assert size < ledger.bytes(node, way) < 1.1 * size
+
+
+def test_the_row_has_its_images_and_its_traffic(federation: Federation) -> None:
+    asked = "downstream=digits downstream.steps=2 downstream.seeds=1 downstream.rows=[DGAN,FedGAN] partition=label"
+    path = federation.run(f"{asked} exchange.rounds=21").path
+    metrics = read_metrics(path)
+    assert [t.row for t in metrics.tstr] == ["DGAN", "FedGAN"]
+    # 21 generator steps, at most 20 between two averages
+    assert [(t.row, t.site, t.rounds) for t in metrics.traffic] == [
+        ("FedGAN", "labels 0-4", 2),
+        ("FedGAN", "labels 5-9", 2),
+    ]
+    assert "federated GAN" in {stage.name for stage in metrics.stages}
+    (row,) = (line for line in (path / "report.md").read_text().splitlines() if line.startswith("| FedGAN |"))
+    assert row.endswith(" 2 |")
