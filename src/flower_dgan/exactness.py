@@ -1,6 +1,7 @@
 """How far a distributed run is from the one-process reference: S = 1, float32, on the embedded digits."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,12 +52,24 @@ def through_in_process_grid(clients: int, rounds: int, algorithm: str = "") -> f
         return _difference(config, clients, Path(scratch) / "run")
 
 
-def through_flower(clients: int, rounds: int) -> float:
-    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to the reference."""
+def through_flower(clients: int, rounds: int, algorithms: Sequence[str] = ("",)) -> float:
+    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to the references.
+
+    Parameters
+    ----------
+    clients, rounds : int
+        How many.
+    algorithms : sequence of str
+        Overrides that choose other algorithms than AsynDGAN, one run each.
+    """
+    differences = []
     with tempfile.TemporaryDirectory() as scratch, local_flower(clients) as flower:
-        overrides = exactness_overrides(rounds, Path(scratch) / "run")
-        flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
-        return _difference(resolve(overrides), clients, Path(scratch) / "run")
+        for number, algorithm in enumerate(algorithms):
+            directory = Path(scratch) / f"run-{number}"
+            overrides = exactness_overrides(rounds, directory, algorithm)
+            flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
+            differences.append(_difference(resolve(overrides), clients, directory))
+    return max(differences)
 
 
 def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:

@@ -32,7 +32,7 @@ def start(directory: Path, extra: str = "", tamper: Callable[[Message, Context, 
     run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), resolve(overrides), 1)
 
 
-def end_in(directory: Path, round_number: str, part: int, *, after: bool) -> None:
+def end_in(directory: Path, round_number: str, part: int, *, after: bool, extra: str = "") -> None:
     """Start a training and cut its power when a client is asked, before or after it answers."""
 
     def cut(message: Message, context: Context, reply: Reply) -> Message:
@@ -45,7 +45,7 @@ def end_in(directory: Path, round_number: str, part: int, *, after: bool) -> Non
         return answer
 
     with pytest.raises(PowerCutError):
-        start(directory, tamper=cut)
+        start(directory, extra, tamper=cut)
 
 
 def parameters(directory: Path) -> dict[str, torch.Tensor]:
@@ -72,6 +72,17 @@ def test_power_cut_and_resume(
     assert [each.round for each in metrics.rounds] == [1, 2, 3, 4, 5]
     assert all(set(each.clients) == {"part-0", "part-1"} for each in metrics.rounds)
     assert [join.site for join in metrics.joins] == ["part-0", "part-1"]
+
+
+@pytest.mark.parametrize("algorithm", ["mdgan algorithm.swap_interval=2", "uagan", "dgan-sequential"])
+def test_other_algorithms_go_on_too(tmp_path: Path, algorithm: str) -> None:
+    """After round 2 of MD-GAN two discriminators are on their way to the other client: the checkpoint has them."""
+    chosen = f"algorithm={algorithm}"
+    start(tmp_path / "undisturbed", chosen)
+    directory = tmp_path / "run"
+    end_in(directory, "3", 0, after=True, extra=chosen)
+    start(directory, f"{chosen} resume='{directory}'")
+    torch.testing.assert_close(parameters(directory), parameters(tmp_path / "undisturbed"), rtol=0, atol=0)
 
 
 def test_cut_twice_with_a_torn_checkpoint(tmp_path: Path, undisturbed: dict[str, torch.Tensor]) -> None:

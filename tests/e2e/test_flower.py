@@ -52,3 +52,10 @@ def test_the_example_of_a_plugin_author(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.slow
 def test_three_clients_twenty_rounds_are_the_reference() -> None:
     assert through_flower(3, 20) <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_other_algorithms_are_their_references() -> None:
+    """One with scores of common images, and one whose discriminators move, each by its own `flwr run`."""
+    algorithms = ("algorithm=uagan data.condition=class", "algorithm=mdgan algorithm.swap_interval=2")
+    assert through_flower(3, 5, algorithms) <= TOLERANCE
