@@ -116,17 +116,18 @@ def test_a_client_that_comes_takes_part_and_brings_its_label_maps(tmp_path: Path
     assert fetched == ["part-0", "part-1", "part-2"]
 
 
+@pytest.mark.parametrize("setting", ["model.site_condition=true", "model.generator=fusion-mixture"])
 def test_a_new_site_is_refused_where_the_generator_knows_the_sites(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    setting: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("WARNING", logger="flwr"):
         metrics = run(
             tmp_path / "run",
-            "model.site_condition=true",
+            setting,
             present=lambda number: [1, 2] if number < 3 else [1, 2, 3],
         )
     assert all(set(each) == {"part-0", "part-1"} for each in used(metrics))
-    assert "part-2): model.site_condition fixes the sites when the training begins" in caplog.text
+    assert f"part-2): {setting.removesuffix('=true')} fixes the sites when the training begins" in caplog.text
 
 
 def test_a_node_that_was_started_again_goes_on_as_the_same_client(tmp_path: Path, own_home: Path) -> None:

@@ -13,8 +13,8 @@ Training is AsynDGAN's. A sample for client k has a gradient with respect to G_k
 draw it, for the gate their features are constants in it. Gate and output layer learn from all clients.
 
 Deviations: the sub-generators are :class:`~flower_dgan.models.small.SmallGenerator`; there is one a client, not a
-cluster of clients. The shares pi are those of the sites that whoever draws deals out: a run does so by the clients'
-label maps, and ``flower-dgan synthesize`` alike for all.
+cluster of clients; the form of the gate is a choice of this package. The shares pi are those of the sites that whoever
+draws deals out: a run does so by the clients' label maps, and ``flower-dgan synthesize`` alike for all.
 """
 
 import torch
