@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from platformdirs import user_state_path
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
@@ -153,7 +153,7 @@ class ClientState:
                 self._count(bundle, policy)
             torch.default_generator.manual_seed(seed)
             if base:
-                tensors = load_file(self._file(base))
+                tensors = load(self._file(base).read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
                 torch.set_rng_state(tensors["random"])
                 restore_snapshot(tensors, half.network, half.optimizer)
             yield
