@@ -216,7 +216,7 @@ class DganStrategy(Strategy):
         self._on_round(
             RoundReport(
                 round_number=round_number,
-                images=len(answers) * self._shape.samples,
+                images=len({id(answer.proposal) for answer in answers}) * self._shape.samples,  # shared ones once
                 staleness=staleness,
                 generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
                 clients={each.client.name: each.report(weights[each.client.name], self._of_scores) for each in answers},
