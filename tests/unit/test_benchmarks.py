@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from flower_dgan.algorithm.exchange import Feedback
+from flower_dgan.data import open_source
 from flower_dgan.report.run_records import ClientRound, Round, RunMetrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape
@@ -208,3 +209,27 @@ def test_table_of_attacks_shows_the_weight_of_the_bad_client(script: ModuleType)
     text = script.table([run("none", 0, 0.9, 0.3, 0.7), run("none", 1, 0.8, 0.3, 0.6), seconds])
     assert "| merge rule | none | server time |" in text
     assert "| agreement | 0.850 ± 0.071 (0.30, 0.60) | 1.20 |" in text
+
+
+@pytest.mark.parametrize("script", ["algorithms"], indirect=True)
+def test_table_of_algorithms_shows_classes_and_multiples_of_the_floor(script: ModuleType) -> None:
+    def line(seed: int, classes: int, least: float, frechet: float) -> dict[str, Any]:
+        shares = [least, 1 - least]
+        found = {"choice": "algorithm=uagan", "groups": "[[0],[1]]", "seed": seed, "clients": 2, "seconds": 10.0}
+        return found | {
+            "classes": classes, "shares": shares, "frechet": frechet, "frechet_floor": 2.0, "bytes_a_client": 3e6
+        }  # fmt: skip
+
+    text = script.table([line(0, 10, 0.1, 4.0), line(1, 9, 0.3, 8.0)])
+    assert "| `algorithm=uagan` | 2 | 2 | 10, 9 | 0.200 ± 0.141 | 3.0 ± 1.4 | 3.0 | 10 |" in text
+    pooled = script.table([line(0, 10, 0.1, 4.0) | {"groups": "pooled", "clients": 1}])
+    assert "| `algorithm=uagan` (pooled data) | 1 | 1 | 10 | 0.100 | 2.0 | 3.0 | 10 |" in pooled
+
+
+@pytest.mark.parametrize("script", ["forgetting"], indirect=True)
+def test_forgetting_is_tested_on_the_real_images_of_the_first_task(script: ModuleType) -> None:
+    """Of 1,797 digits a fifth is held out; the first task has two clients with the labels 0 to 2."""
+    real, test = script.first_task("algorithm=tdgan-small partition=label partition.label_groups=[[0,1],[2]]")
+    source = open_source(resolve("").data)
+    assert len(real) == sum(entry.label in (0, 1, 2) for entry in source.train)
+    assert len(test) == sum(entry.label in (0, 1, 2) for entry in source.test)
