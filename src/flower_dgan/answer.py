@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.algorithm.generator import Proposal
-from flower_dgan.algorithm.losses import SampleLoss
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import FeedbackMessage
 from flower_dgan.round_report import ClientRound
@@ -39,15 +39,9 @@ class Answer:
         message = self.message
         return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
 
-    def report(self, weight: float, of_scores: SampleLoss | None) -> ClientRound:
-        """Return what is told of it, with how much it counted.
-
-        ``of_scores`` makes a generator's loss of the scores of one that gave these.
-        """
+    def report(self, weight: float, losses: Tensor) -> ClientRound:
+        """Return what is told of it, with how much it counted, and the generator's losses on its images."""
         message = self.message
-        losses = torch.from_numpy(message.losses)
-        if of_scores is not None:
-            losses = of_scores(losses[:, None])
         return ClientRound(
             message.discriminator_loss,
             float(losses.mean()),

@@ -54,14 +54,17 @@ class Start:
         Client name to the last of these that it answered.
     moving : dict of str to (dict of str to array)
         Discriminators on their way to another client, by its name.
+    discriminator : Parameters
+        The server's own; empty where it has none, or has only begun.
     """
 
     round_number: int
     answered: Mapping[str, int]
     moving: Mapping[str, Parameters]
+    discriminator: Parameters
 
 
-BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}))
+BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
 """Where a new training begins."""
 
 

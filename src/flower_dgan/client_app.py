@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from flower_dgan.algorithm.asyndgan import client_update
-from flower_dgan.algorithm.exchange import Batch
-from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.algorithm.distributed_gan import select, train_user
+from flower_dgan.algorithm.exchange import Batch, Feedback
+from flower_dgan.algorithm.randomness import derive_generator, derive_seed
 from flower_dgan.client_state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, to_one_hot
-from flower_dgan.errors import DganError, FederationError
+from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.messages import EMPTY, BundleMessage, BundleShape, FeedbackMessage, Training
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
 from flower_dgan.policy import release_policy
 from flower_dgan.resolve import configuration_hash, resolve
@@ -98,8 +99,11 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
     size, classes = config.data.image_size, pairs.classes
-    swapped = discriminator_shapes(config, classes) if config.algorithm.swap_interval else None
-    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes), swapped)
+    swaps, uploads = config.algorithm.swap_interval > 0, config.algorithm.upload != "none"
+    shapes = discriminator_shapes(config, classes) if swaps or uploads else None
+    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes), shapes)
+    if uploads and bundle.discriminator is None:
+        raise ProtocolError("a bundle without the discriminator whose change is to be uploaded")
     real = Batch(
         apply_to_images(pairs.images, bundle.views, size),
         apply_to_label_maps(pairs.label_maps, classes, bundle.views, size),
@@ -114,7 +118,14 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         if bundle.discriminator is not None:
             state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
             half.network.load_state_dict(state_dict)
-        feedback, losses = client_update(half, real, trained_on, judged, config.exchange.batch_size)
+        batch_size, change = config.exchange.batch_size, EMPTY
+        if uploads:
+            trained, losses = train_user(half, real, synthetic, batch_size)
+            places = derive_generator(config.seed, "upload", bundle.round_number, name)
+            change = select(trained, config.algorithm, places).numpy()
+            feedback = Feedback(torch.zeros(0), torch.zeros(0, *synthetic.images.shape[1:]))
+        else:
+            feedback, losses = client_update(half, real, trained_on, judged, batch_size)
         compute_seconds = time.monotonic() - begin
     gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
     return FeedbackMessage(
@@ -125,7 +136,8 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         busy_seconds=time.monotonic() - start,
         compute_seconds=compute_seconds,
         peak_memory_mib=peak_memory_mib(),
-        discriminator=_parameters(half.network) if bundle.swap and swapped is not None else None,
+        discriminator=_parameters(half.network) if bundle.swap and swaps else None,
+        change=change,
     ).to_records()
 
 

@@ -11,6 +11,7 @@ GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan", "fusion-mixt
 DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal", "agreement", "average", "odds", "odds-by-class", "softmax"]
+UploadName = Literal["none", "largest", "random", "threshold"]
 TurnsName = Literal["together", "one-by-one"]
 ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
@@ -189,6 +190,13 @@ class AlgorithmConfig:
     swap_interval : int
         Rounds after which the clients swap their discriminators, as in MD-GAN, so that weights leave the nodes; 0 for
         never.
+    upload : {"none", "largest", "random", "threshold"}
+        For Distributed-GAN's approach 1: which entries of the change of the discriminator's weights the clients upload,
+        so that weights leave the nodes, instead of feedback; ``none`` for feedback.
+    upload_share : float
+        For ``largest`` and ``random``: share of the entries, in (0, 1].
+    upload_threshold : float
+        For ``threshold``: smallest magnitude that is uploaded.
     previous : str or None
         For TDGAN: run directory of the task before, whose generator this one begins with.
     reminding_l1_weight, reminding_perceptual_weight : float
@@ -214,6 +222,9 @@ class AlgorithmConfig:
     shared_batches: int
     separate_batches: bool
     swap_interval: int
+    upload: UploadName
+    upload_share: float
+    upload_threshold: float
     previous: str | None
     reminding_l1_weight: float
     reminding_perceptual_weight: float

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from flower_dgan.algorithm.reference import train_reference
+from flower_dgan.algorithm.reference_selective import train_reference_selective
 from flower_dgan.algorithm.reference_shared import train_reference_shared
 from flower_dgan.baselines import open_federation
 from flower_dgan.client_app import app
@@ -18,7 +19,7 @@ from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
 from flower_dgan.local_flower import deployed_flower, local_flower, write_app
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, generator_half, threads
+from flower_dgan.wiring import bundle_settings, generator_half, server_discriminator_half, threads
 
 TOLERANCE = 1e-5
 """Largest accepted difference."""
@@ -91,7 +92,10 @@ def reference_generator(config: Config, clients: int) -> nn.Module:
     settings = replace(bundle_settings(config), exchanges=1)
     with threads(config.threads):
         taking_part, rounds, algorithm = federation.clients(config), config.exchange.rounds, config.algorithm
-        if algorithm.shared_batches:
+        if algorithm.upload != "none":
+            server = server_discriminator_half(config, federation.shape.classes)
+            train_reference_selective(half, server, taking_part, settings, rounds=rounds, algorithm=algorithm)
+        elif algorithm.shared_batches:
             train_reference_shared(half, taking_part, settings, rounds=rounds, algorithm=algorithm)
         else:
             train_reference(half, taking_part, settings, rounds=rounds, merge=algorithm.merge, turns=algorithm.turns)

@@ -12,7 +12,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
@@ -35,6 +35,9 @@ Parameters = Mapping[str, NDArray[np.float32]]
 """Of a network, by name."""
 
 ParameterShapes = Mapping[str, tuple[int, ...]]
+
+EMPTY = np.zeros(0, np.float32)
+"""No change of weights."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class BundleShape:
     Attributes
     ----------
     samples : int
-        Samples on which feedback is given: exchanges times batch size.
+        Samples of a client: exchanges times batch size.
     channels, image_size : int
         Of the images.
     image_format, feedback_format : str
@@ -83,6 +86,8 @@ class BundleShape:
         Whether as many other samples are sent before these, on which the discriminator is trained.
     classes : int
         Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
+    feedback : bool
+        Whether there is feedback; its arrays are empty where a change of weights is the answer.
     """
 
     samples: int
@@ -92,6 +97,7 @@ class BundleShape:
     feedback_format: FeedbackFormat
     separate: bool = False
     classes: int = 0
+    feedback: bool = True
 
     @classmethod
     def of(cls, config: Config, classes: int) -> "BundleShape":
@@ -106,6 +112,7 @@ class BundleShape:
             exchange.feedback_format,
             separate=algorithm.separate_batches,
             classes=classes if algorithm.shared_batches else 0,
+            feedback=algorithm.upload == "none",
         )
 
     @property
@@ -116,7 +123,7 @@ class BundleShape:
     @property
     def gradients(self) -> tuple[int, int, int, int]:
         """Shape of the gradient array."""
-        return (self.samples, self.channels, self.image_size, self.image_size)
+        return (self.samples if self.feedback else 0, self.channels, self.image_size, self.image_size)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ class BundleMessage:
     swap : bool
         Whether the answer is to bring the node's discriminator, for another node.
     discriminator : Parameters or None
-        That of another node, which this one goes on with.
+        That of another node, or of the server, which this one goes on with.
     """
 
     training: Training
@@ -255,6 +262,9 @@ class FeedbackMessage:
         Largest resident memory of the node's process so far.
     discriminator : Parameters or None
         The node's, where the server asked for it and the policy allows it.
+    change : array, float32, (entries,)
+        What the node uploads of the change of the server's discriminator, 0 where it uploads nothing; empty where there
+        is no such. It travels deflated: one with a tenth of its entries as less than a fifth of its bytes.
     """
 
     losses: NDArray[np.float32]
@@ -265,6 +275,7 @@ class FeedbackMessage:
     compute_seconds: float
     peak_memory_mib: float
     discriminator: Parameters | None = None
+    change: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -278,13 +289,22 @@ class FeedbackMessage:
         content = RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
         if self.discriminator is not None:
             content[DISCRIMINATOR] = write_parameters(self.discriminator)
+        if len(self.change):
+            content["change"] = ArrayRecord({"entries": pack_array(self.change.view(np.uint8))})
         return content
 
     @classmethod
     def from_records(
-        cls, content: RecordDict, shape: BundleShape, discriminator: ParameterShapes | None = None
+        cls,
+        content: RecordDict,
+        shape: BundleShape,
+        discriminator: ParameterShapes | None = None,
+        entries: int = 0,
     ) -> "FeedbackMessage":
-        """Read the message, which brings a discriminator of that form if there is one; raises ProtocolError."""
+        """Read the message; raises ProtocolError.
+
+        It brings a discriminator of that form if there is one, and a change of so many entries if there are any.
+        """
         keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
         check_names(
             content,
@@ -292,6 +312,7 @@ class FeedbackMessage:
                 "feedback": (ArrayRecord, {"losses", "gradients", "scales"}),
                 "metrics": (MetricRecord, keys),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator))} if discriminator is not None else {}),
+                **({"change": (ArrayRecord, {"entries"})} if entries else {}),
             },
         )
         arrays, metrics = content.array_records["feedback"], content.metric_records["metrics"]
@@ -299,13 +320,14 @@ class FeedbackMessage:
         if not all(math.isfinite(number) for number in numbers.values()):
             raise ProtocolError(f"metrics that are not finite: {numbers}")
         gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.gradients)
-        scales = read_array(arrays["scales"], "float32", (shape.samples,)).astype(np.float32)
+        judged = shape.gradients[:1]
+        scales = read_array(arrays["scales"], "float32", judged).astype(np.float32)
         full = FULL_SCALE.get(shape.feedback_format, math.inf)
-        if scales.min() < 0 or gradients.max() > full or gradients.min() < -full:
+        if scales.min(initial=0) < 0 or gradients.max(initial=0) > full or gradients.min(initial=0) < -full:
             # Their products could be infinite though they are not.
             raise ProtocolError(f"gradients beyond {full:g}, or negative scales")
         return cls(
-            losses=read_array(arrays["losses"], "float32", (shape.samples,)).astype(np.float32),
+            losses=read_array(arrays["losses"], "float32", judged).astype(np.float32),
             gradients=gradients,
             scales=scales,
             discriminator_loss=numbers["discriminator-loss"],
@@ -315,7 +337,15 @@ class FeedbackMessage:
             discriminator=None
             if discriminator is None
             else read_parameters(content.array_records[DISCRIMINATOR], discriminator),
+            change=_read_change(content.array_records["change"]["entries"], entries) if entries else EMPTY,
         )
+
+
+def _read_change(array: Array, entries: int) -> NDArray[np.float32]:
+    values = read_packed(array, "uint8", (4 * entries,)).view(np.float32)
+    if not np.isfinite(values).all():
+        raise ProtocolError("a change with values that are not finite")
+    return values
 
 
 def write_parameters(parameters: Parameters) -> ArrayRecord:

@@ -39,6 +39,8 @@ class Outbox:
         Round and node id to what was drawn, until the answer is there.
     moving : dict of str to Parameters
         Discriminators on their way to another client, by the name of that client.
+    common : Parameters or None
+        The server's discriminator, which every client goes on with; None if there is none.
     seconds : float
         Time that drawing took since this was last set to zero.
     """
@@ -59,6 +61,7 @@ class Outbox:
         self._returns = returns
         self.proposals: dict[tuple[int, int], Proposal] = {}
         self.moving: dict[str, Parameters] = {}
+        self.common: Parameters | None = None
         self.seconds = 0.0
 
     def draw_round(
@@ -103,7 +106,7 @@ class Outbox:
                 images=images,
                 label_maps=classes if shared else None,
                 swap=swaps(self._config.algorithm.swap_interval, round_number),
-                discriminator=self.moving.get(client.name),
+                discriminator=self.moving.get(client.name, self.common),
             )
             return node_id, message.to_records()
 

@@ -27,7 +27,7 @@ class ReleasePolicy:
     label_maps_to_clients : bool
         Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
     weights : bool
-        Whether the weights of its discriminator may: what it has learned of all its images.
+        Whether the weights of its discriminator may, or their changes: what it has learned of all its images.
     pixel_losses : bool
         Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
         of them.
@@ -63,6 +63,11 @@ class ReleasePolicy:
         if config.algorithm.swap_interval and not self.weights:
             raise FederationError(
                 "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does."
+            )
+        if config.algorithm.upload != "none" and not self.weights:
+            raise FederationError(
+                "This node's policy does not let changes of its discriminator leave (weights), as "
+                f"algorithm.upload={config.algorithm.upload} does."
             )
         if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
             raise FederationError("This node's policy does not allow pixel losses (pixel_losses).")

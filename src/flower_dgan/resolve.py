@@ -262,6 +262,8 @@ def _check_algorithm(config: Config) -> None:
         raise ConfigError(f"algorithm.swap_interval={algorithm.swap_interval} must not be negative: 0 is never.")
     if algorithm.swap_interval and not (algorithm.shared_batches and exchange.in_flight == 1):
         raise ConfigError("algorithm.swap_interval wants algorithm.shared_batches, and exchange.in_flight=1.")
+    if algorithm.upload != "none":
+        _check_upload(config)
     reminding = (algorithm.reminding_l1_weight, algorithm.reminding_perceptual_weight)
     if min(reminding) < 0:
         raise ConfigError(f"The weights of algorithm.reminding_... are {reminding}: they must not be negative.")
@@ -282,7 +284,28 @@ def _check_algorithm(config: Config) -> None:
         f"algorithm.merge={algorithm.merge}": of_scores,
         "algorithm.turns=one-by-one": algorithm.turns == "one-by-one",
         "algorithm.swap_interval": algorithm.swap_interval > 0,
+        f"algorithm.upload={algorithm.upload}": algorithm.upload != "none",
     }
     for what, does in waits.items():
         if does and not is_synchronous(config.schedule):
             raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")
+
+
+def _check_upload(config: Config) -> None:
+    """Find what does not fit Distributed-GAN's approach 1, in which clients upload changes instead of feedback."""
+    algorithm, what = config.algorithm, f"algorithm.upload={config.algorithm.upload}"
+    if algorithm.shared_batches != 1 or algorithm.separate_batches:
+        raise ConfigError(
+            f"{what} trains all clients on the same images: set algorithm.shared_batches=1 "
+            "algorithm.separate_batches=false."
+        )
+    if algorithm.merge not in ("equal", "samples"):
+        raise ConfigError(f"{what} has no feedback for algorithm.merge={algorithm.merge} to merge: set equal.")
+    if algorithm.swap_interval:
+        raise ConfigError(f"{what} trains the server's discriminator, which nobody swaps: algorithm.swap_interval=0.")
+    if config.exchange.in_flight != 1:
+        raise ConfigError(f"{what} sends the discriminator that the last round made: set exchange.in_flight=1.")
+    if not 0 < algorithm.upload_share <= 1:
+        raise ConfigError(f"algorithm.upload_share={algorithm.upload_share} must be in (0, 1].")
+    if algorithm.upload_threshold < 0:
+        raise ConfigError(f"algorithm.upload_threshold={algorithm.upload_threshold} must not be negative.")

@@ -29,7 +29,8 @@ from flower_dgan.join import JoinedClient
 from flower_dgan.messages import BundleShape, FeedbackMessage, ParameterShapes, Training
 from flower_dgan.outbox import Outbox
 from flower_dgan.round_report import RoundReport
-from flower_dgan.wiring import discriminator_shapes
+from flower_dgan.server_discriminator import ServerDiscriminator
+from flower_dgan.wiring import discriminator_shapes, server_discriminator_half
 
 logger = logging.getLogger("flwr")
 
@@ -86,6 +87,11 @@ class DganStrategy(Strategy):
         self._shape = BundleShape.of(config, clients[0].labels.classes)
         self._outbox = Outbox(generator, config, training, self._shape, returns)
         self._outbox.moving.update(start.moving)
+        self._server_discriminator = None
+        if config.algorithm.upload != "none":
+            half = server_discriminator_half(config, clients[0].labels.classes)
+            self._server_discriminator = ServerDiscriminator(half, start.discriminator)
+            self._outbox.common = self._server_discriminator.parameters()
         self._discriminator = discriminator_shapes(config, clients[0].labels.classes)
         self._rule = score_rule(config.algorithm)
         self._of_scores = LOSSES[config.algorithm.loss].generator if self._rule else None
@@ -175,13 +181,14 @@ class DganStrategy(Strategy):
         return self._outbox.draw_round(round_number, self._clients, nodes, self.answered)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return all that a server needs to go on, by name: the generator's half, and discriminators on their way."""
+        """Return all that a server needs to go on, by name: the generator's half, and the discriminators it has."""
         moving = {
             f"moving:{name}:{key}": torch.from_numpy(value)
             for name, parameters in self._outbox.moving.items()
             for key, value in parameters.items()
         }
-        return self._generator.snapshot() | moving
+        own = self._server_discriminator.snapshot() if self._server_discriminator else {}
+        return self._generator.snapshot() | moving | own
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -219,13 +226,20 @@ class DganStrategy(Strategy):
                 images=len({id(answer.proposal) for answer in answers}) * self._shape.samples,  # shared ones once
                 staleness=staleness,
                 generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
-                clients={each.client.name: each.report(weights[each.client.name], self._of_scores) for each in answers},
+                clients={a.client.name: a.report(weights[a.client.name], self._losses(a)) for a in answers},
                 rejected=rejected,
                 late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
             )
         )
         last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
+
+    def _losses(self, answer: Answer) -> Tensor:
+        """Return the generator's losses that are told of a client."""
+        if self._server_discriminator is not None:
+            return self._server_discriminator.losses
+        losses = torch.from_numpy(answer.message.losses)
+        return losses if self._of_scores is None else self._of_scores(losses[:, None])
 
     def _step(self, round_number: int, answers: Sequence[Answer]) -> Weights:
         """Step the generator, and return how much each client counted."""
@@ -239,12 +253,16 @@ class DganStrategy(Strategy):
         steps, proposals = config.exchange.generator_steps, [answer.proposal for answer in answers]
         rate = scheduled_rate(round_number, config.exchange.rounds, config.algorithm.final_rate)
         feedback = [answer.feedback() for answer in answers]
-        if self._rule is None:
+        if self._server_discriminator is not None:
+            self._server_discriminator.learn([each.message.change for each in answers])
+            merged = self._server_discriminator.judge(proposals[0])
+        elif self._rule is not None:
+            labels = [answer.client.labels for answer in answers]
+            shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs.label_maps)
+            loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
+            merged = merge_scores(self._rule, feedback, shares, loss, weight)
+        else:
             return self._generator.apply(proposals, feedback, weights, steps, rate)
-        labels = [answer.client.labels for answer in answers]
-        shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs.label_maps)
-        loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
-        merged = merge_scores(self._rule, feedback, shares, loss, weight)
         self._generator.apply(proposals[:1], [merged], {"all": 1.0}, steps, rate)
         return weights
 
@@ -280,7 +298,9 @@ class DganStrategy(Strategy):
                 rejected[client.name] = f"more than {self._config.schedule.max_staleness} rounds old"
             else:
                 try:
-                    message = FeedbackMessage.from_records(reply.content, self._shape, self._swapped(sent_in))
+                    entries = self._server_discriminator.entries if self._server_discriminator else 0
+                    swapped = self._swapped(sent_in)
+                    message = FeedbackMessage.from_records(reply.content, self._shape, swapped, entries)
                     accepted[node_id] = Answer(client, message, proposal, rounds_late)
                 except ProtocolError as error:
                     rejected[client.name] = str(error)

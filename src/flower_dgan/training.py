@@ -18,6 +18,7 @@ from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
 from flower_dgan.membership import Membership
 from flower_dgan.memory import peak_memory_mib
+from flower_dgan.messages import DISCRIMINATOR
 from flower_dgan.recorder import Recorder
 from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import RunDirectory
@@ -62,12 +63,15 @@ def begin(
     grid.ledger.restore(checkpoint.ledger, nodes)
     logger.info("The training goes on after round %d.", checkpoint.round_number)
     moving: dict[str, dict[str, NDArray[np.float32]]] = {}
+    discriminator: dict[str, NDArray[np.float32]] = {}
     for key, tensor in checkpoint.tensors.items():
         kind, _, name = key.partition(":")
         if kind == "moving":
             client, _, parameter = name.rpartition(":")
             moving.setdefault(client, {})[parameter] = tensor.numpy()
-    return Start(checkpoint.round_number, checkpoint.answered, moving)
+        elif kind == DISCRIMINATOR:
+            discriminator[name] = tensor.numpy()
+    return Start(checkpoint.round_number, checkpoint.answered, moving, discriminator)
 
 
 def train(

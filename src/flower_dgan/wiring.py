@@ -194,6 +194,12 @@ def discriminator_half(config: Config, shape: ImageShape, client: str) -> Discri
     )
 
 
+def server_discriminator_half(config: Config, classes: int) -> DiscriminatorHalf:
+    """Build the discriminator that the server has of its own in Distributed-GAN's approach 1."""
+    shape = ImageShape(classes, config.data.channels, config.data.image_size, ())
+    return discriminator_half(config, shape, "server")
+
+
 def discriminator_shapes(config: Config, classes: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each parameter of a client's discriminator, by its name."""
     with torch.random.fork_rng(devices=[]):

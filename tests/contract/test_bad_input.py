@@ -383,15 +383,45 @@ def test_a_nodes_owner_decides_whether_its_label_maps_reach_the_other_clients(fe
     assert "policy does not let its label maps reach the other clients (label_maps_to_clients)" in reply.error.reason
 
 
-def test_a_nodes_owner_decides_whether_its_discriminator_leaves(federation: Federation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
+@pytest.mark.parametrize(
+    ("algorithm", "refusal"),
+    [
+        ("mdgan algorithm.swap_interval=1", "let its discriminator leave (weights), as algorithm.swap_interval does"),
+        ("dgan-selective", "let changes of its discriminator leave (weights), as algorithm.upload=largest does"),
+    ],
+)
+def test_a_nodes_owner_decides_whether_its_discriminator_leaves(
+    federation: Federation, tmp_path: Path, algorithm: str, refusal: str, message_type: str
+) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY.replace("clients: false", "clients: true"))
 
     def deploy(content: RecordDict, context: Context) -> None:
-        next_round(content)
+        if message_type == EXCHANGE:
+            next_round(content)
         context.node_config["policy"] = str(tmp_path / "policy.yaml")
 
-    reply = resend(federation, deploy, EXCHANGE, "algorithm=mdgan algorithm.swap_interval=1")
-    assert "policy does not let its discriminator leave (weights)" in reply.error.reason
+    reply = resend(federation, deploy, message_type, f"algorithm={algorithm}")
+    assert refusal in reply.error.reason
+    assert not reply.has_content()
+
+
+def test_where_changes_are_uploaded_no_feedback_and_no_whole_discriminator_is(federation: Federation) -> None:
+    def ask(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        content.config_records["bundle"]["swap"] = True
+
+    answer = resend(federation, ask, extra="algorithm=dgan-selective").content
+    assert set(answer) == {"feedback", "metrics", "change"}
+    assert all(not np.prod(array.shape) for array in answer.array_records["feedback"].values())
+
+    def forget(content: RecordDict, context: Context) -> None:
+        next_round(content)
+        del content["discriminator"]
+
+    federation.directory = federation.directory.with_name("second")
+    refused = resend(federation, forget, extra="algorithm=dgan-selective")
+    assert "without the discriminator whose change" in refused.error.reason
 
 
 def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Federation) -> None:
@@ -425,6 +455,25 @@ def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Feder
         ("algorithm=mdgan algorithm.swap_interval=1 exchange.in_flight=2", "and exchange.in_flight=1"),
         ("algorithm=mdgan algorithm.swap_interval=-1", "must not be negative: 0 is never"),
         ("algorithm=mdgan algorithm.swap_interval=2 schedule=asynchronous", "swap_interval wants schedule=synchronous"),
+        (
+            "algorithm.upload=largest",
+            "upload=largest trains all clients on the same images: set algorithm.shared_batches=1",
+        ),
+        ("algorithm=dgan-selective algorithm.shared_batches=2", "set algorithm.shared_batches=1"),
+        ("algorithm=dgan-selective algorithm.separate_batches=true", "algorithm.separate_batches=false"),
+        ("algorithm=dgan-selective algorithm.merge=odds", "has no feedback for algorithm.merge=odds to merge"),
+        ("algorithm=dgan-selective algorithm.merge=agreement", "has no feedback for algorithm.merge=agreement"),
+        ("algorithm=dgan-selective algorithm.swap_interval=1", "which nobody swaps: algorithm.swap_interval=0"),
+        ("algorithm=dgan-selective exchange.in_flight=2", "set exchange.in_flight=1"),
+        ("algorithm=dgan-selective algorithm.upload_share=0", r"upload_share=0.0 must be in \(0, 1\]"),
+        ("algorithm=dgan-selective algorithm.upload_share=1.1", r"upload_share=1.1 must be in \(0, 1\]"),
+        ("algorithm=dgan-selective algorithm.upload_threshold=-1", "upload_threshold=-1.0 must not be negative"),
+        ("algorithm=dgan-selective schedule=asynchronous", "upload=largest wants schedule=synchronous"),
+        ("algorithm=dgan-selective algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic"),
+        (
+            "algorithm=dgan-selective algorithm.turns=one-by-one",
+            "wants exchange.in_flight=1 algorithm.shared_batches=0",
+        ),
         ("algorithm=uagan schedule=asynchronous", "wants schedule=synchronous"),
         ("algorithm=dgan-sequential schedule=asynchronous", "wants schedule=synchronous"),
     ],

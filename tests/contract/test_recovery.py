@@ -74,9 +74,11 @@ def test_power_cut_and_resume(
     assert [join.site for join in metrics.joins] == ["part-0", "part-1"]
 
 
-@pytest.mark.parametrize("algorithm", ["mdgan algorithm.swap_interval=2", "uagan", "dgan-sequential"])
+@pytest.mark.parametrize("algorithm", ["mdgan algorithm.swap_interval=2", "uagan", "dgan-sequential", "dgan-selective"])
 def test_other_algorithms_go_on_too(tmp_path: Path, algorithm: str) -> None:
-    """After round 2 of MD-GAN two discriminators are on their way to the other client: the checkpoint has them."""
+    """After round 2 of MD-GAN two discriminators are on their way to the other client: the checkpoint has them, as it
+    has the server's own discriminator of Distributed-GAN's approach 1.
+    """
     chosen = f"algorithm={algorithm}"
     start(tmp_path / "undisturbed", chosen)
     directory = tmp_path / "run"

@@ -1,22 +1,29 @@
 """The papers' formulas on numbers computed by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_real, draw_shared
-from flower_dgan.algorithm.distributed_gan import average, whose_turn
-from flower_dgan.algorithm.exchange import Feedback
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.algorithm.distributed_gan import average, keep_largest, select, train_user, whose_turn
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput
+from flower_dgan.algorithm.generator import Proposal
 from flower_dgan.algorithm.gman import softmax
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.mdgan import batches_of
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import merge_scores, score_rule
 from flower_dgan.algorithm.uagan import class_shares, odds
+from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.augmentation import to_one_hot
+from flower_dgan.errors import FederationError
 from flower_dgan.resolve import resolve
+from flower_dgan.server_discriminator import ServerDiscriminator
 
 CROSS_ENTROPY = LOSSES["bce"].generator
 
@@ -33,6 +40,86 @@ def test_average_is_the_loss_of_the_mean_probability() -> None:
 
 def test_average_bears_discriminators_that_are_sure() -> None:
     torch.testing.assert_close(average(torch.tensor([[200.0], [-200.0]]), CROSS_ENTROPY), torch.tensor([math.log(2)]))
+
+
+def selective(**settings: str | float) -> AlgorithmConfig:
+    return replace(resolve("algorithm=dgan-selective").algorithm, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "uploaded"),
+    [
+        ({"upload_share": 0.4}, [0.0, -5.0, 0.0, 4.0, 0.0]),
+        ({"upload_share": 0.41}, [3.0, -5.0, 0.0, 4.0, 0.0]),  # 2.05 entries are 3; of 3 and -3 the first
+        ({"upload_share": 1.0}, [3.0, -5.0, 0.5, 4.0, -3.0]),
+        ({"upload": "threshold", "upload_threshold": 3.0}, [3.0, -5.0, 0.0, 4.0, -3.0]),
+        ({"upload": "threshold", "upload_threshold": 6.0}, [0.0] * 5),
+    ],
+)
+def test_users_upload_what_is_selected(settings: dict[str, str | float], uploaded: list[float]) -> None:
+    change = torch.tensor([3.0, -5.0, 0.5, 4.0, -3.0])
+    kept = select(change, selective(**settings), torch.Generator())
+    torch.testing.assert_close(kept, torch.tensor(uploaded), rtol=0, atol=0)
+
+
+def test_users_upload_entries_at_random_places() -> None:
+    change, algorithm = torch.arange(1.0, 101.0), selective(upload="random", upload_share=0.25)
+    first, again, other = (select(change, algorithm, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert int((first != 0).sum()) == 25
+    torch.testing.assert_close(first[first != 0], change[first != 0], rtol=0, atol=0)
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    assert not torch.equal(first, other)
+
+
+def test_the_largest_change_of_each_weight_is_kept() -> None:
+    changes = [torch.tensor(each) for each in ([1.0, 0.0, -2.0, 0.0], [-3.0, 0.5, 2.0, 0.0], [2.0, -1.0, 1.0, 0.0])]
+    torch.testing.assert_close(keep_largest(changes), torch.tensor([-3.0, -1.0, -2.0, 0.0]), rtol=0, atol=0)
+
+
+class Slope(nn.Module):
+    """D(y, x) = a mean(x) + b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.tensor([2.0])), nn.Parameter(torch.tensor([7.0]))
+
+    def forward(self, label_maps: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        return self.a * images.flatten(1).mean(1, keepdim=True) + self.b
+
+
+def slope_half() -> DiscriminatorHalf:
+    network = Slope()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    return DiscriminatorHalf(network, optimizer, LOSSES["wasserstein"], 1.0, 1.0, None, steps=3)
+
+
+def constant_batch(*values: float) -> Batch:
+    return Batch(torch.tensor(values)[:, None, None, None].expand(-1, 1, 2, 2), torch.zeros(len(values), 1, 2, 2))
+
+
+def test_a_users_change_is_that_of_all_its_steps() -> None:
+    """L = a (mean of fake - mean of real), and b cancels: 3 steps of 0.1 on each of two batches, 0.5 and 0.25 apart."""
+    change, losses = train_user(slope_half(), constant_batch(0.5, 0.25), constant_batch(0.0, 0.0), 1)
+    torch.testing.assert_close(change, torch.tensor([3 * 0.1 * 0.5 + 3 * 0.1 * 0.25, 0.0]))
+    # before the third step a is 2.1 and 2.225
+    assert losses == pytest.approx((-2.1 * 0.5, -2.2 * 0.25))
+
+
+def test_the_servers_discriminator_learns_the_largest_changes_and_judges() -> None:
+    discriminator = ServerDiscriminator(slope_half(), {"a": np.array([4.0], np.float32), "b": np.zeros(1, np.float32)})
+    assert discriminator.entries == 2
+    sent = discriminator.parameters()
+    discriminator.learn([np.array([1.0, 0.25], np.float32), np.array([-2.0, 0.0], np.float32)])
+    assert (float(sent["a"][0]), float(sent["b"][0])) == (2.0, 0.25)
+    images = torch.full((1, 1, 2, 2), 0.5)
+    inputs = GeneratorInput(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1), torch.zeros(1, 1, 2, 2), torch.zeros(1).long())
+    feedback = discriminator.judge(Proposal(inputs, images, 0))
+    torch.testing.assert_close(feedback.losses, torch.tensor([-1.25]))
+    torch.testing.assert_close(feedback.gradients, torch.full((1, 1, 2, 2), -0.5))
+    discriminator.learn([np.full(2, 3e38, np.float32)])
+    discriminator.learn([np.full(2, 3e38, np.float32)])
+    with pytest.raises(FederationError, match="changes were too large"):
+        discriminator.judge(Proposal(inputs, images, 0))
 
 
 def test_turns_go_round() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
@@ -287,6 +288,46 @@ def test_eight_bit_feedback_round_trip() -> None:
     read = FeedbackMessage.from_records(content, shape)
     np.testing.assert_array_equal(read.gradients, gradients)
     assert read.gradients.dtype == np.int8
+
+
+def change_of_weights(*values: float) -> FeedbackMessage:
+    """Return an answer that brings a change instead of feedback."""
+    empty = np.zeros(0, np.float32)
+    gradients = np.zeros((0, 1, 4, 4), np.float16)
+    return replace(feedback(), losses=empty, gradients=gradients, scales=empty, change=np.array(values, np.float32))
+
+
+@pytest.mark.parametrize("feedback_format", ["float32", "float16", "int8"])
+def test_change_round_trip(feedback_format: FeedbackFormat) -> None:
+    shape = replace(SHAPE, feedback=False, feedback_format=feedback_format)
+    sent = change_of_weights(0.5, 0.0, -2.0)
+    sent = replace(sent, gradients=sent.gradients.astype(feedback_format))
+    read = FeedbackMessage.from_records(sent.to_records(), shape, entries=3)
+    np.testing.assert_array_equal(read.change, [0.5, 0.0, -2.0])
+    assert (read.losses.shape, read.gradients.shape, read.scales.shape) == ((0,), (0, 1, 4, 4), (0,))
+    assert len(FeedbackMessage.from_records(feedback().to_records(), SHAPE).change) == 0
+
+
+def test_a_change_with_few_entries_takes_few_bytes() -> None:
+    change = np.zeros(10_000, np.float32)
+    change[::10] = np.random.default_rng(0).normal(size=1000)
+    content = replace(change_of_weights(), change=change).to_records()
+    assert len(content.array_records["change"]["entries"].data) < 0.2 * change.nbytes
+
+
+def test_feedback_and_change_do_not_stand_in_for_each_other() -> None:
+    shape = replace(SHAPE, feedback=False)
+    with pytest.raises(ProtocolError, match="change"):
+        FeedbackMessage.from_records(change_of_weights(1.0).to_records(), SHAPE)
+    with pytest.raises(ProtocolError, match="change"):
+        FeedbackMessage.from_records(feedback().to_records(), shape, entries=3)
+    with pytest.raises(ProtocolError, match=r"\(0, 1, 4, 4\)"):
+        FeedbackMessage.from_records(replace(feedback(), change=np.ones(3, np.float32)).to_records(), shape, entries=3)
+    with pytest.raises(ProtocolError, match="does not inflate to"):
+        FeedbackMessage.from_records(change_of_weights(1.0, 2.0).to_records(), shape, entries=3)
+    for value in (np.nan, np.inf):
+        with pytest.raises(ProtocolError, match="not finite"):
+            FeedbackMessage.from_records(change_of_weights(1.0, value, 0.0).to_records(), shape, entries=3)
 
 
 def test_incompressible_images_round_trip() -> None:

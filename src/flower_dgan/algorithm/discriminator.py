@@ -109,6 +109,10 @@ class DiscriminatorHalf:
     steps: int
     scores: bool = False
 
+    def flat_weights(self) -> Tensor:
+        """Return a copy of all parameters of D, one after the other, (entries,)."""
+        return torch.cat([parameter.detach().flatten() for parameter in self.network.parameters()])
+
     def step(self, real: Batch, synthetic: Batch) -> float:
         """Step D on real images and one synthetic batch; return the loss before the last step."""
         for _ in range(self.steps):
