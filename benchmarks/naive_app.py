@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from flower_dgan.join import image_shape, join
-from flower_dgan.messages import Training
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import resolve
 from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import label_map_cache

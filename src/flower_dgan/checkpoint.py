@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flower_dgan.messages import KEPT_CHECKPOINTS, Parameters
+from flower_dgan.messages import KEPT_CHECKPOINTS
+from flower_dgan.parameters import Parameters
 
 logger = logging.getLogger("flwr")
 

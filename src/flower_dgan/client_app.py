@@ -19,9 +19,11 @@ from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash,
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import EMPTY, BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
+from flower_dgan.parameters import EMPTY
 from flower_dgan.policy import release_policy
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire_formats import decode_images, encode_gradients
 from flower_dgan.wiring import ImageShape, discriminator_half, discriminator_shapes, threads

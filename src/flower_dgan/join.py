@@ -16,7 +16,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash, unpack
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.join_messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
-from flower_dgan.messages import Training
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash
 from flower_dgan.wiring import ImageShape
 

@@ -7,7 +7,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Recor
 
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
-from flower_dgan.messages import PROTOCOL_VERSION, Training, check_version
+from flower_dgan.protocol import PROTOCOL_VERSION, Training, check_version
 from flower_dgan.records import check_names, read_array, read_value
 
 JOIN = "query.join"

@@ -9,7 +9,7 @@ from flower_dgan.errors import DganError, FederationError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient, ask, check_agreement, joined
 from flower_dgan.join_messages import NodeDescription
-from flower_dgan.messages import Training
+from flower_dgan.protocol import Training
 from flower_dgan.run_directory import label_map_cache
 
 logger = logging.getLogger("flwr")

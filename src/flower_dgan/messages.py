@@ -10,8 +10,6 @@ travel deflated.
 
 import hashlib
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,53 +19,16 @@ from numpy.typing import NDArray
 from flower_dgan.config import Config, FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import ProtocolError
-from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value, record_of
+from flower_dgan.parameters import EMPTY, Parameters, ParameterShapes, read_change, read_parameters, write_parameters
+from flower_dgan.protocol import Training
+from flower_dgan.records import check_names, pack_array, read_array, read_packed, read_value
 from flower_dgan.wire_formats import FULL_SCALE
 
-PROTOCOL_VERSION = 4
 KEPT_CHECKPOINTS = 2
 """Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
 
 EXCHANGE = "train.exchange"
 DISCRIMINATOR = "discriminator"
-
-Parameters = Mapping[str, NDArray[np.float32]]
-"""Of a network, by name."""
-
-ParameterShapes = Mapping[str, tuple[int, ...]]
-
-EMPTY = np.zeros(0, np.float32)
-"""No change of weights."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Which training a message of the server belongs to.
-
-    Attributes
-    ----------
-    identity : str
-        16 hexadecimal digits, drawn when the training began.
-    attempt : int
-        How often it was started: 1, and one more each time that it is resumed.
-    """
-
-    identity: str
-    attempt: int
-
-    def values(self) -> dict[str, ConfigRecordValues]:
-        """Return what every message of the server says of itself."""
-        return {"protocol-version": PROTOCOL_VERSION, "training": self.identity, "attempt": self.attempt}
-
-    @classmethod
-    def of(cls, content: RecordDict, name: str) -> "Training":
-        """Read it from a record of a message, after the protocol version; raises ProtocolError."""
-        check_version(content, name)
-        record = record_of(content, name, ConfigRecord)
-        identity = read_value(record, "training", str)
-        if not re.fullmatch("[0-9a-f]{16}", identity):
-            raise ProtocolError(f"a training named {identity[:40]!r}")
-        return cls(identity, read_value(record, "attempt", int))
 
 
 @dataclass(frozen=True)
@@ -337,31 +298,5 @@ class FeedbackMessage:
             discriminator=None
             if discriminator is None
             else read_parameters(content.array_records[DISCRIMINATOR], discriminator),
-            change=_read_change(content.array_records["change"]["entries"], entries) if entries else EMPTY,
-        )
-
-
-def _read_change(array: Array, entries: int) -> NDArray[np.float32]:
-    values = read_packed(array, "uint8", (4 * entries,)).view(np.float32)
-    if not np.isfinite(values).all():
-        raise ProtocolError("a change with values that are not finite")
-    return values
-
-
-def write_parameters(parameters: Parameters) -> ArrayRecord:
-    """Return the parameters of a network as they travel: float32."""
-    return ArrayRecord({name: Array(value) for name, value in parameters.items()})
-
-
-def read_parameters(record: ArrayRecord, shapes: ParameterShapes) -> Parameters:
-    """Read what :func:`write_parameters` wrote, of a network of such shapes; raises ProtocolError."""
-    return {name: read_array(record[name], "float32", shape).astype(np.float32) for name, shape in shapes.items()}
-
-
-def check_version(content: RecordDict, name: str) -> None:
-    """Compare protocol versions before anything else, so that a newer peer is named as such; raises ProtocolError."""
-    version = record_of(content, name, ConfigRecord).get("protocol-version")
-    if version != PROTOCOL_VERSION:
-        raise ProtocolError(
-            f"protocol version {version!r} meets version {PROTOCOL_VERSION}: install the same flower-dgan everywhere"
+            change=read_change(content.array_records["change"]["entries"], entries) if entries else EMPTY,
         )

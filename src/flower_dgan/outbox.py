@@ -12,7 +12,9 @@ from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.config import Config
 from flower_dgan.data import Views
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape, Parameters, Training
+from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape
+from flower_dgan.parameters import Parameters
+from flower_dgan.protocol import Training
 from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import bundle_settings
 

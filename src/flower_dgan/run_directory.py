@@ -17,7 +17,7 @@ import yaml
 from flower_dgan.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
-from flower_dgan.messages import Training
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import differences, read_config, to_yaml
 
 _CONFIG, _TRAINING = "config.yaml", "training.json"

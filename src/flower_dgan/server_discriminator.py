@@ -12,7 +12,8 @@ from flower_dgan.algorithm.distributed_gan import keep_largest
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.generator import Proposal
 from flower_dgan.errors import FederationError
-from flower_dgan.messages import DISCRIMINATOR, Parameters
+from flower_dgan.messages import DISCRIMINATOR
+from flower_dgan.parameters import Parameters
 
 
 class ServerDiscriminator:

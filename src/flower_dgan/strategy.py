@@ -26,8 +26,10 @@ from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import BundleShape, FeedbackMessage, ParameterShapes, Training
+from flower_dgan.messages import BundleShape, FeedbackMessage
 from flower_dgan.outbox import Outbox
+from flower_dgan.parameters import ParameterShapes
+from flower_dgan.protocol import Training
 from flower_dgan.round_report import RoundReport
 from flower_dgan.server_discriminator import ServerDiscriminator
 from flower_dgan.wiring import discriminator_shapes, server_discriminator_half

@@ -16,7 +16,7 @@ from flower_dgan.client_app import app
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.join import image_shape, join
-from flower_dgan.messages import Training
+from flower_dgan.protocol import Training
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.round_report import RoundReport

@@ -12,8 +12,9 @@ from flower_dgan.client_state import ClientState
 from flower_dgan.data import Pairs
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.messages import BundleMessage, Training
+from flower_dgan.messages import BundleMessage
 from flower_dgan.policy import ReleasePolicy
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, discriminator_half
 

@@ -14,7 +14,8 @@ from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage, Training
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.protocol import Training
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 SHARED = replace(SHAPE, separate=True, classes=2)

@@ -11,13 +11,8 @@ from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.join_messages import JoinRequest, NodeDescription
-from flower_dgan.messages import (
-    PROTOCOL_VERSION,
-    BundleMessage,
-    BundleShape,
-    FeedbackMessage,
-    Training,
-)
+from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.protocol import PROTOCOL_VERSION, Training
 
 TRAINING = Training("0123456789abcdef", 2)
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")

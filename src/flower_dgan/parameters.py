@@ -1,0 +1,36 @@
+"""Weights of a network as they travel, where the policy of a node allows it: float32, refused if not finite."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from flwr.app import Array, ArrayRecord
+from numpy.typing import NDArray
+
+from flower_dgan.errors import ProtocolError
+from flower_dgan.records import read_array, read_packed
+
+Parameters = Mapping[str, NDArray[np.float32]]
+"""Of a network, by name."""
+
+ParameterShapes = Mapping[str, tuple[int, ...]]
+
+EMPTY = np.zeros(0, np.float32)
+"""No change of weights."""
+
+
+def write_parameters(parameters: Parameters) -> ArrayRecord:
+    """Return the parameters of a network as they travel: float32."""
+    return ArrayRecord({name: Array(value) for name, value in parameters.items()})
+
+
+def read_parameters(record: ArrayRecord, shapes: ParameterShapes) -> Parameters:
+    """Read what :func:`write_parameters` wrote, of a network of such shapes; raises ProtocolError."""
+    return {name: read_array(record[name], "float32", shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def read_change(array: Array, entries: int) -> NDArray[np.float32]:
+    """Read a deflated change of so many weights; raises ProtocolError."""
+    values = read_packed(array, "uint8", (4 * entries,)).view(np.float32)
+    if not np.isfinite(values).all():
+        raise ProtocolError("a change with values that are not finite")
+    return values
