@@ -18,6 +18,7 @@ from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.protocol import Training
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
+UPLOAD = replace(SHAPE, feedback=False)
 SHARED = replace(SHAPE, separate=True, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
@@ -54,6 +55,16 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
             TRAINING, 3, 2, (1, 2), VIEWS, np.zeros(SHARED.images, "u1"), np.zeros((4, 4, 4), "u1")
         ).to_records(),
         lambda content: BundleMessage.from_records(content, SHARED),
+    ),
+    "change of weights": (
+        lambda: FeedbackMessage(
+            np.zeros(0, np.float32),
+            np.zeros(UPLOAD.gradients, np.float16),
+            np.zeros(0, np.float32),
+            *(0.5, 1.0, 1.0, 9.0),
+            change=np.arange(5, dtype=np.float32),
+        ).to_records(),
+        lambda content: FeedbackMessage.from_records(content, UPLOAD, entries=5),
     ),
     "feedback": (
         lambda: FeedbackMessage(
