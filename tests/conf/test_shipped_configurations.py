@@ -68,7 +68,8 @@ def test_each_algorithm_runs(name: str, federation: Federation, small_perceptual
     if name in ("asyndgan", "tdgan"):
         extra += " allow_pixel_losses=true"
     path = federation.run(extra).path
-    one_batch = name in ("dgan-sequential", "dgan-selective", "dgan-average", "uagan", "gman")  # of one client, or for both
+    # of one client, or for both
+    one_batch = name in ("dgan-sequential", "dgan-selective", "dgan-average", "uagan", "gman")
     assert read_metrics(path).rounds[0].images == (2 if one_batch else 4)
 
 
