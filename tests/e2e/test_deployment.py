@@ -165,6 +165,7 @@ def wait_for_a_round(directory: Path) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_strangers_are_refused(machine: Machine, tmp_path: Path) -> None:
     stranger = Machine(tmp_path / "stranger")
     for owner in ("clinic-a", "clinic-b"):

@@ -18,6 +18,7 @@ SHORT = (
 )
 
 
+@pytest.mark.slow
 def test_main_job_and_a_wrong_number_of_nodes(tmp_path: Path) -> None:
     """The repository as a user runs it; then a partition that needs another number of nodes."""
     with local_flower(2) as flower:
@@ -35,6 +36,7 @@ def test_main_job_and_a_wrong_number_of_nodes(tmp_path: Path) -> None:
     assert not (tmp_path / "no/generator.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_example_of_a_plugin_author(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `pip install -e` would, PYTHONPATH lets every process find its module; the app bundle does not carry it."""
     example = ROOT / "simulations/own-networks"
