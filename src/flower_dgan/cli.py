@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from flower_dgan.cli_data import data
 from flower_dgan.errors import DganError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
 app.add_typer(verify, name="verify")
-data = typer.Typer(no_args_is_help=True, help="Public data sets.")
 app.add_typer(data, name="data")
 console = Console()
 
@@ -99,18 +99,6 @@ def supernode(context: typer.Context) -> None:
     from flower_dgan.supernode import run_supernode
 
     raise typer.Exit(run_supernode(context.args))
-
-
-@data.command()
-def download(
-    name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
-    folder: Annotated[Path, typer.Argument(help="The data.root of runs on it.")],
-) -> None:
-    """Download a data set through torchvision."""
-    from flower_dgan.data.mnist import download
-
-    download(name, folder)
-    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}")
 
 
 @verify.command()
