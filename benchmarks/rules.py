@@ -115,7 +115,7 @@ class Surrogate:
     def _losses(
         self, half: DiscriminatorHalf, images: Tensor, proposal: Proposal, part: slice
     ) -> tuple[Tensor, Tensor]:
-        batch = Batch(images, proposal.inputs.label_maps[part])
+        batch = Batch(images, proposal.inputs(part).label_maps)
         losses = generator_losses(half.network, half.loss, half.generator_weight, None, batch, batch)
         return losses, torch.autograd.grad(losses.sum(), images, create_graph=True)[0]
 
@@ -128,7 +128,7 @@ class Surrogate:
         rate: float = 1.0,
     ) -> None:
         """Fit the surrogates, then step the generator on their gradients at its present images."""
-        size = len(proposals[0].images) // steps
+        size = len(proposals[0]) // steps
         parts = [slice(step * size, (step + 1) * size) for step in range(steps)]
         for half, proposal, answer in zip(self._halves, proposals, feedback, strict=True):
             for part in parts * _FITS:
@@ -140,10 +140,10 @@ class Surrogate:
                 loss.backward()
                 half.optimizer.step()
         for part in parts:
-            now = [Proposal(p.inputs[part], p.images[part], p.drawn_at) for p in proposals]
+            now = [Proposal.of(p.inputs(part), p.images[part], p.drawn_at) for p in proposals]
             answers = []
             for half, proposal, given in zip(self._halves, proposals, now, strict=True):
-                images = self.half.propose(given.inputs).images.requires_grad_(True)
+                images = self.half.propose(given.inputs()).images.requires_grad_(True)
                 losses, gradients = self._losses(half, images, proposal, part)
                 away = (images - given.images) / _TRUST * gradients.square().mean().sqrt()
                 answers.append(Feedback(losses.detach(), (gradients + away).detach()))

@@ -98,7 +98,7 @@ class Outbox:
             views, proposal, sent = self._draw(client.labels, round_number, places[node_id], shared)
             self.proposals[round_number, node_id] = proposal
             images = encode_images(torch.cat([each.images for each in sent]), self._shape.image_format)
-            classes = torch.cat([each.inputs.label_maps.argmax(1) for each in sent]).to(torch.uint8).numpy()
+            classes = torch.cat([each.one_hot.argmax(1) for each in sent]).to(torch.uint8).numpy()
             message = BundleMessage(
                 training=self._training,
                 round_number=round_number,
@@ -124,7 +124,7 @@ class Outbox:
         if not shared:
             views, inputs = draw_bundle(labels, self._settings, round_number)
             proposal = self._generator.propose(inputs)
-            return views, proposal, [proposal]
+            return views, self._generator.keep(proposal), [proposal]
         judged, trained_on = (shared[number] for number in batches_of(place, len(shared)))
         separate = self._config.algorithm.separate_batches
         return draw_real(labels, self._settings, round_number), judged, [trained_on, judged] if separate else [judged]

@@ -66,7 +66,7 @@ class ServerDiscriminator:
         FederationError
             If that is not finite, as changes that are finite may still be too large.
         """
-        synthetic = Batch(proposal.images, proposal.inputs.label_maps)
+        synthetic = Batch(proposal.images, proposal.inputs().label_maps)
         feedback = self._half.feedback(synthetic, synthetic)  # there are no pixel losses to read the first
         if not (feedback.losses.isfinite().all() and feedback.gradients.isfinite().all()):
             raise FederationError("The clients' changes were too large: the server's discriminator is not finite.")

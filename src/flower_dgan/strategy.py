@@ -260,7 +260,7 @@ class DganStrategy(Strategy):
             merged = self._server_discriminator.judge(proposals[0])
         elif self._rule is not None:
             labels = [answer.client.labels for answer in answers]
-            shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs.label_maps)
+            shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs().label_maps)
             loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
             merged = merge_scores(self._rule, feedback, shares, loss, weight)
         else:

@@ -113,13 +113,13 @@ def test_the_servers_discriminator_learns_the_largest_changes_and_judges() -> No
     assert (float(sent["a"][0]), float(sent["b"][0])) == (2.0, 0.25)
     images = torch.full((1, 1, 2, 2), 0.5)
     inputs = GeneratorInput(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1), torch.zeros(1, 1, 2, 2), torch.zeros(1).long())
-    feedback = discriminator.judge(Proposal(inputs, images, 0))
+    feedback = discriminator.judge(Proposal.of(inputs, images, 0))
     torch.testing.assert_close(feedback.losses, torch.tensor([-1.25]))
     torch.testing.assert_close(feedback.gradients, torch.full((1, 1, 2, 2), -0.5))
     discriminator.learn([np.full(2, 3e38, np.float32)])
     discriminator.learn([np.full(2, 3e38, np.float32)])
     with pytest.raises(FederationError, match="changes were too large"):
-        discriminator.judge(Proposal(inputs, images, 0))
+        discriminator.judge(Proposal.of(inputs, images, 0))
 
 
 def test_turns_go_round() -> None:

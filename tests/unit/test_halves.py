@@ -110,7 +110,7 @@ def test_workers_change_no_bit(workers: int) -> None:
             workers=count,
         )
         inputs = [
-            GeneratorInput(torch.rand(4, 2, 8, 8), torch.randn(4, 2), torch.randn(4, 1, 8, 8), torch.full((4,), site))
+            GeneratorInput(torch.ones(4, 2, 8, 8), torch.randn(4, 2), torch.randn(4, 1, 8, 8), torch.full((4,), site))
             for site in range(5)
         ]
         proposals = [half.propose(each) for each in inputs]
@@ -122,7 +122,7 @@ def test_workers_change_no_bit(workers: int) -> None:
 
 def test_moving_average_starts_fast_and_follows() -> None:
     half = generator_half(1.0, average_decay=0.5)
-    proposal = Proposal(generator_input(1.0), pixels(1.0), drawn_at=0)
+    proposal = Proposal.of(generator_input(1.0), pixels(1.0), drawn_at=0)
     half.apply([proposal], [feedback(1.0)], {"a": 1.0}, steps=1)
     # theta is 0; the decay of the first step is (1 + 0) / (10 + 0)
     torch.testing.assert_close(half.average.theta, nn.Parameter(torch.tensor(0.1), requires_grad=False))

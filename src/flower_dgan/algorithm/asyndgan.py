@@ -85,7 +85,7 @@ def client_update(
 
 def local_feedback(client: LocalClient, views: Views, proposal: Proposal, settings: BundleSettings) -> Feedback:
     """Return the feedback of a client in this process on the images drawn for these views of its pairs."""
-    label_maps = proposal.inputs.label_maps
+    label_maps = proposal.inputs().label_maps
     real = Batch(apply_to_images(client.images, views, settings.image_size), label_maps)
     synthetic = Batch(proposal.images, label_maps)
     return client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0]

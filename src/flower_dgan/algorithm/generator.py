@@ -16,7 +16,7 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -44,17 +44,37 @@ class Proposal:
 
     Attributes
     ----------
-    inputs : GeneratorInput
-        What the images were drawn from, (samples, ...).
-    images : Tensor, (samples, channels, height, width)
-        The images x~.
+    noise, texture, sites : Tensor
+        What the images were drawn from, as in :class:`~flower_dgan.algorithm.exchange.GeneratorInput`.
+    one_hot : Tensor, uint8, (samples, classes, height, width)
+        Their label maps; a server with many clients keeps them in a quarter of the bytes.
+    images : Tensor, float, (samples, channels, height, width)
+        The images x~; empty where nobody looks at them again.
     drawn_at : int
         Steps that the generator had done.
     """
 
-    inputs: GeneratorInput
+    noise: Tensor
+    texture: Tensor
+    sites: Tensor
+    one_hot: Tensor
     images: Tensor
     drawn_at: int
+
+    @classmethod
+    def of(cls, inputs: GeneratorInput, images: Tensor, drawn_at: int) -> "Proposal":
+        """Return it for what the images were drawn from."""
+        one_hot = inputs.label_maps.to(torch.uint8)
+        return cls(inputs.noise, inputs.texture, inputs.sites, one_hot, images, drawn_at)
+
+    def inputs(self, part: slice = slice(None)) -> GeneratorInput:
+        """Return what some of the images were drawn from; all if nothing is said."""
+        label_maps = self.one_hot[part].to(self.texture.dtype)
+        return GeneratorInput(label_maps, self.noise[part], self.texture[part], self.sites[part])
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.one_hot)
 
 
 class GeneratorHalf:
@@ -144,7 +164,11 @@ class GeneratorHalf:
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
-        return Proposal(inputs, draw(self.network, inputs), self.steps_done)
+        return Proposal.of(inputs, draw(self.network, inputs), self.steps_done)
+
+    def keep(self, proposal: Proposal) -> Proposal:
+        """Return what :meth:`apply` wants of a proposal that was sent: gradients are replayed without the images."""
+        return proposal if self._replay == "target" else replace(proposal, images=proposal.images.new_empty(0))
 
     def for_each(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
         """Apply a function as :func:`map` does, to as many values at a time as there are workers."""
@@ -213,14 +237,14 @@ class GeneratorHalf:
         It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
         knows them while it answers.
         """
-        size = min(_INSPECTED, len(proposals[0].images))
+        size = min(_INSPECTED, len(proposals[0]))
         generator = derive_generator(0, *(answer.losses.numpy().tobytes().hex() for answer in feedback))
-        start = size * int(torch.randint(len(proposals[0].images) // size, (), generator=generator))
+        start = size * int(torch.randint(len(proposals[0]) // size, (), generator=generator))
         part = slice(start, start + size)
 
         def gradient(task: tuple[Proposal, Feedback, float]) -> Tensor:
             proposal, answer, shift = task
-            images = self.network(proposal.inputs[part])
+            images = self.network(proposal.inputs(part))
             direction = answer.gradients[part] * (shift if self._replay == "target" else 1.0)
             values = torch.autograd.grad(images, self._parameters, direction / size)
             return torch.cat([value.flatten() for value in values])
@@ -235,9 +259,9 @@ class GeneratorHalf:
         It is None for parameters that did not draw its images: sub-generators of other clients.
         """
         (proposal, feedback, weight, shift), (step, steps) = task, turn
-        size = len(proposal.images) // steps
+        size = len(proposal) // steps
         part = slice(step * size, (step + 1) * size)
-        inputs = proposal.inputs[part]
+        inputs = proposal.inputs(part)
         images = self.network(inputs)
         direction = feedback.gradients[part]
         if self._replay == "target":
