@@ -17,7 +17,7 @@ import torch
 from flower_dgan.config import PartitionConfig, PartitionName
 from flower_dgan.data import Entry, Pairs, named_clients, partition, require_batch
 from flower_dgan.data.drawn_partition import zipf_sizes
-from flower_dgan.data.skew import counts, mean_distance, total_variation
+from flower_dgan.data.skew import distributions
 from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.resolve import resolve
 
@@ -189,9 +189,8 @@ def test_more_shards_than_pairs() -> None:
 
 
 def _skew(config: PartitionConfig, seed: int) -> float:
-    entries = [_entry(f"{index:03d}", label=index % 5) for index in range(300)]
-    parts = partition(_Source(entries), config, 4, seed).values()
-    return mean_distance(total_variation(counts([[entry.label for entry in part] for part in parts], range(5))))
+    source = _Source([_entry(f"{index:03d}", label=index % 5) for index in range(300)])
+    return distributions(source, partition(source, config, 4, seed))[0].mean_distance
 
 
 def test_dirichlet_is_more_skewed_with_a_smaller_alpha() -> None:
@@ -370,12 +369,3 @@ def test_a_batch_must_be_filled() -> None:
 def test_settings_are_checked_before_any_work(overrides: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resolve(overrides)
-
-
-def test_total_variation() -> None:
-    numbers = counts([[0, 0, 1, 1], [0, 2], [3]], range(4))
-    assert numbers.tolist() == [[2, 2, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
-    distances = total_variation(numbers)
-    assert distances.tolist() == [[0.0, 0.5, 1.0], [0.5, 0.0, 1.0], [1.0, 1.0, 0.0]]
-    assert mean_distance(distances) == pytest.approx(5 / 6)
-    assert mean_distance(distances[:1, :1]) == 0.0
