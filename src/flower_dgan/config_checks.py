@@ -97,7 +97,7 @@ def _check_partition(config: Config) -> None:
         if chosen.name != kind and value:
             raise ConfigError(
                 f"partition.{name} is a setting of partition={kind}, and not of partition={chosen.name}: "
-                f"set partition={kind}, or leave it away."
+                f"set partition={kind}, or leave it out."
             )
         if chosen.name == kind and isinstance(value, int | float) and not 0 < value < inf:
             raise ConfigError(f"partition.{name}={value} must be positive and finite.")

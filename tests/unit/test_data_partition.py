@@ -19,7 +19,6 @@ from flower_dgan.data import Entry, Pairs, named_clients, partition, require_bat
 from flower_dgan.data.drawn_partition import zipf_sizes
 from flower_dgan.data.skew import distributions
 from flower_dgan.errors import ConfigError, DataError, FederationError
-from flower_dgan.resolve import resolve
 
 IID = PartitionConfig("iid", (), 0, 0.0, 0, 0, 0.0, None)
 SITE = replace(IID, name="site")
@@ -347,25 +346,3 @@ def test_a_batch_must_be_filled() -> None:
     require_batch(SITES, 5, "lung")
     with pytest.raises(DataError, match="Client 'lung' has 5 training images, fewer than a batch of 6"):
         require_batch(SITES, 6, "lung")
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ("partition=dirichlet partition.alpha=0", "partition.alpha=0.0 must be positive and finite"),
-        ("partition=dirichlet partition.alpha=-1", "partition.alpha=-1.0 must be positive and finite"),
-        ("partition=dirichlet partition.alpha=inf", "partition.alpha=inf must be positive and finite"),
-        ("partition=dirichlet partition.min_pairs=0", "partition.min_pairs=0 must be positive"),
-        ("partition=pathological partition.classes_per_client=0", "classes_per_client=0 must be positive"),
-        ("partition=shards partition.shards_per_client=0", "shards_per_client=0 must be positive"),
-        ("partition=size partition.exponent=nan", "exponent=nan must be positive and finite"),
-        ("partition=dirichlet partition.exponent=2", "partition.exponent is a setting of partition=size, and not of"),
-        ("partition=site partition.label_groups=[[1]]", "label_groups is a setting of partition=label"),
-        ("partition.alpha=0.1", "partition.alpha is a setting of partition=dirichlet, and not of partition=label"),
-        ("partition=csv", "set partition.file to its absolute path"),
-        ("partition=foreground data.condition=class downstream=none", "data.condition=class leaves none"),
-    ],
-)
-def test_settings_are_checked_before_any_work(overrides: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        resolve(overrides)

@@ -17,7 +17,7 @@ finds its own pairs by itself, in a process of its own. ``config.name`` is one o
   Learning on Non-IID Data Silos", ICDE 2022, "quantity-based label imbalance");
 - ``size``: random parts, that of client k = 0, 1, ... proportional to ``(k + 1) ** -exponent`` (Zipf's law);
 - ``foreground``: equal parts in the order of the foreground's share of the masks, from the least to the most, as
-  AsynDGAN's authors divide BraTS by the size of the tumour (Chang et al., CVPR 2020, section 4);
+  AsynDGAN's authors divide BraTS by the size of the tumour (Chang et al., CVPR 2020);
 - ``csv``: as the CSV file ``file`` says, whose clients are in alphabetical order.
 """
 
