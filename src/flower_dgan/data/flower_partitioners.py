@@ -97,4 +97,5 @@ def _load(partitioner: "Partitioner", columns: dict[str, Any], clients: int, see
     # Partitioners draw a progress bar, and warn of what the callers document; they have no switch for either.
     with redirect_stderr(StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [sorted(partitioner.load_partition(client)["index"]) for client in range(clients)]
+        # [:] reads the column at once instead of pair by pair.
+        return [sorted(partitioner.load_partition(client)["index"][:]) for client in range(clients)]
