@@ -22,7 +22,7 @@ import typer
 from bundles import score
 from common import append_line, natural_clients, read_lines
 from flower_dgan.client_app import app
-from flower_dgan.data import Pairs, open_source, partition, partition_names
+from flower_dgan.data import Pairs, open_source, partition
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
@@ -47,8 +47,8 @@ def first_task(overrides: str) -> tuple[Pairs, Pairs]:
     """Return the real pairs of the first task's clients: training and test."""
     config = resolve(overrides)
     source, clients = open_source(config.data), natural_clients(config, 1)
-    names = partition_names(source.train, config.partition, clients)
-    ours = [e for n in range(len(names)) for e in partition(source.train, config.partition, n, clients, config.seed)]
+    parts = partition(source, config.partition, clients, config.seed)
+    ours = [entry for part in parts.values() for entry in part]
     sites, labels = {entry.site for entry in ours}, {entry.label for entry in ours}
     return source.load(ours), source.load([e for e in source.test if e.site in sites and e.label in labels])
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NewType
 
 SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
-PartitionName = Literal["site", "label", "iid"]
+PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "pathological", "size", "foreground", "csv"]
 AugmentationName = Literal["none", "flips"]
 ConditionName = Literal["label-map", "class", "none"]
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan", "fusion-mixture", "fusion-gate"]
@@ -71,16 +71,36 @@ class DataConfig:
 class PartitionConfig:
     """How simulated clients share the training pairs.
 
+    Each setting but the name belongs to one partition, and is empty, 0 or None with all others.
+
     Attributes
     ----------
-    name : {"site", "label", "iid"}
-        One client a site; one client a group of labels; equal random parts.
+    name : str
+        See ``flower_dgan.data.partition``.
     label_groups : tuple of tuple of int
         For ``label``: the labels of each client.
+    shards_per_client : int
+        For ``shards``: runs of pairs in the order of their labels that a client gets.
+    alpha : float
+        For ``dirichlet``: concentration; each label's pairs go to one client as it nears 0, to all alike as it grows.
+    min_pairs : int
+        For ``dirichlet``: drawn anew until each client has as many.
+    classes_per_client : int
+        For ``pathological``: different labels that a client gets.
+    exponent : float
+        For ``size``: client k = 0, 1, ... has a share of the pairs proportional to ``(k + 1) ** -exponent``.
+    file : str or None
+        For ``csv``: a CSV file with the columns ``name`` and ``client`` and a row for each training pair.
     """
 
     name: PartitionName
     label_groups: tuple[tuple[int, ...], ...]
+    shards_per_client: int
+    alpha: float
+    min_pairs: int
+    classes_per_client: int
+    exponent: float
+    file: str | None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Settings that contradict each other or are out of range, found before any work begins."""
 
+from math import inf
+
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.config import Config
@@ -70,11 +72,42 @@ def check_config(config: Config) -> None:
             f"model.generator=resnet9 draws from label maps alone, and data.condition={data.condition} has constant "
             "ones: set model=mlp, dcgan or small."
         )
+    _check_partition(config)
     _check_algorithm(config)
     rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
+
+
+def _check_partition(config: Config) -> None:
+    """Find settings of the partition that it does not use, or that are out of range."""
+    chosen = config.partition
+    of_kind = {
+        "label_groups": "label",
+        "shards_per_client": "shards",
+        "alpha": "dirichlet",
+        "min_pairs": "dirichlet",
+        "classes_per_client": "pathological",
+        "exponent": "size",
+        "file": "csv",
+    }
+    for name, kind in of_kind.items():
+        value = getattr(chosen, name)
+        if chosen.name != kind and value:
+            raise ConfigError(
+                f"partition.{name} is a setting of partition={kind}, and not of partition={chosen.name}: "
+                f"set partition={kind}, or leave it out."
+            )
+        if chosen.name == kind and isinstance(value, int | float) and not 0 < value < inf:
+            raise ConfigError(f"partition.{name}={value} must be positive and finite.")
+    if chosen.name == "csv" and chosen.file is None:
+        raise ConfigError("partition=csv needs a file: set partition.file to its absolute path.")
+    if chosen.name == "foreground" and config.data.condition != "label-map":
+        raise ConfigError(
+            f"partition=foreground looks at masks, and data.condition={config.data.condition} leaves none: set "
+            "data.condition=label-map, or another partition."
+        )
 
 
 def _check_algorithm(config: Config) -> None:

@@ -4,9 +4,9 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
-from flower_dgan.config import Config, DataConfig, ImportPath, SourceName
-from flower_dgan.data import Pairs, Source, open_source, partition, partition_names, require_batch
-from flower_dgan.errors import ConfigError
+from flower_dgan.config import Config, DataConfig, ImportPath, PartitionConfig, SourceName
+from flower_dgan.data import Entry, Pairs, Source, open_source, partition, require_batch
+from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.policy import NodeConfig
 
 
@@ -71,13 +71,20 @@ def _source(data: DataConfig) -> Source:
     return open_source(data)
 
 
+@lru_cache(maxsize=1)
+def _parts(
+    data: DataConfig, settings: PartitionConfig, clients: int, seed: int
+) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
+    return tuple(partition(_source(data), settings, clients, seed).items())
+
+
 @cache
 def _open_partition(config: Config, client: int, clients: int) -> Node:
-    source = _source(config.data)
-    name = partition_names(source.train, config.partition, clients)[client]
-    entries = partition(source.train, config.partition, client, clients, config.seed)
+    if not 0 <= client < clients:
+        raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
+    name, entries = _parts(config.data, config.partition, clients, config.seed)[client]
     require_batch(entries, config.exchange.batch_size, name)
-    return Node(name, source.load(entries))
+    return Node(name, _source(config.data).load(entries))
 
 
 @lru_cache(maxsize=1)

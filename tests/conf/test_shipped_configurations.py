@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flower_dgan.algorithm.perceptual import PerceptualLoss
+from flower_dgan.data import open_source
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
@@ -27,6 +28,13 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_directory() / group).glob("*.yaml"))
 
 
+def write_clients(path: Path) -> Path:
+    """Write a partition of the digits into a CSV file: two clients take turns."""
+    rows = [f"{entry.name},{'ab'[i % 2]}\n" for i, entry in enumerate(open_source(resolve("").data).train)]
+    path.write_text("name,client\n" + "".join(rows))
+    return path
+
+
 @pytest.fixture
 def small_perceptual_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for VGG-16's downloaded weights: the same layout with 4 channels."""
@@ -43,14 +51,17 @@ def test_groups_are_those_that_are_tested() -> None:
 
 
 @pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule"])
-def test_each_choice_runs(group: str, federation: Federation) -> None:
+def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) -> None:
     for name in names(group):
         federation.directory = federation.directory.with_name(f"{group}-{name}")
-        clients = 10 if f"{group}={name}" == "partition=site" else 2
         chosen = f"partition=label {group}={name}" if group != "partition" else f"partition={name}"
         if f"{group}={name}" in WITHOUT_LABEL_MAPS:
             chosen += " data.condition=class"
-        path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}", clients=clients).path
+        elif chosen == "partition=site":
+            chosen += " data.sites=[digit-0,digit-1]"
+        elif chosen == "partition=csv":
+            chosen += f" partition.file={write_clients(tmp_path / 'clients.csv')}"
+        path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}").path
         assert len(read_metrics(path).rounds) == 1
 
 

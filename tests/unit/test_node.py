@@ -1,8 +1,11 @@
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flower_dgan.errors import ConfigError
+from flower_dgan.data import DigitsSource, Entry, Pairs
+from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.node import node_key, open_node
 from flower_dgan.policy import ReleasePolicy, release_policy
 from flower_dgan.resolve import resolve
@@ -25,6 +28,29 @@ def test_a_simulated_node_takes_its_share() -> None:
     first, second = (open_node(resolve(""), {"partition-id": k, "num-partitions": 2}) for k in (0, 1))
     assert (first.name, second.name) == ("labels 0-4", "labels 5-9")
     assert len(first.pairs) + len(second.pairs) == 1438
+
+
+@pytest.mark.parametrize("client", [-1, 4])
+def test_no_such_client(client: int) -> None:
+    with pytest.raises(FederationError, match=rf"no partition {client} of 4: partition ids are 0 \.\. 3"):
+        open_node(resolve("partition=iid"), {"partition-id": client, "num-partitions": 4})
+
+
+def test_a_partition_read_from_masks_is_computed_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    load = DigitsSource.load
+
+    def counted(source: DigitsSource, entries: Sequence[Entry]) -> Pairs:
+        reads.append(len(entries))
+        return load(source, entries)
+
+    monkeypatch.setattr(DigitsSource, "load", counted)
+    config = resolve("partition=foreground seed=41")
+    nodes = [open_node(config, {"partition-id": k, "num-partitions": 3}) for k in range(3)]
+    assert reads == [1] * 1438 + [480, 479, 479]
+    means = [np.mean([label_map.mean() for label_map in node.pairs.label_maps]) for node in nodes]
+    assert means == sorted(means)
+    assert [node.name for node in nodes] == ["foreground-0", "foreground-1", "foreground-2"]
 
 
 def test_a_policy_is_the_owners(tmp_path: Path) -> None:

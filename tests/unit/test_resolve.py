@@ -36,6 +36,18 @@ from flower_dgan.resolve import configuration_hash, resolve, to_yaml
             "data.condition=class has constant ones: set model=mlp, dcgan or small",
         ),
         ("data.condition=none downstream=images", "set downstream=none"),
+        ("partition=dirichlet partition.alpha=0", "partition.alpha=0.0 must be positive and finite"),
+        ("partition=dirichlet partition.alpha=-1", "partition.alpha=-1.0 must be positive and finite"),
+        ("partition=dirichlet partition.alpha=inf", "partition.alpha=inf must be positive and finite"),
+        ("partition=dirichlet partition.min_pairs=0", "partition.min_pairs=0 must be positive"),
+        ("partition=pathological partition.classes_per_client=0", "classes_per_client=0 must be positive"),
+        ("partition=shards partition.shards_per_client=0", "shards_per_client=0 must be positive"),
+        ("partition=size partition.exponent=nan", "exponent=nan must be positive and finite"),
+        ("partition=dirichlet partition.exponent=2", "partition.exponent is a setting of partition=size, and not of"),
+        ("partition=site partition.label_groups=[[1]]", "label_groups is a setting of partition=label"),
+        ("partition.alpha=0.1", "partition.alpha is a setting of partition=dirichlet, and not of partition=label"),
+        ("partition=csv", "set partition.file to its absolute path"),
+        ("partition=foreground data.condition=class downstream=none", "data.condition=class leaves none"),
     ],
 )
 def test_mistakes_are_named(overrides: str, message: str) -> None:

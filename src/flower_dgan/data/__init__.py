@@ -14,7 +14,7 @@ from flower_dgan.data.folder import FolderSource, read_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
-from flower_dgan.data.partition import partition, partition_names, require_batch
+from flower_dgan.data.partition import named_clients, partition, require_batch
 from flower_dgan.data.source import open_source
 
 __all__ = [
@@ -32,10 +32,10 @@ __all__ = [
     "content_hash",
     "draw_views",
     "grid_views",
+    "named_clients",
     "open_source",
     "pack",
     "partition",
-    "partition_names",
     "read_label_maps",
     "require_batch",
     "sizes_of",

@@ -1,13 +1,12 @@
 """Where each image of a folder comes from: split, site and group, from its name or from a table."""
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.splits import some
+from flower_dgan.data.tables import read_table
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 
 FIELDS = ("split", "site", "group")
@@ -60,7 +59,7 @@ def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[s
     if config.name_pattern is not None:
         found = _from_pattern(names, config.name_pattern)
     elif config.table is not None:
-        found = _from_table(names, root / Path(config.table).expanduser())
+        found = read_table(root / Path(config.table).expanduser(), names, FIELDS, "data.table")
     else:
         found = {name: {} for name in names}
     return {
@@ -91,33 +90,4 @@ def _from_pattern(names: Sequence[str], pattern: str) -> dict[str, Mapping[str, 
                 "data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
             )
         found[name] = match.groupdict()
-    return found
-
-
-def _from_table(names: Sequence[str], path: Path) -> dict[str, Mapping[str, str]]:
-    try:
-        # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            header, *rows = [row for row in csv.reader(lines) if row] or [[]]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"data.table: {path} cannot be read as a CSV file in UTF-8: {error}.") from error
-    for column in header:
-        if column not in ("name", *FIELDS):
-            raise DataError(f"data.table: {path}: {unknown_name('column', column, ('name', *FIELDS))}")
-    if "name" not in header or len(header) < 2 or len(set(header)) < len(header):
-        raise DataError(
-            f"data.table: {path} has the columns {', '.join(header) or '(none)'}: "
-            "it needs 'name' and any of 'split', 'site' and 'group', each once."
-        )
-    found: dict[str, Mapping[str, str]] = {}
-    for row in rows:
-        if len(row) != len(header) or not all(row):
-            raise DataError(f"data.table: {path}: the row '{','.join(row)}' needs {len(header)} filled cells.")
-        fields = dict(zip(header, row, strict=True))
-        name = fields.pop("name")
-        if name in found:
-            raise DataError(f"data.table: {path}: '{name}' has two rows: keep one.")
-        found[name] = fields
-    if missing := [name for name in names if name not in found]:
-        raise DataError(f"data.table: {path} has no row for {some(missing)}: add it (the name without its suffix).")
     return found

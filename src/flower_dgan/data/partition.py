@@ -1,65 +1,50 @@
-"""Which training pairs each simulated client holds, by the partitioners of Flower Datasets."""
+"""Which training pairs each simulated client holds.
 
-from collections.abc import Sequence
-from contextlib import redirect_stderr
-from io import StringIO
+A partition depends on the pairs, its settings, the number of clients and the seed, and on nothing else: every client
+finds its own pairs by itself, in a process of its own. ``config.name`` is one of
 
-from flower_dgan.config import PartitionConfig
-from flower_dgan.data.pairs import Entry
-from flower_dgan.data.splits import some
+- ``site``: one client a site, in alphabetical order;
+- ``label``: one client a group of labels, in the order of ``label_groups``; labels in no group are not used;
+- ``iid``: equal random parts;
+- ``shards``: the pairs in the order of their labels, cut into shards of equal size, ``shards_per_client`` of them for
+  each client at random (McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+  AISTATS 2017, section 3);
+- ``dirichlet``: the clients' shares of each label are drawn from a symmetric Dirichlet distribution of concentration
+  ``alpha`` (Yurochkin et al., "Bayesian Nonparametric Federated Learning of Neural Networks", ICML 2019, section 4; Hsu
+  et al., arXiv 1909.06335, draw the labels' shares of each client instead);
+- ``pathological``: each client has ``classes_per_client`` labels, client k the label k (counted around) and others at
+  random; a label's pairs are shared equally by its clients, and labels of no client are not used (Li et al., "Federated
+  Learning on Non-IID Data Silos", ICDE 2022, "quantity-based label imbalance");
+- ``size``: random parts, that of client k = 0, 1, ... proportional to ``(k + 1) ** -exponent`` (Zipf's law);
+- ``foreground``: equal parts in the order of the foreground's share of the masks, from the least to the most, as
+  AsynDGAN's authors divide BraTS by the size of the tumour (Chang et al., CVPR 2020);
+- ``csv``: as the CSV file ``file`` says, whose clients are in alphabetical order.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import get_args
+
+from flower_dgan.config import PartitionConfig, PartitionName
+from flower_dgan.data.drawn_partition import draw
+from flower_dgan.data.flower_partitioners import by_client
+from flower_dgan.data.named_partition import NAMED
+from flower_dgan.data.pairs import Entry, Source
 from flower_dgan.errors import ConfigError, DataError, FederationError, unknown_name
 
-NAMES = ("site", "label", "iid")
+WANTS_LABELS = ("label", "shards", "dirichlet", "pathological")
+# What a client of a named partition is, and how to have another number of them.
+_OTHERWISE: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "site": ("site", "choose sites with data.sites=[...]"),
+        "label": ("label group", "change partition.label_groups"),
+        "csv": ("client name", "change partition.file"),
+    }
+)
 
 
-def partition_names(entries: Sequence[Entry], config: PartitionConfig, clients: int) -> tuple[str, ...]:
-    """Name the clients, and check that this many of them can share the pairs.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The training pairs.
-    config : PartitionConfig
-        ``site``: one client a site, in alphabetical order; ``label``: one client a group of labels, in the order of
-        ``label_groups`` (pairs of a label in no group are not used); ``iid``: equal random parts.
-    clients : int
-        Number of clients that are present.
-
-    Returns
-    -------
-    tuple of str
-        The name of partition 0, 1, ...: such as ``"breast"``, ``"labels 0-4"`` or ``"part-0"``.
-
-    Raises
-    ------
-    FederationError
-        If the number of clients does not fit; the message has the command that sets it.
-    ConfigError
-        If the label groups overlap, are empty, or do not fit the data.
-    """
-    if config.name == "site":
-        names = tuple(sorted({entry.site for entry in entries}))
-        _require_clients(clients, names, "site", "choose sites with data.sites=[...]")
-    elif config.name == "label":
-        _check_labels(entries, config.label_groups)
-        names = tuple(_labels_name(group) for group in config.label_groups)
-        _require_clients(clients, names, "label group", "change partition.label_groups")
-    elif config.name == "iid":
-        if not 1 <= clients <= len(entries):
-            raise FederationError(
-                f"{clients} clients cannot share {len(entries)} training pairs: each needs at least one. "
-                f"For a simulation run: {_command(len(entries))} (or fewer)."
-            )
-        names = tuple(f"part-{index}" for index in range(clients))
-    else:
-        raise ConfigError(unknown_name("partition", config.name, NAMES))
-    return names
-
-
-def partition(
-    entries: Sequence[Entry], config: PartitionConfig, client: int, clients: int, seed: int
-) -> tuple[Entry, ...]:
-    """Take the pairs of one client.
+def named_clients(entries: Sequence[Entry], config: PartitionConfig) -> tuple[str, ...]:
+    """Name the clients of a partition that makes a certain number of them.
 
     Parameters
     ----------
@@ -67,51 +52,67 @@ def partition(
         The training pairs.
     config : PartitionConfig
         How they are shared.
-    client : int
-        Partition id in 0 .. ``clients`` - 1; the client is called ``partition_names(...)[client]``.
-    clients : int
-        Number of clients.
-    seed : int
-        Of the random parts of ``iid``, at least 0; the other partitions do not use it.
 
     Returns
     -------
-    tuple of Entry
-        At least one, in the order of ``entries``; no two clients share an entry.
+    tuple of str
+        Such as ``"breast"`` or ``"labels 0-4"``; none where any number of clients may share the pairs.
 
     Raises
     ------
-    FederationError, ConfigError
-        As ``partition_names``; FederationError also if there is no such client.
+    ConfigError
+        If the partition is unknown, or does not fit the data.
+    DataError
+        If its file cannot be read, or does not fit the data.
     """
-    partition_names(entries, config, clients)
-    if not 0 <= client < clients:
-        raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
-    # Imported here: Flower Datasets brings pyarrow and pandas, which takes seconds and is for simulations only.
-    from datasets import Dataset  # type: ignore[import-untyped]
-    from flwr_datasets.partitioner import (  # type: ignore[import-untyped]
-        IidPartitioner,
-        NaturalIdPartitioner,
-        Partitioner,
-    )
+    _check_name(entries, config)
+    return NAMED[config.name](entries, config)[0] if config.name in NAMED else ()
 
-    if config.name == "label":
-        client_of = {label: index for index, group in enumerate(config.label_groups) for label in group}
-        used = [index for index, entry in enumerate(entries) if entry.label in client_of]
-        table = Dataset.from_dict({"index": used, "client": [client_of[entries[index].label] for index in used]})
+
+def partition(source: Source, config: PartitionConfig, clients: int, seed: int) -> dict[str, tuple[Entry, ...]]:
+    """Share the training pairs among clients.
+
+    Parameters
+    ----------
+    source : Source
+        Whose training pairs are shared. ``foreground`` reads the pixels of all of them.
+    config : PartitionConfig
+        How they are shared.
+    clients : int
+        Number of clients that are present.
+    seed : int
+        Of what is random, at least 0; ``site``, ``label`` and ``csv`` do not use it.
+
+    Returns
+    -------
+    dict of str to tuple of Entry
+        By the name of the client, such as ``"breast"``, ``"labels 0-4"``, ``"part-0"`` or ``"foreground-0"``, in the
+        order of Flower's partition ids. At least one entry each, in the order of ``source.train``; no two clients share
+        an entry.
+
+    Raises
+    ------
+    FederationError
+        If the number of clients does not fit; the message has the command that sets it.
+    ConfigError, DataError
+        As ``named_clients``.
+    """
+    entries = source.train
+    _check_name(entries, config)
+    if config.name in NAMED:
+        names, client_of = NAMED[config.name](entries, config)
+        _require_clients(clients, names, *_OTHERWISE[config.name])
+        parts = by_client(client_of, clients)
     else:
-        table = Dataset.from_dict({"index": range(len(entries)), "client": [entry.site for entry in entries]})
-    if config.name == "iid":
-        # The partitioner takes runs of neighbours; the shuffle makes them random parts.
-        table = table.shuffle(seed=seed, keep_in_memory=True)
-        partitioner: Partitioner = IidPartitioner(num_partitions=clients)
-    else:
-        partitioner = NaturalIdPartitioner(partition_by="client")
-    partitioner.dataset = table
-    # The partitioner draws a progress bar, and has no switch for it.
-    with redirect_stderr(StringIO()):
-        part = partitioner.load_partition(client)
-    return tuple(entries[index] for index in sorted(part["index"]))
+        if not 1 <= clients <= len(entries):
+            raise FederationError(
+                f"{clients} clients cannot share {len(entries)} training pairs: each needs at least one. "
+                f"For a simulation run: {_command(len(entries))} (or fewer)."
+            )
+        word = "foreground" if config.name == "foreground" else "part"
+        names = tuple(f"{word}-{index}" for index in range(clients))
+        parts = draw(source, config, clients, seed)
+    return {name: tuple(entries[index] for index in part) for name, part in zip(names, parts, strict=True)}
 
 
 def require_batch(entries: Sequence[Entry], batch_size: int, client_name: str) -> None:
@@ -129,6 +130,16 @@ def require_batch(entries: Sequence[Entry], batch_size: int, client_name: str) -
         )
 
 
+def _check_name(entries: Sequence[Entry], config: PartitionConfig) -> None:
+    if config.name not in get_args(PartitionName):
+        raise ConfigError(unknown_name("partition", config.name, get_args(PartitionName)))
+    if config.name in WANTS_LABELS and any(entry.label < 0 for entry in entries):
+        raise ConfigError(
+            f"partition={config.name} needs a label for every image, and these have none: "
+            "use partition=site, foreground, size or iid."
+        )
+
+
 def _command(clients: int) -> str:
     return f"flwr federation simulation-config @none/default local --num-supernodes {clients}"
 
@@ -142,28 +153,3 @@ def _require_clients(clients: int, names: Sequence[str], kind: str, otherwise: s
         f"{clients} clients but {len(names)} {kind}s ({'; '.join(names)}), so {outcome}: one client a {kind} is "
         f"needed. For a simulation run: {_command(len(names))} (or {otherwise})."
     )
-
-
-def _labels_name(group: Sequence[int]) -> str:
-    labels = sorted(group)
-    if len(labels) == 1:
-        return f"label {labels[0]}"
-    if labels == list(range(labels[0], labels[-1] + 1)):
-        return f"labels {labels[0]}-{labels[-1]}"
-    return f"labels {','.join(map(str, labels))}"
-
-
-def _check_labels(entries: Sequence[Entry], groups: Sequence[Sequence[int]]) -> None:
-    known = {entry.label for entry in entries}
-    if -1 in known:
-        raise ConfigError("partition=label needs a label for every image, and these have none: use partition=site.")
-    if not groups or not all(groups):
-        raise ConfigError(f"partition.label_groups={list(map(list, groups))} has a client without labels: give it one.")
-    given = [label for group in groups for label in group]
-    if twice := {str(label) for label in given if given.count(label) > 1}:
-        raise ConfigError(f"partition.label_groups names label {some(twice)} twice: each label belongs to one client.")
-    if absent := set(given) - known:
-        raise ConfigError(
-            f"partition.label_groups names label {some(map(str, absent))}, which no training image has; "
-            f"known: {', '.join(map(str, sorted(known)))}."
-        )

@@ -1,0 +1,61 @@
+"""CSV tables that say something about each pair by its name."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from flower_dgan.data.splits import some
+from flower_dgan.errors import DataError, unknown_name
+
+
+def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting: str) -> dict[str, Mapping[str, str]]:
+    """Read a CSV file with the column ``name`` and others.
+
+    Parameters
+    ----------
+    path : Path
+        In UTF-8, with the names of the columns in the first row.
+    names : iterable of str
+        Names that must have a row.
+    columns : sequence of str
+        The other columns that there may be; at least one of them must be there.
+    setting : str
+        What names the file, for messages, such as ``"data.table"``.
+
+    Returns
+    -------
+    dict of str to mapping
+        The other cells of each row, by column, by name; in the order of the rows.
+
+    Raises
+    ------
+    DataError
+        If the file is unreadable or malformed, has a name twice, or lacks one.
+    """
+    try:
+        # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header, *rows = [row for row in csv.reader(lines) if row] or [[]]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise DataError(f"{setting}: {path} cannot be read as a CSV file in UTF-8: {error}.") from error
+    for column in header:
+        if column not in ("name", *columns):
+            raise DataError(f"{setting}: {path}: {unknown_name('column', column, ('name', *columns))}")
+    if "name" not in header or len(header) < 2 or len(set(header)) < len(header):
+        *most, last = [f"'{column}'" for column in columns]
+        wanted = f"any of {', '.join(most)} and {last}, each" if most else f"{last}, each"
+        raise DataError(
+            f"{setting}: {path} has the columns {', '.join(header) or '(none)'}: it needs 'name' and {wanted} once."
+        )
+    found: dict[str, Mapping[str, str]] = {}
+    for row in rows:
+        if len(row) != len(header) or not all(row):
+            raise DataError(f"{setting}: {path}: the row '{','.join(row)}' needs {len(header)} filled cells.")
+        fields = dict(zip(header, row, strict=True))
+        name = fields.pop("name")
+        if name in found:
+            raise DataError(f"{setting}: {path}: '{name}' has two rows: keep one.")
+        found[name] = fields
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"{setting}: {path} has no row for {some(missing)}: add it (the name without its suffix).")
+    return found
