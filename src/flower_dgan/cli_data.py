@@ -1,13 +1,24 @@
 """The commands ``flower-dgan data ...``."""
 
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from flower_dgan.data.check import DataCheck
 
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
 console = Console()
+_SIZES = 5
 
 
 @data.command()
@@ -20,3 +31,56 @@ def download(
 
     download(name, folder)
     console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}")
+
+
+@data.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
+    overrides: Annotated[str, typer.Argument(help="As of the run, such as 'data.image_size=256'.")] = "",
+    picture: Annotated[Path | None, typer.Option(help="Write a few pairs into this PNG file.")] = None,
+) -> None:
+    """Tell what data hold and everything that is wrong with them, before any run.
+
+    The exit status is 1 if anything is wrong.
+    """
+    from flower_dgan.data.check import check_data
+    from flower_dgan.report.pairs_picture import draw_pairs
+    from flower_dgan.resolve import resolve
+
+    settings = resolve(f"data=folder data.root={shlex.quote(str(path.absolute()))} {overrides}").data
+    found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
+    for table in _tables(found):
+        console.print(table)
+    for problem in found.problems:
+        console.print(f"[bold red]-[/] {escape(problem)}", soft_wrap=True, highlight=False)
+    console.print(f"Problems: {len(found.problems):,}")
+    if picture is not None and len(found.examples):
+        draw_pairs(found.examples, picture)
+        console.print(f"{len(found.examples)} pairs in {picture.resolve()}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _tables(found: "DataCheck") -> Iterator[Table]:
+    splits = {"training": found.train, "test": found.test}
+    sites = Table("site", *splits, "groups", title="Pairs")
+    for site in sorted({entry.site for entries in splits.values() for entry in entries}):
+        here = {split: [entry for entry in entries if entry.site == site] for split, entries in splits.items()}
+        groups = {entry.group for entries in here.values() for entry in entries}
+        sites.add_row(site, *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
+    sites.add_section()
+    totals = (f"{len(entries):,}" for entries in splits.values())
+    sites.add_row("all", *totals, f"{len({entry.group for entry in (*found.train, *found.test)}):,}")
+    yield sites
+    sizes = Table("height x width", "pairs", title="Sizes")
+    counted = Counter(found.sizes).most_common()
+    for (height, width), count in counted[:_SIZES]:
+        sizes.add_row(f"{height} x {width}", f"{count:,}")
+    if others := counted[_SIZES:]:
+        sizes.add_row(f"{len(others):,} other sizes", f"{sum(count for _, count in others):,}")
+    yield sizes
+    classes = Table("class", "share of pixels", title="Label maps")
+    pixels = sum(found.class_pixels.values())
+    for index, count in sorted(found.class_pixels.items()):
+        classes.add_row(str(index), f"{count / pixels:.2%}")
+    yield classes

@@ -1,6 +1,6 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
-def list_files(folder: Path) -> dict[str, Path]:
+def list_files(folder: Path) -> dict[str, list[Path]]:
     """List the image files of a folder; hidden files and other suffixes do not count.
 
     Parameters
@@ -29,22 +29,23 @@ def list_files(folder: Path) -> dict[str, Path]:
 
     Returns
     -------
-    dict of str to Path
-        By stem, in alphabetical order.
-
-    Raises
-    ------
-    DataError
-        If two files have one stem.
+    dict of str to list of Path
+        By stem, in alphabetical order; more than one file of a stem is a mistake, see :func:`double_stems`.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if path.stem in found:
-            raise DataError(f"{folder} holds both {found[path.stem].name} and {path.name}: rename or remove one.")
-        found[path.stem] = path
+        if not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+            found.setdefault(path.stem, []).append(path)
     return found
+
+
+def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Say, for each stem that more than one file has, what to do."""
+    return [
+        f"{paths[0].parent} holds both {paths[0].name} and {paths[1].name}: rename or remove one."
+        for paths in files.values()
+        if len(paths) > 1
+    ]
 
 
 def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
