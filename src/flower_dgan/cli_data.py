@@ -84,3 +84,45 @@ def _tables(found: "DataCheck") -> Iterator[Table]:
     for index, count in sorted(found.class_pixels.items()):
         classes.add_row(str(index), f"{count / pixels:.2%}")
     yield classes
+
+
+@data.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="monuseg, kumar, city-osm, whu, ...: docs/data.md has all; or folder.")],
+    path: Annotated[Path, typer.Argument(help="The unpacked download.")],
+    output: Annotated[Path, typer.Argument(help="New folder, the data.root of runs; or one that was begun.")],
+    tile: Annotated[int | None, typer.Option(help="Cut images into square tiles of this side.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Pixels from one tile to the next, if not side by side.")] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option("--range", help="What becomes 0 and 255, with what is beyond.")
+    ] = None,
+    band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once or thrice.")] = None,
+    only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
+    instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
+    colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
+    nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
+    skip_unreadable: Annotated[bool, typer.Option(help="Leave out what cannot be read, and list it.")] = False,
+) -> None:
+    """Turn a data set as it is given out into a folder that runs read; started again, it goes on where it was."""
+    from flower_dgan.data.prepare import PrepareSettings, prepare
+
+    settings = PrepareSettings(
+        tile=tile,
+        stride=stride,
+        value_range=value_range,
+        bands=tuple(band or ()),
+        only_labelled=only_labelled,
+        skip_unreadable=skip_unreadable,
+        instances=instances,
+        palette=tuple(colour or ()),
+        nearest_colour=nearest_colour,
+    )
+    shown = partial(track, description="Preparing", console=console, transient=True)
+    result = prepare(name, path, output, settings, shown)
+    for sentence in result.unreadable:
+        console.print(f"[bold red]Left out:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    if result.beyond:
+        console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
+    if result.empty:
+        console.print(f"{result.empty:,} pairs that are all background were left out.")
+    console.print(f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there")

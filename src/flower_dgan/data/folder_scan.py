@@ -141,7 +141,7 @@ def mask_values(path: Path) -> dict[int, int]:
         raise DataError(
             f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
             f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
-            "interpolation. Colours and numbered objects: flower-dgan data prepare folder."
+            "interpolation. A number for each object: flower-dgan data prepare folder --instances."
         )
     return found
 

@@ -68,7 +68,7 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
     DataError
         If the file cannot be read, or holds something that a conversion would spoil.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, modes)
         return image.height, image.width
 
@@ -81,7 +81,7 @@ def read_image(path: Path, channels: int) -> Pixels:
     DataError
         If the file cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, IMAGE_MODES)
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
@@ -95,15 +95,14 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     DataError
         If the file cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, MASK_MODES)
         return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
 def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
-    # The tile's raw mode tells 16 bits a channel, which Pillow cuts to 8 while the mode still says "RGB".
-    raw = [tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])]
-    cut = modes == IMAGE_MODES and any("16" in str(name) for name in raw)
+    raw = raw_modes(image)
+    cut = modes == IMAGE_MODES and any("16" in name for name in raw)
     if image.mode not in modes or cut:
         wanted = (
             "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
@@ -118,8 +117,15 @@ def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
         )
 
 
+def raw_modes(image: Image.Image) -> list[str]:
+    """Return the modes of a file's own pixels: they tell 16 bits a channel, which Pillow may cut to 8."""
+    tiles = getattr(image, "tile", [])
+    return [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in tiles]
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a PNG, JPEG or TIFF file; raises DataError for whatever Pillow says of it, also in the body."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             yield image
