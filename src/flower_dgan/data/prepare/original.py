@@ -157,7 +157,7 @@ def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: st
         raise DataError(f"{source} holds values that are not finite: repair it, or give --skip-unreadable.")
     low, high = value_range
     beyond = int(((image < low) | (image > high)).sum())
-    scaled = (np.clip(image.astype(np.float64), low, high) - low) * (255 / (high - low))
+    scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
     return np.rint(scaled).astype(np.uint8), beyond
 
 
