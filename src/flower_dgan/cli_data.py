@@ -93,6 +93,7 @@ def prepare(
     output: Annotated[Path, typer.Argument(help="New folder, the data.root of runs; or one that was begun.")],
     tile: Annotated[int | None, typer.Option(help="Cut images into square tiles of this side.")] = None,
     stride: Annotated[int | None, typer.Option(help="Pixels from one tile to the next, if not side by side.")] = None,
+    size: Annotated[int | None, typer.Option(help="Cut out the centred square and resize it to this side.")] = None,
     value_range: Annotated[
         tuple[float, float] | None, typer.Option("--range", help="What becomes 0 and 255, with what is beyond.")
     ] = None,
@@ -109,6 +110,7 @@ def prepare(
     settings = PrepareSettings(
         tile=tile,
         stride=stride,
+        size=size,
         value_range=value_range,
         bands=tuple(band or ()),
         only_labelled=only_labelled,

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from flower_dgan.cli import app
 from flower_dgan.data.prepare import PrepareSettings, prepare
-from flower_dgan.data.prepare.files import to_class_ids
-from flower_dgan.data.prepare.original import Original, OriginalPair, to_uint8
-from flower_dgan.data.prepare.runner import cut
+from flower_dgan.data.prepare.files import read_samples, to_class_ids
+from flower_dgan.data.prepare.original import Original, OriginalPair
+from flower_dgan.data.prepare.pixels import cut, to_uint8
 from flower_dgan.errors import ConfigError, DataError
 
 DEFAULT = PrepareSettings()
@@ -101,6 +101,7 @@ def test_tiles_reach_the_edge() -> None:
     assert list(tiles) == ["0-0", "0-2", "3-0", "3-2", "4-0", "4-2"]
     assert tiles["4-2"].image.tolist() == [[22, 23, 24], [27, 28, 29], [32, 33, 34]]
     assert tiles["4-2"].instances is not None
+    assert tiles["4-2"].mask is not None
     assert tiles["4-2"].mask.tolist() == tiles["4-2"].instances.tolist() == tiles["4-2"].image.tolist()
     assert list(dict(cut(OriginalPair(image, image), 3, 2))) == ["0-0", "0-2", "2-0", "2-2", "4-0", "4-2"]
 
@@ -146,6 +147,23 @@ def test_colours(tmp_path: Path) -> None:
     assert _read(tmp_path / "o/masks/a.png").tolist() == [[0, 1, 0]]
 
 
+def test_size(tmp_path: Path) -> None:
+    # the centred square of 4 x 6 leaves out the first and the last column
+    image = np.zeros((4, 6), np.uint8)
+    image[:, 1:3], image[:, 0] = 80, 255
+    mask = np.zeros((4, 6), np.uint8)
+    mask[:, 1:3], mask[:, 5] = 255, 255
+    _write(tmp_path / "s", "a", image, mask)
+    prepare("folder", tmp_path / "s", tmp_path / "o", PrepareSettings(size=8))
+    assert _read(tmp_path / "o/masks/a.png").tolist() == [[255] * 4 + [0] * 4] * 8
+    enlarged = _read(tmp_path / "o/images/a.png")
+    assert enlarged.shape == (8, 8)
+    # far from the step Lanczos keeps the values, up to its overshoot; the bright column is not in it
+    assert enlarged[:, 0].tolist() == [enlarged[0, 0]] * 8
+    assert 75 <= enlarged[0, 0] <= 85
+    assert enlarged[0, 7] <= 5
+
+
 def test_bands(tmp_path: Path) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     _write(tmp_path / "s", "a", pixels, np.zeros((2, 4), np.uint8))
@@ -166,6 +184,23 @@ def test_more_bands_need_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         prepare("folder", tmp_path / "s", tmp_path / "o", DEFAULT)
 
 
+def test_rasterio_reads_many_bands_and_deep_colour(tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="the extra geo is not installed")
+    bands = np.arange(5 * 4 * 6, dtype=np.uint16).reshape(5, 4, 6) * 500
+    shape = {"height": 4, "width": 6, "dtype": "uint16"}
+    _write(tmp_path / "s", "a", np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8))
+    (tmp_path / "s/images/a.png").unlink()
+    with rasterio.open(tmp_path / "s/images/a.tif", "w", driver="GTiff", count=5, **shape) as file:
+        file.write(bands)
+    assert read_samples(tmp_path / "s/images/a.tif").tolist() == bands.transpose(1, 2, 0).tolist()
+    prepare("folder", tmp_path / "s", tmp_path / "o", PrepareSettings(bands=(4, 2, 1), value_range=(0, 51000)))
+    # value / 51,000 * 255 is value / 200: the fourth band begins at 72 * 500
+    assert _read(tmp_path / "o/images/a.png")[0, 0].tolist() == [180, 60, 0]
+    with rasterio.open(tmp_path / "deep.png", "w", driver="PNG", count=3, **shape) as file:
+        file.write(bands[:3])
+    assert read_samples(tmp_path / "deep.png").tolist() == bands[:3].transpose(1, 2, 0).tolist()
+
+
 def test_only_labelled(source: Path, tmp_path: Path) -> None:
     result = prepare("folder", source, tmp_path / "o", PrepareSettings(tile=2, only_labelled=True))
     # of 4 x 12 tiles, those at the top left of three images and at their right in the last one
@@ -178,6 +213,7 @@ def test_only_labelled(source: Path, tmp_path: Path) -> None:
     [
         ({"tile": 0}, "--tile 0 must be positive"),
         ({"stride": 4}, "give --tile too"),
+        ({"size": 4, "tile": 4}, "leave one of them out"),
         ({"value_range": (3, 3)}, "--range 3 3 is empty"),
         ({"bands": (1, 2)}, "--band 1, 2: give one channel or three"),
         ({"palette": ("#ffffff",)}, "--colour names one colour"),

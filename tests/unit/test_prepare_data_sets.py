@@ -370,3 +370,33 @@ def test_pets(root: Path) -> None:
         _prepare("pets", root)
     with pytest.raises(DataError, match=r"has no annotations, images. Expected is images"):
         _prepare("pets", base / "images")
+
+
+# Faces
+
+
+def test_celeba_has_no_masks(root: Path) -> None:
+    base = root / "celeba"
+    for number in range(3):
+        _save(np.zeros((8, 6, 3), np.uint8), base / f"img_align_celeba/00000{number}.jpg")
+    (base / "list_eval_partition.txt").write_text("000000.jpg 0\n000001.jpg 1\n000002.jpg 2\n")
+    (base / "identity_CelebA.txt").write_text("000000.jpg 7\n000001.jpg 7\n000002.jpg 12\n")
+    assert _prepare("celeba", root, size=4).pairs == 3
+    assert prepare("celeba", root, root.with_name("out"), PrepareSettings(size=4)).made == 0
+    assert not (root.with_name("out") / "masks").exists()
+    source = _source("celeba", root)
+    assert [(entry.name, entry.group, entry.height) for entry in source.train] == [
+        ("tr_faces_7_000000", "7", 4),
+        ("tr_faces_7_000001", "7", 4),
+    ]
+    assert [entry.group for entry in source.test] == ["12"]
+    assert source.load(source.test).images[0].shape == (4, 4, 3)
+    (base / "identity_CelebA.txt").write_text("000000.jpg 7\n000001.jpg 7\n")
+    with pytest.raises(DataError, match=r"000002.jpg are only in some of"):
+        _prepare("celeba", root)
+    (base / "identity_CelebA.txt").write_text("000000.jpg\n")
+    with pytest.raises(DataError, match=r"is no list of images with one number each"):
+        _prepare("celeba", root)
+    (base / "identity_CelebA.txt").unlink()
+    with pytest.raises(DataError, match=r"has no identity_CelebA.txt. Expected is img_align_celeba"):
+        _prepare("celeba", root)

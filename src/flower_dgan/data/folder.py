@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.folder_scan import FolderScan, decide_classes, mask_values, require_sound, scan_folder
+from flower_dgan.data.folder_scan import (
+    FolderScan,
+    ScannedPair,
+    decide_classes,
+    mask_values,
+    require_sound,
+    scan_folder,
+)
 from flower_dgan.data.image_files import double_stems, list_files, read_image, read_mask
 from flower_dgan.data.origins import read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
@@ -73,9 +80,14 @@ class FolderSource:
 def read_pairs(scan: FolderScan, names: Sequence[str], channels: int) -> Pairs:
     """Read the pixels of some pairs of a folder; raises DataError if a file cannot be read."""
     images = tuple(read_image(scan.pairs[name].image, channels) for name in names)
-    masks = [read_mask(scan.pairs[name].mask) for name in names]
-    label_maps = tuple((mask > 0 if scan.binary else mask).astype(np.uint8) for mask in masks)
-    return Pairs(images, label_maps, scan.classes)
+    return Pairs(images, tuple(_label_map(scan.pairs[name], scan.binary) for name in names), scan.classes)
+
+
+def _label_map(pair: ScannedPair, binary: bool) -> Pixels:
+    if pair.mask is None:
+        return np.zeros((pair.height, pair.width), np.uint8)
+    mask = read_mask(pair.mask)
+    return (mask > 0 if binary else mask).astype(np.uint8)
 
 
 def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:

@@ -31,8 +31,10 @@ class ScannedPair:
 
     Attributes
     ----------
-    image, mask : Path
-        Their files.
+    image : Path
+        Its file.
+    mask : Path or None
+        Its file; None in a folder without masks.
     height, width : int
         Of both, in pixels.
     values : mapping of int to int
@@ -40,7 +42,7 @@ class ScannedPair:
     """
 
     image: Path
-    mask: Path
+    mask: Path | None
     height: int
     width: int
     values: Mapping[int, int]
@@ -79,7 +81,7 @@ def scan_folder(
     Parameters
     ----------
     config : DataConfig
-        ``root``, ``image_size`` and ``channels`` are used.
+        ``root``, ``image_size``, ``channels`` and ``condition`` are used: with ``none`` there may be no ``masks/``.
     read_pixels : bool
         Whether images are read whole too, which finds those that are cut off.
     track : callable
@@ -95,20 +97,23 @@ def scan_folder(
     if config.channels not in (1, 3):
         raise ConfigError(f"data.channels={config.channels}: set 1 (grey) or 3 (RGB).")
     root = _root(config.root)
-    images, masks = list_files(root / "images"), list_files(root / "masks")
+    labelled = config.condition != "none" or (root / "masks").is_dir()
+    _require_folders(root, ("images", "masks") if labelled else ("images",))
+    images = list_files(root / "images")
+    masks = list_files(root / "masks") if labelled else {}
     if not images:
         raise DataError(f"{root / 'images'} holds no PNG, JPEG or TIFF image: put images there, or change data.root.")
     problems = [*double_stems(images), *double_stems(masks)]
-    for here, there, kind in ((images, masks, "mask"), (masks, images, "image")):
+    for here, there, kind in ((images, masks, "mask"), (masks, images, "image")) if labelled else ():
         problems += [
             f"{here[name][0]} has no {kind} of the same name in {root / (kind + 's')}: add it, or remove the file."
             for name in here
             if name not in there
         ]
     pairs: dict[str, ScannedPair] = {}
-    for name in track([name for name in images if name in masks]):
+    for name in track([name for name in images if name in masks or not labelled]):
         before = len(problems)
-        pair = _look(images[name][0], masks[name][0], config.image_size, problems)
+        pair = _look(images[name][0], masks[name][0] if labelled else None, config.image_size, problems)
         with _noted(problems):
             if read_pixels and pair is not None:
                 read_image(pair.image, config.channels)
@@ -116,7 +121,7 @@ def scan_folder(
             pairs[name] = pair
     binary, classes = False, 2
     with _noted(problems):
-        binary, classes = decide_classes({pair.mask: pair.values for pair in pairs.values()})
+        binary, classes = decide_classes({pair.mask: pair.values for pair in pairs.values() if pair.mask})
     return FolderScan(root, pairs, binary, classes, tuple(problems))
 
 
@@ -189,29 +194,32 @@ def _root(given: str | None) -> Path:
             "in which the local SuperLink was started: give an absolute path."
         )
         raise DataError(f"There is no folder {root.absolute()}: set data.root.{'' if root.is_absolute() else relative}")
-    root = root.resolve()
-    for name in ("images", "masks"):
+    return root.resolve()
+
+
+def _require_folders(root: Path, names: Sequence[str]) -> None:
+    for name in names:
         if not (root / name).is_dir():
             raise DataError(
                 f"{root} has no folder '{name}': put images into {root / 'images'} and masks of the same names into "
-                f"{root / 'masks'}, or change data.root."
+                f"{root / 'masks'}, or change data.root. Only data.condition=none does without masks."
             )
-    return root
 
 
-def _look(image: Path, mask: Path, smallest: int, problems: list[str]) -> ScannedPair | None:
+def _look(image: Path, mask: Path | None, smallest: int, problems: list[str]) -> ScannedPair | None:
     """Look at one pair and append what is wrong with it."""
-    sizes: list[tuple[int, int]] = []
+    size = mask_size = None
     values: Mapping[int, int] = {}
-    for path, modes in ((image, IMAGE_MODES), (mask, MASK_MODES)):
-        with _noted(problems):
-            sizes.append(read_size(path, modes))
-            if path is mask:
-                values = mask_values(mask)
-    if len(sizes) < 2:
+    with _noted(problems):
+        size = read_size(image, IMAGE_MODES)
+    with _noted(problems):
+        if mask is not None:
+            mask_size = read_size(mask, MASK_MODES)
+            values = mask_values(mask)
+    if size is None:
         return None
-    (height, width), mask_size = sizes
-    if mask_size != (height, width):
+    height, width = size
+    if mask_size is not None and mask_size != size:
         problems.append(
             f"{image} is {height} x {width} pixels (height x width) but {mask} is {mask_size[0]} x {mask_size[1]}: "
             "make them equal (a mask is resized without interpolation)."

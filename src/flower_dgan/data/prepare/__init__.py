@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from flower_dgan.data.prepare.aerial import find_city_osm, find_whu
 from flower_dgan.data.prepare.asyndgan_hdf5 import find_asyndgan
+from flower_dgan.data.prepare.faces import find_celeba
 from flower_dgan.data.prepare.folder import find_folder
 from flower_dgan.data.prepare.monuseg import find_kumar, find_monuseg
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
@@ -44,6 +45,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
         "asyndgan-hdf5": DataSet(find_asyndgan, frozenset({"instances"})),
         "brats": DataSet(find_brats),
+        "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
         "folder": DataSet(find_folder, frozenset({"instances", "palette", "nearest_colour"})),
         "kumar": _alone(find_kumar),

@@ -67,7 +67,7 @@ def read_samples(path: Path) -> Samples:
         with Image.open(path) as image:
             deep = any("16" in mode or "32" in mode for mode in raw_modes(image))
             by_pillow = image.mode.startswith("I;16") or (image.mode in IMAGE_MODES and not deep)
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         by_pillow = path.suffix.lower() not in (".tif", ".tiff")
     if by_pillow:
         with opened(path) as image:

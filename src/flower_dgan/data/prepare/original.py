@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.errors import ConfigError
 
 Samples = NDArray[np.unsignedinteger[Any] | np.floating[Any]]
 
@@ -22,14 +22,14 @@ class OriginalPair:
     ----------
     image : array (height, width) or (height, width, channels)
         Of 1 or 3 channels, uint8 or not yet scaled to it.
-    mask : uint8 array (height, width)
-        Class ids.
+    mask : uint8 array (height, width) or None
+        Class ids; None for a data set without masks.
     instances : uint16 array (height, width) or None
         0 for the background, another number for each object; None where the data set does not tell them apart.
     """
 
     image: Samples
-    mask: Pixels
+    mask: Pixels | None
     instances: NDArray[np.uint16] | None = None
 
 
@@ -62,7 +62,7 @@ class Found:
     originals : tuple of Original
         In a fixed order.
     classes : tuple of str
-        What the class ids of its masks mean, background first.
+        What the class ids of its masks mean, background first; empty for a data set without masks.
     """
 
     originals: tuple[Original, ...]
@@ -77,6 +77,9 @@ class PrepareSettings:
     ----------
     tile, stride : int or None
         Side of the square tiles that images are cut into, and pixels from one to the next; None for whole images.
+    size : int or None
+        Side of the square that is left of an image: what sticks out of its centred square is cut off, and the rest
+        resized, with smoothing for images and without for masks. None for images as they are.
     value_range : (float, float) or None
         What becomes 0 and 255; None for uint8 as it is and the whole range of other types.
     bands : tuple of int
@@ -100,6 +103,7 @@ class PrepareSettings:
 
     tile: int | None = None
     stride: int | None = None
+    size: int | None = None
     value_range: tuple[float, float] | None = None
     bands: tuple[int, ...] = ()
     only_labelled: bool = False
@@ -110,55 +114,19 @@ class PrepareSettings:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for name, number in (("tile", self.tile), ("stride", self.stride)):
+        for name, number in (("tile", self.tile), ("stride", self.stride), ("size", self.size)):
             if number is not None and number < 1:
                 raise ConfigError(f"--{name} {number} must be positive.")
         if self.stride is not None and self.tile is None:
             raise ConfigError("--stride is the way from one tile to the next: give --tile too.")
+        if self.size is not None and self.tile is not None:
+            raise ConfigError("--size and --tile are both given: leave one of them out.")
         if len(self.palette) == 1:
             raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
         if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
             raise ConfigError(f"--band {', '.join(map(str, self.bands))}: give one channel or three, from 1.")
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} is empty: give low and high.")
-
-
-def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: str) -> tuple[Pixels, int]:
-    """Scale an image linearly to 0 .. 255.
-
-    Parameters
-    ----------
-    image : array
-        Of any shape.
-    value_range : (float, float) or None
-        What becomes 0 and 255; None for uint8 images as they are, and for integers the whole range of their type.
-    source : str
-        What to call the image in an error.
-
-    Returns
-    -------
-    pixels : uint8 array
-        ``(value - low) / (high - low) * 255``, rounded; values beyond the range become 0 and 255.
-    beyond : int
-        How many values were beyond the range.
-
-    Raises
-    ------
-    DataError
-        If a value is not finite, or no range is known.
-    """
-    if image.dtype == np.uint8 and value_range is None:
-        return image.astype(np.uint8), 0
-    if value_range is None:
-        if not np.issubdtype(image.dtype, np.unsignedinteger):
-            raise DataError(f"{source} holds {image.dtype}, whose range is unknown: give --range low high.")
-        value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
-    if not np.isfinite(image).all():
-        raise DataError(f"{source} holds values that are not finite: repair it, or give --skip-unreadable.")
-    low, high = value_range
-    beyond = int(((image < low) | (image > high)).sum())
-    scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
-    return np.rint(scaled).astype(np.uint8), beyond
 
 
 def name_pair(split: Literal["tr", "te"] | None, site: str, group: str, part: str) -> str:

@@ -5,7 +5,7 @@ line an original: what was made of it. A line is written when all files of its o
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flower_dgan.data.prepare.original import Original, OriginalPair, PrepareSettings, Samples, to_uint8
+from flower_dgan.data.prepare.original import Original, PrepareSettings
+from flower_dgan.data.prepare.pixels import cut, scale
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 
@@ -77,7 +78,8 @@ def write_folder(
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
-    done = _read_done(output)
+    folders = ("images", "masks") if about["classes"] else ("images",)
+    done = _read_done(output, folders)
     before = sum(len(line["pairs"]) for line in done.values())
     unreadable = []
     with (output / _DONE).open("a", encoding="utf-8") as lines:
@@ -107,39 +109,6 @@ def write_folder(
     return result
 
 
-def cut(pair: OriginalPair, tile: int | None, stride: int | None) -> Iterator[tuple[str, OriginalPair]]:
-    """Cut a pair into square tiles from its top left, the last of a row or column flush with the edge.
-
-    Parameters
-    ----------
-    pair : OriginalPair
-        At least as large as a tile.
-    tile, stride : int or None
-        Side of a tile and way to the next, in pixels; None for the whole image, and for tiles side by side.
-
-    Yields
-    ------
-    name : str
-        ``<top>-<left>`` in pixels; empty for a whole image.
-    pair : OriginalPair
-        The tile.
-    """
-    if tile is None:
-        yield "", pair
-        return
-    tops, lefts = (_starts(side, tile, stride or tile) for side in pair.mask.shape)
-    for top in tops:
-        for left in lefts:
-            window = np.s_[top : top + tile, left : left + tile]
-            instances = None if pair.instances is None else pair.instances[window]
-            yield f"{top}-{left}", OriginalPair(pair.image[window], pair.mask[window], instances)
-
-
-def _starts(side: int, tile: int, stride: int) -> list[int]:
-    starts = list(range(0, side - tile + 1, stride))
-    return starts if starts[-1] == side - tile else [*starts, side - tile]
-
-
 def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
     if not originals:
         raise DataError(f"No pair of {about['dataset']} was found in {about['source']}.")
@@ -166,12 +135,11 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
         return
     if output.exists() and any(output.iterdir()):
         raise DataError(f"{output.absolute()} is not empty: give a new folder.")
-    for name in ("images", "masks"):
-        (output / name).mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     _write(output / _ABOUT, json.dumps({**about, "complete": False}, indent=1))
 
 
-def _read_done(output: Path) -> dict[str, dict[str, Any]]:
+def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Read what was made before; a last line that was cut off is made again."""
     path = output / _DONE
     if not path.is_file():
@@ -182,7 +150,7 @@ def _read_done(output: Path) -> dict[str, dict[str, Any]]:
     return {
         source: line
         for source, line in done.items()
-        if all((output / folder / f"{name}.png").is_file() for name in line["pairs"] for folder in ("images", "masks"))
+        if all((output / folder / f"{name}.png").is_file() for name in line["pairs"] for folder in folders)
     }
 
 
@@ -190,41 +158,21 @@ def _write_pairs(original: Original, output: Path, settings: PrepareSettings, cl
     made: list[str] = []
     empty = all_beyond = 0
     for part, pair in original.read():
-        image = _channels(pair, settings, original.source)
-        pixels, beyond = to_uint8(image, settings.value_range, original.source)
+        scaled, beyond = scale(pair, settings, classes, original.source)
         all_beyond += beyond
-        scaled = OriginalPair(pixels, pair.mask * np.uint8(255 if classes == 2 else 1), pair.instances)
         for tile, piece in cut(scaled, settings.tile, settings.stride):
-            if settings.only_labelled and not piece.mask.any():
+            if settings.only_labelled and piece.mask is not None and not piece.mask.any():
                 empty += 1
                 continue
             made.append("_".join(filter(None, (original.stem, part, tile))))
-            _save(piece.image, output / "images" / f"{made[-1]}.png")
-            _save(piece.mask, output / "masks" / f"{made[-1]}.png")
-            if piece.instances is not None:
-                (output / "instances").mkdir(exist_ok=True)
-                _save(piece.instances, output / "instances" / f"{made[-1]}.png")
+            for folder, pixels in (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances)):
+                if pixels is not None:
+                    _save(pixels, output / folder / f"{made[-1]}.png")
     return {"source": original.source, "pairs": made, "empty": empty, "beyond_range": all_beyond}
 
 
-def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Samples:
-    """Return the chosen channels of an image that fits its mask and the tiles."""
-    image = pair.image[..., None] if pair.image.ndim == 2 else pair.image
-    sizes = [f"{shape[0]} x {shape[1]}" for shape in (image.shape, pair.mask.shape)]
-    if sizes[0] != sizes[1]:
-        raise DataError(f"{source}: the image is {sizes[0]} pixels (height x width), but its mask {sizes[1]}.")
-    if settings.tile is not None and min(pair.mask.shape) < settings.tile:
-        raise DataError(f"{source} is {sizes[0]} pixels, less than --tile {settings.tile}: give a smaller one.")
-    if settings.bands and max(settings.bands) > image.shape[2]:
-        raise DataError(f"{source} has {image.shape[2]} channels: there is no --band {max(settings.bands)}.")
-    if settings.bands:
-        image = image[..., [band - 1 for band in settings.bands]]
-    if image.shape[2] not in (1, 3):
-        raise DataError(f"{source} has {image.shape[2]} channels: choose one or three of them with --band.")
-    return image[..., 0] if image.shape[2] == 1 else image
-
-
 def _save(pixels: NDArray[Any], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial")
     Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG")
     partial.replace(path)
