@@ -401,3 +401,15 @@ def test_nuclei() -> None:
     held_out = _source(NUCLEI, name_pattern=re.sub(r"\(\?P<split>tr\|te\)", "t.", PATTERN), image_size=256)
     assert len(held_out.train) + len(held_out.test) == 176
     assert not {entry.group for entry in held_out.train} & {entry.group for entry in held_out.test}
+
+
+def test_only_a_gan_without_condition_does_without_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        path.unlink()
+    (root / "masks").rmdir()
+    _refused(root, "has no folder 'masks'", "Only data.condition=none does without masks")
+    source = open_source(replace(CONFIG, root=str(root), name_pattern=PATTERN, condition="none"))
+    assert len(source.train) == 3
+    pairs = source.load(source.train)
+    assert pairs.classes == 1
+    assert not any(label_map.any() for label_map in pairs.label_maps)
