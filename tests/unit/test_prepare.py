@@ -77,7 +77,7 @@ def test_interrupted_and_begun_again(source: Path, tmp_path: Path, monkeypatch: 
 
 def test_other_settings_want_another_folder(source: Path, tmp_path: Path) -> None:
     prepare("folder", source, tmp_path / "output", DEFAULT)
-    with pytest.raises(DataError, match="was begun with another settings"):
+    with pytest.raises(DataError, match="was begun with other settings"):
         prepare("folder", source, tmp_path / "output", PrepareSettings(tile=4))
     with pytest.raises(DataError, match="is not empty"):
         prepare("folder", source, source, DEFAULT)
@@ -216,6 +216,7 @@ def test_only_labelled(source: Path, tmp_path: Path) -> None:
         ({"size": 4, "tile": 4}, "leave one of them out"),
         ({"value_range": (3, 3)}, "--range 3 3 is empty"),
         ({"bands": (1, 2)}, "--band 1, 2: give one channel or three"),
+        ({"palette": ("#ffffff", "#000000"), "instances": True}, "--colour and --instances are both given"),
         ({"palette": ("#ffffff",)}, "--colour names one colour"),
     ],
 )

@@ -391,6 +391,8 @@ def test_celeba_has_no_masks(root: Path) -> None:
     ]
     assert [entry.group for entry in source.test] == ["12"]
     assert source.load(source.test).images[0].shape == (4, 4, 3)
+    with pytest.raises(ConfigError, match=r"celeba has no masks: leave --only-labelled out"):
+        _prepare("celeba", root, only_labelled=True)
     (base / "identity_CelebA.txt").write_text("000000.jpg 7\n000001.jpg 7\n")
     with pytest.raises(DataError, match=r"000002.jpg are only in some of"):
         _prepare("celeba", root)

@@ -97,5 +97,7 @@ def prepare(
     if not source.exists():
         raise DataError(f"There is no {source.absolute()}: give the folder of {name}'s own files.")
     found = DATA_SETS[name].find(source, settings)
+    if settings.only_labelled and not found.classes:
+        raise ConfigError(f"{name} has no masks: leave --only-labelled out.")
     about = {"dataset": name, "source": str(source.resolve()), "classes": list(found.classes)}
     return write_folder(found.originals, output, settings, about, track)

@@ -121,6 +121,8 @@ class PrepareSettings:
             raise ConfigError("--stride is the way from one tile to the next: give --tile too.")
         if self.size is not None and self.tile is not None:
             raise ConfigError("--size and --tile are both given: leave one of them out.")
+        if self.palette and self.instances:
+            raise ConfigError("--colour and --instances are both given: masks hold one or the other.")
         if len(self.palette) == 1:
             raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
         if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):

@@ -129,8 +129,8 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
         now = json.loads(json.dumps(about))
         if changed := [key for key in now if now[key] != before.get(key)]:
             raise DataError(
-                f"{output.absolute()} was begun with another {some(changed)} (see {_ABOUT}): give a new folder, or "
-                "delete this one."
+                f"{output.absolute()} was begun with other {some(changed)} (see {_ABOUT}): give a new folder, "
+                "or delete this one."
             )
         return
     if output.exists() and any(output.iterdir()):
