@@ -1,8 +1,8 @@
 """The commands ``flower-dgan data ...``."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +47,7 @@ def check(
     from flower_dgan.report.pairs_picture import draw_pairs
     from flower_dgan.resolve import resolve
 
-    settings = resolve(f"data=folder data.root={shlex.quote(str(path.absolute()))} {overrides}").data
+    settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
     found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
     for table in _tables(found):
         console.print(table)
@@ -67,7 +67,7 @@ def _tables(found: "DataCheck") -> Iterator[Table]:
     for site in sorted({entry.site for entries in splits.values() for entry in entries}):
         here = {split: [entry for entry in entries if entry.site == site] for split, entries in splits.items()}
         groups = {entry.group for entries in here.values() for entry in entries}
-        sites.add_row(site, *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
+        sites.add_row(escape(site), *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
     sites.add_section()
     totals = (f"{len(entries):,}" for entries in splits.values())
     sites.add_row("all", *totals, f"{len({entry.group for entry in (*found.train, *found.test)}):,}")

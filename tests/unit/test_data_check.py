@@ -1,5 +1,6 @@
 """``flower-dgan data check``: what is counted, and that every problem is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,13 @@ def _check(*arguments: object) -> tuple[int, str]:
 
 
 def test_counts_sizes_classes_and_a_picture(tmp_path: Path) -> None:
-    root = make_folder(tmp_path / "data", sites=2, images=3)
+    root = make_folder(tmp_path / "some {data}, = [x]", sites=2, images=3)
     # 2 sites x (3 + 2) pairs of 64 x 64; half of one mask's pixels become foreground, all others' none
     for path in (root / "masks").iterdir():
         mask = np.zeros((64, 64), np.uint8)
         mask[:32] = 255 * (path.stem == "tr_site0_tr0_0")
         Image.fromarray(mask).save(path)
-    found = check_data(resolve(f"data=folder data.root='{root}'").data)
+    found = check_data(replace(resolve("data=folder").data, root=str(root)))
     assert [len(found.train), len(found.test), found.sizes, found.problems] == [6, 4, {(64, 64): 10}, ()]
     assert found.class_pixels == {0: 10 * 4096 - 2048, 1: 2048}
     assert len(found.examples) == 4
