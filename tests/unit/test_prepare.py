@@ -95,6 +95,18 @@ def test_what_cannot_be_read_is_named_and_left_out_only_if_told(source: Path, tm
     assert prepare("folder", source, tmp_path / "output", DEFAULT).made == 1
 
 
+def test_many_that_cannot_be_read_end_it_early(tmp_path: Path) -> None:
+    for number in range(9):
+        _write(tmp_path / "s", str(number), np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint8))
+        if number > 1:
+            (tmp_path / f"s/images/{number}.png").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"5 of 9 originals cannot be used \(and no more were tried\)") as caught:
+        prepare("folder", tmp_path / "s", tmp_path / "o", DEFAULT)
+    assert "6.png" in str(caught.value)
+    assert "7.png" not in str(caught.value)
+    assert prepare("folder", tmp_path / "s", tmp_path / "o", PrepareSettings(skip_unreadable=True)).pairs == 2
+
+
 def test_tiles_reach_the_edge() -> None:
     image = np.arange(7 * 5).reshape(7, 5).astype(np.uint8)
     tiles = dict(cut(OriginalPair(image, image, image.astype(np.uint16)), 3, None))

@@ -20,6 +20,8 @@ from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
+# If so many cannot be read, something is wrong with all of them.
+_MOST_ERRORS = 5
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,18 @@ def write_folder(
                 line = _write_pairs(original, output, settings, len(about["classes"]))
             except DataError as error:
                 unreadable.append(str(error))
+                if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
+                    break
                 continue
             lines.write(json.dumps(line) + "\n")
             lines.flush()
             done[original.source] = line
     if unreadable and not settings.skip_unreadable:
-        shown = "".join(f"\n- {sentence}" for sentence in unreadable[:5])
+        shown = "".join(f"\n- {sentence}" for sentence in unreadable)
+        stopped = " (and no more were tried)" if len(unreadable) == _MOST_ERRORS else ""
         raise DataError(
-            f"{len(unreadable):,} of {len(originals):,} originals cannot be used:{shown}\nReplace them and start again "
-            "(the others are not made twice), or start again with --skip-unreadable."
+            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}:{shown}\nReplace them and start "
+            "again (what is done is not made twice), or start again with --skip-unreadable."
         )
     pairs = sum(len(line["pairs"]) for line in done.values())
     if not pairs:
