@@ -102,8 +102,8 @@ def write_folder(
         shown = "".join(f"\n- {sentence}" for sentence in unreadable)
         stopped = " (and no more were tried)" if len(unreadable) == _MOST_ERRORS else ""
         raise DataError(
-            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}:{shown}\nReplace them and start "
-            "again (what is done is not made twice), or start again with --skip-unreadable."
+            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}:{shown}\nReplace them and "
+            "start again (what is done is not made twice), or start again with --skip-unreadable."
         )
     pairs = sum(len(line["pairs"]) for line in done.values())
     if not pairs:
