@@ -21,7 +21,7 @@ class OriginalPair:
     Attributes
     ----------
     image : array (height, width) or (height, width, channels)
-        Of 1 or 3 channels, uint8 or not yet scaled to it.
+        Of any number of channels, uint8 or not yet scaled to it.
     mask : uint8 array (height, width) or None
         Class ids; None for a data set without masks.
     instances : uint16 array (height, width) or None
@@ -87,7 +87,7 @@ class PrepareSettings:
     only_labelled : bool
         Whether pairs whose mask is all background are left out.
     skip_unreadable : bool
-        Whether a pair that cannot be read is left out and listed, rather than an error at the end.
+        Whether a pair that cannot be read is left out and listed, rather than an error.
     instances : bool
         Whether the masks of ``folder`` and ``asyndgan-hdf5`` hold a number for each object, rather than classes.
     palette : tuple of str
@@ -98,7 +98,7 @@ class PrepareSettings:
     Raises
     ------
     ConfigError
-        If a number is out of range.
+        If a number is out of range, or settings contradict each other.
     """
 
     tile: int | None = None
