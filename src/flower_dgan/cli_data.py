@@ -1,12 +1,16 @@
 """The commands ``flower-dgan data ...``."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
 from rich.table import Column, Table
 
 from flower_dgan.errors import ConfigError
@@ -15,8 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from flower_dgan.data.check import DataCheck
+
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
 console = Console()
+_SIZES = 5
 
 
 @data.command()
@@ -69,3 +76,100 @@ def _cells(kinds: Sequence[str], counts: "NDArray[np.int64]") -> tuple[str, str]
     """Return how many kinds a client has, and its most frequent one."""
     most = int(counts.argmax())
     return f"{(counts > 0).sum()} of {len(kinds)}", f"{kinds[most]} ({counts[most] / counts.sum():.0%})"
+
+
+@data.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
+    overrides: Annotated[str, typer.Argument(help="As of the run, such as 'data.image_size=256'.")] = "",
+    picture: Annotated[Path | None, typer.Option(help="Write a few pairs into this PNG file.")] = None,
+) -> None:
+    """Tell what data hold and everything that is wrong with them, before any run.
+
+    The exit status is 1 if anything is wrong.
+    """
+    from flower_dgan.data.check import check_data
+    from flower_dgan.report.pairs_picture import draw_pairs
+    from flower_dgan.resolve import resolve
+
+    settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
+    found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
+    for table in _tables(found):
+        console.print(table)
+    for problem in found.problems:
+        console.print(f"[bold red]-[/] {escape(problem)}", soft_wrap=True, highlight=False)
+    console.print(f"Problems: {len(found.problems):,}")
+    if picture is not None and len(found.examples):
+        draw_pairs(found.examples, picture)
+        console.print(f"{len(found.examples)} pairs in {picture.resolve()}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _tables(found: "DataCheck") -> Iterator[Table]:
+    splits = {"training": found.train, "test": found.test}
+    sites = Table("site", *splits, "groups", title="Pairs")
+    for site in sorted({entry.site for entries in splits.values() for entry in entries}):
+        here = {split: [entry for entry in entries if entry.site == site] for split, entries in splits.items()}
+        groups = {entry.group for entries in here.values() for entry in entries}
+        sites.add_row(escape(site), *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
+    sites.add_section()
+    totals = (f"{len(entries):,}" for entries in splits.values())
+    sites.add_row("all", *totals, f"{len({entry.group for entry in (*found.train, *found.test)}):,}")
+    yield sites
+    sizes = Table("height x width", "pairs", title="Sizes")
+    counted = Counter(found.sizes).most_common()
+    for (height, width), count in counted[:_SIZES]:
+        sizes.add_row(f"{height} x {width}", f"{count:,}")
+    if others := counted[_SIZES:]:
+        sizes.add_row(f"{len(others):,} other sizes", f"{sum(count for _, count in others):,}")
+    yield sizes
+    classes = Table("class", "share of pixels", title="Label maps")
+    pixels = sum(found.class_pixels.values())
+    for index, count in sorted(found.class_pixels.items()):
+        classes.add_row(str(index), f"{count / pixels:.2%}")
+    yield classes
+
+
+@data.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="monuseg, kumar, city-osm, whu, ...: docs/data.md has all; or folder.")],
+    path: Annotated[Path, typer.Argument(help="The unpacked download.")],
+    output: Annotated[Path, typer.Argument(help="New folder, the data.root of runs; or one that was begun.")],
+    tile: Annotated[int | None, typer.Option(help="Cut images into square tiles of this side.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Pixels from one tile to the next, if not side by side.")] = None,
+    size: Annotated[int | None, typer.Option(help="Cut out the centred square and resize it to this side.")] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option("--range", help="What becomes 0 and 255, with what is beyond.")
+    ] = None,
+    band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once or thrice.")] = None,
+    only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
+    instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
+    colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
+    nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
+    skip_unreadable: Annotated[bool, typer.Option(help="Leave out what cannot be read, and list it.")] = False,
+) -> None:
+    """Turn a data set as it is given out into a folder that runs read; started again, it goes on where it was."""
+    from flower_dgan.data.prepare import PrepareSettings, prepare
+
+    settings = PrepareSettings(
+        tile=tile,
+        stride=stride,
+        size=size,
+        value_range=value_range,
+        bands=tuple(band or ()),
+        only_labelled=only_labelled,
+        skip_unreadable=skip_unreadable,
+        instances=instances,
+        palette=tuple(colour or ()),
+        nearest_colour=nearest_colour,
+    )
+    shown = partial(track, description="Preparing", console=console, transient=True)
+    result = prepare(name, path, output, settings, shown)
+    for sentence in result.unreadable:
+        console.print(f"[bold red]Left out:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    if result.beyond:
+        console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
+    if result.empty:
+        console.print(f"{result.empty:,} pairs that are all background were left out.")
+    console.print(f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there")

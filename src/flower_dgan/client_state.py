@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from platformdirs import user_state_path
 from safetensors import safe_open
@@ -89,7 +90,10 @@ class ClientState:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700)  # real images are in here
             for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
-                np.save(self.path / file, np.concatenate([array.reshape(-1) for array in arrays]))
+                # Written in place: a copy in memory would double what a large data set takes.
+                flat = open_memmap(self.path / file, "w+", np.uint8, (sum(array.size for array in arrays),))
+                np.concatenate([array.reshape(-1) for array in arrays], out=flat)
+                flat.flush()
             np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
         # Last: where this file is, the others are whole.
         partial = self.path / "node.partial"

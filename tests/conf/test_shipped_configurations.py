@@ -1,5 +1,7 @@
 """Every file in ``conf/`` runs for one step, alone and in the combinations that the files themselves choose."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from torch import nn
 
 from flower_dgan.algorithm.perceptual import PerceptualLoss
 from flower_dgan.data import open_source
+from flower_dgan.data.prepare.original import name_pair
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
@@ -84,7 +87,24 @@ def test_each_algorithm_runs(name: str, federation: Federation, small_perceptual
     assert read_metrics(path).rounds[0].images == (2 if one_batch else 4)
 
 
-@pytest.mark.parametrize("name", names("data"))
+PREPARED = {"brats", "city-osm", "kumar", "monuseg", "pets", "ships", "whu"}
+
+
+@pytest.mark.parametrize("name", sorted(PREPARED))
+def test_prepared_data_sets_are_folders_with_other_names(name: str) -> None:
+    config, folder = resolve(f"data={name} data.root=/data"), resolve("data=folder data.root=/data")
+    own = {"name_pattern": folder.data.name_pattern, "image_size": folder.data.image_size, "channels": 3}
+    assert replace(config.data, **own) == folder.data
+    assert replace(config, data=folder.data, partition=folder.partition) == folder
+    assert config.data.name_pattern is not None
+    split = "tr" if name in ("kumar", "monuseg", "pets", "whu") else None
+    found = re.fullmatch(config.data.name_pattern, name_pair(split, "a city", "no. 1", "0") + "_256-0")
+    assert found is not None
+    expected = {"site": "a-city", "group": "no.-1"}
+    assert found.groupdict() == ({"split": split} if split else {}) | expected
+
+
+@pytest.mark.parametrize("name", sorted(set(names("data")) - PREPARED))
 def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federation, tmp_path: Path) -> None:
     root = tmp_path / "data"
     make_folder(root)

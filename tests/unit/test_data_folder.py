@@ -32,6 +32,11 @@ def _write(
     Image.fromarray(pixels).save(root / "masks" / f"{name}.png")
 
 
+def _remove(root: Path, name: str) -> None:
+    for folder in ("images", "masks"):
+        (root / folder / f"{name}.png").unlink()
+
+
 def _source(root: Path, **change: object) -> FolderSource:
     return FolderSource(replace(CONFIG, root=str(root), **change))  # type: ignore[arg-type]
 
@@ -186,18 +191,27 @@ def test_no_image(tmp_path: Path) -> None:
 
 def test_partners(root: Path) -> None:
     (root / "masks" / "tr_b_p1_0.png").unlink()
-    _refused(root, "1 images have no mask of the same name", "tr_b_p1_0.png")
+    _refused(root, "tr_b_p1_0.png has no mask of the same name in", "masks: add it")
     (root / "images" / "tr_b_p1_0.png").unlink()
     _source(root)
     (root / "images" / "te_c_p3_0.png").unlink()
-    _refused(root, "1 masks have no image of the same name", "te_c_p3_0.png")
+    _refused(root, "te_c_p3_0.png has no image of the same name in", "images: add it")
 
 
-def test_many_missing_partners_are_counted(root: Path) -> None:
+def test_the_first_problems_are_shown_and_all_counted(root: Path) -> None:
     for index in range(7):
         _write(root, f"x{index}")
         (root / "masks" / f"x{index}.png").unlink()
-    _refused(root, "7 images", "x0.png, x1.png, x2.png, x3.png, x4.png and 2 more")
+    _refused(
+        root,
+        f"7 problems in {root.resolve()}:\n- ",
+        "x0.png",
+        "x4.png",
+        f"2 more; all of them: flower-dgan data check {root.resolve()}",
+    )
+    with pytest.raises(DataError) as caught:
+        _source(root)
+    assert "x5.png" not in str(caught.value)
 
 
 def test_two_images_of_one_stem(root: Path) -> None:
@@ -307,6 +321,9 @@ def test_colour_mask(root: Path) -> None:
 
 def test_name_that_does_not_match(root: Path) -> None:
     _write(root, "odd")
+    _write(root, "other")
+    _refused(root, "'odd' does not match", "Nor do other.", name_pattern=PATTERN)
+    _remove(root, "other")
     _refused(root, "'odd'", "data.name_pattern=", "data.table=", "data.name_pattern=null", name_pattern=PATTERN)
     # The pattern is for the whole name.
     _refused(root, "'odd' does not match", name_pattern="(?P<site>od|te_c_p3_0|tr_.*)")
@@ -384,3 +401,15 @@ def test_nuclei() -> None:
     held_out = _source(NUCLEI, name_pattern=re.sub(r"\(\?P<split>tr\|te\)", "t.", PATTERN), image_size=256)
     assert len(held_out.train) + len(held_out.test) == 176
     assert not {entry.group for entry in held_out.train} & {entry.group for entry in held_out.test}
+
+
+def test_only_a_gan_without_condition_does_without_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        path.unlink()
+    (root / "masks").rmdir()
+    _refused(root, "has no folder 'masks'", "Only data.condition=none does without masks")
+    source = open_source(replace(CONFIG, root=str(root), name_pattern=PATTERN, condition="none"))
+    assert len(source.train) == 3
+    pairs = source.load(source.train)
+    assert pairs.classes == 1
+    assert not any(label_map.any() for label_map in pairs.label_maps)

@@ -1,6 +1,6 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
-def list_files(folder: Path) -> dict[str, Path]:
+def list_files(folder: Path) -> dict[str, list[Path]]:
     """List the image files of a folder; hidden files and other suffixes do not count.
 
     Parameters
@@ -29,22 +29,23 @@ def list_files(folder: Path) -> dict[str, Path]:
 
     Returns
     -------
-    dict of str to Path
-        By stem, in alphabetical order.
-
-    Raises
-    ------
-    DataError
-        If two files have one stem.
+    dict of str to list of Path
+        By stem, in alphabetical order; more than one file of a stem is a mistake, see :func:`double_stems`.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if path.stem in found:
-            raise DataError(f"{folder} holds both {found[path.stem].name} and {path.name}: rename or remove one.")
-        found[path.stem] = path
+        if not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+            found.setdefault(path.stem, []).append(path)
     return found
+
+
+def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Say, for each stem that more than one file has, what to do."""
+    return [
+        f"{paths[0].parent} holds both {paths[0].name} and {paths[1].name}: rename or remove one."
+        for paths in files.values()
+        if len(paths) > 1
+    ]
 
 
 def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
@@ -67,7 +68,7 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
     DataError
         If the file cannot be read, or holds something that a conversion would spoil.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, modes)
         return image.height, image.width
 
@@ -80,7 +81,7 @@ def read_image(path: Path, channels: int) -> Pixels:
     DataError
         If the file cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, IMAGE_MODES)
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
@@ -94,15 +95,14 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     DataError
         If the file cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _check(image, path, MASK_MODES)
         return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
 def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
-    # The tile's raw mode tells 16 bits a channel, which Pillow cuts to 8 while the mode still says "RGB".
-    raw = [tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in getattr(image, "tile", [])]
-    cut = modes == IMAGE_MODES and any("16" in str(name) for name in raw)
+    raw = raw_modes(image)
+    cut = modes == IMAGE_MODES and any("16" in name for name in raw)
     if image.mode not in modes or cut:
         wanted = (
             "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
@@ -117,8 +117,15 @@ def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
         )
 
 
+def raw_modes(image: Image.Image) -> list[str]:
+    """Return the modes of a file's own pixels: they tell 16 bits a channel, which Pillow may cut to 8."""
+    tiles = getattr(image, "tile", [])
+    return [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in tiles]
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a PNG, JPEG or TIFF file; raises DataError for whatever Pillow says of it, also in the body."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             yield image

@@ -108,7 +108,9 @@ def download(name: str, root: Path) -> None:
     try:
         _dataset(name)(root, download=True)
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{name} cannot be downloaded: {error}") from error
+        raise DataError(
+            f"{name} cannot be downloaded: {error}. Without internet, get the files elsewhere. {_needed(name)}"
+        ) from error
 
 
 def _dataset(name: str) -> Any:
@@ -142,9 +144,12 @@ def _find(config: DataConfig) -> dict[str, tuple[Path, Path]]:
 
 
 def _advice(name: str) -> str:
+    return f"{_needed(name)} On a machine with internet: flower-dgan data download {name} <data.root>"
+
+
+def _needed(name: str) -> str:
     return (
         "Needed are train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
         "t10k-labels-idx1-ubyte, or images and labels of one of the two alone, each with or without .gz, in "
-        f"<data.root>/{_DATASETS[name]}/raw or in <data.root>. On a machine with internet: "
-        f"flower-dgan data download {name} <data.root>"
+        f"<data.root>/{_DATASETS[name]}/raw or in <data.root>."
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
+from flower_dgan.data.splits import some
 from flower_dgan.data.tables import read_table
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 
@@ -68,7 +69,7 @@ def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[s
     }
 
 
-def _from_pattern(names: Sequence[str], pattern: str) -> dict[str, Mapping[str, str]]:
+def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[str, str]]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -81,13 +82,13 @@ def _from_pattern(names: Sequence[str], pattern: str) -> dict[str, Mapping[str, 
             f"data.name_pattern={pattern!r} names no group: use any of (?P<split>...), (?P<site>...) and "
             "(?P<group>...), or set data.name_pattern=null."
         )
-    found: dict[str, Mapping[str, str]] = {}
-    for name in names:
-        match = expression.fullmatch(name)
-        if match is None or not all(match.groupdict().values()):
-            raise DataError(
-                f"The file name '{name}' does not match data.name_pattern={pattern!r} with a value for each group: set "
-                "data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
-            )
-        found[name] = match.groupdict()
+    matches = {name: expression.fullmatch(name) for name in names}
+    found = {name: match.groupdict() for name, match in matches.items() if match and all(match.groupdict().values())}
+    if odd := [name for name in names if name not in found]:
+        others = f" Nor do {some(odd[1:])}." if odd[1:] else ""
+        raise DataError(
+            f"The file name '{odd[0]}' does not match data.name_pattern={pattern!r} with a value for each group: set "
+            "data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
+            f"{others}"
+        )
     return found

@@ -1,0 +1,100 @@
+"""What data hold, and everything that is wrong with them, before any run."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.folder import divide_folder, read_pairs
+from flower_dgan.data.folder_scan import scan_folder
+from flower_dgan.data.pairs import Entry, Pairs
+from flower_dgan.data.source import open_source
+from flower_dgan.errors import DataError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found.
+
+    Attributes
+    ----------
+    train, test : tuple of Entry
+        The pairs of the two splits that can be used; both empty where they cannot be divided.
+    sizes : mapping of (int, int) to int
+        How many usable pairs have each height and width.
+    class_pixels : mapping of int to int
+        How many pixels of all usable label maps belong to each class.
+    problems : tuple of str
+        One sentence each: what is wrong with which file, and what to do.
+    examples : Pairs
+        A few pairs, evenly spaced.
+    """
+
+    train: tuple[Entry, ...]
+    test: tuple[Entry, ...]
+    sizes: Mapping[tuple[int, int], int]
+    class_pixels: Mapping[int, int]
+    problems: tuple[str, ...]
+    examples: Pairs
+
+
+def check_data(
+    config: DataConfig, *, examples: int = 4, track: Callable[[Sequence[str]], Iterable[str]] = iter
+) -> DataCheck:
+    """Read all data of a source, the images of a folder whole too.
+
+    Parameters
+    ----------
+    config : DataConfig
+        As of a run.
+    examples : int
+        How many pairs to return.
+    track : callable
+        Is given the names of pairs and yields them again, one when the one before is read; for a progress bar.
+
+    Raises
+    ------
+    ConfigError
+        If the settings name something unknown or contradict each other: that is no fault of the data.
+    DataError
+        If there are no data to look at; for a source other than a folder, if anything in it is wrong.
+    """
+    if config.source == "folder":
+        return _check_folder(config, examples, track)
+    source = open_source(config)
+    entries = (*source.train, *source.test)
+    pixels: Counter[int] = Counter()
+    for _, entry in zip(track([entry.name for entry in entries]), entries, strict=True):
+        (label_map,) = source.load([entry]).label_maps
+        pixels.update(dict(enumerate(np.bincount(label_map.ravel()).tolist())))
+    shown = source.load(_spaced(entries, examples))
+    sizes = Counter((entry.height, entry.width) for entry in entries)
+    return DataCheck(tuple(source.train), tuple(source.test), sizes, pixels, (), shown)
+
+
+def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> DataCheck:
+    scan = scan_folder(config, read_pixels=True, track=track)
+    pixels: Counter[int] = Counter()
+    for pair in scan.pairs.values():
+        pixels.update({int(value > 0) if scan.binary else value: count for value, count in pair.values.items()})
+    problems = scan.problems
+    train: tuple[Entry, ...] = ()
+    test: tuple[Entry, ...] = ()
+    try:
+        train, test = divide_folder(scan, config)
+    except DataError as error:
+        problems += (str(error),)
+    shown = read_pairs(scan, _spaced(list(scan.pairs), examples), config.channels)
+    sizes = Counter((pair.height, pair.width) for pair in scan.pairs.values())
+    return DataCheck(train, test, sizes, pixels, problems, shown)
+
+
+def _spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """Take that many items, evenly spaced and with the first and last."""
+    chosen = np.linspace(0, len(items) - 1, count).round() if items else np.zeros(0)
+    return [items[index] for index in np.unique(chosen.astype(int))]

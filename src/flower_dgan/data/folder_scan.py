@@ -1,0 +1,246 @@
+"""What a folder with ``images/`` and ``masks/`` holds, with everything that is wrong in it, file by file."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.image_files import (
+    IMAGE_MODES,
+    MASK_MODES,
+    double_stems,
+    list_files,
+    read_image,
+    read_mask,
+    read_size,
+)
+from flower_dgan.errors import ConfigError, DataError
+
+# Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
+MOST_CLASSES = 64
+BINARY = frozenset({0, 255})
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ScannedPair:
+    """An image and its mask that can be used together.
+
+    Attributes
+    ----------
+    image : Path
+        Its file.
+    mask : Path or None
+        Its file; None in a folder without masks.
+    height, width : int
+        Of both, in pixels.
+    values : mapping of int to int
+        How many pixels of the mask hold each value.
+    """
+
+    image: Path
+    mask: Path | None
+    height: int
+    width: int
+    values: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class FolderScan:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    pairs : dict of str to ScannedPair
+        By stem, in alphabetical order; those in which nothing is wrong.
+    binary : bool
+        Whether masks hold 0 and 255, decided over all of them.
+    classes : int
+        2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+    problems : tuple of str
+        One sentence each: what is wrong with which file, and what to do.
+    """
+
+    root: Path
+    pairs: dict[str, ScannedPair]
+    binary: bool
+    classes: int
+    problems: tuple[str, ...]
+
+
+def scan_folder(
+    config: DataConfig, *, read_pixels: bool = False, track: Callable[[Sequence[str]], Iterable[str]] = iter
+) -> FolderScan:
+    """Look at every file of a folder: headers of images, and masks whole.
+
+    Parameters
+    ----------
+    config : DataConfig
+        ``root``, ``image_size``, ``channels`` and ``condition`` are used: with ``none`` there may be no ``masks/``.
+    read_pixels : bool
+        Whether images are read whole too, which finds those that are cut off.
+    track : callable
+        Is given the stems to look at and yields them again; for a progress bar.
+
+    Raises
+    ------
+    ConfigError
+        If ``config`` has no root, or a number of channels that there is not.
+    DataError
+        If there is no such folder, or no image in it.
+    """
+    if config.channels not in (1, 3):
+        raise ConfigError(f"data.channels={config.channels}: set 1 (grey) or 3 (RGB).")
+    root = _root(config.root)
+    labelled = config.condition != "none" or (root / "masks").is_dir()
+    _require_folders(root, ("images", "masks") if labelled else ("images",))
+    images = list_files(root / "images")
+    masks = list_files(root / "masks") if labelled else {}
+    if not images:
+        raise DataError(f"{root / 'images'} holds no PNG, JPEG or TIFF image: put images there, or change data.root.")
+    problems = [*double_stems(images), *double_stems(masks)]
+    for here, there, kind in ((images, masks, "mask"), (masks, images, "image")) if labelled else ():
+        problems += [
+            f"{here[name][0]} has no {kind} of the same name in {root / (kind + 's')}: add it, or remove the file."
+            for name in here
+            if name not in there
+        ]
+    pairs: dict[str, ScannedPair] = {}
+    for name in track([name for name in images if name in masks or not labelled]):
+        before = len(problems)
+        pair = _look(images[name][0], masks[name][0] if labelled else None, config.image_size, problems)
+        with _noted(problems):
+            if read_pixels and pair is not None:
+                read_image(pair.image, config.channels)
+        if pair is not None and len(problems) == before:
+            pairs[name] = pair
+    binary, classes = False, 2
+    with _noted(problems):
+        binary, classes = decide_classes({pair.mask: pair.values for pair in pairs.values() if pair.mask})
+    return FolderScan(root, pairs, binary, classes, tuple(problems))
+
+
+def require_sound(scan: FolderScan) -> None:
+    """Raise DataError with the first problems of a folder and their number, if it has any."""
+    if len(scan.problems) == 1:
+        raise DataError(scan.problems[0])
+    if scan.problems:
+        shown = "".join(f"\n- {problem}" for problem in scan.problems[:_SHOWN])
+        rest = len(scan.problems) - _SHOWN
+        raise DataError(
+            f"{len(scan.problems):,} problems in {scan.root}:{shown}"
+            + (f"\n... and {rest:,} more; all of them: flower-dgan data check {scan.root}" if rest > 0 else "")
+        )
+
+
+def mask_values(path: Path) -> dict[int, int]:
+    """Count the values of a mask; raises DataError if it cannot be read or if a value is no class."""
+    values, counts = np.unique(read_mask(path), return_counts=True)
+    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    if not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
+        raise DataError(
+            f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
+            f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
+            "interpolation. A number for each object: flower-dgan data prepare folder --instances."
+        )
+    return found
+
+
+def decide_classes(values: Mapping[Path, Mapping[int, int]]) -> tuple[bool, int]:
+    """Decide over all masks whether they are 0/255, and count the classes.
+
+    Parameters
+    ----------
+    values : mapping of Path to mapping
+        What each mask holds, see :func:`mask_values`.
+
+    Returns
+    -------
+    binary : bool
+        Whether 255 is the foreground.
+    classes : int
+        At least 2.
+
+    Raises
+    ------
+    DataError
+        If some have 0/255 and others class ids.
+    """
+    every = set().union(*values.values())
+    if every <= BINARY:
+        return True, 2
+    if 255 not in every:
+        return False, max(2, max(every) + 1)
+    ids = next(path for path in values if not set(values[path]) <= BINARY)
+    binary = next(path for path in values if 255 in values[path])
+    raise DataError(
+        f"{ids} holds the values {_listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
+        f"only or class ids below {MOST_CLASSES}, all in the same way."
+    )
+
+
+def _root(given: str | None) -> Path:
+    if given is None:
+        raise ConfigError("data.source=folder needs a folder: set data.root to its absolute path.")
+    root = Path(given).expanduser()
+    if not root.is_dir():
+        relative = (
+            f" data.root={given} is relative to the current working directory, which in Flower's simulation is the one "
+            "in which the local SuperLink was started: give an absolute path."
+        )
+        raise DataError(f"There is no folder {root.absolute()}: set data.root.{'' if root.is_absolute() else relative}")
+    return root.resolve()
+
+
+def _require_folders(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if not (root / name).is_dir():
+            raise DataError(
+                f"{root} has no folder '{name}': put images into {root / 'images'} and masks of the same names into "
+                f"{root / 'masks'}, or change data.root. Only data.condition=none does without masks."
+            )
+
+
+def _look(image: Path, mask: Path | None, smallest: int, problems: list[str]) -> ScannedPair | None:
+    """Look at one pair and append what is wrong with it."""
+    size = mask_size = None
+    values: Mapping[int, int] = {}
+    with _noted(problems):
+        size = read_size(image, IMAGE_MODES)
+    with _noted(problems):
+        if mask is not None:
+            mask_size = read_size(mask, MASK_MODES)
+            values = mask_values(mask)
+    if size is None:
+        return None
+    height, width = size
+    if mask_size is not None and mask_size != size:
+        problems.append(
+            f"{image} is {height} x {width} pixels (height x width) but {mask} is {mask_size[0]} x {mask_size[1]}: "
+            "make them equal (a mask is resized without interpolation)."
+        )
+    if min(height, width) < smallest:
+        problems.append(
+            f"{image} is {height} x {width} pixels, less than data.image_size={smallest}: "
+            f"set data.image_size={min(height, width)} or less, or remove the image and its mask."
+        )
+    return ScannedPair(image, mask, height, width, values)
+
+
+def _listed(values: Mapping[int, int]) -> str:
+    shown = sorted(values)
+    rest = f", ... {shown[-1]} ({len(shown)} values)" if len(shown) > 8 else ""
+    return ", ".join(map(str, shown[:8])) + rest
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        problems.append(str(error))

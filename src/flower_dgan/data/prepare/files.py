@@ -1,0 +1,129 @@
+"""Files of data sets: images of any depth, colours as labels, and who belongs to whom."""
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flower_dgan.data.image_files import IMAGE_MODES, opened, raw_modes
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.prepare.original import Samples
+from flower_dgan.data.splits import some
+from flower_dgan.errors import ConfigError, DataError
+
+
+def require(module: str, extra: str, purpose: str) -> Any:
+    """Import a module of an optional extra; raises ConfigError with the command that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"{purpose} needs {module}, which is not installed: pip install 'flower-dgan[{extra}]'."
+        ) from error
+
+
+def find_folders(root: Path, names: Sequence[str], layout: str) -> list[Path]:
+    """Return ``root/<name>`` for each name; raises DataError with the layout that is expected if one is missing."""
+    if missing := [name for name in names if not (root / name).exists()]:
+        raise DataError(f"{root.absolute()} has no {some(missing)}. Expected is {layout}")
+    return [root / name for name in names]
+
+
+def match_stems(images: Mapping[str, Path], labels: Mapping[str, Path], kind: str) -> None:
+    """Raise DataError if an image has no label of the same name, or a label no image."""
+    for here, there, other in ((images, labels, kind), (labels, images, "image")):
+        if alone := sorted(str(here[name]) for name in set(here) - set(there)):
+            raise DataError(f"No {other} of the same name for {some(alone)}: add it, or remove the file.")
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return files by stem, in alphabetical order; raises DataError if two have the same."""
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path} have one name: remove one of them.")
+        found[path.stem] = path
+    return found
+
+
+def read_samples(path: Path) -> Samples:
+    """Read an image with all its bits and channels: (height, width) or (height, width, channels).
+
+    PNG, JPEG and TIFF with up to 8 bits a channel, and grey ones with 16, are read by Pillow; others, such as GeoTIFF
+    with more bands, by rasterio. Transparency is dropped.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    ConfigError
+        If it takes rasterio, which is not installed.
+    """
+    try:
+        with Image.open(path) as image:
+            deep = any("16" in mode or "32" in mode for mode in raw_modes(image))
+            by_pillow = image.mode.startswith("I;16") or (image.mode in IMAGE_MODES and not deep)
+    except (OSError, Image.DecompressionBombError):
+        by_pillow = path.suffix.lower() not in (".tif", ".tiff")
+    if by_pillow:
+        with opened(path) as image:
+            wanted = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB"}.get(image.mode, image.mode)
+            return np.asarray(image if wanted == image.mode else image.convert(wanted))
+    rasterio = require("rasterio", "geo", f"{path}, of more than 8 bits or 3 channels,")
+    try:
+        with rasterio.open(path) as data:
+            bands: Samples = data.read()
+    except rasterio.errors.RasterioError as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    return bands.transpose(1, 2, 0)
+
+
+def to_class_ids(colours: Pixels, palette: Sequence[str], nearest: bool, source: str) -> Pixels:
+    """Turn colours into class ids.
+
+    Parameters
+    ----------
+    colours : uint8 array (height, width, 3)
+        A picture of labels.
+    palette : sequence of str
+        The colour of class 0, 1, ... as ``#rrggbb``.
+    nearest : bool
+        Whether other colours are taken for the nearest (Euclidean) of the palette.
+    source : str
+        What to call the picture in an error.
+
+    Returns
+    -------
+    uint8 array (height, width)
+        Class ids.
+
+    Raises
+    ------
+    DataError
+        If there are other colours, and ``nearest`` is not set.
+    """
+    known = np.array([_colour(text) for text in palette], dtype=np.int64)
+    found, inverse = np.unique(colours.reshape(-1, 3).astype(np.int64), axis=0, return_inverse=True)
+    distances = ((found[:, None] - known[None]) ** 2).sum(-1)
+    if not nearest and (distances.min(1) > 0).any():
+        others = ["#" + bytes(colour).hex() for colour in found[distances.min(1) > 0].tolist()]
+        raise DataError(
+            f"{source} has the colours {some(others)}, and the classes {', '.join(palette)}: name all with --colour, "
+            "or give --nearest-colour."
+        )
+    ids: Pixels = distances.argmin(1).astype(np.uint8)
+    return ids[inverse].reshape(colours.shape[:2])
+
+
+def _colour(text: str) -> NDArray[np.uint8]:
+    try:
+        values = bytes.fromhex(text.removeprefix("#"))
+    except ValueError:
+        values = b""
+    if len(values) != 3:
+        raise ConfigError(f"'{text}' is no colour: write #rrggbb, such as #ff0000 for red.")
+    return np.frombuffer(values, np.uint8)

@@ -1,0 +1,53 @@
+"""A folder with ``images/`` and ``masks/`` that the main job cannot take as it is.
+
+Images of 16 bits or of many bands, images too large to be kept whole, masks in colours, masks with a number for each
+object.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from flower_dgan.data.folder_scan import decide_classes, mask_values
+from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
+from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
+from flower_dgan.errors import DataError
+
+
+def find_folder(root: Path, settings: PrepareSettings) -> Found:
+    """Find the pairs of a folder; they keep their names."""
+    folders = find_folders(root, ["images", "masks"], "images/ and masks/ with files of equal names.")
+    images, masks = (
+        by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders
+    )
+    match_stems(images, masks, "mask")
+    binary, classes = False, ["background", "foreground"]
+    if settings.palette:
+        classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
+    elif not settings.instances:
+        binary, count = decide_classes({path: mask_values(path) for path in masks.values()})
+        classes = ["background", *(f"class {index}" for index in range(1, count))]
+    originals = [
+        Original(f"images/{path.name}", name, partial(_read, path, masks[name], settings, binary))
+        for name, path in images.items()
+    ]
+    return Found(tuple(originals), tuple(classes))
+
+
+def _read(image: Path, mask: Path, settings: PrepareSettings, binary: bool) -> list[tuple[str, OriginalPair]]:
+    samples = read_samples(image)
+    if settings.palette:
+        return [("", OriginalPair(samples, _ids(mask, settings)))]
+    values = read_mask(mask)
+    if not settings.instances:
+        return [("", OriginalPair(samples, (values > 0 if binary else values).astype(np.uint8)))]
+    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+        raise DataError(f"{mask} holds numbers from {values.min()} to {values.max()}: 0 to 65,535 can be kept.")
+    return [("", OriginalPair(samples, (values > 0).astype(np.uint8), values.astype(np.uint16)))]
+
+
+def _ids(mask: Path, settings: PrepareSettings) -> Pixels:
+    return to_class_ids(read_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))

@@ -1,0 +1,151 @@
+"""Pairs as a data set's own files have them, before they become ``images/`` and ``masks/``."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import ConfigError
+
+Samples = NDArray[np.unsignedinteger[Any] | np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class OriginalPair:
+    """One image of a data set with what it is labelled with.
+
+    Attributes
+    ----------
+    image : array (height, width) or (height, width, channels)
+        Of any number of channels, uint8 or not yet scaled to it.
+    mask : uint8 array (height, width) or None
+        Class ids; None for a data set without masks.
+    instances : uint16 array (height, width) or None
+        0 for the background, another number for each object; None where the data set does not tell them apart.
+    """
+
+    image: Samples
+    mask: Pixels | None
+    instances: NDArray[np.uint16] | None = None
+
+
+@dataclass(frozen=True)
+class Original:
+    """Where a pair, or a stack of them, comes from and how to read it.
+
+    Attributes
+    ----------
+    source : str
+        Its file under the data set's folder, and what of the file where there is more in it; unique.
+    stem : str
+        The name that the pair gets, without what is added for parts and tiles; unique.
+    read : callable
+        Returns the pairs, each with a name that tells it from the others of the stack, empty for a pair that is alone;
+        raises DataError if the files cannot be used.
+    """
+
+    source: str
+    stem: str
+    read: Callable[[], Iterable[tuple[str, OriginalPair]]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of a data set in a folder.
+
+    Attributes
+    ----------
+    originals : tuple of Original
+        In a fixed order.
+    classes : tuple of str
+        What the class ids of its masks mean, background first; empty for a data set without masks.
+    """
+
+    originals: tuple[Original, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How pairs are written.
+
+    Attributes
+    ----------
+    tile, stride : int or None
+        Side of the square tiles that images are cut into, and pixels from one to the next; None for whole images.
+    size : int or None
+        Side of the square that is left of an image: what sticks out of its centred square is cut off, and the rest
+        resized, with smoothing for images and without for masks. None for images as they are.
+    value_range : (float, float) or None
+        What becomes 0 and 255; None for uint8 as it is and the whole range of other types.
+    bands : tuple of int
+        Which channels of the images to take, from 1; empty for all.
+    only_labelled : bool
+        Whether pairs whose mask is all background are left out.
+    skip_unreadable : bool
+        Whether a pair that cannot be read is left out and listed, rather than an error.
+    instances : bool
+        Whether the masks of ``folder`` and ``asyndgan-hdf5`` hold a number for each object, rather than classes.
+    palette : tuple of str
+        Of ``folder``: the colours of class 0, 1, ... as ``#rrggbb``, where masks are in colours.
+    nearest_colour : bool
+        Whether a colour that is in no palette becomes the nearest that is, rather than an error.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range, or settings contradict each other.
+    """
+
+    tile: int | None = None
+    stride: int | None = None
+    size: int | None = None
+    value_range: tuple[float, float] | None = None
+    bands: tuple[int, ...] = ()
+    only_labelled: bool = False
+    skip_unreadable: bool = False
+    instances: bool = False
+    palette: tuple[str, ...] = ()
+    nearest_colour: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, number in (("tile", self.tile), ("stride", self.stride), ("size", self.size)):
+            if number is not None and number < 1:
+                raise ConfigError(f"--{name} {number} must be positive.")
+        if self.stride is not None and self.tile is None:
+            raise ConfigError("--stride is the way from one tile to the next: give --tile too.")
+        if self.size is not None and self.tile is not None:
+            raise ConfigError("--size and --tile are both given: leave one of them out.")
+        if self.palette and self.instances:
+            raise ConfigError("--colour and --instances are both given: masks hold one or the other.")
+        if len(self.palette) == 1:
+            raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
+        if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ConfigError(f"--band {', '.join(map(str, self.bands))}: give one channel or three, from 1.")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} is empty: give low and high.")
+
+
+def name_pair(split: Literal["tr", "te"] | None, site: str, group: str, part: str) -> str:
+    """Name a pair so that the name says where it comes from.
+
+    Parameters
+    ----------
+    split : {"tr", "te"} or None
+        As the data set has it; None where it does not divide itself.
+    site, group, part : str
+        Hospital, city or organ; patient or scene; and what of that.
+
+    Returns
+    -------
+    str
+        Such as ``tr_breast_A7-A13E_0``: underscores only between the four, all but letters, digits, dots and dashes
+        replaced by dashes.
+    """
+    words = [re.sub(r"[^A-Za-z0-9.-]+", "-", word) for word in (site, group, part)]
+    return "_".join([split, *words] if split else words)

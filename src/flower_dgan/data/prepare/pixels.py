@@ -1,0 +1,149 @@
+"""From an original's own pixels to those that are written: channels, range, size and tiles."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
+from flower_dgan.errors import DataError
+
+
+def scale(pair: OriginalPair, settings: PrepareSettings, classes: int, source: str) -> tuple[OriginalPair, int]:
+    """Take the channels, the range and the size that are wanted.
+
+    Parameters
+    ----------
+    pair : OriginalPair
+        As read.
+    settings : PrepareSettings
+        ``bands``, ``value_range`` and ``size`` are used; that tiles fit is checked.
+    classes : int
+        Of the data set; masks of 2 become 0 and 255.
+    source : str
+        What to call the pair in an error.
+
+    Returns
+    -------
+    pair : OriginalPair
+        The image uint8 (height, width) or (height, width, 3).
+    beyond : int
+        How many values were beyond the range.
+
+    Raises
+    ------
+    DataError
+        If mask and image do not fit each other, or the settings do not fit the image.
+    """
+    image, beyond = to_uint8(_channels(pair, settings, source), settings.value_range, source)
+    mask = None if pair.mask is None else pair.mask * np.uint8(255 if classes == 2 else 1)
+    if settings.size is None:
+        return OriginalPair(image, mask, pair.instances), beyond
+    image = _resized(image, settings.size, Image.Resampling.LANCZOS)
+    mask = None if mask is None else _resized(mask, settings.size, Image.Resampling.NEAREST)
+    objects = pair.instances
+    objects = None if objects is None else _resized(objects, settings.size, Image.Resampling.NEAREST)
+    return OriginalPair(image, mask, objects), beyond
+
+
+def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: str) -> tuple[Pixels, int]:
+    """Scale an image linearly to 0 .. 255.
+
+    Parameters
+    ----------
+    image : array
+        Of any shape.
+    value_range : (float, float) or None
+        What becomes 0 and 255; None for uint8 images as they are, and for integers the whole range of their type.
+    source : str
+        What to call the image in an error.
+
+    Returns
+    -------
+    pixels : uint8 array
+        ``(value - low) / (high - low) * 255``, rounded; values beyond the range become 0 and 255.
+    beyond : int
+        How many values were beyond the range.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite, or no range is known.
+    """
+    if image.dtype == np.uint8 and value_range is None:
+        return image.astype(np.uint8), 0
+    if value_range is None:
+        if not np.issubdtype(image.dtype, np.unsignedinteger):
+            raise DataError(f"{source} holds {image.dtype}, whose range is unknown: give --range low high.")
+        value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
+    if not np.isfinite(image).all():
+        raise DataError(f"{source} holds values that are not finite: repair it, or give --skip-unreadable.")
+    low, high = value_range
+    beyond = int(((image < low) | (image > high)).sum())
+    scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
+    return np.rint(scaled).astype(np.uint8), beyond
+
+
+def cut(pair: OriginalPair, tile: int | None, stride: int | None) -> Iterator[tuple[str, OriginalPair]]:
+    """Cut a pair into square tiles from its top left, the last of a row or column flush with the edge.
+
+    Parameters
+    ----------
+    pair : OriginalPair
+        At least as large as a tile.
+    tile, stride : int or None
+        Side of a tile and way to the next, in pixels; None for the whole image, and for tiles side by side.
+
+    Yields
+    ------
+    name : str
+        ``<top>-<left>`` in pixels; empty for a whole image.
+    pair : OriginalPair
+        The tile.
+    """
+    if tile is None:
+        yield "", pair
+        return
+    tops, lefts = (_starts(side, tile, stride or tile) for side in pair.image.shape[:2])
+    for top in tops:
+        for left in lefts:
+            window = np.s_[top : top + tile, left : left + tile]
+            mask = None if pair.mask is None else pair.mask[window]
+            instances = None if pair.instances is None else pair.instances[window]
+            yield f"{top}-{left}", OriginalPair(pair.image[window], mask, instances)
+
+
+def _starts(side: int, tile: int, stride: int) -> list[int]:
+    starts = list(range(0, side - tile + 1, stride))
+    return starts if starts[-1] == side - tile else [*starts, side - tile]
+
+
+def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Samples:
+    """Return the chosen channels of an image that fits its mask and the tiles."""
+    image = pair.image[..., None] if pair.image.ndim == 2 else pair.image
+    height, width, channels = image.shape
+    if pair.mask is not None and pair.mask.shape != (height, width):
+        raise DataError(
+            f"{source}: the image is {height} x {width} pixels (height x width), but its mask {pair.mask.shape[0]} x "
+            f"{pair.mask.shape[1]}."
+        )
+    if settings.tile is not None and min(height, width) < settings.tile:
+        raise DataError(f"{source} is {height} x {width} pixels, less than --tile {settings.tile}: give a smaller one.")
+    if settings.bands and max(settings.bands) > channels:
+        raise DataError(f"{source} has {channels} channels: there is no --band {max(settings.bands)}.")
+    if settings.bands:
+        image = image[..., [band - 1 for band in settings.bands]]
+    if image.shape[2] not in (1, 3):
+        raise DataError(f"{source} has {channels} channels: choose one or three of them with --band.")
+    return image[..., 0] if image.shape[2] == 1 else image
+
+
+def _resized(array: NDArray[Any], side: int, resampling: Image.Resampling) -> NDArray[Any]:
+    height, width = array.shape[:2]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    picture = Image.fromarray(np.ascontiguousarray(array[top : top + square, left : left + square]))
+    return np.asarray(picture.resize((side, side), resampling))

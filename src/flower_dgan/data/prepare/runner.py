@@ -1,0 +1,189 @@
+"""Any data set becomes a folder with ``images/`` and ``masks/``, once; a run that was broken off goes on where it was.
+
+Beside the pairs there are ``prepared.json``, which says from what and how they were made, and ``prepared.jsonl`` with a
+line an original: what was made of it. A line is written when all files of its original are there.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flower_dgan.data.prepare.original import Original, PrepareSettings
+from flower_dgan.data.prepare.pixels import cut, scale
+from flower_dgan.data.splits import some
+from flower_dgan.errors import DataError
+
+_ABOUT, _DONE = "prepared.json", "prepared.jsonl"
+# If so many cannot be read, something is wrong with all of them.
+_MOST_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made.
+
+    Attributes
+    ----------
+    pairs : int
+        All pairs in the folder.
+    made : int
+        Those of them that this run has made; the others were there.
+    empty : int
+        Pairs that were left out since they are all background.
+    beyond : int
+        Values of images that were beyond the range.
+    unreadable : tuple of str
+        What was left out since it could not be read.
+    """
+
+    pairs: int
+    made: int
+    empty: int
+    beyond: int
+    unreadable: tuple[str, ...]
+
+
+def write_folder(
+    originals: Sequence[Original],
+    output: Path,
+    settings: PrepareSettings,
+    about: dict[str, Any],
+    track: Callable[[Sequence[Original]], Iterable[Original]] = iter,
+) -> Prepared:
+    """Write pairs, except those that are there already.
+
+    Parameters
+    ----------
+    originals : sequence of Original
+        Of a data set.
+    output : Path
+        A new folder, or one that the same settings have begun.
+    settings : PrepareSettings
+        How to write them.
+    about : dict
+        What else ``prepared.json`` says: name and folder of the data set, its classes.
+    track : callable
+        Yields the originals again; for a progress bar.
+
+    Raises
+    ------
+    DataError
+        If there is no original, two have one name, the folder holds something else, or an original cannot be read.
+    """
+    _check_names(originals, about)
+    # Which originals may be left out changes none of the others.
+    about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
+    _begin(output, about)
+    folders = ("images", "masks") if about["classes"] else ("images",)
+    done = _read_done(output, folders)
+    before = sum(len(line["pairs"]) for line in done.values())
+    unreadable = []
+    with (output / _DONE).open("a", encoding="utf-8") as lines:
+        for original in track(originals):
+            if original.source in done:
+                continue
+            try:
+                line = _write_pairs(original, output, settings, len(about["classes"]))
+            except DataError as error:
+                unreadable.append(str(error))
+                if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
+                    break
+                continue
+            lines.write(json.dumps(line) + "\n")
+            lines.flush()
+            done[original.source] = line
+    if unreadable and not settings.skip_unreadable:
+        shown = "".join(f"\n- {sentence}" for sentence in unreadable)
+        stopped = " (and no more were tried)" if len(unreadable) == _MOST_ERRORS else ""
+        raise DataError(
+            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}:{shown}\nReplace them and "
+            "start again (what is done is not made twice), or start again with --skip-unreadable."
+        )
+    pairs = sum(len(line["pairs"]) for line in done.values())
+    if not pairs:
+        raise DataError(f"No pair was left of {len(originals):,} originals: change --only-labelled or --tile.")
+    empty, beyond = (sum(line[key] for line in done.values()) for key in ("empty", "beyond_range"))
+    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable))
+    _write(output / _ABOUT, json.dumps({**about, "complete": True, **asdict(result)}, indent=1))
+    return result
+
+
+def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
+    if not originals:
+        raise DataError(f"No pair of {about['dataset']} was found in {about['source']}.")
+    seen: dict[str, str] = {}
+    for original in originals:
+        if original.stem in seen:
+            raise DataError(
+                f"{original.source} and {seen[original.stem]} would both be called {original.stem}: remove one, or "
+                "rename it."
+            )
+        seen[original.stem] = original.source
+
+
+def _begin(output: Path, about: dict[str, Any]) -> None:
+    """Make the folder, or find that it was begun in the same way."""
+    if (output / _ABOUT).is_file():
+        before = json.loads((output / _ABOUT).read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(about))
+        if changed := [key for key in now if now[key] != before.get(key)]:
+            raise DataError(
+                f"{output.absolute()} was begun with other {some(changed)} (see {_ABOUT}): give a new folder, "
+                "or delete this one."
+            )
+        return
+    if output.exists() and any(output.iterdir()):
+        raise DataError(f"{output.absolute()} is not empty: give a new folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    _write(output / _ABOUT, json.dumps({**about, "complete": False}, indent=1))
+
+
+def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read what was made before; a last line that was cut off is made again."""
+    path = output / _DONE
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    _write(path, "\n".join([*lines[:-1], ""]))
+    done = {line["source"]: line for line in map(json.loads, lines[:-1])}
+    return {
+        source: line
+        for source, line in done.items()
+        if all((output / folder / f"{name}.png").is_file() for name in line["pairs"] for folder in folders)
+    }
+
+
+def _write_pairs(original: Original, output: Path, settings: PrepareSettings, classes: int) -> dict[str, Any]:
+    made: list[str] = []
+    empty = all_beyond = 0
+    for part, pair in original.read():
+        scaled, beyond = scale(pair, settings, classes, original.source)
+        all_beyond += beyond
+        for tile, piece in cut(scaled, settings.tile, settings.stride):
+            if settings.only_labelled and piece.mask is not None and not piece.mask.any():
+                empty += 1
+                continue
+            made.append("_".join(filter(None, (original.stem, part, tile))))
+            for folder, pixels in (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances)):
+                if pixels is not None:
+                    _save(pixels, output / folder / f"{made[-1]}.png")
+    return {"source": original.source, "pairs": made, "empty": empty, "beyond_range": all_beyond}
+
+
+def _save(pixels: NDArray[Any], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG")
+    partial.replace(path)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,93 @@
+"""Brain tumours in magnetic resonance: BraTS 2018 as it is given out, and the HDF5 files of AsynDGAN's scripts.
+
+Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark (BRATS)", IEEE TMI 2015. Axial slices of the T2
+modality that have a tumour, as Chang et al. (AsynDGAN, CVPR 2020) train on; without the outline of the skull that they
+draw into the label maps.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
+from flower_dgan.errors import DataError
+
+# The file has 0, 1, 2 and 4.
+TUMOUR_CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
+_IDS = (0, 1, 2, 4)
+# AsynDGAN leaves slices with fewer out.
+_LEAST_PIXELS = 10
+
+
+def find_brats(root: Path, settings: PrepareSettings) -> Found:
+    """Find the patients of BraTS 2018.
+
+    ``HGG`` and ``LGG`` with a folder a patient, ``Brats18_<institution>_<number>_1``, and in it
+    ``<patient>_t2.nii.gz`` and ``<patient>_seg.nii.gz``. The site is the institution, the group the patient.
+    """
+    _nibabel()
+    patients = sorted(path.parent for path in root.rglob("*_seg.nii.gz"))
+    if not patients:
+        raise DataError(
+            f"{root.absolute()} has no patient with *_seg.nii.gz. Expected is the unpacked training data, "
+            "MICCAI_BraTS_2018_Data_Training, with HGG/Brats18_*/Brats18_*_t2.nii.gz and _seg.nii.gz."
+        )
+    originals = []
+    for folder in patients:
+        words = folder.name.split("_")
+        if len(words) < 3 or not (folder / f"{folder.name}_t2.nii.gz").is_file():
+            raise DataError(f"{folder} is no Brats18_<institution>_<number>_1 with its _t2.nii.gz: get it again.")
+        read = partial(_read_volumes, folder, settings.value_range is None)
+        originals.append(Original(str(folder.relative_to(root)), name_pair(None, words[1], folder.name, "t2"), read))
+    return Found(tuple(originals), TUMOUR_CLASSES)
+
+
+def slices(
+    volume: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]], scale: bool, source: str
+) -> Iterator[tuple[str, OriginalPair]]:
+    """Yield the slices with a tumour.
+
+    Parameters
+    ----------
+    volume, labels : array (columns, rows, slices)
+        Intensities from 0, and 0, 1, 2 or 4 as BraTS has them.
+    scale : bool
+        Whether each slice is scaled by its own maximum to 255, as AsynDGAN's code does; otherwise it is left as it is.
+    source : str
+        What to call the volume in an error.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ, or there is another label or a negative intensity.
+    """
+    if volume.ndim != 3 or volume.shape != labels.shape:
+        raise DataError(f"{source}: the volume is of shape {volume.shape}, its labels are of {labels.shape}.")
+    if not np.isin(labels, _IDS).all() or volume.min() < 0:
+        raise DataError(f"{source}: labels besides {_IDS}, or intensities below 0, which BraTS 2018 does not have.")
+    for index in np.flatnonzero((labels > 0).sum((0, 1)) >= _LEAST_PIXELS).tolist():
+        mask = np.searchsorted(_IDS, labels[:, :, index]).astype(np.uint8)
+        image = volume[:, :, index]
+        if scale:
+            image = np.rint(image * (255 / max(image.max(), 1e-8))).astype(np.uint8)
+        yield f"{index:03d}", OriginalPair(image, mask)
+
+
+def _read_volumes(folder: Path, scale: bool) -> Iterator[tuple[str, OriginalPair]]:
+    arrays = []
+    for kind in ("t2", "seg"):
+        path = folder / f"{folder.name}_{kind}.nii.gz"
+        try:
+            arrays.append(_nibabel().load(path).get_fdata(dtype=np.float32))
+        except Exception as error:  # nibabel's own, and those of gzip and zlib
+            raise DataError(f"{path} cannot be read: {error}.") from error
+    yield from slices(arrays[0], arrays[1], scale, str(folder))
+
+
+def _nibabel() -> Any:
+    return require("nibabel", "medical", "data prepare brats")

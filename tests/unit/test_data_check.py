@@ -1,0 +1,96 @@
+"""``flower-dgan data check``: what is counted, and that every problem is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from flower_dgan.cli import app
+from flower_dgan.data.check import check_data
+from flower_dgan.errors import DataError
+from flower_dgan.resolve import resolve
+from tests.idx import write_part
+from tests.pairs import make_folder
+
+
+def _check(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["data", "check", *map(str, arguments)], env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def test_counts_sizes_classes_and_a_picture(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "some {data}, = [x]", sites=2, images=3)
+    # 2 sites x (3 + 2) pairs of 64 x 64; half of one mask's pixels become foreground, all others' none
+    for path in (root / "masks").iterdir():
+        mask = np.zeros((64, 64), np.uint8)
+        mask[:32] = 255 * (path.stem == "tr_site0_tr0_0")
+        Image.fromarray(mask).save(path)
+    found = check_data(replace(resolve("data=folder").data, root=str(root)))
+    assert [len(found.train), len(found.test), found.sizes, found.problems] == [6, 4, {(64, 64): 10}, ()]
+    assert found.class_pixels == {0: 10 * 4096 - 2048, 1: 2048}
+    assert len(found.examples) == 4
+    code, output = _check(root, "--picture", tmp_path / "check.png")
+    assert code == 0
+    for words in ("site1", "64 x 64", "5.00%", "Problems: 0"):
+        assert words in output
+    with Image.open(tmp_path / "check.png") as picture:
+        assert picture.size == (1200, 900)
+
+
+def test_every_problem_is_named(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", sites=2, images=5)
+    images, masks = root / "images", root / "masks"
+    (masks / "tr_site0_tr0_0.png").unlink()
+    (images / "te_site0_te0_0.png").unlink()
+    Image.new("L", (64, 80)).save(masks / "tr_site0_tr1_0.png")
+    Image.fromarray(np.full((64, 64), 4000, np.uint16)).save(images / "tr_site0_tr2_0.png")
+    whole = (images / "tr_site0_tr3_0.png").read_bytes()
+    (images / "tr_site0_tr3_0.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64)).save(masks / "tr_site0_tr4_0.png")
+    # two things are wrong with one pair
+    Image.new("CMYK", (64, 64)).save(images / "tr_site1_tr0_0.jpg")
+    (images / "tr_site1_tr0_0.png").unlink()
+    Image.new("RGB", (64, 64)).save(masks / "tr_site1_tr0_0.png")
+    Image.new("RGB", (64, 64)).save(images / "tr_site1_tr1_0.jpg")
+    (images / "te_site1_te0_0.gif").write_bytes(b"")
+    code, output = _check(root)
+    assert code == 1
+    for words in (
+        "images/tr_site0_tr0_0.png has no mask",
+        "masks/te_site0_te0_0.png has no image",
+        "tr_site0_tr1_0.png is 64 x 64 pixels (height x width) but",
+        "images/tr_site0_tr2_0.png has 16 bits a channel",
+        "images/tr_site0_tr3_0.png cannot be read",
+        "masks/tr_site0_tr4_0.png holds the values 0, 1, 2, 3, 4, 5, 6, 7, ... 255 (256 values)",
+        "images/tr_site1_tr0_0.jpg has mode CMYK",
+        "masks/tr_site1_tr0_0.png has mode RGB",
+        "holds both tr_site1_tr1_0.jpg and tr_site1_tr1_0.png",
+        "Problems: 9",
+    ):
+        assert words in output
+    # what is sound is counted all the same: 12 pairs of stems, five of them spoilt
+    found = check_data(resolve(f"data=folder data.root='{root}'").data)
+    assert len(found.train) + len(found.test) == sum(found.sizes.values()) == 7
+
+
+def test_names_that_do_not_match_leave_the_rest_to_be_seen(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", sites=1, images=1)
+    for folder in ("images", "masks"):
+        (root / folder / "tr_site0_tr0_0.png").rename(root / folder / "odd.png")
+    code, output = _check(root)
+    assert code == 1
+    assert "'odd' does not match" in output
+    assert "64 x 64" in output
+
+
+def test_other_sources(tmp_path: Path) -> None:
+    write_part(tmp_path, "train", list(range(10)), ".gz")
+    write_part(tmp_path, "t10k", list(range(10)), ".gz")
+    code, output = _check(tmp_path, "data=mnist")
+    assert code == 0
+    assert "28 x 28" in output
+    with pytest.raises(DataError, match="There are no files of mnist"):
+        check_data(resolve(f"data=mnist data.root='{tmp_path / 'none'}'").data)
