@@ -10,11 +10,13 @@ from flower_dgan.report.run_metrics import read_metrics
 from tests.pairs import make_folder
 
 
-@pytest.mark.parametrize(("warm", "rounds"), [(True, 10), pytest.param(False, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("warm", "rounds"), [(True, 10), (False, 2)])
 def test_two_supernodes_are_the_reference(warm: bool, rounds: int) -> None:
     assert through_supernodes(2, rounds, warm=warm) <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) -> None:
     """The server has no data. One owner's images do not fit at first, and the run says so and stops."""
     configs = [f'data-path="{make_folder(tmp_path / name, sites=1)}" name="{name}"' for name in ("north", "south")]
