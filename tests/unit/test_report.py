@@ -1,6 +1,7 @@
 """Tests of the report: a small run directory written by hand, and the cells that must come out of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,13 @@ def test_curves_have_a_line_a_client_with_its_rounds(run_directory: Path) -> Non
 def test_there_are_no_curves_without_rounds(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no round"):
         plot_losses(RunMetrics((), (), (), (), (), (), ()), tmp_path / "curves.png")
+
+
+def test_curves_of_many_clients_have_room(run_directory: Path) -> None:
+    few = read_metrics(run_directory)
+    client = next(iter(few.rounds[0].clients.values()))
+    many = replace(few, rounds=(replace(few.rounds[0], clients={f"part-{k}": client for k in range(64)}),))
+    figure = loss_figure(many)
+    figure.draw_without_rendering()
+    heights = [axes.get_position().height * figure.get_size_inches()[1] for axes in figure.axes]
+    assert min(heights) > 2.5  # inches

@@ -1,5 +1,6 @@
 """The losses of every client over the rounds, as a figure."""
 
+from math import ceil
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -7,6 +8,9 @@ from matplotlib.ticker import MaxNLocator
 
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_records import RunMetrics
+
+_COLUMNS = 5
+_LEGEND_ROW = 0.25  # inches
 
 
 def plot_losses(metrics: RunMetrics, path: Path) -> None:
@@ -33,9 +37,10 @@ def plot_losses(metrics: RunMetrics, path: Path) -> None:
 
 def loss_figure(metrics: RunMetrics) -> Figure:
     """Return the figure that ``plot_losses`` writes: two axes, first the generator's losses."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    sites = sorted({site for each in metrics.rounds for site in each.clients})
+    figure = Figure(figsize=(10, 4 + _LEGEND_ROW * ceil(len(sites) / _COLUMNS)), layout="constrained")
     generator_axes, discriminator_axes = figure.subplots(1, 2)
-    for site in sorted({site for each in metrics.rounds for site in each.clients}):
+    for site in sites:
         rounds = [each for each in metrics.rounds if site in each.clients]
         numbers = [each.round for each in rounds]
         generator_losses = [each.clients[site].generator_loss for each in rounds]
@@ -46,6 +51,6 @@ def loss_figure(metrics: RunMetrics) -> Figure:
         axes.set(title=f"Loss of the {who}", xlabel="round", ylabel="loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(title="site")
+    if sites:
+        figure.legend(handles=generator_axes.get_lines(), loc="outside lower center", ncols=_COLUMNS)
     return figure
