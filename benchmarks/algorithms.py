@@ -4,7 +4,9 @@
         --choices "algorithm=dgan|algorithm=uagan|algorithm=dgan-average" --groups "[[0,1,2,3,4],[5,6,7,8,9]]" --seeds 3
 
 trains each choice of overrides through the real strategy and ClientApp in one process, one client for each group of
-labels. ``--groups pooled`` makes one client of all data: the centralised bound. A classifier that is trained on the
+labels. ``--groups pooled`` makes one client of all data: the centralised bound. A choice that begins with ``FedGAN``
+trains the networks and batches of the rest of it as FedGAN, which has as many generator steps; its seconds are those of
+all clients, one after the other. A classifier that is trained on the
 real training images then looks at the synthetic ones, see ``flower_dgan.evaluation.generation``. What is there already
 is not run again; ``table.md`` has the means and spreads of all that is there.
 """
@@ -22,6 +24,7 @@ import typer
 from PIL import Image
 
 from common import append_line, read_lines
+from flower_dgan.baselines import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.data import Pixels, open_source
@@ -34,12 +37,14 @@ from flower_dgan.evaluation.generation import (
     frechet_cnn32_floor,
     train_classifier,
 )
+from flower_dgan.fedgan import train_fedgan
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wiring import threads
 
-POOLED = "pooled"
+POOLED, FEDGAN = "pooled", "FedGAN "
 _SHOWN = 10
 
 
@@ -84,22 +89,32 @@ def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, p
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "run"
         partition = "partition=iid" if groups == POOLED else f"partition=label partition.label_groups={groups}"
-        given = f"{overrides} {choice} {partition} downstream=none seed={seed} output.directory='{directory}'"
-        clients = 1 if groups == POOLED else len(resolve(given).partition.label_groups)
+        chosen = choice.removeprefix(FEDGAN)
+        given = f"{overrides} {chosen} {partition} downstream=none seed={seed} output.directory='{directory}'"
+        config = resolve(given)
+        clients = 1 if groups == POOLED else len(config.partition.label_groups)
         start = time.monotonic()
-        run_job(InProcessGrid(app, simulated_contexts(clients, given)), resolve(given), seed)
-        metrics, images = read_metrics(directory), read_images(directory)
+        losses: list[float] = []
+        if chosen != choice:
+            with threads(config.threads):
+                pairs, ledger, rounds = train_fedgan(config, open_federation(config, clients))
+            images, traffic = pairs.images, sum(count.bytes for *_, count in ledger.rows())
+        else:
+            run_job(InProcessGrid(app, simulated_contexts(clients, given)), config, seed)
+            metrics, images = read_metrics(directory), read_images(directory)
+            of_clients = [list(each.clients.values()) for each in metrics.rounds]
+            traffic = sum(each.bytes_sent + each.bytes_received for r in of_clients for each in r)
+            losses, rounds = [fmean(each.generator_loss for each in r) for r in of_clients], len(metrics.rounds)
         show(images, picture)
-        traffic = sum(each.bytes_sent + each.bytes_received for r in metrics.rounds for each in r.clients.values())
         return {
             "choice": choice,
             "groups": groups,
             "seed": seed,
             "clients": clients,
-            "rounds": len(metrics.rounds),
+            "rounds": rounds,
             "seconds": time.monotonic() - start,
             "bytes_a_client": traffic / clients,
-            "generator_loss": [fmean(c.generator_loss for c in r.clients.values()) for r in metrics.rounds],
+            "generator_loss": losses,
             **judge.judge(images),
         }
 
@@ -141,7 +156,8 @@ def main(
     """Compare algorithms on images with classes."""
     output.mkdir(parents=True, exist_ok=True)
     results = output / "results.jsonl"
-    judge = Judge(resolve(f"{overrides} {choices.split('|')[0]} downstream=none"))
+    first = choices.split("|")[0].removeprefix(FEDGAN)
+    judge = Judge(resolve(f"{overrides} {first} downstream=none"))
     for seed in range(seeds):
         for group in groups.split("|"):
             for choice in choices.split("|"):
