@@ -5,16 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from flower_dgan.config import Config
-from flower_dgan.data import open_source
+from flower_dgan.node import simulated_clients
 
 
 def natural_clients(config: Config, otherwise: int) -> int:
     """Return how many clients the partition makes, ``otherwise`` where any number goes."""
-    if config.partition.name == "label":
-        return len(config.partition.label_groups)
-    if config.partition.name == "site":
-        return len({entry.site for entry in open_source(config.data).train})
-    return otherwise
+    return simulated_clients(config) or otherwise
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:

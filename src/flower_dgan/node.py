@@ -57,6 +57,22 @@ def node_key(node_config: NodeConfig) -> str:
     return f"{node_config.get('partition-id')} of {node_config.get('num-partitions')}"
 
 
+def simulated_clients(config: Config, asked: int | None = None) -> int | None:
+    """Return how many clients a simulation has: as asked for, or as many as the partition makes, None for any number.
+
+    Raises
+    ------
+    ConfigError, DataError, FederationError
+        If the data cannot be used, or shared among as many as are asked for.
+    """
+    entries = _source(config.data).train
+    fixed = {"label": len(config.partition.label_groups), "site": len({entry.site for entry in entries})}
+    clients = asked if asked is not None else fixed.get(config.partition.name)
+    if clients is not None:
+        partition_names(entries, config.partition, clients)
+    return clients
+
+
 def takes_messages_in_order() -> bool:
     """Return whether the runtime that this process belongs to hands a node its messages one after another.
 
