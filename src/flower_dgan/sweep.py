@@ -1,22 +1,18 @@
 """Sweeps: ``python -m flower_dgan.sweep algorithm=dgan,uagan seed=0,1``, a multirun of Hydra's."""
 
-import hashlib
 import itertools
-import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-import platformdirs
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -28,18 +24,9 @@ from flower_dgan.sweep_job import check, run, run_overrides
 
 _CONFIG = "sweep"
 _OWN = ("sweep.clients",)
-_LONGEST_NAME = 150
 _INTERRUPTED = 130
 
 console = Console(stderr=True, highlight=False)
-
-
-def job_directory(overrides: str) -> str:
-    """Return the name of a job's directory: its overrides, shortened where they are long, without path separators."""
-    name = re.sub(r"[/\s]+", "_", overrides) or "job"
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
@@ -89,8 +76,6 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
 def main() -> None:
     """Run a sweep, and write its report, also of a part of it."""
     arguments = sys.argv[1:]
-    OmegaConf.register_new_resolver("user_data_directory", _user_data_directory, replace=True)
-    OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)
     start = hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=_CONFIG)(run)
     options = [each for each in arguments if each.startswith("-")]
     if set(options) - {"-m", "--multirun"}:  # --help, --cfg and the like run nothing
@@ -147,10 +132,6 @@ def _check_job(overrides: Sequence[str]) -> None:
         check(run_overrides(overrides), clients[-1] if clients else None)
     except DganError as error:
         raise type(error)(f"{shlex.join(overrides)}: {error}") from error
-
-
-def _user_data_directory() -> str:
-    return str(platformdirs.user_data_path("flower-dgan"))
 
 
 def _quoted(path: Path) -> str:

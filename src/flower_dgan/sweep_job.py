@@ -1,5 +1,7 @@
 """One run of a sweep: Flower's strategy, apps and messages in one process, without Ray and without a start-up."""
 
+import hashlib
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -7,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import platformdirs
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
+from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
 from flower_dgan.node import simulated_clients
@@ -22,6 +27,7 @@ from flower_dgan.run_directory import RunDirectory
 
 OBJECTIVE_ROW = "DGAN"
 _SWEEP = "sweep."
+_LONGEST_NAME = 150
 
 
 def run(settings: DictConfig) -> float | None:
@@ -43,6 +49,7 @@ def run(settings: DictConfig) -> float | None:
         Says what was wrong and what to do.
     """
     hydra = HydraConfig.get()
+    GlobalHydra.instance().clear()  # server and clients compose their configuration themselves, as in any run
     overrides = run_overrides(hydra.overrides.task)
     config, clients = check(overrides, settings.sweep.clients)
     directory = Path(hydra.runtime.output_dir)
@@ -83,9 +90,26 @@ def check(overrides: str, clients: int | None) -> tuple[Config, int]:
             "The runs of a sweep have directories of their own, and go on by themselves: leave resume and "
             "output.directory away, and set hydra.sweep.dir."
         )
+    if config.downstream.seeds:
+        check_segmentation(config.downstream, config.data.image_size)
     if not (clients is None or type(clients) is int):
         raise ConfigError(f"sweep.clients={clients!r} is no number of clients.")
     number = simulated_clients(config, clients)
     if number is None:
         raise ConfigError(f"partition={config.partition.name} takes any number of clients: set sweep.clients=<number>.")
     return config, number
+
+
+def job_directory(overrides: str) -> str:
+    """Return the name of a job's directory: its overrides, shortened where they are long, without path separators."""
+    name = re.sub(r"[/\s]+", "_", overrides) or "job"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+# For conf/sweep.yaml, here so that a process that another launcher starts has them as well.
+OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)
+OmegaConf.register_new_resolver(
+    "user_data_directory", lambda: str(platformdirs.user_data_path("flower-dgan")), replace=True
+)

@@ -63,7 +63,7 @@ def samples_figure(sweep: Sweep) -> Figure | None:
     pictures = [image.imread(_last_sample(run)) for _, run in shown]
     height, width = pictures[0].shape[:2]
     figure = Figure(figsize=(2.2 * columns, rows * (2.2 * height / width + 0.6)), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel in panels:
         panel.set_axis_off()
     for panel, (values, _), picture in zip(panels, shown, pictures, strict=False):
