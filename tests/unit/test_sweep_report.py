@@ -89,7 +89,7 @@ def test_table_has_every_training(sweep: Path) -> None:
 
 def test_means_are_over_seeds(sweep: Path) -> None:
     text = write_sweep_report(sweep).read_text()
-    assert "6 of 8 runs finished. Swept: `algorithm`, `partition.alpha`; 2 seeds." in text
+    assert "6 of 8 runs finished. Swept: `algorithm`, `partition.alpha`. Seeds: 0, 1." in text
     # 0.5 and 0.7: mean 0.6, sample standard deviation 0.2 / sqrt(2)
     assert "| algorithm | partition.alpha=0.1 | partition.alpha=10 |" in text
     assert "| dgan | 0.500 ± 0.141 | 0.600 ± 0.141 |" in text

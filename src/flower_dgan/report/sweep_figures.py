@@ -13,6 +13,7 @@ from flower_dgan.report.sweep_runs import MAIN_ROW, Sweep, SweptRun, mean_and_sp
 
 _DECADES = 30.0
 _COLUMNS = 6
+_TICKS = 8
 
 
 class _Point(NamedTuple):
@@ -39,8 +40,10 @@ def dice_figure(sweep: Sweep) -> Figure | None:
         xs = [float(value) for value in sweep.values(along)]
         if min(xs) > 0 and max(xs) / min(xs) >= _DECADES:
             axes.set_xscale("log")
-        axes.set_xticks(xs, sweep.values(along), minor=False)
-        axes.minorticks_off()
+        if len(xs) <= _TICKS:
+            axes.set_xticks(xs, sweep.values(along))
+            axes.minorticks_off()
+        axes.margins(x=0.05)
     else:
         _draw_bars(axes, lines, sweep.values(along) if along else [""])
     reference = mean_and_spread(run.dice(REFERENCE_ROW) for run in sweep.finished)

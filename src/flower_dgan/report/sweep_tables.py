@@ -49,7 +49,7 @@ def render_markdown(sweep: Sweep, figures: Sequence[str]) -> str:
     swept = ", ".join(f"`{axis}`" for axis in sweep.axes) or "nothing but the seed"
     sections = [
         "# Sweep",
-        f"{len(finished)} of {len(sweep.runs)} runs finished. Swept: {swept}; {len(seeds) or 1} seeds.",
+        f"{len(finished)} of {len(sweep.runs)} runs finished. Swept: {swept}. Seeds: {', '.join(seeds) or 'one'}.",
     ]
     if len(sweep.axes) == 2 and MAIN_ROW in sweep.common_rows():
         sections += [f"## Dice of {MAIN_ROW}", _two_axes(sweep)]
