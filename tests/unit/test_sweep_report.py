@@ -120,14 +120,14 @@ def test_lines_are_along_the_number_and_the_axis_is_logarithmic(sweep: Path) -> 
     assert band[:, 1].min() == pytest.approx(0.5 - 0.2 / 2**0.5)
 
 
-def test_without_a_number_there_are_bars(tmp_path: Path) -> None:
+def test_without_a_number_values_are_side_by_side(tmp_path: Path) -> None:
     for number, (groups, value) in enumerate((("[[0],[1]]", 0.5), ("[[0,1]]", 0.7))):
         write_run(tmp_path, number, f"partition.label_groups={groups} seed=0", tstr("DGAN", value))
     figure = dice_figure(read_sweep(tmp_path))
     assert figure is not None
     (axes,) = figure.axes
-    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.7]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["[[0],[1]]", "[[0,1]]"]
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0.5], [1, 0.7]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["[[0], [1]]", "[[0,1]]"]
 
 
 def test_samples_are_the_last_of_the_first_seed(sweep: Path) -> None:
@@ -135,7 +135,11 @@ def test_samples_are_the_last_of_the_first_seed(sweep: Path) -> None:
     assert figure is not None
     shown = {axes.get_title(): axes.images[0].get_array()[0, 0] for axes in figure.axes}
     # runs 2, 0 and 4 of the fixture: 40 x (number + 1)
-    expected = {"algorithm=dgan\nalpha=0.1": 120, "algorithm=dgan\nalpha=10": 40, "algorithm=uagan\nalpha=10": 200}
+    expected = {
+        "algorithm=dgan\nalpha=0.1": 120,
+        "algorithm=dgan\nalpha=10": 40,
+        "algorithm=uagan\nalpha=10": 200,
+    }
     assert shown == {title: pytest.approx(grey / 255) for title, grey in expected.items()}
     figure.canvas.draw()
     assert figure.axes[0].images[0].cmap(0.0) == to_rgba("black")

@@ -29,7 +29,7 @@ def write_sweep_report(directory: Path) -> Path:
     figures = {"sweep.png": dice_figure(sweep), "samples.png": samples_figure(sweep)}
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(directory / name, format="png", dpi=120)
+            figure.savefig(directory / name, format="png", dpi=120, bbox_inches="tight")
     (directory / "sweep.csv").write_text(render_csv(sweep), encoding="utf-8")
     report = directory / "sweep.md"
     shown = [name for name, figure in figures.items() if figure is not None]

@@ -13,6 +13,7 @@ from flower_dgan.report.sweep_runs import MAIN_ROW, Sweep, SweptRun, mean_and_sp
 
 _DECADES = 30.0
 _COLUMNS = 6
+_LINE = 24
 _TICKS = 8
 
 
@@ -25,8 +26,8 @@ class _Point(NamedTuple):
 def dice_figure(sweep: Sweep) -> Figure | None:
     """Draw the Dice of row DGAN against the swept number with most values, a line for each other setting.
 
-    The axis is logarithmic where its values span decades. Where no number was swept there are bars. None without such
-    a row.
+    The axis is logarithmic where its values span decades. Where no number was swept the values are side by side. None
+    without such a row.
     """
     if MAIN_ROW not in sweep.common_rows():
         return None
@@ -45,7 +46,7 @@ def dice_figure(sweep: Sweep) -> Figure | None:
             axes.minorticks_off()
         axes.margins(x=0.05)
     else:
-        _draw_bars(axes, lines, sweep.values(along) if along else [""])
+        _draw_points(axes, lines, sweep.values(along) if along else [""])
     reference = mean_and_spread(run.dice(REFERENCE_ROW) for run in sweep.finished)
     if reference is not None:
         axes.axhline(reference[0], color="grey", linestyle="--", label=f"{REFERENCE_ROW}, mean of all")
@@ -65,16 +66,15 @@ def samples_figure(sweep: Sweep) -> Figure | None:
     rows = -(-len(shown) // columns)
     pictures = [image.imread(_last_sample(run)) for _, run in shown]
     height, width = pictures[0].shape[:2]
-    figure = Figure(figsize=(2.2 * columns, rows * (2.2 * height / width + 0.6)), layout="constrained")
+    figure = Figure(figsize=(2.2 * columns, rows * (2.2 * height / width + 0.6) + 0.2), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel in panels:
         panel.set_axis_off()
     for panel, (values, _), picture in zip(panels, shown, pictures, strict=False):
         panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        label = "\n".join(
-            fill(f"{axis.rpartition('.')[2]}={value}", 24) for axis, value in zip(sweep.axes, values, strict=True)
-        )
-        panel.set_title(label, fontsize=8)
+        given = zip(sweep.axes, values, strict=True)
+        panel.set_title("\n".join(_wrapped(f"{axis.rpartition('.')[2]}={value}") for axis, value in given), fontsize=8)
+    figure.supxlabel("label map, two draws and, of the digits, the real image", fontsize=8)
     return figure
 
 
@@ -103,12 +103,17 @@ def _draw_lines(axes: Axes, lines: dict[str, list[_Point]]) -> None:
         axes.fill_between(xs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _draw_bars(axes: Axes, lines: dict[str, list[_Point]], xs: Sequence[str]) -> None:
-    width = 0.8 / len(lines)
+def _draw_points(axes: Axes, lines: dict[str, list[_Point]], xs: Sequence[str]) -> None:
+    """Draw means with their spreads side by side; no bars, as the axis does not begin at 0."""
+    step = 0.6 / len(lines)
     for index, (label, points) in enumerate(lines.items()):
-        places = [xs.index(point.x) + (index - (len(lines) - 1) / 2) * width for point in points]
-        spreads = [point.spread for point in points]
-        axes.bar(places, [point.mean for point in points], width, yerr=spreads, capsize=3, label=label or MAIN_ROW)
-    lows = [point.mean - point.spread for points in lines.values() for point in points]
-    axes.set_ylim(bottom=max(0.0, min(lows) - 0.1))
-    axes.set_xticks(range(len(xs)), [fill(x, 24) for x in xs])
+        places = [xs.index(point.x) + (index - (len(lines) - 1) / 2) * step for point in points]
+        means, spreads = [point.mean for point in points], [point.spread for point in points]
+        axes.errorbar(places, means, spreads, fmt="o", capsize=3, label=label or MAIN_ROW)
+    axes.set_xlim(-0.5, len(xs) - 0.5)
+    axes.set_xticks(range(len(xs)), [_wrapped(x) for x in xs])
+
+
+def _wrapped(value: str) -> str:
+    """Break a long value into lines, a list before it and between its parts."""
+    return fill(value.replace("],[", "], [").replace("=[", "= ["), _LINE)
