@@ -48,7 +48,7 @@ def main(
         sweep = (directory or Path(scratch) / "sweep").resolve()
         command = [sys.executable, "-m", "flower_dgan.sweep", "-m", *AXES, *overrides.split()]
         command.append(f"hydra.sweep.dir='{sweep}'")
-        starts, before = [], []
+        starts, codes = [], []
         for kill in (True, False) if kill_after else (False,):
             begin = time.monotonic()
             process = subprocess.Popen(command)
@@ -58,14 +58,14 @@ def main(
                     kill = False
                 time.sleep(0.2)
             starts.append(time.monotonic() - begin)
-            before.append(process.returncode)
+            codes.append(process.returncode)
         found = read_sweep(sweep)
         workers = len(os.sched_getaffinity(0))
         work = stage_seconds(sweep)
         result = {
             "runs": len(found.runs),
             "finished": len(found.finished),
-            "exit_codes": before,
+            "exit_codes": codes,
             "workers": workers,
             "seconds_by_start": starts,
             "stage_seconds": work,

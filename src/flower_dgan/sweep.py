@@ -22,11 +22,11 @@ from flower_dgan.report.sweep_jobs import failed_jobs
 from flower_dgan.resolve import check_override, conf_directory
 from flower_dgan.sweep_job import check, run, run_overrides
 
-_CONFIG = "sweep"
+_CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
 _OWN = ("sweep.clients",)
 _INTERRUPTED = 130
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
@@ -64,11 +64,10 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     for job in itertools.product(*choices):
         _check_job(job)
     constant = [each.key_or_group for each in parsed if not each.is_hydra_override() and not each.is_sweep_override()]
-    kept = [each for each in arguments if not each.startswith("hydra.sweep.dir=")]
     excluded = ",".join(constant)
     return directory, [
-        *kept,
-        f"hydra.sweep.dir={_quoted(directory)}",
+        *_without_directory(arguments),
+        _directory(directory),
         f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]",
     ]
 
@@ -81,30 +80,31 @@ def main() -> None:
     if set(options) - {"-m", "--multirun"}:  # --help, --cfg and the like run nothing
         start()
         return
+    given = [each for each in arguments if each not in options]
     try:
-        directory, overrides = plan([each for each in arguments if each not in options])
-        console.print(f"Sweep directory: {directory}", soft_wrap=True)
+        directory, overrides = plan(given)
+        console.print(f"Sweep directory: {directory}")
         sys.argv[1:] = ["--multirun", *overrides]
         try:
             start()
+        except KeyboardInterrupt:
+            again = shlex.join([*_without_directory(given), _directory(directory)])
+            console.print(f"Interrupted. To go on: python -m flower_dgan.sweep -m {again}")
+            raise SystemExit(_INTERRUPTED) from None
         finally:
             _report(directory)
     except DganError as error:
-        console.print(f"[bold red]Error:[/] {error}", soft_wrap=True)
+        console.print(f"Error: {error}", style="red")
         raise SystemExit(1) from error
-    except KeyboardInterrupt:
-        again = f"python -m flower_dgan.sweep {shlex.join(arguments)} hydra.sweep.dir={directory}"
-        console.print(f"Interrupted. To go on: {again}", soft_wrap=True)
-        raise SystemExit(_INTERRUPTED) from None
 
 
 def _report(directory: Path) -> None:
     """Write the report of what there is, and name what failed."""
     if not any(directory.glob("*/.hydra")):
         return
-    console.print(f"Report: {write_sweep_report(directory)}", soft_wrap=True)
+    console.print(f"Report: {write_sweep_report(directory)}")
     for name, error in failed_jobs(directory).items():
-        console.print(f"{name} failed: {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"{name} failed: {error}", style="red")
 
 
 def _choices(override: Override) -> list[str]:
@@ -134,9 +134,14 @@ def _check_job(overrides: Sequence[str]) -> None:
         raise type(error)(f"{shlex.join(overrides)}: {error}") from error
 
 
-def _quoted(path: Path) -> str:
+def _without_directory(overrides: Sequence[str]) -> list[str]:
+    return [each for each in overrides if not each.startswith(_DIRECTORY)]
+
+
+def _directory(path: Path) -> str:
+    """Return the override that sets the sweep directory, quoted as Hydra wants it."""
     escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return f"{_DIRECTORY}'{escaped}'"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 from PIL import Image
+from typer.testing import CliRunner
 
+from flower_dgan.cli import app
 from flower_dgan.errors import DataError
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_figures import dice_figure, samples_figure
@@ -152,6 +154,15 @@ def test_runs_without_segmentation_are_in_the_table(tmp_path: Path) -> None:
     assert "| 2 | 4.0 | 2.25 |" in text
     assert not (tmp_path / "sweep.png").exists()
     assert (tmp_path / "sweep.csv").read_text().splitlines()[1].startswith("0,DGAN,,,,4.000,2000000,250000,")
+
+
+def test_the_command_knows_runs_from_sweeps(sweep: Path) -> None:
+    run = next(sweep.glob("*seed=1"))
+    (run / "config.yaml").write_text("seed: 1\n")
+    for directory, report in ((sweep, "sweep.md"), (run, "report.md")):
+        result = CliRunner().invoke(app, ["report", str(directory)], catch_exceptions=False)
+        assert result.output.strip() == str(directory / report)
+        assert (directory / report).is_file()
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

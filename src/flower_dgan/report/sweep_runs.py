@@ -1,5 +1,6 @@
 """Reads the runs of a sweep from its directory: what was swept, and what came out."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,11 +141,12 @@ def value_of(run: SweptRun, key: str) -> str:
 
 
 def number(text: str) -> float | None:
-    """Return the number that a value is, None for other values."""
+    """Return the finite number that a value is, None for other values."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def mean_and_spread(runs: Iterable[list[float]]) -> tuple[float, float | None] | None:
