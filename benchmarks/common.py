@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from flower_dgan.config import Config
-from flower_dgan.data import named_clients, open_source
+from flower_dgan.node import simulated_clients
 
 
 def natural_clients(config: Config, otherwise: int) -> int:
     """Return how many clients the partition makes, ``otherwise`` where any number goes."""
-    return len(named_clients(open_source(config.data).train, config.partition)) or otherwise
+    return simulated_clients(config) or otherwise
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:

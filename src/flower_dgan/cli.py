@@ -90,6 +90,17 @@ def evaluate(
     console.print(table)
 
 
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of a run, or of a sweep of which any part may be done.")],
+) -> None:
+    """Write the report of a run or of a sweep anew."""
+    from flower_dgan.report import write_report, write_sweep_report
+
+    is_run = (directory / "metrics.jsonl").is_file()
+    console.print((write_report if is_run else write_sweep_report)(directory), soft_wrap=True)
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     options_metavar="[OPTIONS of flower-supernode]",

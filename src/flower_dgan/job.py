@@ -9,6 +9,7 @@ from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import FederationError
+from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.fedavg import ROW as FEDAVG_ROW
@@ -95,6 +96,7 @@ def _run(
 
 
 def _test_pairs(config: Config) -> Pairs:
+    check_segmentation(config.downstream, config.data.image_size)
     source = open_source(config.data)
     return source.load(source.test)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from flower_dgan.config import Config, DataConfig, ImportPath, PartitionConfig, SourceName
-from flower_dgan.data import Entry, Pairs, Source, open_source, partition, require_batch
+from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.policy import NodeConfig
 
@@ -55,6 +55,22 @@ def node_key(node_config: NodeConfig) -> str:
     if "name" in node_config:
         return str(node_config["name"])
     return f"{node_config.get('partition-id')} of {node_config.get('num-partitions')}"
+
+
+def simulated_clients(config: Config, asked: int | None = None) -> int | None:
+    """Return how many clients a simulation has: as asked for, or as many as the partition makes, None for any number.
+
+    Raises
+    ------
+    ConfigError, DataError, FederationError
+        If the data cannot be used, or shared among as many as are asked for.
+    """
+    clients = asked
+    if clients is None:
+        clients = len(named_clients(_source(config.data).train, config.partition)) or None
+    if clients is not None:
+        _parts(config.data, config.partition, clients, config.seed)
+    return clients
 
 
 def takes_messages_in_order() -> bool:

@@ -53,7 +53,7 @@ def resolve(overrides: str) -> Config:
         raise ConfigError(f"The overrides {overrides!r} cannot be split: {error}.") from error
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         for part in parts:
-            _check_override(part)
+            check_override(part)
         try:
             composed = compose("config", overrides=parts)
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -108,8 +108,8 @@ def configuration_hash(config: Config) -> str:
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
 
-def _check_override(override: str) -> None:
-    """Find misspelt names before Hydra does, to name the nearest known one."""
+def check_override(override: str) -> None:
+    """Find a misspelt name before Hydra does: raises ConfigError with the nearest known one."""
     key, separator, value = override.lstrip("+~").partition("=")
     if not separator:
         raise ConfigError(f"The override '{override}' has no '='; write name=value.")

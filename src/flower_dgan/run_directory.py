@@ -85,7 +85,7 @@ class RunDirectory:
     @classmethod
     def _resume(cls, config: Config, directory: str) -> "RunDirectory":
         path = Path(directory).expanduser().resolve()
-        if not (path / _TRAINING).is_file():
+        if not cls.is_begun(path):
             raise ConfigError(f"resume={path} is not the directory of a run: there is no {_TRAINING} in it.")
         if config.output.directory is not None and Path(config.output.directory).expanduser().resolve() != path:
             raise ConfigError(
@@ -98,6 +98,11 @@ class RunDirectory:
         training = replace(training, attempt=training.attempt + 1)
         _write_training(path, training)
         return cls(path, training)
+
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Return whether a directory is that of a training, which ``resume`` takes."""
+        return (path / _TRAINING).is_file()
 
     @property
     def checkpoints(self) -> Checkpoints:

@@ -50,7 +50,8 @@ def small_perceptual_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_groups_are_those_that_are_tested() -> None:
     groups = {path.name for path in conf_directory().iterdir() if path.is_dir()}
-    assert groups == {"algorithm", "data", "downstream", "exchange", "model", "output", "partition", "schedule"}
+    others = {"algorithm", "data", "downstream", "exchange", "experiment", "model", "output", "partition", "schedule"}
+    assert groups == others
 
 
 @pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule"])
@@ -115,6 +116,36 @@ def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federati
     partition = resolve(f"data={name}").partition.name  # the tests' federation sets another
     path = federation.run(f"data={name} partition={partition} {chosen} {ONE_STEP} {SMALLER}").path
     assert len(read_metrics(path).rounds) == 1
+
+
+@pytest.mark.parametrize("name", [each for each in names("experiment") if each.endswith("-cpu")])
+def test_each_experiment_runs(name: str, federation: Federation, tmp_path: Path) -> None:
+    root, on_folder = tmp_path / "data", "nuclei" in name
+    write_part(root, "train", list(range(10)) * 4, "")
+    write_part(root, "t10k", list(range(10)), "")
+    make_folder(root)
+    chosen = resolve(f"experiment={name} data.root={root}")
+    # the tests' federation sets these others, and its folder has other sites
+    extra = f"partition={chosen.partition.name} data.root='{root}' {ONE_STEP} {SMALLER} algorithm.swap_interval=0"
+    extra += (
+        " data.sites=[]" if on_folder else f" partition.label_groups={list(map(list, chosen.partition.label_groups))}"
+    )
+    path = federation.run(f"experiment={name} {extra.replace('], [', '],[').replace(', ', ',')}").path
+    assert len(read_metrics(path).rounds) == 1
+
+
+@pytest.mark.parametrize("name", [each for each in names("experiment") if not each.endswith("-cpu")])
+def test_each_experiment_of_a_paper_has_one_for_a_cpu(name: str) -> None:
+    paper, small = (resolve(f"experiment={each} data.root=/data") for each in (name, f"{name}-cpu"))
+    assert paper.data.source == small.data.source
+    assert paper.exchange.rounds * paper.exchange.exchanges > small.exchange.rounds
+    assert small.model.generator in ("small", "mlp", "dcgan")
+    assert not small.allow_pixel_losses
+
+
+def test_an_experiment_is_a_start_and_not_the_last_word() -> None:
+    config = resolve("experiment=mdgan-mnist data.root=/data exchange.batch_size=20 partition=label")
+    assert (config.exchange.batch_size, config.algorithm.swap_interval, config.partition.name) == (20, 600, "label")
 
 
 def test_released_asyndgan_constants() -> None:

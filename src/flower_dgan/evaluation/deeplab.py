@@ -14,6 +14,27 @@ OUTPUT_STRIDE = 16
 _BATCH_NORM_MOMENTUM = 0.1
 
 
+def check_encoder(config: DownstreamConfig) -> None:
+    """Raise ConfigError if the encoder or its weights are unknown."""
+    encoder, weights = config.encoder, config.encoder_weights
+    if encoder.startswith("tu-"):
+        if not timm.is_model(encoder.removeprefix("tu-")):
+            raise ConfigError(unknown_name("encoder", encoder, (f"tu-{name}" for name in timm.list_models())))
+    elif encoder not in smp.encoders.get_encoder_names():
+        raise ConfigError(unknown_name("encoder", encoder, smp.encoders.get_encoder_names()))
+    elif weights is not None and weights not in (known := smp.encoders.encoders[encoder]["pretrained_settings"]):
+        raise ConfigError(unknown_name(f"encoder weights for '{encoder}'", weights, known))
+
+
+def check_segmentation(config: DownstreamConfig, image_size: int) -> None:
+    """Raise ConfigError if a segmentation model cannot be trained with these settings, before any work is done."""
+    if image_size < OUTPUT_STRIDE or image_size % OUTPUT_STRIDE:
+        raise ConfigError(f"DeepLabV3+ needs data.image_size to be a multiple of {OUTPUT_STRIDE}, not {image_size}.")
+    if config.steps < 1 or config.batch_size < 2:
+        raise ConfigError("Set downstream.steps to at least 1 and downstream.batch_size to at least 2 (batch norm).")
+    check_encoder(config)
+
+
 def build_deeplab(config: DownstreamConfig, *, channels: int, classes: int) -> nn.Module:
     """Build the model; its random weights come from the global RNG of the CPU.
 
@@ -40,14 +61,8 @@ def build_deeplab(config: DownstreamConfig, *, channels: int, classes: int) -> n
     DataError
         The weights could not be downloaded.
     """
+    check_encoder(config)
     encoder, weights = config.encoder, config.encoder_weights
-    if encoder.startswith("tu-"):
-        if not timm.is_model(encoder.removeprefix("tu-")):
-            raise ConfigError(unknown_name("encoder", encoder, (f"tu-{name}" for name in timm.list_models())))
-    elif encoder not in smp.encoders.get_encoder_names():
-        raise ConfigError(unknown_name("encoder", encoder, smp.encoders.get_encoder_names()))
-    elif weights is not None and weights not in (known := smp.encoders.encoders[encoder]["pretrained_settings"]):
-        raise ConfigError(unknown_name(f"encoder weights for '{encoder}'", weights, known))
     requested = weights if weights is None or not encoder.startswith("tu-") else True
     try:
         model: nn.Module = smp.DeepLabV3Plus(encoder, encoder_weights=requested, in_channels=channels, classes=classes)

@@ -17,8 +17,8 @@ from flower_dgan.data.augmentation import (
     sizes_of,
 )
 from flower_dgan.data.pairs import Pairs
-from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation.deeplab import OUTPUT_STRIDE, build_deeplab
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation.deeplab import build_deeplab, check_segmentation
 
 _SCORING_BATCH = 32
 
@@ -81,14 +81,7 @@ class SegmenterTraining:
             raise DataError("There is no pair to train a segmentation model on.")
         if pairs.classes < 2:
             raise DataError(f"Segmentation needs the background and at least one more class, not {pairs.classes}.")
-        if image_size < OUTPUT_STRIDE or image_size % OUTPUT_STRIDE:
-            raise ConfigError(
-                f"DeepLabV3+ needs data.image_size to be a multiple of {OUTPUT_STRIDE}, not {image_size}."
-            )
-        if config.steps < 1 or config.batch_size < 2:
-            raise ConfigError(
-                "Set downstream.steps to at least 1 and downstream.batch_size to at least 2 (batch norm)."
-            )
+        check_segmentation(config, image_size)
         self._pairs, self._batch_size, self._image_size = pairs, config.batch_size, image_size
         self._augmentation = augmentation
         self._sizes = sizes_of(pairs.label_maps)

@@ -88,12 +88,12 @@ def _tstr_table(metrics: RunMetrics) -> str:
 
     def row(summary: TstrSummary) -> tuple[str, ...]:
         ratio = "-" if summary.dice_ratio is None else f"{summary.dice_ratio:.3f}"
-        dice = _spread(summary.dice_mean, summary.dice_sd)
+        dice = spread(summary.dice_mean, summary.dice_sd)
         bytes_and_rounds = costs.get(summary.row, ("-", "-"))
         return (
             summary.row,
             dice,
-            _spread(summary.iou_mean, summary.iou_sd),
+            spread(summary.iou_mean, summary.iou_sd),
             ratio,
             str(summary.seeds),
             *bytes_and_rounds,
@@ -118,7 +118,8 @@ def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:
     return costs
 
 
-def _spread(mean: float, deviation: float | None) -> str:
+def spread(mean: float, deviation: float | None) -> str:
+    """Write a mean with three decimals, and its standard deviation if there is one."""
     return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
 
 
