@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py --output sweep.json
 
-Two algorithms, three splits of the digits among clients and two seeds make twelve runs. When a third of them have
+Two algorithms, three skews of the digits among four clients and two seeds make twelve runs. When a third of them have
 finished the sweep is killed with SIGKILL, amid others, and the same command is given again. ``wasted`` is the share of
 the workers' wall-clock time, of both starts, in which no stage of a run was at work: imports, checks, forks, opening
 data, reports, waiting for the last run, and, for the first start, what the runs had under way since their checkpoints.
@@ -25,7 +25,9 @@ from flower_dgan.report.sweep_runs import read_sweep
 
 AXES = (
     "algorithm=dgan,uagan",
-    "partition.label_groups=[[0,1,2,3,4],[5,6,7,8,9]],[[0,1,2],[3,4,5],[6,7,8,9]],[[0,1],[2,3],[4,5],[6,7],[8,9]]",
+    "partition=dirichlet",
+    "partition.alpha=0.1,1,10",
+    "sweep.clients=4",
     "seed=0,1",
 )
 SHORT = "exchange.rounds=30 downstream.steps=60 downstream.rows=[Real-All,DGAN] output.synthetic_images=200"
