@@ -147,6 +147,7 @@ def prepare(
     instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
     nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
+    stain_reference: Annotated[Path | None, typer.Option(help="Give all images the colours of this one.")] = None,
     skip_unreadable: Annotated[bool, typer.Option(help="Leave out what cannot be read, and list it.")] = False,
 ) -> None:
     """Turn a data set as it is given out into a folder that runs read; started again, it goes on where it was."""
@@ -163,6 +164,7 @@ def prepare(
         instances=instances,
         palette=tuple(colour or ()),
         nearest_colour=nearest_colour,
+        stain_reference=None if stain_reference is None else str(stain_reference.resolve()),
     )
     shown = partial(track, description="Preparing", console=console, transient=True)
     result = prepare(name, path, output, settings, shown)

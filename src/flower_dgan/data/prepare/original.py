@@ -94,6 +94,8 @@ class PrepareSettings:
         Of ``folder``: the colours of class 0, 1, ... as ``#rrggbb``, where masks are in colours.
     nearest_colour : bool
         Whether a colour that is in no palette becomes the nearest that is, rather than an error.
+    stain_reference : str or None
+        Image file whose colours all images get, see ``stain``; None to leave colours as they are.
 
     Raises
     ------
@@ -111,6 +113,7 @@ class PrepareSettings:
     instances: bool = False
     palette: tuple[str, ...] = ()
     nearest_colour: bool = False
+    stain_reference: str | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import Original, PrepareSettings
 from flower_dgan.data.prepare.pixels import cut, scale
+from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 
@@ -77,6 +79,7 @@ def write_folder(
         If there is no original, two have one name, the folder holds something else, or an original cannot be read.
     """
     _check_names(originals, about)
+    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else _as_it_is
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
@@ -89,7 +92,7 @@ def write_folder(
             if original.source in done:
                 continue
             try:
-                line = _write_pairs(original, output, settings, len(about["classes"]))
+                line = _write_pairs(original, output, settings, len(about["classes"]), normalize)
             except DataError as error:
                 unreadable.append(str(error))
                 if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
@@ -159,11 +162,22 @@ def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]
     }
 
 
-def _write_pairs(original: Original, output: Path, settings: PrepareSettings, classes: int) -> dict[str, Any]:
+def _as_it_is(image: Pixels, _source: str) -> Pixels:
+    return image
+
+
+def _write_pairs(
+    original: Original,
+    output: Path,
+    settings: PrepareSettings,
+    classes: int,
+    normalize: Callable[[Pixels, str], Pixels],
+) -> dict[str, Any]:
     made: list[str] = []
     empty = all_beyond = 0
     for part, pair in original.read():
         scaled, beyond = scale(pair, settings, classes, original.source)
+        scaled = replace(scaled, image=normalize(scaled.image, original.source))  # type: ignore[arg-type]
         all_beyond += beyond
         for tile, piece in cut(scaled, settings.tile, settings.stride):
             if settings.only_labelled and piece.mask is not None and not piece.mask.any():
