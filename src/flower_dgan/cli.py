@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from flower_dgan.cli_compare import compare
 from flower_dgan.cli_data import data
 from flower_dgan.errors import DganError
 
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
+app.command()(compare)
 console = Console()
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
