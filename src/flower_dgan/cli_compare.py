@@ -16,15 +16,15 @@ def compare(
     real: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
     synthetic: Annotated[list[Path], typer.Argument(help="Folders with images/, one a row of the table.")],
     metric: Annotated[
-        list[str], typer.Option(help="Such as fid-segmenter-64-n500, or kid-, precision-, recall-: docs/metrics.md.")
+        list[str], typer.Option(help="Such as fid-segmenter-256-n1000, or kid-, precision-, recall-: docs/metrics.md.")
     ],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'data.image_size=128'.")] = "",
     inception_weights: Annotated[Path | None, typer.Option(help="File, instead of the one in torch's cache.")] = None,
-    sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to each site of the real test split.")] = False,
+    sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to the training images of each site.")] = False,
 ) -> None:
-    """Compare synthetic images with the real test split, by distances whose names fix how they are measured."""
+    """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
     from flower_dgan.data import open_source
-    from flower_dgan.evaluation.comparison import TEST, compare, frechet_by_site, open_windows, read_images
+    from flower_dgan.evaluation.comparison import TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.evaluation.feature_networks import open_network
     from flower_dgan.evaluation.generation_metrics import parse_metric
     from flower_dgan.resolve import resolve
@@ -48,9 +48,9 @@ def compare(
         for (name, features), network in networks.items():
             console.print(f"{name}-{features}: {network.quality}")
         for key in names if sites else ():
-            others = {name: found for name, found in windows.items() if name != TEST}
+            others = {name: found for name, found in windows.items() if name != TRAIN}
             title = f"Fréchet distance by {key[0]}-{key[1]}"
-            by_site = Table("real test images of", "windows", *map(escape, others), title=title)
+            by_site = Table("real training images of", "windows", *map(escape, others), title=title)
             for site, (count, distances) in frechet_by_site(source, others, size, looks[key]).items():
                 by_site.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
             console.print(by_site)

@@ -169,7 +169,7 @@ def test_a_name_is_the_protocol() -> None:
     assert metric == GenerationMetric("fid", "inception", 2048, 10000)
     assert str(metric) == "fid-inception-2048-n10000"
     assert metric.wanted == 2049
-    assert parse_metric("recall-segmenter-17-n5").wanted == 100
+    assert parse_metric("recall-segmenter-256-n5").wanted == 100
 
 
 @pytest.mark.parametrize(
@@ -192,24 +192,24 @@ def mean_colour(images: list[np.ndarray]) -> Tensor:
 
 
 def test_sets_are_compared_in_windows_spread_evenly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = resolve(f"data=folder data.root={make_folder(tmp_path / 'real', sites=2, images=2)} data.image_size=16")
+    config = resolve(f"data=folder data.root={make_folder(tmp_path / 'real', sites=2, images=3)} data.image_size=16")
     source = open_source(config.data)
     grey = [np.full((16, 20, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)]
     metrics = [parse_metric("fid-cnn-32-n3")]
     with caplog.at_level(logging.WARNING):
         windows = open_windows(source, {"grey": grey}, 16, metrics)
     assert "fid-cnn-32-n3 means little: take 33 samples or more" in caplog.text
-    assert {name: len(found) for name, found in windows.items()} == {TEST: 4 * 16, TRAIN: 4 * 16, "grey": 5}
+    assert {name: len(found) for name, found in windows.items()} == {TRAIN: 6 * 16, TEST: 4 * 16, "grey": 5}
     found = compare(windows, metrics, {("cnn", 32): mean_colour})
-    assert list(found) == [TRAIN, "grey"]
-    real = mean_colour([windows[TEST][index] for index in (0, 32, 63)])
+    assert list(found) == [TEST, "grey"]
+    real = mean_colour([windows[TRAIN][index] for index in (0, 48, 95)])
     expected = frechet_distance(real, torch.tensor([[10.0] * 3, [30.0] * 3, [50.0] * 3]))
     assert found["grey"] == [pytest.approx(expected)]
-    assert found[TRAIN][0] < expected
+    assert found[TEST][0] < expected
 
     by_site = frechet_by_site(source, {"grey": grey}, 16, mean_colour)
-    assert {site: count for site, (count, _) in by_site.items()} == {"site0": 32, "site1": 32, POOLED: 64}
-    pooled = frechet_of_moments(moments_of(mean_colour(windows[TEST])), moments_of(mean_colour(grey)))
+    assert {site: count for site, (count, _) in by_site.items()} == {"site0": 48, "site1": 48, POOLED: 96}
+    pooled = frechet_of_moments(moments_of(mean_colour(windows[TRAIN])), moments_of(mean_colour(grey)))
     assert by_site[POOLED][1] == [pytest.approx(pooled)]
 
     with pytest.raises(DataError, match=r"'grey' has 5: end the name in n5 or less"):
@@ -224,11 +224,9 @@ def test_networks_that_do_not_fit_the_data_are_refused(tmp_path: Path) -> None:
     source = open_source(config.data)
     with pytest.raises(ConfigError, match="these images have no classes"):
         open_network("cnn", 32, source, config, None)
-    with pytest.raises(ConfigError, match="has 64 features, not 63"):
-        open_network("segmenter", 63, source, config, None)
     digits = resolve("data.condition=class downstream=none")
     with pytest.raises(ConfigError, match="leaves no masks for segmenter"):
-        open_network("segmenter", 64, open_source(digits.data), digits, None)
+        open_network("segmenter", 256, open_source(digits.data), digits, None)
     with pytest.raises(DataError, match="name a folder of synthetic pairs"):
         read_images(tmp_path, 3)
     (tmp_path / "images").mkdir()
@@ -275,11 +273,11 @@ def test_command_compares_folders(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"made/images/{number}.png")
     given = ["compare", str(real), str(tmp_path / "made"), "--sites", "--overrides"]
     given += ["data.image_size=16 downstream.steps=2 downstream.batch_size=2"]
-    given += ["--metric", "fid-segmenter-64-n16", "--metric", "recall-segmenter-64-n16"]
+    given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n16"]
     result = CliRunner().invoke(app, given, catch_exceptions=False, env={"COLUMNS": "200"})
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in result.output.splitlines() if "│" in row]
-    assert [row[0] for row in rows] == [TRAIN, str(tmp_path / "made"), "site0", "site1", POOLED]
+    assert [row[0] for row in rows] == [TEST, str(tmp_path / "made"), "site0", "site1", POOLED]
     assert float(rows[0][1]) >= 0
-    assert "fid-segmenter-64-n16 (few)" in result.output
+    assert "fid-segmenter-256-n16 (few)" in result.output
     assert "segmentation model, Dice" in result.output

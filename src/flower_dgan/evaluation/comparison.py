@@ -72,14 +72,14 @@ def open_windows(
     Returns
     -------
     dict of str to list of uint8 arrays (image_size, image_size, channels)
-        Those of ``TEST``, ``TRAIN`` and the sets.
+        Those of ``TRAIN``, ``TEST`` and the sets.
 
     Raises
     ------
     DataError
         A set has fewer windows than a metric takes, or images smaller than a window.
     """
-    real = {name: source.load(entries).images for name, entries in ((TEST, source.test), (TRAIN, source.train))}
+    real = {name: source.load(entries).images for name, entries in ((TRAIN, source.train), (TEST, source.test))}
     windows = {name: cut_windows(name, images, image_size) for name, images in {**real, **sets}.items()}
     fewest = min(windows, key=lambda name: len(windows[name]))
     for metric in metrics:
@@ -96,7 +96,7 @@ def open_windows(
 def compare(
     windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[GenerationMetric], networks: Networks
 ) -> dict[str, list[float]]:
-    """Compare every other set with ``TEST``.
+    """Compare every other set with ``TRAIN``, which the generator was to learn.
 
     Where a set has more windows than a metric takes, they are spread evenly over it.
 
@@ -112,13 +112,12 @@ def compare(
     Returns
     -------
     dict of str to list of float
-        The metrics of each set, in order. Those of ``TRAIN`` say what images score that could not be better, though a
-        network that was trained on them may know them.
+        The metrics of each set, in order. Those of ``TEST`` say what real images score that nobody has learned from.
     """
-    found: dict[str, list[float]] = {name: [0.0] * len(metrics) for name in windows if name != TEST}
+    found: dict[str, list[float]] = {name: [0.0] * len(metrics) for name in windows if name != TRAIN}
     for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
         look = networks[network, features]
-        real = look(_spread(windows[TEST], samples))
+        real = look(_spread(windows[TRAIN], samples))
         for name, values in found.items():
             synthetic = look(_spread(windows[name], samples))
             for index, metric in enumerate(metrics):
@@ -130,7 +129,7 @@ def compare(
 def frechet_by_site(
     source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, look: Features
 ) -> dict[str, tuple[int, list[float]]]:
-    """Return the Fréchet distance of each set to the test images of each site, and to those of all sites.
+    """Return the Fréchet distance of each set to the training images of each site, and to those of all sites.
 
     The last, ``POOLED``, comes from the sites' moments alone, as Dist-FID does (Chang 2023): whoever computes it need
     not see their images.
@@ -157,8 +156,8 @@ def frechet_by_site(
         A site or a set has fewer than two windows.
     """
     moments: dict[str, Moments] = {}
-    for site in sorted({entry.site for entry in source.test}):
-        images = source.load([entry for entry in source.test if entry.site == site]).images
+    for site in sorted({entry.site for entry in source.train}):
+        images = source.load([entry for entry in source.train if entry.site == site]).images
         moments[site] = moments_of(look(cut_windows(site, images, image_size)))
     moments[POOLED] = combine_moments(moments.values())
     theirs = [moments_of(look(windows)) for windows in sets.values()]

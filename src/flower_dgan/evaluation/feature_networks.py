@@ -62,7 +62,7 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
     Raises
     ------
     ConfigError
-        The network is not for these data, or has another number of features.
+        The network is not for these data.
     DataError
         The data or the weights cannot be used.
     """
@@ -82,9 +82,8 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
         return FeatureNetwork(classifier.features, f"classifier, accuracy {accuracy:.3f} on the test split")
     size, augmentation = config.data.image_size, config.data.augmentation
     model = train_segmenter(train, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed)
-    looking = segmenter_features(model, features)
     dice = segmentation_score(model, test, image_size=size, metrics=("dice",))["dice"]
-    return FeatureNetwork(looking, f"segmentation model, Dice {dice:.3f} on the test split")
+    return FeatureNetwork(segmenter_features(model), f"segmentation model, Dice {dice:.3f} on the test split")
 
 
 def inception_features(features: int, weights: Path | None) -> Features:
@@ -129,28 +128,21 @@ def inception_features(features: int, weights: Path | None) -> Features:
     return look
 
 
-def segmenter_features(model: nn.Module, features: int) -> Features:
-    """Take for features the deepest maps of a segmentation model's encoder, each averaged over its pixels.
+def segmenter_features(model: nn.Module) -> Features:
+    """Take the 256 maps that a segmentation model reads the classes from, each averaged over its pixels.
+
+    DeepLabV3+ makes them of early and of deep maps of its encoder, so that they see texture as well as shapes.
 
     Parameters
     ----------
     model : nn.Module
         As ``flower_dgan.evaluation.segmentation`` trains it, in evaluation mode.
-    features : int
-        How many there are.
-
-    Raises
-    ------
-    ConfigError
-        The encoder has another number.
     """
-    encoder = model.get_submodule("encoder")
-    if (offered := encoder.out_channels[-1]) != features:  # type: ignore[index]
-        raise ConfigError(f"The encoder of downstream.encoder has {offered} features, not {features}.")
+    encoder, decoder = model.get_submodule("encoder"), model.get_submodule("decoder")
 
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
-        return torch.cat([encoder(pixels / 127.5 - 1)[-1].mean((2, 3)) for pixels in _batches(images)])
+        return torch.cat([decoder(encoder(pixels / 127.5 - 1)).mean((2, 3)) for pixels in _batches(images)])
 
     return look
 

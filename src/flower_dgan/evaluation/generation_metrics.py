@@ -19,9 +19,9 @@ from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.evaluation.neighbours import precision, recall
 
 NETWORKS: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {"inception": (64, 192, 768, 2048), "cnn": (32,), "segmenter": ()}
+    {"inception": (64, 192, 768, 2048), "cnn": (32,), "segmenter": (256,)}
 )
-"""Numbers of features that the networks offer; a segmenter has what its encoder has."""
+"""Numbers of features that the networks offer."""
 
 _FORM = re.compile(r"(?P<kind>[a-z]+)-(?P<network>[a-z]+)-(?P<features>[1-9]\d*)-n(?P<samples>[1-9]\d*)")
 _FEW_SAMPLES = 100
@@ -87,8 +87,7 @@ def parse_metric(name: str) -> GenerationMetric:
         raise ConfigError(unknown_name("kind of metric", metric.kind, KINDS))
     if metric.network not in NETWORKS:
         raise ConfigError(unknown_name("feature network", metric.network, NETWORKS))
-    offered = NETWORKS[metric.network]
-    if offered and metric.features not in offered:
+    if metric.features not in (offered := NETWORKS[metric.network]):
         raise ConfigError(f"'{name}': {metric.network} has {' or '.join(map(str, offered))} features.")
     return metric
 
