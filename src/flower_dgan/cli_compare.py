@@ -37,7 +37,7 @@ def compare(
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)
     with threads(settings.threads):
-        names = dict.fromkeys((each.network, each.features) for each in metrics)
+        names = sorted({(each.network, each.features) for each in metrics}, key=_trained_here)
         networks = {key: open_network(*key, source, settings, inception_weights) for key in names}
         looks = {key: network.look for key, network in networks.items()}
         rows = compare(windows, metrics, looks)
@@ -54,3 +54,8 @@ def compare(
             for site, (count, distances) in frechet_by_site(source, others, size, looks[key]).items():
                 by_site.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
             console.print(by_site)
+
+
+def _trained_here(network: tuple[str, int]) -> tuple[bool, str, int]:
+    """Sort networks: Inception, whose file may be missing, before those that take a training."""
+    return (network[0] != "inception", *network)

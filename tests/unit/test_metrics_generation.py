@@ -234,6 +234,20 @@ def test_networks_that_do_not_fit_the_data_are_refused(tmp_path: Path) -> None:
         read_images(tmp_path, 3)
 
 
+def test_segmenter_tells_noise_from_digits() -> None:
+    config = resolve("downstream.steps=20")
+    source = open_source(config.data)
+    noise = np.random.default_rng(0).integers(0, 256, (120, 32, 32, 1), dtype=np.uint8)
+    metrics = [parse_metric(f"{kind}-segmenter-256-n120") for kind in ("fid", "kid", "precision", "recall")]
+    windows = open_windows(source, {"noise": list(noise)}, 32, metrics)
+    network = open_network("segmenter", 256, source, config, None)
+    assert network.quality.startswith("segmentation model, Dice 0.")
+    found = compare(windows, metrics, {("segmenter", 256): network.look})
+    assert found["noise"][0] > 10 * found[TEST][0]
+    assert found["noise"][1] > 10 * abs(found[TEST][1])
+    assert min(found[TEST][2:]) > 0.8 > 0.1 > max(found["noise"][2:])
+
+
 def test_inception_without_torch_fidelity_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     with pytest.raises(ConfigError, match=r"flower-dgan\[inception\]"):
@@ -249,8 +263,10 @@ def test_inception_offline_says_which_file_goes_where(monkeypatch: pytest.Monkey
     with pytest.raises(DataError, match=f"put it here as /cache/checkpoints/{WEIGHTS}"):
         inception_features(2048, None)
     (tmp_path / "other").write_text("no weights")
-    with pytest.raises(DataError, match=r"other cannot be read as torch-fidelity's"):
+    with pytest.raises(DataError, match=r"other is not torch-fidelity's"):
         inception_features(2048, tmp_path / "other")
+    with pytest.raises(DataError, match="There is no file"):
+        inception_features(2048, tmp_path / "none")
 
 
 def test_inception_sees_three_channels_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

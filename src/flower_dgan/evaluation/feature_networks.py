@@ -20,6 +20,7 @@ from flower_dgan.evaluation.segmentation import train_segmenter
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """The file of torch-fidelity: TensorFlow's Inception of 2015, which the figures of papers are about."""
 
+_RELEASE = "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
 _BATCH = 32
 
 Features = Callable[[Sequence[Pixels]], Tensor]
@@ -101,24 +102,23 @@ def inception_features(features: int, weights: Path | None) -> Features:
     ConfigError
         torch-fidelity is not installed.
     DataError
-        The weights are not there and cannot be downloaded, or the file does not hold them.
+        The weights are not there and cannot be downloaded, or the file does not hold them and nothing else.
     """
-    cache = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
+    if weights is not None:
+        _check_weights(weights)
     path = None if weights is None else str(weights)
     try:
-        if path is not None:
-            torch.load(path, weights_only=True)  # torch-fidelity would run whatever a pickle says
         network = FrechetInceptionDistance(features, feature_extractor_weights_path=path).inception
     except ModuleNotFoundError as error:
         raise ConfigError("Inception needs torch-fidelity: pip install 'flower-dgan[inception]'.") from error
-    except Exception as error:  # urllib's, and whatever unpickling and loading make of another file
-        if weights is not None:
-            raise DataError(f"{weights} cannot be read as torch-fidelity's {WEIGHTS}: {error}") from error
+    except OSError as error:  # urllib's
         raise DataError(
             f"Inception's weights could not be downloaded ({error}). On a machine that is online get {WEIGHTS} from "
-            "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0, and put it here as "
-            f"{cache}, or name it with --inception-weights."
+            f"{_RELEASE}, and put it here as {Path(torch.hub.get_dir()) / 'checkpoints' / WEIGHTS}, or name it with "
+            "--inception-weights."
         ) from error
+    except RuntimeError as error:  # load_state_dict's
+        raise DataError(f"{weights or 'What is in the cache'} is not torch-fidelity's {WEIGHTS}.") from error
 
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
@@ -126,6 +126,16 @@ def inception_features(features: int, weights: Path | None) -> Features:
         return torch.cat([network(pixels) for pixels in batches])
 
     return look
+
+
+def _check_weights(path: Path) -> None:
+    """Raise DataError unless a file holds nothing but tensors: torch-fidelity would run whatever a pickle says."""
+    if not path.is_file():
+        raise DataError(f"There is no file {path.absolute()}: get {WEIGHTS} from {_RELEASE}.")
+    try:
+        torch.load(path, weights_only=True)
+    except Exception as error:  # whatever unpickling makes of another file
+        raise DataError(f"{path} is not torch-fidelity's {WEIGHTS}: get it from {_RELEASE}.") from error
 
 
 def segmenter_features(model: nn.Module) -> Features:
