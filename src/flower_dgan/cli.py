@@ -88,7 +88,7 @@ def evaluate(
             image_size=described.image_size,
             augmentation=described.augmentation,
             seed=settings.seed,
-            on_result=console.print,
+            on_result=lambda result: console.print(str(result)),
         )
     metrics = settings.downstream.metrics
     table = Table("trained on", "seeds", *(TITLES[name] for name in metrics))

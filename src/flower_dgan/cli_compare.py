@@ -24,7 +24,7 @@ def compare(
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
     from flower_dgan.data import open_source
-    from flower_dgan.evaluation.comparison import TRAIN, compare, frechet_by_site, open_windows, read_images
+    from flower_dgan.evaluation.comparison import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.evaluation.feature_networks import open_network
     from flower_dgan.evaluation.generation_metrics import parse_metric
     from flower_dgan.resolve import resolve
@@ -43,8 +43,10 @@ def compare(
         rows = compare(windows, metrics, looks)
         table = Table("images", *(f"{each} (few)" if each.samples < each.wanted else str(each) for each in metrics))
         for row, values in rows.items():
-            table.add_row(escape(row), *(f"{value:.4g}" for value in values))
+            table.add_row(escape(row), *("-" if value is None else f"{value:.4g}" for value in values))
         console.print(table)
+        if None in rows[TEST]:
+            console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
         for (name, features), network in networks.items():
             console.print(f"{name}-{features}: {network.quality}")
         for key in names if sites else ():

@@ -141,6 +141,13 @@ def test_precision_is_that_of_loops(seed: int) -> None:
     assert recall(real, synthetic) == slow_precision(synthetic, real)
 
 
+def test_equal_samples_are_in_balls_without_extent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flower_dgan.evaluation.neighbours._ROWS", 7)
+    real = torch.full((40, 3), 1 / 3)
+    assert precision(real, real) == 1
+    assert precision(real, real + 1e-6) == 0
+
+
 @pytest.mark.parametrize("real", [torch.zeros(3, 2), torch.zeros(9, 3)])
 def test_neighbours_that_there_are_not_are_refused(real: Tensor) -> None:
     with pytest.raises(DataError, match="more than 3 samples"):
@@ -179,6 +186,7 @@ def test_a_name_is_the_protocol() -> None:
         ("fid-cnn-32-n0", "is no metric"),
         ("fidd-cnn-32-n500", "Did you mean 'fid'"),
         ("fid-inceptoin-2048-n500", "Did you mean 'inception'"),
+        ("precision-cnn-32-n3", "more samples than 3"),
         ("fid-inception-1024-n500", "inception has 64 or 192 or 768 or 2048 features"),
     ],
 )
@@ -195,17 +203,22 @@ def test_sets_are_compared_in_windows_spread_evenly(tmp_path: Path, caplog: pyte
     config = resolve(f"data=folder data.root={make_folder(tmp_path / 'real', sites=2, images=3)} data.image_size=16")
     source = open_source(config.data)
     grey = [np.full((16, 20, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)]
-    metrics = [parse_metric("fid-cnn-32-n3")]
+    metrics = [parse_metric("fid-cnn-32-n5")]
     with caplog.at_level(logging.WARNING):
         windows = open_windows(source, {"grey": grey}, 16, metrics)
-    assert "fid-cnn-32-n3 means little: take 33 samples or more" in caplog.text
+    assert "fid-cnn-32-n5 means little: take 33 samples or more" in caplog.text
     assert {name: len(found) for name, found in windows.items()} == {TRAIN: 6 * 16, TEST: 4 * 16, "grey": 5}
     found = compare(windows, metrics, {("cnn", 32): mean_colour})
     assert list(found) == [TEST, "grey"]
-    real = mean_colour([windows[TRAIN][index] for index in (0, 48, 95)])
-    expected = frechet_distance(real, torch.tensor([[10.0] * 3, [30.0] * 3, [50.0] * 3]))
+    real = mean_colour([windows[TRAIN][index] for index in (0, 24, 48, 71, 95)])
+    expected = frechet_distance(real, torch.tensor([[value] * 3 for value in (10.0, 20.0, 30.0, 40.0, 50.0)]))
     assert found["grey"] == [pytest.approx(expected)]
     assert found[TEST][0] < expected
+
+    more = [parse_metric("fid-cnn-32-n80")]
+    sets = {"train": source.load(source.train).images}
+    found = compare(open_windows(source, sets, 16, more), more, {("cnn", 32): mean_colour})
+    assert found == {TEST: [None], "train": [pytest.approx(0, abs=1e-9)]}
 
     by_site = frechet_by_site(source, {"grey": grey}, 16, mean_colour)
     assert {site: count for site, (count, _) in by_site.items()} == {"site0": 48, "site1": 48, POOLED: 96}
@@ -289,11 +302,14 @@ def test_command_compares_folders(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"made/images/{number}.png")
     given = ["compare", str(real), str(tmp_path / "made"), "--sites", "--overrides"]
     given += ["data.image_size=16 downstream.steps=2 downstream.batch_size=2"]
-    given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n16"]
+    given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n20"]
     result = CliRunner().invoke(app, given, catch_exceptions=False, env={"COLUMNS": "200"})
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in result.output.splitlines() if "│" in row]
     assert [row[0] for row in rows] == [TEST, str(tmp_path / "made"), "site0", "site1", POOLED]
     assert float(rows[0][1]) >= 0
+    assert rows[0][2] == "-"
+    assert "the real test split has 16 windows" in result.output
+    assert 0 <= float(rows[1][2]) <= 1
     assert "fid-segmenter-256-n16 (few)" in result.output
     assert "segmentation model, Dice" in result.output

@@ -77,11 +77,11 @@ def open_windows(
     Raises
     ------
     DataError
-        A set has fewer windows than a metric takes, or images smaller than a window.
+        A set other than ``TEST`` has fewer windows than a metric takes, or images smaller than a window.
     """
     real = {name: source.load(entries).images for name, entries in ((TRAIN, source.train), (TEST, source.test))}
     windows = {name: cut_windows(name, images, image_size) for name, images in {**real, **sets}.items()}
-    fewest = min(windows, key=lambda name: len(windows[name]))
+    fewest = min((name for name in windows if name != TEST), key=lambda name: len(windows[name]))
     for metric in metrics:
         if metric.samples > len(windows[fewest]):
             raise DataError(
@@ -95,7 +95,7 @@ def open_windows(
 
 def compare(
     windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[GenerationMetric], networks: Networks
-) -> dict[str, list[float]]:
+) -> dict[str, list[float | None]]:
     """Compare every other set with ``TRAIN``, which the generator was to learn.
 
     Where a set has more windows than a metric takes, they are spread evenly over it.
@@ -111,14 +111,17 @@ def compare(
 
     Returns
     -------
-    dict of str to list of float
-        The metrics of each set, in order. Those of ``TEST`` say what real images score that nobody has learned from.
+    dict of str to list of float or None
+        The metrics of each set, in order. Those of ``TEST`` say what real images score that nobody has learned from;
+        None where it has fewer windows than the metric takes.
     """
-    found: dict[str, list[float]] = {name: [0.0] * len(metrics) for name in windows if name != TRAIN}
+    found: dict[str, list[float | None]] = {name: [None] * len(metrics) for name in windows if name != TRAIN}
     for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
         look = networks[network, features]
         real = look(_spread(windows[TRAIN], samples))
         for name, values in found.items():
+            if name == TEST and len(windows[TEST]) < samples:
+                continue
             synthetic = look(_spread(windows[name], samples))
             for index, metric in enumerate(metrics):
                 if (metric.network, metric.features, metric.samples) == (network, features, samples):

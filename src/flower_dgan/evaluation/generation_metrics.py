@@ -16,7 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.evaluation.moments import frechet_distance
-from flower_dgan.evaluation.neighbours import precision, recall
+from flower_dgan.evaluation.neighbours import NEIGHBOURS, precision, recall
 
 NETWORKS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"inception": (64, 192, 768, 2048), "cnn": (32,), "segmenter": (256,)}
@@ -87,6 +87,8 @@ def parse_metric(name: str) -> GenerationMetric:
         raise ConfigError(unknown_name("kind of metric", metric.kind, KINDS))
     if metric.network not in NETWORKS:
         raise ConfigError(unknown_name("feature network", metric.network, NETWORKS))
+    if metric.samples <= NEIGHBOURS:
+        raise ConfigError(f"'{name}': take more samples than {NEIGHBOURS}.")
     if metric.features not in (offered := NETWORKS[metric.network]):
         raise ConfigError(f"'{name}': {metric.network} has {' or '.join(map(str, offered))} features.")
     return metric
