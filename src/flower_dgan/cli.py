@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from flower_dgan.cli_compare import compare
 from flower_dgan.cli_data import data
 from flower_dgan.errors import DganError
 
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
+app.command()(compare)
 console = Console()
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
@@ -62,32 +64,39 @@ def evaluate(
 ) -> None:
     """Train a segmentation model on each folder and test it on the real pairs: the TSTR table."""
     from flower_dgan.data.folder import FolderSource
+    from flower_dgan.data.instances import with_instances
+    from flower_dgan.evaluation.scoring import compares_objects
     from flower_dgan.evaluation.tstr import summarize, train_on_synthetic_test_on_real
+    from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads
 
     settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
     described = replace(settings.data, name_pattern=None, table=None)
 
-    def read(folder: Path) -> "Pairs":
-        source = FolderSource(replace(described, root=str(folder)))
-        return source.load([*source.train, *source.test])
+    def read(folder: Path, numbered: bool = False) -> "Pairs":
+        data = replace(described, root=str(folder))
+        source = FolderSource(data)
+        entries = [*source.train, *source.test]
+        return with_instances(source.load(entries), data, entries) if numbered else source.load(entries)
 
     with threads(settings.threads):
         results = train_on_synthetic_test_on_real(
             {str(folder): read(folder) for folder in train},
-            read(test),
+            read(test, compares_objects(settings.downstream.metrics)),
             settings.downstream,
             image_size=described.image_size,
             augmentation=described.augmentation,
             seed=settings.seed,
-            on_result=lambda r: console.print(f"{r.row}, seed {r.seed}: Dice {r.dice:.3f}, IoU {r.iou:.3f}"),
+            on_result=lambda result: console.print(str(result)),
         )
-    table = Table("trained on", "seeds", "Dice", "IoU")
+    metrics = settings.downstream.metrics
+    table = Table("trained on", "seeds", *(TITLES[name] for name in metrics))
     for row in summarize(results):
-        spread = [f" ± {sd:.3f}" if sd is not None else "" for sd in (row.dice_sd, row.iou_sd)]
-        table.add_row(row.row, str(row.seeds), f"{row.dice_mean:.3f}{spread[0]}", f"{row.iou_mean:.3f}{spread[1]}")
+        table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
     console.print(table)
+    for objects in {result.objects for result in results if result.objects}:
+        console.print(OBJECTS[objects])
 
 
 @app.command()

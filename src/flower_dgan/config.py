@@ -16,6 +16,7 @@ TurnsName = Literal["together", "one-by-one"]
 ReplayName = Literal["gradient", "target"]
 ImageFormat = Literal["uint8", "float32"]
 InFlight = Literal[1, 2]
+MetricName = Literal["dice", "iou", "hd95", "object-dice", "aji"]
 FeedbackFormat = Literal["float32", "float16", "int8"]
 ImportPath = NewType("ImportPath", str)
 """``module:attribute`` of the user's own in place of a shipped name, see ``flower_dgan.plugins``."""
@@ -126,6 +127,8 @@ class DownstreamConfig:
         and ``Syn-All`` (images of the GAN trained on each client alone, and on all data at one place), ``DGAN``,
         ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (segmentation models of the
         clients, averaged).
+    metrics : tuple of str
+        The columns of the table, see ``flower_dgan.evaluation.scoring``.
     """
 
     encoder: str
@@ -135,6 +138,7 @@ class DownstreamConfig:
     learning_rate: float
     seeds: int
     rows: tuple[str, ...]
+    metrics: tuple[MetricName, ...]
 
 
 @dataclass(frozen=True)

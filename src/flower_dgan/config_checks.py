@@ -72,6 +72,8 @@ def check_config(config: Config) -> None:
             f"model.generator=resnet9 draws from label maps alone, and data.condition={data.condition} has constant "
             "ones: set model=mlp, dcgan or small."
         )
+    if config.downstream.seeds and not config.downstream.metrics:
+        raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
     _check_partition(config)
     _check_algorithm(config)
     rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")

@@ -11,7 +11,8 @@ from flower_dgan.averaging import average
 from flower_dgan.baselines import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.evaluation.segmentation import SegmenterTraining, segmentation_score
+from flower_dgan.evaluation.segmentation import SegmenterTraining
+from flower_dgan.evaluation.tstr import score_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.ledger import Ledger
 
@@ -44,8 +45,8 @@ def federated_row(
     """
     for seed in range(config.seed, config.seed + config.downstream.seeds):
         model, ledger = train_federated(federation, config, seed)
-        score = segmentation_score(model, test, image_size=config.data.image_size)
-        on_result(TstrResult(ROW, seed, score.dice, score.iou))
+        size = config.data.image_size
+        on_result(score_on_real(model, test, config.downstream, row=ROW, seed=seed, image_size=size))
     return ledger
 
 

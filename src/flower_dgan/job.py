@@ -1,15 +1,16 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
-from dataclasses import asdict
 
 from flwr.serverapp import Grid
 
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
+from flower_dgan.data.instances import with_instances
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.deeplab import check_segmentation
+from flower_dgan.evaluation.scoring import check_metrics, compares_objects
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.fedavg import ROW as FEDAVG_ROW
@@ -98,15 +99,20 @@ def _run(
 def _test_pairs(config: Config) -> Pairs:
     check_segmentation(config.downstream, config.data.image_size)
     source = open_source(config.data)
-    return source.load(source.test)
+    test = source.load(source.test)
+    if compares_objects(config.downstream.metrics):
+        test = with_instances(test, config.data, source.test)
+    check_metrics(config.downstream.metrics, test)
+    return test
 
 
 def _segmentation_table(
     directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
 ) -> None:
     def write_down(result: TstrResult) -> None:
-        directory.measure("tstr", **asdict(result))
-        logger.info("%s, seed %d: Dice %.3f, IoU %.3f", result.row, result.seed, result.dice, result.iou)
+        objects = {"objects": result.objects} if result.objects else {}
+        directory.measure("tstr", row=result.row, seed=result.seed, **result.scores, **objects)
+        logger.info("%s", result)
 
     def write_down_traffic(row: str, ledger: Ledger, rounds: int) -> None:
         for node_id, site in enumerate(federation.shape.sites, start=1):

@@ -60,8 +60,9 @@ def run(settings: DictConfig) -> float | None:
         config = replace(config, output=replace(config.output, directory=str(directory)))
     grid = InProcessGrid(app, simulated_contexts(clients, overrides))
     path = run_job(grid, config, int(hydra.job.num)).path
-    dice = [result.dice for result in read_metrics(path).tstr if result.row == OBJECTIVE_ROW]
-    return fmean(dice) if dice else None
+    dice = [each.scores.get("dice") for each in read_metrics(path).tstr if each.row == OBJECTIVE_ROW]
+    found = [each for each in dice if each is not None]
+    return fmean(found) if found else None
 
 
 def run_overrides(overrides: Sequence[str]) -> str:

@@ -58,9 +58,11 @@ def test_run_directory_holds_everything(federation: Federation) -> None:
 
 def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: Federation) -> None:
     asked = "downstream=digits downstream.steps=2 downstream.seeds=2 downstream.rows=[DGAN,FedAvg] partition=label"
+    asked += " downstream.metrics=[dice,object-dice]"
     path = federation.run(asked).path
     metrics = read_metrics(path)
     assert [(t.row, t.seed) for t in metrics.tstr] == [("DGAN", 0), ("DGAN", 1), ("FedAvg", 0), ("FedAvg", 1)]
+    assert {(*t.scores, t.objects) for t in metrics.tstr} == {("dice", "object-dice", "components")}
     assert [(t.row, t.site, t.rounds) for t in metrics.traffic] == [
         ("FedAvg", "labels 0-4", 2),
         ("FedAvg", "labels 5-9", 2),

@@ -151,7 +151,8 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     run_job(InProcessGrid(client_app, contexts), resolve(overrides("one-process", 3)), 0)
     ours, theirs = (load_generator(tmp_path / name / "generator.safetensors")[0] for name in ("run", "one-process"))
     assert largest_relative_difference(ours, theirs) <= TOLERANCE
-    tables = [{each.row: each.dice for each in read_metrics(tmp_path / name).tstr} for name in ("run", "one-process")]
+    runs = [read_metrics(tmp_path / name).tstr for name in ("run", "one-process")]
+    tables = [{each.row: each.scores["dice"] for each in results} for results in runs]
     assert tables[0]["Real-All"] > 0.7
     assert tables[0] == pytest.approx(tables[1], abs=1e-3)
 

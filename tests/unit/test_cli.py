@@ -87,7 +87,11 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     for name in ("train", "test"):
         run("synthesize", generator, label_maps, tmp_path / name, "--count", 8)
     few = "data.channels=1 data.image_size=16 downstream.steps=2 downstream.seeds=2"
+    few += " downstream.metrics=[dice,hd95,aji]"
     output = run("evaluate", tmp_path / "test", tmp_path / "train", "--overrides", few)
+    assert ", seed 1: dice 0." in output.replace("\n", "")
+    assert "AJI" in output
+    assert "Objects are connected components" in output
     assert "trained on" in output
     assert output.count("seed") >= 2
     assert "±" in output

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
 from flower_dgan.data import open_source
@@ -20,7 +19,6 @@ from flower_dgan.evaluation.generation import (
     classes_with_5_percent,
     frechet_cnn32,
     frechet_cnn32_floor,
-    frechet_distance,
     train_classifier,
 )
 from flower_dgan.resolve import resolve
@@ -71,44 +69,6 @@ def test_images_that_do_not_fit_are_named() -> None:
         train_classifier([], [], classes=4, seed=0)
     with pytest.raises(DataError, match=r"\(4, 4, 1\) and \(8, 8, 1\)"):
         class_shares(READOUT, [*grey(0), np.zeros((8, 8, 1), dtype=np.uint8)])
-
-
-def test_distance_of_one_feature() -> None:
-    # Means 1 and 7, variances 2 and 8: 36 + (sqrt 2 - sqrt 8)^2 = 38.
-    assert frechet_distance(torch.tensor([[0.0], [2.0]]), torch.tensor([[5.0], [9.0]])) == pytest.approx(38)
-
-
-def test_distance_of_two_features_that_belong_together() -> None:
-    # (1, 1) and (1, -1) are the axes of both; the variances along them are 4 and 1, and 16 and 1 (times 4 / 3: divisor
-    # 3). So (2 - 4)^2 * 4 / 3 from the shapes, and 3^2 + 4^2 from the means.
-    axes = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
-    corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-    first = (corners * torch.tensor([2.0, 1.0])) @ axes
-    second = (corners * torch.tensor([4.0, 1.0])) @ axes + torch.tensor([3.0, 4.0])
-    assert frechet_distance(first, second) == pytest.approx(4 * 4 / 3 + 25, rel=1e-5)
-
-
-def test_distance_is_that_of_the_matrix_root() -> None:
-    generator = np.random.default_rng(0)
-    first = generator.normal(size=(50, 6)) @ generator.normal(size=(6, 6))
-    second = generator.normal(size=(40, 6)) @ generator.normal(size=(6, 6)) + 0.5
-    covariances = np.cov(first.T), np.cov(second.T)
-    root = sqrtm(covariances[0] @ covariances[1]).real
-    expected = np.sum((first.mean(0) - second.mean(0)) ** 2) + np.trace(covariances[0] + covariances[1] - 2 * root)
-    ours = frechet_distance(torch.from_numpy(first), torch.from_numpy(second))
-    assert ours == pytest.approx(expected, rel=1e-9)
-
-
-def test_distance_of_features_that_never_fire() -> None:
-    dead = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
-    assert frechet_distance(dead, dead) == pytest.approx(0, abs=1e-12)
-    assert frechet_distance(dead, dead + torch.tensor([0.0, 3.0])) == pytest.approx(9)
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (3, 1)])
-def test_distance_of_what_does_not_fit_is_refused(rows: int, columns: int) -> None:
-    with pytest.raises(DataError, match=rf"\({rows}, {columns}\)"):
-        frechet_distance(torch.zeros(3, 2), torch.zeros(rows, columns))
 
 
 @pytest.fixture(scope="module")

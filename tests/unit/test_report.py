@@ -93,7 +93,7 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
         late=(),
         repeats={"b": 2},
     )
-    assert metrics.tstr[2] == TstrResult("DGAN", 0, 0.6, 0.4)
+    assert metrics.tstr[2] == TstrResult("DGAN", 0, {"dice": 0.6, "iou": 0.4})
     assert metrics.traffic[1] == Traffic("FedAvg", "b", 10, 7000, 7700)
     assert metrics.records[0] == RecordCount(
         "a", "from node", "feedback", "gradients", "float16", "8x1x32x32", 2, 32768
@@ -165,6 +165,26 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
     ]
     assert section(report, "Rejected replies")[2:] == ["| b | gradients are not finite \\| 3 of 8 | 1 | 2 | 2 |"]
     assert section(report, "Configuration") == ["````yaml", "algorithm: asyndgan", "````"]
+
+
+def test_chosen_metrics_are_columns_and_objects_are_explained(tmp_path: Path) -> None:
+    scores = {"hd95": 10.25, "aji": 0.5}
+    lines = [
+        {"kind": "tstr", "row": "Real-All", "seed": 0, "dice": 0.75, "iou": 0.5},
+        {"kind": "tstr", "row": "DGAN", "seed": 0, **scores, "objects": "components"},
+        {"kind": "tstr", "row": "DGAN", "seed": 1, "hd95": 12.25, "aji": 0.5, "objects": "components"},
+    ]
+    write_run(tmp_path, [json.dumps(line) for line in lines])
+    assert read_metrics(tmp_path).tstr[1] == TstrResult("DGAN", 0, scores, "components")
+    shown = section(write_report(tmp_path).read_text(encoding="utf-8"), "Train on synthetic, test on real")
+    assert shown[:6] == [
+        "| trained on | Dice | IoU | HD95 (pixels) | AJI | Dice / Real-All | seeds | bytes a client | rounds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| Real-All | 0.750 | 0.500 | - | - | 1.000 | 1 | - | - |",
+        "| DGAN | - | - | 11.250 ± 1.414 | 0.500 ± 0.000 | - | 2 | - | - |",
+        "",
+        "Objects are connected components, of the true masks as of the predicted ones.",
+    ]
 
 
 def test_report_links_the_curves_and_the_samples_that_exist(run_directory: Path) -> None:

@@ -23,7 +23,10 @@ REPLY = {**WORK, "bytes_sent": 1, "bytes_received": 1, "rounds_late": 0, "weight
 
 
 def tstr(row: str, *dice: float) -> list[dict[str, Any]]:
-    return [{"kind": "tstr", "row": row, "seed": n, "dice": each, "iou": each / 2} for n, each in enumerate(dice)]
+    return [
+        {"kind": "tstr", "row": row, "seed": n, "scores": {"dice": each, "iou": each / 2}}
+        for n, each in enumerate(dice)
+    ]
 
 
 def write_run(sweep: Path, number: int, overrides: str, lines: list[dict[str, Any]], error: str | None = None) -> Path:

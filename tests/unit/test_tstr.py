@@ -1,5 +1,6 @@
 """Tests of the TSTR loop with a fake training, and of its summary with means made by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import sqrt
 
@@ -11,11 +12,17 @@ from flower_dgan.config import DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
 from flower_dgan.evaluation import tstr
-from flower_dgan.evaluation.segmentation import SegmentationScore
 from flower_dgan.evaluation.tstr import TstrResult, TstrSummary, summarize, train_on_synthetic_test_on_real
 
 CONFIG = DownstreamConfig(
-    encoder="resnet18", encoder_weights=None, steps=1, batch_size=2, learning_rate=0.1, seeds=2, rows=()
+    encoder="resnet18",
+    encoder_weights=None,
+    steps=1,
+    batch_size=2,
+    learning_rate=0.1,
+    seeds=2,
+    rows=(),
+    metrics=("dice", "iou"),
 )
 
 
@@ -28,8 +35,12 @@ class Remembered(nn.Module):
         self.seed = seed
 
 
+def result(row: str, seed: int, dice: float, iou: float) -> TstrResult:
+    return TstrResult(row, seed, {"dice": dice, "iou": iou})
+
+
 def pairs_of(count: int, channels: int = 1, classes: int = 2) -> Pairs:
-    image = np.zeros((16, 16, channels), dtype=np.uint8)
+    image = np.ones((16, 16, channels), dtype=np.uint8)
     return Pairs((image,) * count, (image[:, :, 0],) * count, classes)
 
 
@@ -42,10 +53,10 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert (config, image_size, augmentation) == (CONFIG, 16, "flips")
         return Remembered(len(pairs), seed)
 
-    def score(model: Remembered, pairs: Pairs, *, image_size: int) -> SegmentationScore:
-        assert image_size == 16
+    def score(model: Remembered, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
+        assert (image_size, metrics) == (16, ("dice", "iou"))
         sizes.append(len(pairs))
-        return SegmentationScore(dice=model.images / 10, iou=model.seed / 100)
+        return {"dice": model.images / 10, "iou": model.seed / 100}
 
     monkeypatch.setattr(tstr, "train_segmenter", train)
     monkeypatch.setattr(tstr, "segmentation_score", score)
@@ -64,10 +75,10 @@ def run(rows: dict[str, Pairs], test: Pairs, config: DownstreamConfig = CONFIG) 
 def test_every_row_is_trained_with_the_same_seeds_and_tested_on_the_same_pairs(scored: list[int]) -> None:
     results = run({"Real-All": pairs_of(8), "DGAN": pairs_of(6)}, test=pairs_of(3))
     assert results == (
-        TstrResult("Real-All", 7, 0.8, 0.07),
-        TstrResult("Real-All", 8, 0.8, 0.08),
-        TstrResult("DGAN", 7, 0.6, 0.07),
-        TstrResult("DGAN", 8, 0.6, 0.08),
+        result("Real-All", 7, 0.8, 0.07),
+        result("Real-All", 8, 0.8, 0.08),
+        result("DGAN", 7, 0.6, 0.07),
+        result("DGAN", 8, 0.6, 0.08),
     )
     assert scored == [3, 3, 3, 3]
 
@@ -97,29 +108,27 @@ def test_rows_that_do_not_fit_are_refused_before_any_training(
 def test_summary_has_mean_sample_deviation_and_ratio() -> None:
     first, second = summarize(
         [
-            TstrResult("DGAN", 0, 0.5, 0.2),
-            TstrResult("Real-All", 0, 0.8, 0.7),
-            TstrResult("DGAN", 1, 0.7, 0.5),
-            TstrResult("DGAN", 2, 0.6, 0.5),
+            result("DGAN", 0, 0.5, 0.2),
+            result("Real-All", 0, 0.8, 0.7),
+            result("DGAN", 1, 0.7, 0.5),
+            result("DGAN", 2, 0.6, 0.5),
         ]
     )
     # Deviations from 0.6: -0.1, 0.1, 0; from 0.4: -0.2, 0.1, 0.1. Divisor 2.
     assert first == TstrSummary(
         row="DGAN",
         seeds=3,
-        dice_mean=pytest.approx(0.6),
-        dice_sd=pytest.approx(0.1),
-        iou_mean=pytest.approx(0.4),
-        iou_sd=pytest.approx(sqrt(0.03)),
+        means=pytest.approx({"dice": 0.6, "iou": 0.4}),
+        deviations=pytest.approx({"dice": 0.1, "iou": sqrt(0.03)}),
         dice_ratio=pytest.approx(0.75),
     )
-    assert second == TstrSummary("Real-All", 1, 0.8, None, 0.7, None, 1.0)
+    assert second == TstrSummary("Real-All", 1, {"dice": 0.8, "iou": 0.7}, {}, 1.0)
 
 
-@pytest.mark.parametrize("results", [[], [TstrResult("Real-All", 0, 0.0, 0.0)]])
+@pytest.mark.parametrize("results", [[], [result("Real-All", 0, 0.0, 0.0)]])
 def test_no_ratio_to_a_missing_or_zero_reference(results: list[TstrResult]) -> None:
-    summaries = summarize([*results, TstrResult("DGAN", 0, 0.5, 0.25)])
-    assert summaries[-1] == TstrSummary("DGAN", 1, 0.5, None, 0.25, None, None)
+    summaries = summarize([*results, result("DGAN", 0, 0.5, 0.25)])
+    assert summaries[-1] == TstrSummary("DGAN", 1, {"dice": 0.5, "iou": 0.25}, {}, None)
 
 
 def test_summary_of_nothing_is_empty() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,14 @@ class Pairs:
         Class ids 0 .. ``classes`` - 1; 0 is the background.
     classes : int
         Number of classes, background included.
+    instances : tuple of int arrays (height, width) or None
+        The number of the object of each pixel, 0 for none; None where they are not known or not asked for.
     """
 
     images: tuple[Pixels, ...]
     label_maps: tuple[Pixels, ...]
     classes: int
+    instances: tuple[NDArray[np.integer[Any]], ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that images and label maps fit each other."""
@@ -64,6 +67,8 @@ class Pairs:
         for image, label_map in zip(self.images, self.label_maps, strict=True):
             if image.ndim != 3 or label_map.ndim != 2 or image.shape[:2] != label_map.shape:
                 raise ValueError(f"an image of shape {image.shape} with a label map of shape {label_map.shape}")
+        if self.instances is not None and [ids.shape for ids in self.instances] != [m.shape for m in self.label_maps]:
+            raise ValueError("instances that do not have the shapes of the label maps")
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -9,13 +9,11 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.errors import DataError
 from flower_dgan.evaluation.classifier import FEATURES, Classifier, label_tensor, train_classifier
+from flower_dgan.evaluation.moments import frechet_distance
 
 __all__ = [
     "Classifier",
@@ -24,19 +22,10 @@ __all__ = [
     "classes_with_5_percent",
     "frechet_cnn32",
     "frechet_cnn32_floor",
-    "frechet_distance",
     "train_classifier",
 ]
 
 _SAMPLES_A_FEATURE = 10
-
-
-class _AsTheyAre(nn.Identity):
-    """Stands for torchmetrics' Inception where there are features already."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
 
 
 def class_shares(classifier: Classifier, images: Sequence[Pixels]) -> tuple[float, ...]:
@@ -101,29 +90,3 @@ def frechet_cnn32_floor(classifier: Classifier, train: Sequence[Pixels], test: S
     """
     chosen = np.linspace(0, len(train) - 1, min(samples, len(train))).round().astype(int)
     return frechet_cnn32(classifier, [train[index] for index in chosen], test)
-
-
-def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Return the squared Fréchet (2-Wasserstein) distance of the Gaussians fitted to two sets of features.
-
-    |mu_1 - mu_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)), in float64, with the unbiased covariances (divisor n - 1).
-
-    Parameters
-    ----------
-    first, second : Tensor (samples, features)
-        At least two samples each.
-
-    Raises
-    ------
-    DataError
-        There are too few samples, or the sets have other features.
-    """
-    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:] or first.ndim != 2:
-        raise DataError(
-            f"A Fréchet distance needs two samples or more of the same features, not {tuple(first.shape)} and "
-            f"{tuple(second.shape)}."
-        )
-    metric = FrechetInceptionDistance(_AsTheyAre(first.shape[1]))
-    metric.update(first.double(), real=True)
-    metric.update(second.double(), real=False)
-    return max(0.0, float(metric.compute()))  # rounding may end just below

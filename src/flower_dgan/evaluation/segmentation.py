@@ -1,42 +1,15 @@
-"""The segmentation model that measures how useful a labelled dataset is, and its score on another one."""
-
-from dataclasses import dataclass
+"""The segmentation model that measures how useful a labelled dataset is."""
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
 import torch
-from torch import Tensor, nn
-from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex
+from torch import nn
 
 from flower_dgan.config import AugmentationName, DownstreamConfig
-from flower_dgan.data.augmentation import (
-    Views,
-    apply_to_images,
-    apply_to_label_maps,
-    draw_views,
-    grid_views,
-    sizes_of,
-)
+from flower_dgan.data.augmentation import apply_to_images, draw_views, sizes_of
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
 from flower_dgan.evaluation.deeplab import build_deeplab, check_segmentation
-
-_SCORING_BATCH = 32
-
-
-@dataclass(frozen=True)
-class SegmentationScore:
-    """How well the predicted label maps match the true ones.
-
-    Attributes
-    ----------
-    dice : float
-        Mean Dice of the foreground classes, in [0, 1]; the F1 score of the pixels.
-    iou : float
-        Mean intersection over union of the foreground classes, in [0, 1].
-    """
-
-    dice: float
-    iou: float
+from flower_dgan.evaluation.scoring import class_ids
 
 
 class SegmenterTraining:
@@ -112,7 +85,7 @@ class SegmenterTraining:
     def _step(self) -> None:
         views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
         logits = self.model(apply_to_images(self._pairs.images, views, self._image_size))
-        truth = _class_ids(self._pairs, views, self._image_size)
+        truth = class_ids(self._pairs, views, self._image_size)
         loss = nn.functional.cross_entropy(logits, truth) + self._dice_loss(logits, truth)
         self._optimizer.zero_grad()
         loss.backward()
@@ -127,59 +100,3 @@ def train_segmenter(
     training = SegmenterTraining(pairs, config, image_size=image_size, augmentation=augmentation, seed=seed)
     training.run(config.steps)
     return training.model
-
-
-@torch.no_grad()
-def segmentation_score(model: nn.Module, pairs: Pairs, *, image_size: int) -> SegmentationScore:
-    """Score a model on the windows that tile every image from its top left; a margin that is left is not scored.
-
-    Dice and IoU of a class come from the counts over all pixels of all windows together, not from a mean over
-    images; Dice is then the F1 score of the pixels. Both are averaged over the foreground classes (1 .. classes - 1),
-    each with the same weight. A class found in neither the true nor the predicted label maps is left out of the
-    average; one that is predicted but never there, or there but never predicted, counts as 0.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Float32 (batch, channels, image_size, image_size) in [-1, 1] to logits (batch, classes, image_size, image_size);
-        left in evaluation mode.
-    pairs : Pairs
-        The images to predict and their true label maps.
-    image_size : int
-        Height and width in pixels of a window.
-
-    Returns
-    -------
-    SegmentationScore
-        Dice and IoU.
-
-    Raises
-    ------
-    DataError
-        No pixel of the true label maps is foreground, so that there is nothing to find.
-    """
-    model.eval()
-    dice = MulticlassF1Score(pairs.classes, average=None)
-    iou = MulticlassJaccardIndex(pairs.classes, average=None)
-    true_pixels = torch.zeros(pairs.classes, dtype=torch.long)
-    predicted_pixels = torch.zeros(pairs.classes, dtype=torch.long)
-    views = grid_views(sizes_of(pairs.label_maps), image_size)
-    for start in range(0, len(views.ids), _SCORING_BATCH):
-        window = slice(start, start + _SCORING_BATCH)
-        batch = Views(views.ids[window], views.windows[window])
-        truth = _class_ids(pairs, batch, image_size)
-        predicted = model(apply_to_images(pairs.images, batch, image_size)).argmax(1)
-        dice.update(predicted, truth)
-        iou.update(predicted, truth)
-        true_pixels += truth.flatten().bincount(minlength=pairs.classes)
-        predicted_pixels += predicted.flatten().bincount(minlength=pairs.classes)
-    if not true_pixels[1:].any():
-        raise DataError("The label maps to score against have no foreground pixel; pick other test data.")
-    present = (true_pixels + predicted_pixels > 0)[1:]
-    return SegmentationScore(
-        dice=float(dice.compute()[1:][present].mean()), iou=float(iou.compute()[1:][present].mean())
-    )
-
-
-def _class_ids(pairs: Pairs, views: Views, image_size: int) -> Tensor:
-    return apply_to_label_maps(pairs.label_maps, pairs.classes, views, image_size).argmax(1)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
+from torch import nn
+
 from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
-from flower_dgan.evaluation.segmentation import segmentation_score, train_segmenter
+from flower_dgan.evaluation.scoring import check_metrics, compares_objects, segmentation_score
+from flower_dgan.evaluation.segmentation import train_segmenter
 from flower_dgan.evaluation.tstr_summary import TstrResult, TstrSummary, summarize
 
-__all__ = ["TstrResult", "TstrSummary", "summarize", "train_on_synthetic_test_on_real"]
+__all__ = ["TstrResult", "TstrSummary", "score_on_real", "summarize", "train_on_synthetic_test_on_real"]
 
 
 def train_on_synthetic_test_on_real(
@@ -50,9 +53,10 @@ def train_on_synthetic_test_on_real(
     Raises
     ------
     DataError
-        A row has no pair, or its images or classes do not match the test pairs; raised before any training.
+        A row has no pair, or its images or classes do not match the test pairs, or these have nothing to find; raised
+        before any training.
     ConfigError
-        The settings do not make a model.
+        The settings do not make a model, or a metric is not for these data.
     """
     if not len(test):
         raise DataError("There is no real pair to test on.")
@@ -62,15 +66,25 @@ def train_on_synthetic_test_on_real(
         ours, theirs = _kind(pairs), _kind(test)
         if ours != theirs:
             raise DataError(f"The row '{row}' has (channels, classes) {ours}, the test pairs have {theirs}.")
+    check_metrics(config.metrics, test)
     results = []
     for row, pairs in rows.items():
         for training_seed in range(seed, seed + config.seeds):
             model = train_segmenter(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
-            score = segmentation_score(model, test, image_size=image_size)
-            result = TstrResult(row=row, seed=training_seed, dice=score.dice, iou=score.iou)
+            result = score_on_real(model, test, config, row=row, seed=training_seed, image_size=image_size)
             on_result(result)
             results.append(result)
     return tuple(results)
+
+
+def score_on_real(
+    model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int
+) -> TstrResult:
+    """Return the result of one trained model, by ``config.metrics``; raises as ``segmentation_score`` does."""
+    scores = segmentation_score(model, test, image_size=image_size, metrics=config.metrics)
+    if not compares_objects(config.metrics):
+        return TstrResult(row, seed, scores)
+    return TstrResult(row, seed, scores, "components" if test.instances is None else "instances")
 
 
 def _kind(pairs: Pairs) -> tuple[int, int]:

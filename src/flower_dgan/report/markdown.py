@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from flower_dgan.evaluation.tstr_summary import TstrSummary, summarize
+from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES, TstrSummary, metrics_of, summarize
 from flower_dgan.report.run_records import RunMetrics
 
 CURVES_NAME = "curves.png"
@@ -84,24 +84,18 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _tstr_table(metrics: RunMetrics) -> str:
-    costs = _costs(metrics)
+    costs, names = _costs(metrics), metrics_of(metrics.tstr)
 
     def row(summary: TstrSummary) -> tuple[str, ...]:
         ratio = "-" if summary.dice_ratio is None else f"{summary.dice_ratio:.3f}"
-        dice = spread(summary.dice_mean, summary.dice_sd)
         bytes_and_rounds = costs.get(summary.row, ("-", "-"))
-        return (
-            summary.row,
-            dice,
-            spread(summary.iou_mean, summary.iou_sd),
-            ratio,
-            str(summary.seeds),
-            *bytes_and_rounds,
-        )
+        return (summary.row, *map(summary.shown, names), ratio, str(summary.seeds), *bytes_and_rounds)
 
-    header = ("trained on", "Dice", "IoU", "Dice / Real-All", "seeds", "bytes a client", "rounds")
+    titles = [TITLES[name] for name in names]
+    header = ("trained on", *titles, "Dice / Real-All", "seeds", "bytes a client", "rounds")
     shown = table(header, map(row, summarize(metrics.tstr)))
-    return f"{shown}\n\n{_COSTS}" if metrics.tstr else shown
+    notes = [OBJECTS[objects] for objects in dict.fromkeys(result.objects for result in metrics.tstr) if objects]
+    return "\n\n".join([shown, *notes, _COSTS]) if metrics.tstr else shown
 
 
 def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:
@@ -116,11 +110,6 @@ def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:
         crossed = sum(each.bytes_sent + each.bytes_received for each in clients)
         costs[name] = (f"{crossed / len(clients):,.0f}", f"{clients[0].rounds:,}")
     return costs
-
-
-def spread(mean: float, deviation: float | None) -> str:
-    """Write a mean with three decimals, and its standard deviation if there is one."""
-    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
 
 
 def _client_table(metrics: RunMetrics) -> str:

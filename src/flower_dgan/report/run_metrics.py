@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flower_dgan.errors import DataError, unknown_name
-from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.evaluation.tstr_summary import TITLES, TstrResult
 from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
 
 
@@ -88,10 +88,16 @@ def _round(fields: Mapping[str, Any]) -> Round:
     )
 
 
+def _tstr(fields: Mapping[str, Any]) -> TstrResult:
+    scores = {name: _field(fields, name, float) for name in fields if name in TITLES}
+    objects = _field(fields, "objects", str) if "objects" in fields else ""
+    return TstrResult(_field(fields, "row", str), _field(fields, "seed", int), scores, objects)
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "join": lambda fields: _flat(Join, fields),
     "round": _round,
-    "tstr": lambda fields: _flat(TstrResult, fields),
+    "tstr": _tstr,
     "traffic": lambda fields: _flat(Traffic, fields),
     "record": lambda fields: _flat(RecordCount, fields),
     "stage": lambda fields: _flat(Stage, fields),

@@ -39,12 +39,9 @@ class SweptRun:
     error: str | None
 
     def dice(self, row: str) -> list[float]:
-        """Return the Dice of each segmentation training of a row."""
-        return [each.dice for each in self.metrics.tstr if each.row == row] if self.metrics else []
-
-    def iou(self, row: str) -> list[float]:
-        """Return the IoU of each segmentation training of a row."""
-        return [each.iou for each in self.metrics.tstr if each.row == row] if self.metrics else []
+        """Return the Dice of each segmentation training of a row; none where it was not measured."""
+        trainings = self.metrics.tstr if self.metrics else ()
+        return [each.scores["dice"] for each in trainings if each.row == row and "dice" in each.scores]
 
     def generator_seconds(self) -> float:
         """Return the wall-clock seconds of all rounds, those of earlier starts too."""

@@ -5,32 +5,36 @@ from collections.abc import Sequence
 from io import StringIO
 from statistics import fmean
 
-from flower_dgan.report.markdown import spread, table
+from flower_dgan.evaluation.tstr_summary import metrics_of, spread
+from flower_dgan.report.markdown import table
 from flower_dgan.report.sweep_runs import MAIN_ROW, SEED, Sweep, SweptRun, mean_and_spread, value_of
 
-_MEASURED = ("row", "training_seed", "dice", "iou", "generator_seconds", "bytes_up", "bytes_down", "run_directory")
+_MEASURED = ("generator_seconds", "bytes_up", "bytes_down", "run_directory")
 
 
 def render_csv(sweep: Sweep) -> str:
     """Write one line for each segmentation training of each row of each finished run.
 
-    Columns are what was swept, then ``row``, ``training_seed`` (of the segmentation), ``dice``, ``iou``,
+    Columns are what was swept, then ``row``, ``training_seed`` (of the segmentation), the metrics,
     ``generator_seconds`` (of row DGAN), ``bytes_up`` and ``bytes_down`` (that a client sent and received for the row,
     mean over clients) and ``run_directory``. A run without a segmentation table has one line.
     """
     axes = [*sweep.axes, *([SEED] if any(SEED in run.settings for run in sweep.runs) else [])]
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*axes, *_MEASURED])
+    scores = metrics_of(each for run in sweep.finished if run.metrics for each in run.metrics.tstr)
+    writer.writerow([*axes, "row", "training_seed", *scores, *_MEASURED])
     for run in sweep.finished:
         swept = [value_of(run, axis) for axis in axes]
         assert run.metrics is not None
-        trainings = [(each.row, str(each.seed), str(each.dice), str(each.iou)) for each in run.metrics.tstr]
-        for training in trainings or [(MAIN_ROW, "", "", "")]:
-            row = training[0]
+        trainings = [
+            (each.row, str(each.seed), *(str(each.scores.get(name, "")) for name in scores))
+            for each in run.metrics.tstr
+        ]
+        for row, *training in trainings or [(MAIN_ROW, "", *("" for _ in scores))]:
             seconds = f"{run.generator_seconds():.3f}" if row == MAIN_ROW else ""
             crossed = [f"{each:.0f}" for each in run.bytes_a_client(row) or ()] or ["", ""]
-            writer.writerow([*swept, *training, seconds, *crossed, run.directory])
+            writer.writerow([*swept, row, *training, seconds, *crossed, run.directory])
     return text.getvalue()
 
 

@@ -1,0 +1,63 @@
+"""The command ``flower-dgan compare``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+console = Console()
+
+
+def compare(
+    real: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
+    synthetic: Annotated[list[Path], typer.Argument(help="Folders with images/, one a row of the table.")],
+    metric: Annotated[
+        list[str], typer.Option(help="Such as fid-segmenter-256-n1000, or kid-, precision-, recall-: docs/metrics.md.")
+    ],
+    overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'data.image_size=128'.")] = "",
+    inception_weights: Annotated[Path | None, typer.Option(help="File, instead of the one in torch's cache.")] = None,
+    sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to the training images of each site.")] = False,
+) -> None:
+    """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
+    from flower_dgan.data import open_source
+    from flower_dgan.evaluation.comparison import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
+    from flower_dgan.evaluation.feature_networks import open_network
+    from flower_dgan.evaluation.generation_metrics import parse_metric
+    from flower_dgan.resolve import resolve
+    from flower_dgan.wiring import threads
+
+    metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
+    settings = resolve(f"data=folder {overrides}")
+    settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
+    source, size = open_source(settings.data), settings.data.image_size
+    images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
+    windows = open_windows(source, images, size, metrics)
+    with threads(settings.threads):
+        names = sorted({(each.network, each.features) for each in metrics}, key=_trained_here)
+        networks = {key: open_network(*key, source, settings, inception_weights) for key in names}
+        looks = {key: network.look for key, network in networks.items()}
+        rows = compare(windows, metrics, looks)
+        table = Table("images", *(f"{each} (few)" if each.samples < each.wanted else str(each) for each in metrics))
+        for row, values in rows.items():
+            table.add_row(escape(row), *("-" if value is None else f"{value:.4g}" for value in values))
+        console.print(table)
+        if None in rows[TEST]:
+            console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
+        for (name, features), network in networks.items():
+            console.print(f"{name}-{features}: {network.quality}")
+        for key in names if sites else ():
+            others = {name: found for name, found in windows.items() if name != TRAIN}
+            title = f"Fréchet distance by {key[0]}-{key[1]}"
+            by_site = Table("real training images of", "windows", *map(escape, others), title=title)
+            for site, (count, distances) in frechet_by_site(source, others, size, looks[key]).items():
+                by_site.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
+            console.print(by_site)
+
+
+def _trained_here(network: tuple[str, int]) -> tuple[bool, str, int]:
+    """Sort networks: Inception, whose file may be missing, before those that take a training."""
+    return (network[0] != "inception", *network)

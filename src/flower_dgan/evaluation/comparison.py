@@ -1,0 +1,171 @@
+"""Generated images against real ones: windows of both, their features, and the metrics of the features."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from flower_dgan.data.augmentation import grid_views, sizes_of
+from flower_dgan.data.image_files import list_files, read_image
+from flower_dgan.data.pairs import Pixels, Source
+from flower_dgan.errors import DataError
+from flower_dgan.evaluation.feature_networks import Features
+from flower_dgan.evaluation.generation_metrics import GenerationMetric
+from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
+
+logger = logging.getLogger(__name__)
+
+TEST = "real test split"
+TRAIN = "real training split"
+POOLED = "all, from the moments of the sites"
+
+Networks = Mapping[tuple[str, int], Features]
+"""Feature networks by name and number of features."""
+
+
+def read_images(folder: Path, channels: int) -> tuple[Pixels, ...]:
+    """Read ``images/`` of a folder; raises DataError if there is none, or a file cannot be read."""
+    if not (folder / "images").is_dir():
+        raise DataError(f"There is no folder {(folder / 'images').absolute()}: name a folder of synthetic pairs.")
+    paths = [path for same_stem in list_files(folder / "images").values() for path in same_stem]
+    if not paths:
+        raise DataError(f"{folder / 'images'} holds no PNG, JPEG or TIFF image.")
+    return tuple(read_image(path, channels) for path in paths)
+
+
+def cut_windows(name: str, images: Sequence[Pixels], image_size: int) -> list[Pixels]:
+    """Return the windows that tile every image of a named set from its top left.
+
+    Raises
+    ------
+    DataError
+        An image is smaller than a window.
+    """
+    sizes = sizes_of(images)
+    if len(sizes) and sizes.min() < image_size:
+        raise DataError(
+            f"An image of '{name}' has {sizes.min()} pixels, less than a window: set data.image_size={sizes.min()} "
+            f"or less in place of {image_size}."
+        )
+    views = grid_views(sizes, image_size)
+    places = zip(views.ids.tolist(), views.windows.tolist(), strict=True)
+    return [images[index][top : top + image_size, left : left + image_size] for index, (top, left, _, _) in places]
+
+
+def open_windows(
+    source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, metrics: Sequence[GenerationMetric]
+) -> dict[str, list[Pixels]]:
+    """Cut the windows of all sets and check that there are enough; for before any work.
+
+    Parameters
+    ----------
+    source : Source
+        The real data.
+    sets : Mapping[str, sequence of uint8 arrays (height, width, channels)]
+        Generated images, by name.
+    image_size : int
+        Height and width of a window in pixels.
+    metrics : sequence of GenerationMetric
+        What is to be measured. Those that mean little by so few samples are logged.
+
+    Returns
+    -------
+    dict of str to list of uint8 arrays (image_size, image_size, channels)
+        Those of ``TRAIN``, ``TEST`` and the sets.
+
+    Raises
+    ------
+    DataError
+        A set other than ``TEST`` has fewer windows than a metric takes, or images smaller than a window.
+    """
+    real = {name: source.load(entries).images for name, entries in ((TRAIN, source.train), (TEST, source.test))}
+    windows = {name: cut_windows(name, images, image_size) for name, images in {**real, **sets}.items()}
+    fewest = min((name for name in windows if name != TEST), key=lambda name: len(windows[name]))
+    for metric in metrics:
+        if metric.samples > len(windows[fewest]):
+            raise DataError(
+                f"{metric} takes {metric.samples:,} windows of {image_size} x {image_size} pixels, and '{fewest}' has "
+                f"{len(windows[fewest]):,}: end the name in n{len(windows[fewest])} or less, or give more images."
+            )
+        if metric.samples < metric.wanted:
+            logger.warning("%s means little: take %d samples or more.", metric, metric.wanted)
+    return windows
+
+
+def compare(
+    windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[GenerationMetric], networks: Networks
+) -> dict[str, list[float | None]]:
+    """Compare every other set with ``TRAIN``, which the generator was to learn.
+
+    Where a set has more windows than a metric takes, they are spread evenly over it.
+
+    Parameters
+    ----------
+    windows : Mapping[str, sequence of uint8 arrays]
+        As :func:`open_windows` returns them.
+    metrics : sequence of GenerationMetric
+        What to measure.
+    networks : Mapping[tuple[str, int], Features]
+        Those of the metrics.
+
+    Returns
+    -------
+    dict of str to list of float or None
+        The metrics of each set, in order. Those of ``TEST`` say what real images score that nobody has learned from;
+        None where it has fewer windows than the metric takes.
+    """
+    found: dict[str, list[float | None]] = {name: [None] * len(metrics) for name in windows if name != TRAIN}
+    for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
+        look = networks[network, features]
+        real = look(_spread(windows[TRAIN], samples))
+        for name, values in found.items():
+            if name == TEST and len(windows[TEST]) < samples:
+                continue
+            synthetic = look(_spread(windows[name], samples))
+            for index, metric in enumerate(metrics):
+                if (metric.network, metric.features, metric.samples) == (network, features, samples):
+                    values[index] = metric(real, synthetic)
+    return found
+
+
+def frechet_by_site(
+    source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, look: Features
+) -> dict[str, tuple[int, list[float]]]:
+    """Return the Fréchet distance of each set to the training images of each site, and to those of all sites.
+
+    The last, ``POOLED``, comes from the sites' moments alone, as Dist-FID does (Chang 2023): whoever computes it need
+    not see their images.
+
+    Parameters
+    ----------
+    source : Source
+        The real data.
+    sets : Mapping[str, sequence of uint8 arrays]
+        Windows of other images, by name.
+    image_size : int
+        Height and width of a window in pixels.
+    look : Features
+        The feature network.
+
+    Returns
+    -------
+    dict of str to tuple of int and list of float
+        By site: its number of windows, and the distance of each set in order, between all windows of both.
+
+    Raises
+    ------
+    DataError
+        A site or a set has fewer than two windows.
+    """
+    moments: dict[str, Moments] = {}
+    for site in sorted({entry.site for entry in source.train}):
+        images = source.load([entry for entry in source.train if entry.site == site]).images
+        moments[site] = moments_of(look(cut_windows(site, images, image_size)))
+    moments[POOLED] = combine_moments(moments.values())
+    theirs = [moments_of(look(windows)) for windows in sets.values()]
+    return {site: (each.count, [frechet_of_moments(each, other) for other in theirs]) for site, each in moments.items()}
+
+
+def _spread(windows: Sequence[Pixels], samples: int) -> list[Pixels]:
+    return [windows[index] for index in np.linspace(0, len(windows) - 1, samples).round().astype(int)]

@@ -1,0 +1,162 @@
+"""The networks whose features tell generated images from real ones."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from flower_dgan.config import Config
+from flower_dgan.data.pairs import Pixels, Source
+from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.evaluation.classifier import train_classifier
+from flower_dgan.evaluation.generation import class_agreement
+from flower_dgan.evaluation.scoring import segmentation_score
+from flower_dgan.evaluation.segmentation import train_segmenter
+
+WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+"""The file of torch-fidelity: TensorFlow's Inception of 2015, which the figures of papers are about."""
+
+_RELEASE = "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
+_BATCH = 32
+
+Features = Callable[[Sequence[Pixels]], Tensor]
+"""Takes uint8 images (height, width, channels) of one size, and returns float32 features (images, features)."""
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A network, and in words how good it is at what it was trained for.
+
+    Attributes
+    ----------
+    look : Features
+        The network.
+    quality : str
+        How far it can be trusted.
+    """
+
+    look: Features
+    quality: str
+
+
+def open_network(name: str, features: int, source: Source, config: Config, weights: Path | None) -> FeatureNetwork:
+    """Open a feature network, or train it on the real training split with ``config.seed``.
+
+    Parameters
+    ----------
+    name : {"inception", "cnn", "segmenter"}
+        ``cnn`` wants images with classes, see :mod:`flower_dgan.evaluation.classifier`. ``segmenter`` wants masks: the
+        segmentation model of ``config.downstream``.
+    features : int
+        How many it has.
+    source : Source
+        The real data.
+    config : Config
+        The settings.
+    weights : Path or None
+        Inception's, see :func:`~flower_dgan.evaluation.feature_networks.inception_features`.
+
+    Raises
+    ------
+    ConfigError
+        The network is not for these data.
+    DataError
+        The data or the weights cannot be used.
+    """
+    if name == "inception":
+        return FeatureNetwork(inception_features(features, weights), "Inception-v3 of 2015")
+    if name == "cnn" and not source.image_classes:
+        raise ConfigError("cnn is a classifier, and these images have no classes: take segmenter or inception.")
+    if name == "segmenter" and config.data.condition != "label-map":
+        raise ConfigError(
+            f"data.condition={config.data.condition} leaves no masks for segmenter: take cnn or inception."
+        )
+    train, test = source.load(source.train), source.load(source.test)
+    if name == "cnn":
+        labels, truth = ([entry.label for entry in entries] for entries in (source.train, source.test))
+        classifier = train_classifier(train.images, labels, source.image_classes, config.seed)
+        accuracy = class_agreement(classifier, test.images, truth)
+        return FeatureNetwork(classifier.features, f"classifier, accuracy {accuracy:.3f} on the test split")
+    size, augmentation = config.data.image_size, config.data.augmentation
+    model = train_segmenter(train, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed)
+    dice = segmentation_score(model, test, image_size=size, metrics=("dice",))["dice"]
+    return FeatureNetwork(segmenter_features(model), f"segmentation model, Dice {dice:.3f} on the test split")
+
+
+def inception_features(features: int, weights: Path | None) -> Features:
+    """Open Inception-v3 with the weights that Fréchet and kernel distances are computed with.
+
+    Parameters
+    ----------
+    features : {64, 192, 768, 2048}
+        Of which layer.
+    weights : Path or None
+        The file ``WEIGHTS``; None for torch's cache, to which torch-fidelity downloads it.
+
+    Raises
+    ------
+    ConfigError
+        torch-fidelity is not installed.
+    DataError
+        The weights are not there and cannot be downloaded, or the file does not hold them and nothing else.
+    """
+    if weights is not None:
+        _check_weights(weights)
+    path = None if weights is None else str(weights)
+    try:
+        network = FrechetInceptionDistance(features, feature_extractor_weights_path=path).inception
+    except ModuleNotFoundError as error:
+        raise ConfigError("Inception needs torch-fidelity: pip install 'flower-dgan[inception]'.") from error
+    except OSError as error:  # urllib's
+        raise DataError(
+            f"Inception's weights could not be downloaded ({error}). On a machine that is online get {WEIGHTS} from "
+            f"{_RELEASE}, and put it here as {Path(torch.hub.get_dir()) / 'checkpoints' / WEIGHTS}, or name it with "
+            "--inception-weights."
+        ) from error
+    except RuntimeError as error:  # load_state_dict's
+        raise DataError(f"{weights or 'What is in the cache'} is not torch-fidelity's {WEIGHTS}.") from error
+
+    @torch.no_grad()
+    def look(images: Sequence[Pixels]) -> Tensor:
+        batches = (pixels.expand(-1, 3, -1, -1) for pixels in _batches(images))
+        return torch.cat([network(pixels) for pixels in batches])
+
+    return look
+
+
+def _check_weights(path: Path) -> None:
+    """Raise DataError unless a file holds nothing but tensors: torch-fidelity would run whatever a pickle says."""
+    if not path.is_file():
+        raise DataError(f"There is no file {path.absolute()}: get {WEIGHTS} from {_RELEASE}.")
+    try:
+        torch.load(path, weights_only=True)
+    except Exception as error:  # whatever unpickling makes of another file
+        raise DataError(f"{path} is not torch-fidelity's {WEIGHTS}: get it from {_RELEASE}.") from error
+
+
+def segmenter_features(model: nn.Module) -> Features:
+    """Take the 256 maps that a segmentation model reads the classes from, each averaged over its pixels.
+
+    DeepLabV3+ makes them of early and of deep maps of its encoder, so that they see texture as well as shapes.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As ``flower_dgan.evaluation.segmentation`` trains it, in evaluation mode.
+    """
+    encoder, decoder = model.get_submodule("encoder"), model.get_submodule("decoder")
+
+    @torch.no_grad()
+    def look(images: Sequence[Pixels]) -> Tensor:
+        return torch.cat([decoder(encoder(pixels / 127.5 - 1)).mean((2, 3)) for pixels in _batches(images)])
+
+    return look
+
+
+def _batches(images: Sequence[Pixels]) -> Iterator[Tensor]:
+    for start in range(0, len(images), _BATCH):
+        yield torch.from_numpy(np.stack(images[start : start + _BATCH])).permute(0, 3, 1, 2)
