@@ -23,10 +23,7 @@ REPLY = {**WORK, "bytes_sent": 1, "bytes_received": 1, "rounds_late": 0, "weight
 
 
 def tstr(row: str, *dice: float) -> list[dict[str, Any]]:
-    return [
-        {"kind": "tstr", "row": row, "seed": n, "scores": {"dice": each, "iou": each / 2}}
-        for n, each in enumerate(dice)
-    ]
+    return [{"kind": "tstr", "row": row, "seed": n, "dice": each, "iou": each / 2} for n, each in enumerate(dice)]
 
 
 def write_run(sweep: Path, number: int, overrides: str, lines: list[dict[str, Any]], error: str | None = None) -> Path:
@@ -156,7 +153,7 @@ def test_runs_without_segmentation_are_in_the_table(tmp_path: Path) -> None:
     text = write_sweep_report(tmp_path).read_text()
     assert "| 2 | 4.0 | 2.25 |" in text
     assert not (tmp_path / "sweep.png").exists()
-    assert (tmp_path / "sweep.csv").read_text().splitlines()[1].startswith("0,DGAN,,,,4.000,2000000,250000,")
+    assert (tmp_path / "sweep.csv").read_text().splitlines()[1].startswith("0,DGAN,,4.000,2000000,250000,")
 
 
 def test_the_command_knows_runs_from_sweeps(sweep: Path) -> None:
