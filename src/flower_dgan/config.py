@@ -51,6 +51,9 @@ class DataConfig:
     condition : {"label-map", "class", "none"}
         What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
         constant; or nothing, as a label map of zeros.
+    label_maps : str
+        ``clients``: the generator draws from the clients' label maps, which they send to the server; else a folder of
+        label maps at the server, which it draws from instead, and no client sends any.
     """
 
     source: SourceName | ImportPath
@@ -65,6 +68,17 @@ class DataConfig:
     sites: tuple[str, ...]
     augmentation: AugmentationName
     condition: ConditionName
+    label_maps: str
+
+    @property
+    def foreign_label_maps(self) -> bool:
+        """Whether synthetic images are made from other label maps than the clients'."""
+        return self.label_maps != "clients"
+
+    @property
+    def label_maps_leave(self) -> bool:
+        """Whether the clients send theirs to the server, or the classes of their images."""
+        return self.condition != "none" and not self.foreign_label_maps
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, open_source
+from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
@@ -48,23 +48,29 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
         Says what was wrong and what to do.
     """
     previous = open_previous_task(config)
+    foreign = read_foreign_label_maps(config.data)
     test = _test_pairs(config) if config.downstream.seeds else None
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     with directory.in_use():
-        _run(grid, config, directory, test, previous)
+        _run(grid, config, directory, test, previous, foreign)
     logger.info("Run directory: %s", directory.path)
     return directory
 
 
 def _run(
-    grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None, previous: PreviousTask | None
+    grid: Grid,
+    config: Config,
+    directory: RunDirectory,
+    test: Pairs | None,
+    previous: PreviousTask | None,
+    foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads):
         with directory.stage("join"):
-            clients = join(fast_grid, config, label_map_cache(), directory.training)
+            clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)

@@ -16,7 +16,7 @@ from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps
-from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import ImageShape
 
@@ -39,8 +39,9 @@ def synthesize(
     network : nn.Module
         The generator.
     clients : sequence of ClientLabels
-        Whose label maps to use; each client's share of the images is its share of the label maps. Sites have the same
-        shares but are dealt out at random, so that every label map may be drawn in the style of every site.
+        Whose label maps to use, or which foreign ones; each client's share of the images is its share of the clients'
+        label maps. Sites have the same shares but are dealt out at random, so that every label map may be drawn in the
+        style of every site.
     settings : BundleSettings
         Views and seed; exchanges and batch size do not matter.
     total : int
@@ -100,7 +101,12 @@ def synthesize_folder(
     if shape.classes == 1:
         label_maps: tuple[Pixels, ...] = (np.zeros((shape.image_size, shape.image_size), np.uint8),)
     else:
-        label_maps = read_label_maps(folder, shape.classes, shape.image_size)
+        found = read_label_maps(folder, shape.image_size)
+        if found.classes > shape.classes:
+            raise DataError(
+                f"{folder} has {found.classes} classes, more than the {shape.classes} that the generator knows."
+            )
+        label_maps = found.maps
     settings = BundleSettings(1, count, shape.image_size, "none", model.noise_channels, seed)
     _, inputs = draw_bundle(ClientLabels(site or "any", label_maps, shape.classes, 0), settings, 0)
     chosen = (

@@ -10,7 +10,7 @@ from flower_dgan.data.augmentation import (
     to_one_hot,
 )
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource, read_label_maps
+from flower_dgan.data.folder import FolderSource, LabelMaps, read_foreign_label_maps, read_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
@@ -21,6 +21,7 @@ __all__ = [
     "DigitsSource",
     "Entry",
     "FolderSource",
+    "LabelMaps",
     "MnistSource",
     "PackedLabelMaps",
     "Pairs",
@@ -36,6 +37,7 @@ __all__ = [
     "open_source",
     "pack",
     "partition",
+    "read_foreign_label_maps",
     "read_label_maps",
     "require_batch",
     "sizes_of",

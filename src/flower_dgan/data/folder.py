@@ -1,6 +1,7 @@
 """Pairs from a folder with ``images/`` and ``masks/``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -107,22 +108,39 @@ def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ..
     return split_entries(entries, splits or None, config)
 
 
-def read_label_maps(folder: Path, classes: int, image_size: int) -> tuple[Pixels, ...]:
+@dataclass(frozen=True, eq=False)
+class LabelMaps:
+    """Label maps without images.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they are from.
+    maps : tuple of uint8 arrays (height, width)
+        Class ids, in the order of the names of their files.
+    classes : int
+        2 for files of 0 and 255, otherwise the highest id + 1 (at least 2).
+    """
+
+    folder: Path
+    maps: tuple[Pixels, ...]
+    classes: int
+
+
+def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
     """Read a folder of label maps without images.
 
     Parameters
     ----------
     folder : Path
         PNG, JPEG or TIFF files of 0 and 255 or of class ids.
-    classes : int
-        Number of classes that there may be, background included.
     image_size : int
         Least height and width in pixels.
 
     Raises
     ------
     DataError
-        If there is no label map, or one has another class or is too small.
+        If there is no label map, or one cannot be read, has values that are no classes, or is too small.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
@@ -132,11 +150,16 @@ def read_label_maps(folder: Path, classes: int, image_size: int) -> tuple[Pixels
     for problem in double_stems(files):
         raise DataError(problem)
     paths = [path for (path,) in files.values()]
-    binary, found = decide_classes({path: mask_values(path) for path in paths})
-    if found > classes:
-        raise DataError(f"{folder} has {found} classes, more than the {classes} that the generator knows.")
+    binary, classes = decide_classes({path: mask_values(path) for path in paths})
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if min(mask.shape) < image_size:
             raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
-    return tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks)
+    return LabelMaps(folder, tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks), classes)
+
+
+def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
+    """Read those of ``data.label_maps``; None where the clients' own are used. Raises DataError as above."""
+    if not config.foreign_label_maps:
+        return None
+    return read_label_maps(Path(config.label_maps).expanduser(), config.image_size)
