@@ -53,6 +53,8 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     with directory.in_use():
+        if foreign is not None:
+            directory.keep_to_label_maps(foreign.content)
         _run(grid, config, directory, test, previous, foreign)
     logger.info("Run directory: %s", directory.path)
     return directory

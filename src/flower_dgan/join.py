@@ -70,7 +70,7 @@ def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
 
 
 def join(
-    grid: Grid, config: Config, cache: Path, training: Training, foreign: LabelMaps | None
+    grid: Grid, config: Config, cache: Path, training: Training, foreign: LabelMaps | None = None
 ) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 

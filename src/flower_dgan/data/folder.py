@@ -16,6 +16,7 @@ from flower_dgan.data.folder_scan import (
     scan_folder,
 )
 from flower_dgan.data.image_files import double_stems, list_files, read_image, read_mask
+from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.origins import read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
@@ -125,6 +126,11 @@ class LabelMaps:
     folder: Path
     maps: tuple[Pixels, ...]
     classes: int
+
+    @property
+    def content(self) -> str:
+        """Name of what they hold, see :func:`~flower_dgan.data.label_maps.content_hash`."""
+        return content_hash(pack(self.maps, self.classes))
 
 
 def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
