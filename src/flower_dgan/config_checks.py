@@ -74,6 +74,10 @@ def check_config(config: Config) -> None:
         )
     _check_partition(config)
     _check_algorithm(config)
+    if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):
+        raise ConfigError(
+            "data.target=label-maps draws label maps on nothing, in grey: set data.condition=none data.channels=1."
+        )
     if data.foreign_label_maps:
         _check_foreign_label_maps(config)
     rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")

@@ -7,7 +7,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
-from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps
+from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps, write_label_maps
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
@@ -23,7 +23,7 @@ from flower_dgan.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
-from flower_dgan.synthesis import synthesize, write_pairs
+from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.training import begin, train
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
@@ -97,6 +97,8 @@ def _run(
             total = config.output.synthetic_images
             synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
             write_pairs(directory.synthetic, synthetic, names)
+            if config.data.target == "label-maps":
+                write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
             _segmentation_table(directory, config, federation, synthetic, test)
     logger.info("Report: %s", write_report(directory.path))

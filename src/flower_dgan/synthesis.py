@@ -15,7 +15,7 @@ from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
-from flower_dgan.data import Pairs, Pixels, read_label_maps
+from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import ImageShape
@@ -135,12 +135,13 @@ def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
     (directory / "images").mkdir(parents=True, exist_ok=True)
     for name, image in zip(names, pairs.images, strict=True):
         _picture(image).save(directory / "images" / f"{name}.png")
-    if pairs.classes == 1:
-        return
-    (directory / "masks").mkdir(exist_ok=True)
-    scale = 255 if pairs.classes == 2 else 1
-    for name, label_map in zip(names, pairs.label_maps, strict=True):
-        Image.fromarray(label_map * np.uint8(scale)).save(directory / "masks" / f"{name}.png")
+    if pairs.classes > 1:
+        write_label_maps(directory / "masks", pairs.label_maps, pairs.classes, names)
+
+
+def drawn_label_maps(pairs: Pairs) -> tuple[Pixels, ...]:
+    """Return the label maps that images of ``data.target=label-maps`` show: foreground where brighter than half."""
+    return tuple((image[..., 0] > 127).astype(np.uint8) for image in pairs.images)
 
 
 def sample_grid(

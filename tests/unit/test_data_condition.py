@@ -11,7 +11,7 @@ from flower_dgan.data import Views, apply_to_label_maps, open_source
 from flower_dgan.errors import ConfigError
 from tests.pairs import make_folder
 
-DIGITS = DataConfig("digits", None, 16, 1, None, None, (), (), 0.2, (), "none", "label-map")
+DIGITS = DataConfig("digits", None, 16, 1, None, None, (), (), 0.2, (), "none", "label-map", "images", "clients")
 
 
 def test_the_sources_own_label_maps_are_kept() -> None:
@@ -49,7 +49,9 @@ def test_the_number_of_classes_is_the_data_sets() -> None:
 def test_a_folder_has_no_classes_of_images(tmp_path: Path) -> None:
     root = str(make_folder(tmp_path / "data", size=20))
     pattern = "(?P<split>tr|te)_(?P<site>[^_]+)_(?P<group>[^_]+)_.*"
-    config = DataConfig("folder", root, 16, 3, pattern, None, ("tr",), ("te",), 0.2, (), "none", "none")
+    config = DataConfig(
+        "folder", root, 16, 3, pattern, None, ("tr",), ("te",), 0.2, (), "none", "none", "images", "clients"
+    )
     source = open_source(config)
     assert (source.classes, source.image_classes) == (1, 0)
     assert source.load(source.train).label_maps[0].shape == (20, 20)

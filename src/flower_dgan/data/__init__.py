@@ -10,7 +10,8 @@ from flower_dgan.data.augmentation import (
     to_one_hot,
 )
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource, LabelMaps, read_foreign_label_maps, read_label_maps
+from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.label_map_folder import LabelMaps, read_foreign_label_maps, read_label_maps, write_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
@@ -43,4 +44,5 @@ __all__ = [
     "sizes_of",
     "to_one_hot",
     "unpack",
+    "write_label_maps",
 ]

@@ -1,8 +1,6 @@
 """Pairs from a folder with ``images/`` and ``masks/``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -10,17 +8,13 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import (
     FolderScan,
     ScannedPair,
-    decide_classes,
-    mask_values,
     require_sound,
     scan_folder,
 )
-from flower_dgan.data.image_files import double_stems, list_files, read_image, read_mask
-from flower_dgan.data.label_maps import content_hash, pack
+from flower_dgan.data.image_files import read_image, read_mask
 from flower_dgan.data.origins import read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
-from flower_dgan.errors import DataError
 
 
 class FolderSource:
@@ -107,65 +101,3 @@ def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ..
     ]
     splits = [split for name in scan.pairs if (split := origins[name].split) is not None]
     return split_entries(entries, splits or None, config)
-
-
-@dataclass(frozen=True, eq=False)
-class LabelMaps:
-    """Label maps without images.
-
-    Attributes
-    ----------
-    folder : Path
-        Where they are from.
-    maps : tuple of uint8 arrays (height, width)
-        Class ids, in the order of the names of their files.
-    classes : int
-        2 for files of 0 and 255, otherwise the highest id + 1 (at least 2).
-    """
-
-    folder: Path
-    maps: tuple[Pixels, ...]
-    classes: int
-
-    @property
-    def content(self) -> str:
-        """Name of what they hold, see :func:`~flower_dgan.data.label_maps.content_hash`."""
-        return content_hash(pack(self.maps, self.classes))
-
-
-def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
-    """Read a folder of label maps without images.
-
-    Parameters
-    ----------
-    folder : Path
-        PNG, JPEG or TIFF files of 0 and 255 or of class ids.
-    image_size : int
-        Least height and width in pixels.
-
-    Raises
-    ------
-    DataError
-        If there is no label map, or one cannot be read, has values that are no classes, or is too small.
-    """
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
-    files = list_files(folder)
-    if not files:
-        raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
-    for problem in double_stems(files):
-        raise DataError(problem)
-    paths = [path for (path,) in files.values()]
-    binary, classes = decide_classes({path: mask_values(path) for path in paths})
-    masks = [read_mask(path) for path in paths]
-    for path, mask in zip(paths, masks, strict=True):
-        if min(mask.shape) < image_size:
-            raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
-    return LabelMaps(folder, tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks), classes)
-
-
-def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
-    """Read those of ``data.label_maps``; None where the clients' own are used. Raises DataError as above."""
-    if not config.foreign_label_maps:
-        return None
-    return read_label_maps(Path(config.label_maps).expanduser(), config.image_size)
