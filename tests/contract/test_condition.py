@@ -49,6 +49,25 @@ def test_class_conditional_round(model: str, federation: Federation) -> None:
     assert load_generator(path / "generator.safetensors")[2].classes == 10
 
 
+def test_label_maps_are_drawn_and_drawn_on(federation: Federation, tmp_path: Path) -> None:
+    """The first run makes masks from noise, with masks that stay at the clients; the second makes images from these."""
+    first = federation.run(f"data.condition=none data.target=label-maps model=dcgan-small {ONE_ROUND}").path
+    left = {record.record for record in read_metrics(first).records if record.direction == "from node"}
+    assert left == {"node", "images", "feedback", "metrics"}
+    names = sorted(file.name for file in (first / "synthetic/masks").iterdir())
+    assert names == sorted(file.name for file in (first / "synthetic/images").iterdir())
+    drawn = np.stack([np.asarray(Image.open(first / "synthetic/images" / name)) for name in names])
+    masks = np.stack([np.asarray(Image.open(first / "synthetic/masks" / name)) for name in names])
+    np.testing.assert_array_equal(masks, np.where(drawn > 127, 255, 0))
+    assert 0 < (masks > 0).mean() < 1
+    federation.directory = tmp_path / "second"
+    second = federation.run(f"data.label_maps='{first}/synthetic/masks'").path
+    known = {each.tobytes() for each in masks}
+    used = [np.asarray(Image.open(file)).tobytes() for file in (second / "synthetic/masks").iterdir()]
+    assert len(used) == 6
+    assert set(used) <= known
+
+
 def test_every_round_changes_the_generator(federation: Federation) -> None:
     overrides = f"data.condition=none model=mlp {ONE_ROUND} algorithm.average_decay=0"
     first = load_generator(federation.run(overrides).path / "generator.safetensors")[0].state_dict()
