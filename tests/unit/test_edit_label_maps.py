@@ -77,9 +77,9 @@ def test_a_seed_is_a_set_of_label_maps() -> None:
 
 def test_what_has_no_objects() -> None:
     with pytest.raises(DataError, match="no foreground object"):
-        next(edit_label_maps((np.zeros((8, 8), np.uint8),), 1, 0))
+        edit_label_maps((np.zeros((8, 8), np.uint8),), 1, 0)
     with pytest.raises(DataError, match="foreground from edge to edge"):
-        next(edit_label_maps((np.ones((8, 8), np.uint8),), 1, 0))
+        edit_label_maps((np.ones((8, 8), np.uint8),), 1, 0)
 
 
 def test_command(tmp_path: Path) -> None:

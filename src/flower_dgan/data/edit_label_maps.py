@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
@@ -42,7 +42,7 @@ def edit_label_maps(label_maps: Sequence[Pixels], count: int, seed: int) -> Iter
     Raises
     ------
     DataError
-        If there is no object, or one is a whole label map.
+        If there is no object, or one is a whole label map; before any is made.
     """
     rng = np.random.default_rng(seed)
     objects = [each for label_map in label_maps for each in _objects(label_map)]
@@ -50,9 +50,7 @@ def edit_label_maps(label_maps: Sequence[Pixels], count: int, seed: int) -> Iter
         raise DataError("The label maps hold no foreground object: there is nothing to put together.")
     if any(each.pixels.all() and all(map(all, each.edges)) for each in objects):
         raise DataError("A label map is foreground from edge to edge: there is no object in it to put anywhere else.")
-    for _ in range(count):
-        given = label_maps[rng.integers(len(label_maps))]
-        yield _compose(objects, given.shape, int(np.count_nonzero(given)), rng)
+    return (_compose(objects, label_maps[given], rng) for given in rng.integers(len(label_maps), size=count))
 
 
 def _objects(label_map: Pixels) -> Iterator[_Object]:
@@ -63,19 +61,19 @@ def _objects(label_map: Pixels) -> Iterator[_Object]:
         yield _Object(pixels, ((top, bottom), (left, right)))
 
 
-def _compose(objects: Sequence[_Object], shape: tuple[int, ...], foreground: int, rng: np.random.Generator) -> Pixels:
-    """Choose objects while they bring a label map nearer to its number of foreground pixels; place large ones first."""
+def _compose(objects: Sequence[_Object], given: Pixels, rng: np.random.Generator) -> Pixels:
+    """Choose objects while they bring a label map nearer to the given foreground pixels; place large ones first."""
     chosen: list[_Object] = []
-    left, misses = foreground, 0
+    left, misses = np.count_nonzero(given), 0
     while misses < _MISSES:
-        each = objects[rng.integers(len(objects))]
+        each = objects[int(rng.integers(len(objects)))]
         size = np.count_nonzero(each.pixels)
         if abs(left - size) < left:
             chosen.append(each)
             left -= size
         else:
             misses += 1
-    made = np.zeros(shape, np.uint8)
+    made = np.zeros_like(given)
     for each in sorted(chosen, key=lambda each: -np.count_nonzero(each.pixels)):
         _place(made, each, rng)
     return made
@@ -120,7 +118,7 @@ def _changed(alone: Pixels, change: int) -> Pixels:
         return np.where(alone > 0, alone, ndimage.grey_dilation(alone, footprint=_CROSS))
     if change < 0:
         kept = ndimage.binary_erosion(alone > 0, _CROSS, border_value=1)
-        shrunk = alone * kept
+        shrunk: Pixels = alone * kept
         if ndimage.label(kept, _CONNECTED)[1] == 1 and np.array_equal(np.unique(shrunk), np.unique(alone)):
             return shrunk
     return alone
