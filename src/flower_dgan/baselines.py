@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config, MergeName
-from flower_dgan.data import Pairs
+from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import (
@@ -71,8 +71,11 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     shape = ImageShape(
         nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
     )
+    foreign = read_foreign_label_maps(config.data)
+    maps = foreign.maps if foreign else ()
     labels = tuple(
-        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index) for index, node in enumerate(nodes)
+        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps)
+        for index, node in enumerate(nodes)
     )
     return LocalFederation(shape, labels, tuple(node.pairs for node in nodes))
 

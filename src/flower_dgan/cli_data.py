@@ -175,3 +175,22 @@ def prepare(
     if result.empty:
         console.print(f"{result.empty:,} pairs that are all background were left out.")
     console.print(f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there")
+
+
+@data.command()
+def edit_masks(
+    folder: Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF label maps of 0 and 255 or of class ids.")],
+    output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
+    count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""
+    from flower_dgan.data import read_label_maps, write_label_maps
+    from flower_dgan.data.edit_label_maps import edit_label_maps
+
+    if output.exists():
+        raise ConfigError(f"{output} exists already: choose a new folder.")
+    given = read_label_maps(folder, image_size=1)
+    made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
+    write_label_maps(output, made, given.classes, [f"edited_{number:05d}" for number in range(count)])
+    console.print(f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}")

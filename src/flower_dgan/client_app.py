@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
 from flower_dgan.client_state import ClientState
-from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, to_one_hot
+from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
@@ -36,7 +37,7 @@ app = ClientApp()
 
 @app.query("join")
 def join(message: Message, context: Context) -> Message:
-    """Answer ``query.join``: name, sizes and label maps."""
+    """Answer ``query.join``: name, sizes and, where they leave, label maps."""
     return _answer(message, context, _describe)
 
 
@@ -71,17 +72,21 @@ def _describe(message: Message, context: Context) -> RecordDict:
     node = open_node(config, context.node_config)
     state = _state(request.training, context)
     state.join(node.name, node.pairs, config, request.training.attempt)
-    packed = pack(node.pairs.label_maps, node.pairs.classes)
-    name = content_hash(packed)
-    return NodeDescription(
+    description = NodeDescription(
         name=node.name,
         images=len(node.pairs),
         channels=config.data.channels,
         classes=node.pairs.classes,
         queue=takes_messages_in_order(),
-        label_maps_hash=name,
-        label_maps=None if name in request.known_label_maps else packed,
-    ).to_records()
+        label_maps_hash=None,
+        label_maps=None,
+    )
+    if not config.data.label_maps_leave:
+        return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32)).to_records()
+    packed = pack(node.pairs.label_maps, node.pairs.classes)
+    name = content_hash(packed)
+    sent = None if name in request.known_label_maps else packed
+    return replace(description, label_maps_hash=name, label_maps=sent).to_records()
 
 
 def _forget(message: Message, context: Context) -> RecordDict:

@@ -7,6 +7,7 @@ SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "pathological", "size", "foreground", "csv"]
 AugmentationName = Literal["none", "flips"]
 ConditionName = Literal["label-map", "class", "none"]
+TargetName = Literal["images", "label-maps"]
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan", "fusion-mixture", "fusion-gate"]
 DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 LossName = Literal["bce", "least-squares", "hinge", "wasserstein"]
@@ -52,6 +53,11 @@ class DataConfig:
     condition : {"label-map", "class", "none"}
         What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
         constant; or nothing, as a label map of zeros.
+    target : {"images", "label-maps"}
+        What the generator learns to draw: images, or label maps of two classes as grey images of 0 and 255.
+    label_maps : str
+        ``clients``: the generator draws from the clients' label maps, which they send to the server; else a folder of
+        label maps at the server, which it draws from instead, and no client sends any.
     """
 
     source: SourceName | ImportPath
@@ -66,6 +72,18 @@ class DataConfig:
     sites: tuple[str, ...]
     augmentation: AugmentationName
     condition: ConditionName
+    target: TargetName
+    label_maps: str
+
+    @property
+    def foreign_label_maps(self) -> bool:
+        """Whether synthetic images are made from other label maps than the clients'."""
+        return self.label_maps != "clients"
+
+    @property
+    def label_maps_leave(self) -> bool:
+        """Whether the clients send theirs to the server, or the classes of their images."""
+        return self.condition != "none" and not self.foreign_label_maps
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ def check_config(config: Config) -> None:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
     _check_partition(config)
     _check_algorithm(config)
+    if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):
+        raise ConfigError(
+            "data.target=label-maps draws label maps on nothing, in grey: set data.condition=none data.channels=1."
+        )
+    if data.foreign_label_maps:
+        _check_foreign_label_maps(config)
     rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")
     for row in config.downstream.rows:
         if row not in rows:
@@ -160,6 +166,26 @@ def _check_algorithm(config: Config) -> None:
     for what, does in waits.items():
         if does and not is_synchronous(config.schedule):
             raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")
+
+
+def _check_foreign_label_maps(config: Config) -> None:
+    """Find what does not work where no client's label maps leave it."""
+    algorithm, what = config.algorithm, f"data.label_maps={config.data.label_maps}"
+    if config.data.condition != "label-map":
+        raise ConfigError(
+            f"{what} is a folder to draw from, and data.condition={config.data.condition} draws from no label map: set "
+            "data.condition=label-map, or data.label_maps=clients."
+        )
+    if algorithm.l1_weight or algorithm.perceptual_weight:
+        raise ConfigError(
+            f"Pixel losses want a real image for each synthetic one, and there is none for the label maps of {what}: "
+            "set algorithm.l1_weight=0 algorithm.perceptual_weight=0."
+        )
+    if algorithm.merge == "odds-by-class":
+        raise ConfigError(
+            "algorithm.merge=odds-by-class counts the classes in the clients' label maps, which stay with them where "
+            f"{what}: set algorithm.merge=odds."
+        )
 
 
 def _check_upload(config: Config) -> None:

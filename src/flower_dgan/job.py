@@ -6,7 +6,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, open_source
+from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps, write_label_maps
 from flower_dgan.data.instances import with_instances
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.deeplab import check_segmentation
@@ -25,7 +25,7 @@ from flower_dgan.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
-from flower_dgan.synthesis import synthesize, write_pairs
+from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.training import begin, train
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
@@ -50,23 +50,31 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
         Says what was wrong and what to do.
     """
     previous = open_previous_task(config)
+    foreign = read_foreign_label_maps(config.data)
     test = _test_pairs(config) if config.downstream.seeds else None
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     with directory.in_use():
-        _run(grid, config, directory, test, previous)
+        if foreign is not None:
+            directory.keep_to_label_maps(foreign.content)
+        _run(grid, config, directory, test, previous, foreign)
     logger.info("Run directory: %s", directory.path)
     return directory
 
 
 def _run(
-    grid: Grid, config: Config, directory: RunDirectory, test: Pairs | None, previous: PreviousTask | None
+    grid: Grid,
+    config: Config,
+    directory: RunDirectory,
+    test: Pairs | None,
+    previous: PreviousTask | None,
+    foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads):
         with directory.stage("join"):
-            clients = join(fast_grid, config, label_map_cache(), directory.training)
+            clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
         shape = image_shape(config, clients)
@@ -91,6 +99,8 @@ def _run(
             total = config.output.synthetic_images
             synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
             write_pairs(directory.synthetic, synthetic, names)
+            if config.data.target == "label-maps":
+                write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
             _segmentation_table(directory, config, federation, synthetic, test)
     logger.info("Report: %s", write_report(directory.path))

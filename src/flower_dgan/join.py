@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config
-from flower_dgan.data import PackedLabelMaps, content_hash, unpack
+from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, content_hash, unpack
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.join_messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
 from flower_dgan.protocol import Training
@@ -69,10 +69,13 @@ def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
     return nodes
 
 
-def join(grid: Grid, config: Config, cache: Path, training: Training) -> tuple[JoinedClient, ...]:
+def join(
+    grid: Grid, config: Config, cache: Path, training: Training, foreign: LabelMaps | None = None
+) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 
-    Label maps are fetched once: those whose hash is in ``cache`` are not sent again.
+    Label maps are fetched once: those whose hash is in ``cache`` are not sent again. None are where they stay at the
+    nodes.
 
     Parameters
     ----------
@@ -84,6 +87,8 @@ def join(grid: Grid, config: Config, cache: Path, training: Training) -> tuple[J
         Directory of packed label maps, one file a content hash.
     training : Training
         Which training the nodes are to join.
+    foreign : LabelMaps or None
+        What synthetic images are made from where it is not the nodes' label maps.
 
     Returns
     -------
@@ -103,7 +108,13 @@ def join(grid: Grid, config: Config, cache: Path, training: Training) -> tuple[J
         raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
     check_agreement(list(descriptions.values()), config)
     ordered = sorted(descriptions.items(), key=lambda item: item[1].name)
-    return tuple(joined(node, description, index, cache) for index, (node, description) in enumerate(ordered))
+    if foreign is not None and foreign.classes != (classes := ordered[0][1].classes):
+        raise FederationError(
+            f"The label maps of {foreign.folder} have {foreign.classes} classes, and the clients have {classes}: give "
+            "data.label_maps a folder with the clients' classes, each in at least one label map."
+        )
+    maps = foreign.maps if foreign else ()
+    return tuple(joined(node, description, index, cache, maps) for index, (node, description) in enumerate(ordered))
 
 
 def ask(
@@ -120,17 +131,25 @@ def ask(
         if reply.has_error():
             problems.append(f"node {node}: {reply.error.reason}")
         else:
-            descriptions[node] = NodeDescription.from_records(reply.content)
+            descriptions[node] = NodeDescription.from_records(
+                reply.content, label_maps_leave=config.data.label_maps_leave
+            )
     return descriptions, [*problems, *(f"node {node} did not answer" for node in sorted(silent))]
 
 
-def joined(node: int, description: NodeDescription, site: int, cache: Path) -> JoinedClient:
-    """Return the client that a node is, with its label maps from the message or the cache; raises ProtocolError."""
-    label_maps = unpack(_label_maps(description, cache))
+def joined(
+    node: int, description: NodeDescription, site: int, cache: Path, foreign: tuple[Pixels, ...]
+) -> JoinedClient:
+    """Return the client that a node is, with its label maps from the message or the cache; raises ProtocolError.
+
+    Where these stay at the node, blank ones of their sizes take their place.
+    """
+    blank = None if description.sizes is None else PackedLabelMaps(b"", description.sizes, 1)
+    label_maps = unpack(blank or _label_maps(description, cache))
     if len(label_maps) != description.images:
         raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
     logger.info("Client %s (node %d): %d images", description.name, node, description.images)
-    labels = ClientLabels(description.name, label_maps, description.classes, site)
+    labels = ClientLabels(description.name, label_maps, description.classes, site, foreign)
     return JoinedClient(node, description.images, description.queue, labels)
 
 
@@ -174,16 +193,17 @@ def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> 
 
 def _label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:
     """Take label maps from the message or the cache; either must have the announced hash."""
-    if not re.fullmatch("[0-9a-f]{64}", description.label_maps_hash):
-        raise ProtocolError(f"client {description.name} announces the hash {description.label_maps_hash!r}")
-    path = cache / f"{description.label_maps_hash}.npz"
+    announced = description.label_maps_hash or ""
+    if not re.fullmatch("[0-9a-f]{64}", announced):
+        raise ProtocolError(f"client {description.name} announces the hash {announced!r}")
+    path = cache / f"{announced}.npz"
     packed = description.label_maps
     if packed is None:
         if not path.is_file():
             raise ProtocolError(f"client {description.name} sent no label maps, and they are not in {cache}")
         with np.load(path, allow_pickle=False) as arrays:
             packed = PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
-    if content_hash(packed) != description.label_maps_hash:
+    if content_hash(packed) != announced:
         raise ProtocolError(f"label maps of client {description.name} do not have the hash that it announced")
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)

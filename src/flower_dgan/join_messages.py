@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
+from numpy.typing import NDArray
 
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
@@ -67,10 +68,12 @@ class NodeDescription:
         Classes of the label maps, background included; 1 where they say nothing.
     queue : bool
         Whether the node takes a second message while it works on the first, and answers them in their order.
-    label_maps_hash : str
-        Content hash of the packed label maps.
+    label_maps_hash : str or None
+        Content hash of the packed label maps; None where they stay at the node.
     label_maps : PackedLabelMaps or None
-        None where the server has them already.
+        None where the server has them already, or they stay at the node.
+    sizes : int32 array (images, 2) or None
+        Height and width of each image where the label maps, which would say it, stay at the node.
     """
 
     name: str
@@ -78,8 +81,9 @@ class NodeDescription:
     channels: int
     classes: int
     queue: bool
-    label_maps_hash: str
+    label_maps_hash: str | None
     label_maps: PackedLabelMaps | None
+    sizes: NDArray[np.int32] | None = None
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -90,30 +94,35 @@ class NodeDescription:
             "channels": self.channels,
             "classes": self.classes,
             "queue": self.queue,
-            "label-maps-hash": self.label_maps_hash,
         }
-        maps = self.label_maps
+        if self.sizes is not None:
+            sizes = ArrayRecord({"sizes": Array(self.sizes)})
+            return RecordDict({"node": ConfigRecord(values), "images": sizes})
+        maps, values["label-maps-hash"] = self.label_maps, str(self.label_maps_hash)
         arrays = {}
         if maps is not None:
             arrays = {"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))}
         return RecordDict({"node": ConfigRecord(values), "label-maps": ArrayRecord(arrays)})
 
     @classmethod
-    def from_records(cls, content: RecordDict) -> "NodeDescription":
-        """Read the message; raises ProtocolError."""
+    def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
+        """Read the message, in which label maps are allowed where they may leave; raises ProtocolError."""
         check_version(content, "node")
         maps = content.array_records.get("label-maps", ArrayRecord())
-        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "label-maps-hash"}
-        check_names(
-            content,
-            {"node": (ConfigRecord, keys), "label-maps": (ArrayRecord, {"shapes", "data"} if maps else set())},
-        )
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue"}
+        if label_maps_leave:
+            about = (ArrayRecord, {"shapes", "data"} if maps else set())
+            check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"}), "label-maps": about})
+        else:
+            check_names(content, {"node": (ConfigRecord, keys), "images": (ArrayRecord, {"sizes"})})
         node = content.config_records["node"]
         images, classes = read_value(node, "images", int), read_value(node, "classes", int)
         if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
             raise ProtocolError(f"a node with {images} images and {classes} classes")
-        packed = None
-        if maps:
+        packed = sizes = None
+        if not label_maps_leave:
+            sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
+        elif maps:
             shapes = read_array(maps["shapes"], "int32", (images, 2))
             data = read_array(maps["data"], "uint8", tuple(maps["data"].shape[:1]))
             packed = PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)
@@ -123,8 +132,9 @@ class NodeDescription:
             channels=read_value(node, "channels", int),
             classes=classes,
             queue=read_value(node, "queue", bool),
-            label_maps_hash=read_value(node, "label-maps-hash", str),
+            label_maps_hash=read_value(node, "label-maps-hash", str) if label_maps_leave else None,
             label_maps=packed,
+            sizes=sizes,
         )
 
 

@@ -1,7 +1,7 @@
 """Who takes part in a training while it goes on: nodes come, go, and are started again."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.config import Config
@@ -46,13 +46,14 @@ class Membership:
         grid: FastGrid,
         config: Config,
         training: Training,
-        clients: Iterable[JoinedClient],
+        clients: Sequence[JoinedClient],
         on_client: Callable[[JoinedClient], None],
     ) -> None:
         self._grid = grid
         self._config = config
         self._training = training
         self._on_client = on_client
+        self._first = clients[0].labels
         self._asked: set[int] = set()
         self.clients: dict[str, JoinedClient] = {}
         for client in clients:
@@ -76,7 +77,7 @@ class Membership:
         found = []
         for node, description in descriptions.items():
             try:
-                client = joined(node, description, self._site(description, connected), cache)
+                client = joined(node, description, self._site(description, connected), cache, self._first.foreign)
                 self._add(client)
                 found.append(client)
             except DganError as error:
@@ -92,11 +93,11 @@ class Membership:
     def _site(self, description: NodeDescription, connected: Set[int]) -> int:
         """Return the site of a node for the generator; raises FederationError if it cannot take part."""
         check_agreement([description], self._config)
+        if description.classes != self._first.classes:
+            raise FederationError(f"it has {description.classes} classes, not {self._first.classes}")
         if (before := self.clients.get(description.name)) is not None:
             if before.node_id in connected:
                 raise FederationError("there is a node of this name already")
-            if before.labels.classes != description.classes:
-                raise FederationError(f"it has {description.classes} classes, not {before.labels.classes}")
             return before.labels.site
         if is_synchronous(self._config.schedule):
             raise FederationError("schedule=synchronous fixes the clients when the training begins")

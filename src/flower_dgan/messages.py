@@ -72,7 +72,7 @@ class BundleShape:
             exchange.image_format,
             exchange.feedback_format,
             separate=algorithm.separate_batches,
-            classes=classes if algorithm.shared_batches else 0,
+            classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
             feedback=algorithm.upload == "none",
         )
 

@@ -106,7 +106,7 @@ class Outbox:
                 returns=returns,
                 views=views,
                 images=images,
-                label_maps=classes if shared else None,
+                label_maps=classes if self._shape.classes else None,
                 swap=swaps(self._config.algorithm.swap_interval, round_number),
                 discriminator=self.moving.get(client.name, self.common),
             )

@@ -23,7 +23,8 @@ class ReleasePolicy:
     Attributes
     ----------
     label_maps : bool
-        Whether its label maps may, or the classes of its images. Only ``data.condition=none`` does without.
+        Whether its label maps may, or the classes of its images. Only ``data.condition=none`` and a folder in
+        ``data.label_maps`` do without.
     label_maps_to_clients : bool
         Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
     weights : bool
@@ -52,9 +53,13 @@ class ReleasePolicy:
                     f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
                     f"{setting}={path} does."
                 )
-        if not self.label_maps and config.data.condition != "none":
-            raise FederationError("This node's policy does not let label maps leave (label_maps).")
-        shown = config.data.condition == "label-map" and config.algorithm.shared_batches
+        if not self.label_maps and config.data.label_maps_leave:
+            raise FederationError(
+                "This node's policy does not let label maps leave (label_maps); a folder of others in data.label_maps "
+                "does without."
+            )
+        masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave
+        shown = masks_leave and config.algorithm.shared_batches
         if shown and not self.label_maps_to_clients:
             raise FederationError(
                 "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "

@@ -16,6 +16,8 @@ from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator
 
 GENERATOR, LABEL_MAPS = "generator.safetensors", "label_maps.npz"
+FOLDER = "data.label_maps"
+"""What stands for the clients of a training that drew from a folder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def open_previous_task(config: Config) -> PreviousTask | None:
 
 
 def save_label_maps(path: Path, labels: Sequence[ClientLabels]) -> None:
-    """Write the label maps of clients, losslessly packed."""
+    """Write the label maps of clients, losslessly packed; foreign ones once for all clients that have them."""
+    foreign = [ClientLabels(FOLDER, each.foreign, each.classes, 0) for each in labels if each.foreign]
+    labels = [*(each for each in labels if not each.foreign), *foreign[:1]]
     arrays: dict[str, Any] = {
         "clients": np.array(json.dumps([(each.name, each.classes, each.site) for each in labels]))
     }

@@ -102,7 +102,8 @@ def _at(config: Config, key: str) -> Any:
 
 def configuration_hash(config: Config) -> str:
     """Return a hash of what server and nodes must agree on: all but paths, outputs and the segmentation model."""
-    shared = asdict(replace(config, data=replace(config.data, root=None)))
+    label_maps = "folder" if config.data.foreign_label_maps else config.data.label_maps
+    shared = asdict(replace(config, data=replace(config.data, root=None, label_maps=label_maps)))
     for own in ("output", "downstream", "threads", "allow_pixel_losses", "resume"):
         del shared[own]
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()

@@ -20,7 +20,7 @@ from flower_dgan.errors import ConfigError
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import differences, read_config, to_yaml
 
-_CONFIG, _TRAINING = "config.yaml", "training.json"
+_CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
 
 
 def label_map_cache() -> Path:
@@ -124,6 +124,23 @@ class RunDirectory:
             file.write(json.dumps({"kind": kind, **values}) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def keep_to_label_maps(self, content: str) -> None:
+        """Note the content hash of the label maps of ``data.label_maps``, on which every draw depends.
+
+        Raises
+        ------
+        ConfigError
+            If an earlier attempt at the training had others.
+        """
+        file = self.path / _FOREIGN
+        if not file.is_file():
+            file.write_text(content, encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != content:
+            raise ConfigError(
+                f"The folder of data.label_maps does not hold what {self.path} was started with: put its files back, "
+                "or start a new training."
+            )
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

@@ -49,7 +49,8 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: Lo
     Parameters
     ----------
     config : Config
-        The run's configuration. Only the embedded digits are shown beside the synthetic images.
+        The run's configuration. Only the embedded digits are shown beside the synthetic images, if these are made from
+        their label maps.
     clients : sequence of JoinedClient
         Who takes part.
     federation : LocalFederation or None
@@ -62,7 +63,7 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: Lo
         client = clients[index]
         views, drawn = draw_bundle(client.labels, settings, 0)
         inputs.append(drawn[row : row + 1])
-        if config.data.source == "digits" and federation is not None:
+        if config.data.source == "digits" and not config.data.foreign_label_maps and federation is not None:
             pixels = apply_to_images(federation.real[index].images, views, settings.image_size)
             images.append(to_pixels(pixels[row : row + 1]))
     label_maps, sites = torch.cat([i.label_maps for i in inputs]), torch.cat([i.sites for i in inputs])

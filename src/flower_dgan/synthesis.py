@@ -15,8 +15,8 @@ from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
-from flower_dgan.data import Pairs, Pixels, read_label_maps
-from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
+from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import ImageShape
 
@@ -39,8 +39,9 @@ def synthesize(
     network : nn.Module
         The generator.
     clients : sequence of ClientLabels
-        Whose label maps to use; each client's share of the images is its share of the label maps. Sites have the same
-        shares but are dealt out at random, so that every label map may be drawn in the style of every site.
+        Whose label maps to use, or which foreign ones; each client's share of the images is its share of the clients'
+        label maps. Sites have the same shares but are dealt out at random, so that every label map may be drawn in the
+        style of every site.
     settings : BundleSettings
         Views and seed; exchanges and batch size do not matter.
     total : int
@@ -100,7 +101,12 @@ def synthesize_folder(
     if shape.classes == 1:
         label_maps: tuple[Pixels, ...] = (np.zeros((shape.image_size, shape.image_size), np.uint8),)
     else:
-        label_maps = read_label_maps(folder, shape.classes, shape.image_size)
+        found = read_label_maps(folder, shape.image_size)
+        if found.classes > shape.classes:
+            raise DataError(
+                f"{folder} has {found.classes} classes, more than the {shape.classes} that the generator knows."
+            )
+        label_maps = found.maps
     settings = BundleSettings(1, count, shape.image_size, "none", model.noise_channels, seed)
     _, inputs = draw_bundle(ClientLabels(site or "any", label_maps, shape.classes, 0), settings, 0)
     chosen = (
@@ -129,12 +135,13 @@ def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
     (directory / "images").mkdir(parents=True, exist_ok=True)
     for name, image in zip(names, pairs.images, strict=True):
         _picture(image).save(directory / "images" / f"{name}.png")
-    if pairs.classes == 1:
-        return
-    (directory / "masks").mkdir(exist_ok=True)
-    scale = 255 if pairs.classes == 2 else 1
-    for name, label_map in zip(names, pairs.label_maps, strict=True):
-        Image.fromarray(label_map * np.uint8(scale)).save(directory / "masks" / f"{name}.png")
+    if pairs.classes > 1:
+        write_label_maps(directory / "masks", pairs.label_maps, pairs.classes, names)
+
+
+def drawn_label_maps(pairs: Pairs) -> tuple[Pixels, ...]:
+    """Return the label maps that images of ``data.target=label-maps`` show: foreground where brighter than half."""
+    return tuple((image[..., 0] > 127).astype(np.uint8) for image in pairs.images)
 
 
 def sample_grid(

@@ -94,7 +94,7 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 4"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 5"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
@@ -476,6 +476,9 @@ def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Feder
         ),
         ("algorithm=uagan schedule=asynchronous", "wants schedule=synchronous"),
         ("algorithm=dgan-sequential schedule=asynchronous", "wants schedule=synchronous"),
+        ("data.label_maps=/maps algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic"),
+        ("data.label_maps=/maps algorithm=uagan algorithm.merge=odds-by-class", "set algorithm.merge=odds"),
+        ("data.label_maps=/maps data.condition=none downstream=none", "draws from no label map: set data.condition="),
     ],
 )
 def test_parts_of_an_algorithm_that_do_not_fit(overrides: str, reason: str) -> None:

@@ -1,6 +1,5 @@
 """GANs without masks: the class of the image as condition, or none."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +18,13 @@ from .conftest import Federation
 ONE_ROUND = "partition=label exchange.rounds=1 output.synthetic_images=12 model.generator_width=8"
 
 
-def record_bytes(path: Path) -> dict[str, int]:
-    """Return the bytes of each array of label maps that left the first client."""
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return {
-        line["key"]: line["bytes"]
-        for line in lines
-        if line["kind"] == "record" and line["record"] == "label-maps" and line["site"] == "labels 0-4"
-    }
-
-
 @pytest.mark.parametrize("model", ["mlp", "dcgan-small"])
 def test_unconditional_round(model: str, federation: Federation) -> None:
     path = federation.run(f"data.condition=none model={model} {ONE_ROUND}").path
     rounds = read_metrics(path).rounds
     # 2 clients, 2 exchanges of 4 images
     assert [r.images for r in rounds] == [16]
-    # The sizes of the label maps left the client, and of the maps numpy's header of 128 bytes.
-    assert record_bytes(path)["data"] == 128
+    assert "label-maps" not in {record.record for record in read_metrics(path).records}
     assert not (path / "synthetic/masks").exists()
     images = sorted((path / "synthetic/images").iterdir())
     assert [Image.open(image).size for image in images] == [(32, 32)] * 12
@@ -59,6 +47,25 @@ def test_class_conditional_round(model: str, federation: Federation) -> None:
         # The client's own digits.
         assert values <= (set(range(5)) if mask.name.startswith("labels-0-4") else set(range(5, 10)))
     assert load_generator(path / "generator.safetensors")[2].classes == 10
+
+
+def test_label_maps_are_drawn_and_drawn_on(federation: Federation, tmp_path: Path) -> None:
+    """The first run makes masks from noise, with masks that stay at the clients; the second makes images from these."""
+    first = federation.run(f"data.condition=none data.target=label-maps model=dcgan-small {ONE_ROUND}").path
+    left = {record.record for record in read_metrics(first).records if record.direction == "from node"}
+    assert left == {"node", "images", "feedback", "metrics"}
+    names = sorted(file.name for file in (first / "synthetic/masks").iterdir())
+    assert names == sorted(file.name for file in (first / "synthetic/images").iterdir())
+    drawn = np.stack([np.asarray(Image.open(first / "synthetic/images" / name)) for name in names])
+    masks = np.stack([np.asarray(Image.open(first / "synthetic/masks" / name)) for name in names])
+    np.testing.assert_array_equal(masks, np.where(drawn > 127, 255, 0))
+    assert 0 < (masks > 0).mean() < 1
+    federation.directory = tmp_path / "second"
+    second = federation.run(f"data.label_maps='{first}/synthetic/masks'").path
+    known = {each.tobytes() for each in masks}
+    used = [np.asarray(Image.open(file)).tobytes() for file in (second / "synthetic/masks").iterdir()]
+    assert len(used) == 6
+    assert set(used) <= known
 
 
 def test_every_round_changes_the_generator(federation: Federation) -> None:

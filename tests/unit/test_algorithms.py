@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_real, draw_shared
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle, draw_real, draw_shared
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.distributed_gan import average, keep_largest, select, train_user, whose_turn
 from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput
@@ -220,3 +220,26 @@ def test_shared_bundles_are_drawn_from_all_clients() -> None:
     real = draw_real(clients[0], settings, 5)
     assert len(real.ids) == 60
     assert set(real.ids) <= set(range(20))
+
+
+def test_foreign_label_maps_are_drawn_beside_the_real_samples() -> None:
+    """Client a has 30 pairs and b 10, all blank; the three foreign label maps are of class 1 and twice as large."""
+    foreign = tuple(np.full((16, 16), 1, np.uint8) for _ in range(3))
+    clients = [
+        ClientLabels(name, tuple(np.zeros((8, 8), np.uint8) for _ in range(count)), 2, site, foreign)
+        for name, count, site in (("a", 30, 0), ("b", 10, 1))
+    ]
+    settings = BundleSettings(1, 400, 8, "none", 2, seed=1)
+    views, inputs = draw_bundle(clients[1], settings, 5)
+    real = draw_real(clients[1], settings, 5)
+    np.testing.assert_array_equal(views.ids, real.ids)
+    np.testing.assert_array_equal(views.windows, real.windows)
+    assert set(views.ids) == set(range(10))
+    assert not views.windows[:, :2].any()
+    assert inputs.label_maps[:, 1].min() == 1
+    assert set(inputs.sites.tolist()) == {1}
+    assert not torch.equal(inputs.noise, draw_bundle(clients[0], settings, 5)[1].noise)
+    shared = draw_shared(clients, settings, 5, 0)
+    assert shared.label_maps[:, 1].min() == 1
+    # a quarter of the images are b's; of 400 draws three standard deviations are 0.065
+    assert shared.sites.float().mean().item() == pytest.approx(0.25, abs=0.065)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ def read_description(content: RecordDict) -> None:
 KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] = {
     "join": (lambda: JoinRequest(TRAINING, "a" * 64, ("b" * 64,)).to_records(), JoinRequest.from_records),
     "description": (describe, read_description),
+    "description without label maps": (
+        lambda: NodeDescription("breast", 2, 3, 2, True, None, None, np.array([[3, 5], [4, 4]], np.int32)).to_records(),
+        partial(NodeDescription.from_records, label_maps_leave=False),
+    ),
     "leave": (lambda: Leave(TRAINING).to_records(), Leave.from_records),
     "bundle": (
         lambda: BundleMessage(

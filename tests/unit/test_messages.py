@@ -71,13 +71,16 @@ def test_label_maps_may_stay_away() -> None:
     assert NodeDescription.from_records(known.to_records()) == known
 
 
-def test_label_maps_of_one_class_travel_as_sizes() -> None:
-    packed = pack([np.zeros((4, 4), np.uint8), np.zeros((2, 3), np.uint8)], 1)
-    sent = NodeDescription("breast", 2, 3, 1, True, content_hash(packed), packed)
-    read = NodeDescription.from_records(sent.to_records())
-    assert read.label_maps is not None
-    assert (read.classes, read.label_maps.data, read.label_maps.classes) == (1, b"", 1)
-    assert content_hash(read.label_maps) == read.label_maps_hash
+def test_where_label_maps_stay_their_sizes_travel_and_nothing_else_of_them_is_read() -> None:
+    sent = NodeDescription("breast", 2, 3, 2, True, None, None, np.array([[4, 4], [2, 3]], np.int32)).to_records()
+    read = NodeDescription.from_records(sent, label_maps_leave=False)
+    assert (read.classes, read.label_maps_hash, read.label_maps) == (2, None, None)
+    assert read.sizes is not None
+    assert read.sizes.tolist() == [[4, 4], [2, 3]]
+    with pytest.raises(ProtocolError, match=r"records \['images', 'node'\]"):
+        NodeDescription.from_records(sent)
+    with pytest.raises(ProtocolError, match=r"records \['label-maps', 'node'\]"):
+        NodeDescription.from_records(description().to_records(), label_maps_leave=False)
 
 
 @pytest.mark.parametrize("classes", [0, 257])
@@ -179,7 +182,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 5 meets version 4: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 6 meets version 5: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
     request = JoinRequest(TRAINING, "abc", ()).to_records()
     request.config_records["join"]["protocol-version"] = 99

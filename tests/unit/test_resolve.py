@@ -80,5 +80,7 @@ def test_hash_is_of_what_server_and_nodes_must_agree_on() -> None:
     assert configuration_hash(resolve("output.sample_interval=3 downstream.seeds=1 threads=2")) == base
     assert configuration_hash(resolve("seed=1")) != base
     assert configuration_hash(resolve("model.noise_channels=1")) != base
+    folders = [configuration_hash(resolve(f"data.label_maps=/{name}")) for name in "ab"]
+    assert folders[0] == folders[1] != base
     unconditional = resolve("downstream=none data.condition=none")
     assert configuration_hash(unconditional) != base

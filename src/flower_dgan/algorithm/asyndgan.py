@@ -27,7 +27,7 @@ from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import ImportPath, MergeName
-from flower_dgan.data.augmentation import Views, apply_to_images
+from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps
 from flower_dgan.data.pairs import Pixels
 
 
@@ -48,6 +48,11 @@ class LocalClient:
     labels: ClientLabels
     images: tuple[Pixels, ...]
     half: DiscriminatorHalf
+
+    def real(self, views: Views, image_size: int) -> Batch:
+        """Return these views of its real pairs."""
+        label_maps = apply_to_label_maps(self.labels.label_maps, self.labels.classes, views, image_size)
+        return Batch(apply_to_images(self.images, views, image_size), label_maps)
 
 
 def client_update(
@@ -84,10 +89,9 @@ def client_update(
 
 
 def local_feedback(client: LocalClient, views: Views, proposal: Proposal, settings: BundleSettings) -> Feedback:
-    """Return the feedback of a client in this process on the images drawn for these views of its pairs."""
-    label_maps = proposal.inputs().label_maps
-    real = Batch(apply_to_images(client.images, views, settings.image_size), label_maps)
-    synthetic = Batch(proposal.images, label_maps)
+    """Return the feedback of a client in this process on images that it compares with these views of its pairs."""
+    synthetic = Batch(proposal.images, proposal.inputs().label_maps)
+    real = client.real(views, settings.image_size)
     return client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0]
 
 

@@ -51,17 +51,21 @@ class ClientLabels:
     name : str
         The client's name; its draws depend on it.
     label_maps : tuple of uint8 arrays (height, width)
-        All label maps of the client.
+        All label maps of the client; where these stay with it, zeros of their sizes.
     classes : int
         Number of classes.
     site : int
         Index of the client's site for the generator.
+    foreign : tuple of uint8 arrays (height, width)
+        Label maps that are nobody's, from which synthetic images are made instead: the same for all clients. Empty
+        where they are made from the clients' own.
     """
 
     name: str
     label_maps: tuple[Pixels, ...]
     classes: int
     site: int
+    foreign: tuple[Pixels, ...] = ()
 
 
 def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: int) -> tuple[Views, GeneratorInput]:
@@ -72,12 +76,15 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
     views : Views
         Which window of which pair, (exchanges * batch_size,), batch after batch.
     inputs : GeneratorInput
-        The label maps of those views, noise and the site, for as many samples.
+        The label maps of those views, noise and the site, for as many samples; of views of their own where label maps
+        are foreign.
     """
     generator = derive_generator(settings.seed, "bundle", round_number, client.name)
-    views = _draw_views(client.label_maps, settings, generator)
+    label_maps = client.foreign or client.label_maps
+    views = _draw_views(label_maps, settings, generator)
     sites = torch.full((len(views.ids),), client.site)
-    return views, _draw_inputs(client.label_maps, client.classes, views, sites, settings, generator)
+    inputs = _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
+    return draw_real(client, settings, round_number) if client.foreign else views, inputs
 
 
 def draw_real(client: ClientLabels, settings: BundleSettings, round_number: int) -> Views:
@@ -100,7 +107,8 @@ def draw_shared(
     Parameters
     ----------
     clients : sequence of ClientLabels
-        Each of their label maps, with its client's site, is drawn as often as any other.
+        Each of their label maps, with its client's site, is drawn as often as any other. With a foreign label map comes
+        the site of any of their images.
     settings : BundleSettings
         What is drawn.
     round_number : int
@@ -109,10 +117,12 @@ def draw_shared(
         Which bundle of the round, from 0.
     """
     generator = derive_generator(settings.seed, "shared", round_number, number)
-    label_maps = tuple(label_map for client in clients for label_map in client.label_maps)
+    foreign = clients[0].foreign
+    label_maps = foreign or tuple(label_map for client in clients for label_map in client.label_maps)
     views = _draw_views(label_maps, settings, generator)
-    sites = torch.tensor([client.site for client in clients for _ in client.label_maps])[torch.from_numpy(views.ids)]
-    return _draw_inputs(label_maps, clients[0].classes, views, sites, settings, generator)
+    sites = torch.tensor([client.site for client in clients for _ in client.label_maps])
+    ids = torch.randint(len(sites), views.ids.shape, generator=generator) if foreign else torch.from_numpy(views.ids)
+    return _draw_inputs(label_maps, clients[0].classes, views, sites[ids], settings, generator)
 
 
 def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, generator: torch.Generator) -> Views:

@@ -24,7 +24,6 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import ImportPath, MergeName, TurnsName
-from flower_dgan.data.augmentation import apply_to_images
 
 
 def train_reference(
@@ -56,7 +55,7 @@ def train_reference(
         for client in asked:
             half = client.half
             views, inputs = draw_bundle(client.labels, settings, round_number)
-            real = Batch(apply_to_images(client.images, views, settings.image_size), inputs.label_maps)
+            real = client.real(views, settings.image_size)
             images = generator.network(inputs)
             for _ in range(half.steps):
                 fixed = Batch(images.detach(), inputs.label_maps)

@@ -11,7 +11,6 @@ from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.discriminator import discriminator_loss, generator_losses
 from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.fedgan import LocalGan
-from flower_dgan.data.augmentation import apply_to_images
 
 
 def train_reference_fedgan(gans: Sequence[LocalGan], *, steps: int, interval: int) -> None:
@@ -32,7 +31,7 @@ def train_reference_fedgan(gans: Sequence[LocalGan], *, steps: int, interval: in
         for gan in gans:
             half, generator = gan.client.half, gan.generator
             views, inputs = draw_bundle(gan.client.labels, gan.settings, step)
-            real = Batch(apply_to_images(gan.client.images, views, gan.settings.image_size), inputs.label_maps)
+            real = gan.client.real(views, gan.settings.image_size)
             synthetic = Batch(generator.network(inputs), inputs.label_maps)
             fixed = Batch(synthetic.images.detach(), inputs.label_maps)
             for _ in range(half.steps):

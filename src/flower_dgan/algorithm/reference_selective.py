@@ -14,7 +14,6 @@ from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import AlgorithmConfig
-from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps
 
 
 def train_reference_selective(
@@ -37,11 +36,7 @@ def train_reference_selective(
         for client in clients:
             half = client.half
             half.network.load_state_dict(copy.deepcopy(server.network.state_dict()))
-            views = draw_real(client.labels, settings, round_number)
-            real = Batch(
-                apply_to_images(client.images, views, settings.image_size),
-                apply_to_label_maps(client.labels.label_maps, client.labels.classes, views, settings.image_size),
-            )
+            real = client.real(draw_real(client.labels, settings, round_number), settings.image_size)
             for _ in range(half.steps):
                 half.optimizer.zero_grad()
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()  # type: ignore[no-untyped-call]

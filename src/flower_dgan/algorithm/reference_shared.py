@@ -19,7 +19,6 @@ from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.config import AlgorithmConfig
-from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps
 
 
 def train_reference_shared(
@@ -43,11 +42,7 @@ def train_reference_shared(
             judged, trained_on = batches_of(index, len(inputs))
             if not algorithm.separate_batches:
                 trained_on = judged
-            views = draw_real(client.labels, settings, round_number)
-            real = Batch(
-                apply_to_images(client.images, views, settings.image_size),
-                apply_to_label_maps(client.labels.label_maps, client.labels.classes, views, settings.image_size),
-            )
+            real = client.real(draw_real(client.labels, settings, round_number), settings.image_size)
             for _ in range(half.steps):
                 fixed = Batch(images[trained_on].detach(), inputs[trained_on].label_maps)
                 half.optimizer.zero_grad()

@@ -10,7 +10,8 @@ from flower_dgan.data.augmentation import (
     to_one_hot,
 )
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource, read_label_maps
+from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.label_map_folder import LabelMaps, read_foreign_label_maps, read_label_maps, write_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
@@ -21,6 +22,7 @@ __all__ = [
     "DigitsSource",
     "Entry",
     "FolderSource",
+    "LabelMaps",
     "MnistSource",
     "PackedLabelMaps",
     "Pairs",
@@ -36,9 +38,11 @@ __all__ = [
     "open_source",
     "pack",
     "partition",
+    "read_foreign_label_maps",
     "read_label_maps",
     "require_batch",
     "sizes_of",
     "to_one_hot",
     "unpack",
+    "write_label_maps",
 ]

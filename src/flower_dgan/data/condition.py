@@ -1,4 +1,4 @@
-"""Label maps that say less than a source has: the class of the whole image, or nothing."""
+"""Sources that show less than there is: label maps of the image's class or of nothing; or label maps as images."""
 
 from collections.abc import Sequence
 
@@ -52,3 +52,40 @@ class ConstantLabelMaps:
         ids = [entry.label if self._by_class else 0 for entry in entries]
         label_maps = (np.full(image.shape[:2], k, np.uint8) for image, k in zip(images, ids, strict=True))
         return Pairs(images, tuple(label_maps), self.classes)
+
+
+class LabelMapsAsImages:
+    """A source whose images are its own label maps, 0 and 255, so that a generator can learn to draw some.
+
+    Parameters
+    ----------
+    source : Source
+        Where the label maps come from.
+
+    Attributes
+    ----------
+    classes, image_classes : int
+        As in the source.
+    train, test : sequence of Entry
+        As in the source.
+
+    Raises
+    ------
+    ConfigError
+        If there are more than two classes.
+    """
+
+    def __init__(self, source: Source) -> None:
+        if source.classes != 2:
+            raise ConfigError(
+                f"data.target=label-maps wants masks of background and foreground, and these have {source.classes} "
+                "classes."
+            )
+        self._source = source
+        self.classes, self.image_classes = source.classes, source.image_classes
+        self.train, self.test = source.train, source.test
+
+    def load(self, entries: Sequence[Entry]) -> Pairs:
+        """Read the label maps of some entries, as images too."""
+        label_maps = self._source.load(entries).label_maps
+        return Pairs(tuple(each[..., None] * np.uint8(255) for each in label_maps), label_maps, self.classes)

@@ -1,7 +1,6 @@
 """Pairs from a folder with ``images/`` and ``masks/``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -9,16 +8,13 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import (
     FolderScan,
     ScannedPair,
-    decide_classes,
-    mask_values,
     require_sound,
     scan_folder,
 )
-from flower_dgan.data.image_files import double_stems, list_files, read_image, read_mask
+from flower_dgan.data.image_files import read_image, read_mask
 from flower_dgan.data.origins import read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
-from flower_dgan.errors import DataError
 
 
 class FolderSource:
@@ -105,38 +101,3 @@ def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ..
     ]
     splits = [split for name in scan.pairs if (split := origins[name].split) is not None]
     return split_entries(entries, splits or None, config)
-
-
-def read_label_maps(folder: Path, classes: int, image_size: int) -> tuple[Pixels, ...]:
-    """Read a folder of label maps without images.
-
-    Parameters
-    ----------
-    folder : Path
-        PNG, JPEG or TIFF files of 0 and 255 or of class ids.
-    classes : int
-        Number of classes that there may be, background included.
-    image_size : int
-        Least height and width in pixels.
-
-    Raises
-    ------
-    DataError
-        If there is no label map, or one has another class or is too small.
-    """
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
-    files = list_files(folder)
-    if not files:
-        raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
-    for problem in double_stems(files):
-        raise DataError(problem)
-    paths = [path for (path,) in files.values()]
-    binary, found = decide_classes({path: mask_values(path) for path in paths})
-    if found > classes:
-        raise DataError(f"{folder} has {found} classes, more than the {classes} that the generator knows.")
-    masks = [read_mask(path) for path in paths]
-    for path, mask in zip(paths, masks, strict=True):
-        if min(mask.shape) < image_size:
-            raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
-    return tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks)

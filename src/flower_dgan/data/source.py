@@ -1,10 +1,11 @@
 """The name of a data source becomes an object, only here."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.condition import ConstantLabelMaps
+from flower_dgan.data.condition import ConstantLabelMaps, LabelMapsAsImages
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.mnist import MnistSource
@@ -37,10 +38,14 @@ def open_source(config: DataConfig) -> Source:
     DataError
         If the data cannot be used as they are.
     """
+    masks = config.target == "label-maps"
+    own = replace(config, condition="label-map") if masks else config  # the masks are wanted, though no condition
     if is_import_path(config.source):
-        source: Source = make(config.source, "data.source", config=config)
+        source: Source = make(config.source, "data.source", config=own)
     elif config.source in SOURCES:
-        source = SOURCES[config.source](config)
+        source = SOURCES[config.source](own)
     else:
         raise ConfigError(unknown_name("data source", config.source, SOURCES))
+    if masks:
+        source = LabelMapsAsImages(source)
     return source if config.condition == "label-map" else ConstantLabelMaps(source, config)

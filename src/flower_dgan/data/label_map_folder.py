@@ -1,0 +1,85 @@
+"""Folders of label maps without images."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flower_dgan.config import DataConfig
+from flower_dgan.data.folder_scan import decide_classes, mask_values
+from flower_dgan.data.image_files import double_stems, list_files, read_mask
+from flower_dgan.data.label_maps import content_hash, pack
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMaps:
+    """Label maps without images.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they are from.
+    maps : tuple of uint8 arrays (height, width)
+        Class ids, in the order of the names of their files.
+    classes : int
+        2 for files of 0 and 255, otherwise the highest id + 1 (at least 2).
+    """
+
+    folder: Path
+    maps: tuple[Pixels, ...]
+    classes: int
+
+    @property
+    def content(self) -> str:
+        """Name of what they hold, see :func:`~flower_dgan.data.label_maps.content_hash`."""
+        return content_hash(pack(self.maps, self.classes))
+
+
+def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
+    """Read a folder of label maps without images.
+
+    Parameters
+    ----------
+    folder : Path
+        PNG, JPEG or TIFF files of 0 and 255 or of class ids.
+    image_size : int
+        Least height and width in pixels.
+
+    Raises
+    ------
+    DataError
+        If there is no label map, or one cannot be read, has values that are no classes, or is too small.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
+    files = list_files(folder)
+    if not files:
+        raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
+    for problem in double_stems(files):
+        raise DataError(problem)
+    paths = [path for (path,) in files.values()]
+    binary, classes = decide_classes({path: mask_values(path) for path in paths})
+    masks = [read_mask(path) for path in paths]
+    for path, mask in zip(paths, masks, strict=True):
+        if min(mask.shape) < image_size:
+            raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
+    return LabelMaps(folder, tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks), classes)
+
+
+def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
+    """Read those of ``data.label_maps``; None where the clients' own are used. Raises DataError as above."""
+    if not config.foreign_label_maps:
+        return None
+    return read_label_maps(Path(config.label_maps).expanduser(), config.image_size)
+
+
+def write_label_maps(folder: Path, label_maps: Iterable[Pixels], classes: int, names: Sequence[str]) -> None:
+    """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scale = np.uint8(255 if classes == 2 else 1)
+    for name, label_map in zip(names, label_maps, strict=True):
+        Image.fromarray(label_map * scale).save(folder / f"{name}.png")
