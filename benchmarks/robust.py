@@ -33,8 +33,8 @@ from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.bundle import draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal
+from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.baselines import LocalFederation, open_federation
 from flower_dgan.config import Config, MergeName

@@ -36,8 +36,8 @@ from bundles import NUCLEI, base_overrides, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, generator_losses
-from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenate
+from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.baselines import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flower_dgan.algorithm.exchange import Feedback
-from flower_dgan.algorithm.generator import Proposal
+from flower_dgan.algorithm.exchange import Feedback, Proposal
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import FeedbackMessage
 from flower_dgan.round_report import ClientRound

@@ -7,7 +7,8 @@ import torch
 from flwr.app import Message, RecordDict
 
 from flower_dgan.algorithm.bundle import ClientLabels, draw_bundle, draw_real, draw_shared
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.exchange import Proposal
+from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.config import Config
 from flower_dgan.data import Views

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.distributed_gan import keep_largest
-from flower_dgan.algorithm.exchange import Batch, Feedback
-from flower_dgan.algorithm.generator import Proposal
+from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal
 from flower_dgan.errors import FederationError
 from flower_dgan.messages import DISCRIMINATOR
 from flower_dgan.parameters import Parameters

@@ -11,8 +11,7 @@ from torch import nn
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle, draw_real, draw_shared
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.distributed_gan import average, keep_largest, select, train_user, whose_turn
-from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import Proposal
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal
 from flower_dgan.algorithm.gman import softmax
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.mdgan import batches_of

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
-from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal
+from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal, concatenate
+from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.config import MergeName, ReplayName
@@ -226,3 +226,16 @@ def test_agreement_looks_at_samples_that_depend_on_the_answers_of_all() -> None:
         weights = half.apply([proposal] * 4, [bad, good, good, good], dict.fromkeys("abcd", 0.25), steps=1)
         looked_at.add(weights["a"])
     assert looked_at == {0.0, 0.25}
+
+
+@pytest.mark.parametrize(("replay", "kept_images"), [("gradient", 0), ("target", 2)])
+def test_what_is_kept_of_a_proposal_is_enough(replay: ReplayName, kept_images: int) -> None:
+    whole, part = generator_half(1.0, replay), generator_half(1.0, replay)
+    proposals = [half.propose(generator_input(1.0, 2.0)) for half in (whole, part)]
+    kept = part.keep(proposals[1])
+    assert len(kept.images) == kept_images
+    assert (kept.one_hot.dtype, len(kept)) == (torch.uint8, 2)
+    whole.apply([proposals[0]], [feedback(0.1, 0.2)], {"a": 1.0}, steps=1)
+    part.apply([kept], [feedback(0.1, 0.2)], {"a": 1.0}, steps=1)
+    assert float(whole.network.theta) != 1.0
+    torch.testing.assert_close(part.network.theta, whole.network.theta, rtol=0, atol=0)

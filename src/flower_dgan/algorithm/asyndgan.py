@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Batch, Feedback, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf, Proposal, scheduled_rate
+from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenate
+from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import ImportPath, MergeName
 from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps

@@ -1,4 +1,4 @@
-"""What crosses between the two halves of an algorithm: synthetic batches and feedback."""
+"""What the two halves of an algorithm make, keep and send each other: synthetic batches and feedback."""
 
 from dataclasses import dataclass
 
@@ -40,6 +40,45 @@ class GeneratorInput:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.label_maps)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a client was sent, as the server keeps it until the feedback is there.
+
+    Attributes
+    ----------
+    noise, texture, sites : Tensor
+        What the images were drawn from, as in :class:`GeneratorInput`.
+    one_hot : Tensor, uint8, (samples, classes, height, width)
+        Their label maps; a server with many clients keeps them in a quarter of the bytes.
+    images : Tensor, float, (samples, channels, height, width)
+        The images x~; empty where nobody looks at them again.
+    drawn_at : int
+        Steps that the generator had done.
+    """
+
+    noise: Tensor
+    texture: Tensor
+    sites: Tensor
+    one_hot: Tensor
+    images: Tensor
+    drawn_at: int
+
+    @classmethod
+    def of(cls, inputs: GeneratorInput, images: Tensor, drawn_at: int) -> "Proposal":
+        """Return it for what the images were drawn from."""
+        one_hot = inputs.label_maps.to(torch.uint8)
+        return cls(inputs.noise, inputs.texture, inputs.sites, one_hot, images, drawn_at)
+
+    def inputs(self, part: slice = slice(None)) -> GeneratorInput:
+        """Return what some of the images were drawn from; all if nothing is said."""
+        label_maps = self.one_hot[part].to(self.texture.dtype)
+        return GeneratorInput(label_maps, self.noise[part], self.texture[part], self.sites[part])
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.one_hot)
 
 
 @dataclass(frozen=True)

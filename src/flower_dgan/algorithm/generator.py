@@ -16,7 +16,7 @@ step runs the generator again on the same input, x = G(y, z), and propagates a g
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
+from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.algorithm.merge import Agreement, MergeRule, Weights, as_given
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
@@ -36,45 +36,6 @@ _INSPECTED = 16
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a client was sent, as the server keeps it until the feedback is there.
-
-    Attributes
-    ----------
-    noise, texture, sites : Tensor
-        What the images were drawn from, as in :class:`~flower_dgan.algorithm.exchange.GeneratorInput`.
-    one_hot : Tensor, uint8, (samples, classes, height, width)
-        Their label maps; a server with many clients keeps them in a quarter of the bytes.
-    images : Tensor, float, (samples, channels, height, width)
-        The images x~; empty where nobody looks at them again.
-    drawn_at : int
-        Steps that the generator had done.
-    """
-
-    noise: Tensor
-    texture: Tensor
-    sites: Tensor
-    one_hot: Tensor
-    images: Tensor
-    drawn_at: int
-
-    @classmethod
-    def of(cls, inputs: GeneratorInput, images: Tensor, drawn_at: int) -> "Proposal":
-        """Return it for what the images were drawn from."""
-        one_hot = inputs.label_maps.to(torch.uint8)
-        return cls(inputs.noise, inputs.texture, inputs.sites, one_hot, images, drawn_at)
-
-    def inputs(self, part: slice = slice(None)) -> GeneratorInput:
-        """Return what some of the images were drawn from; all if nothing is said."""
-        label_maps = self.one_hot[part].to(self.texture.dtype)
-        return GeneratorInput(label_maps, self.noise[part], self.texture[part], self.sites[part])
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.one_hot)
 
 
 class GeneratorHalf:
