@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Column, Table
 
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,8 +51,10 @@ def partition(
     from flower_dgan.resolve import resolve
 
     config = resolve(overrides)
-    # A condition hides the masks, which tell where the images have no label.
-    source = open_source(replace(config.data, condition="label-map"))
+    try:  # a condition hides the masks, which tell where the images have no label
+        source = open_source(replace(config.data, condition="label-map"))
+    except DataError:
+        source = open_source(config.data)  # a run without masks needs none; any other problem is raised again
     number = clients or len(named_clients(source.train, config.partition))
     if not number:
         raise ConfigError(f"partition={config.partition.name} takes any number of clients: give --clients.")

@@ -1,5 +1,6 @@
 """How differently clients are made up: counts, distances, the figure and the command."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from flower_dgan.cli import app
 from flower_dgan.data import Entry, Pairs
 from flower_dgan.data.skew import Distribution, distributions
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.report.partition_figure import partition_figure
 from tests.pairs import make_folder
 
@@ -97,6 +98,12 @@ def test_the_command_draws_and_lists_the_clients(tmp_path: Path) -> None:
     shown = _run(f"data=folder data.root='{root}' data.condition=none downstream=none", "--output", tmp_path / "f.png")
     assert all(words in shown for words in ("foreground", "site0 (100%)", "site1 (100%)", "by site: 1.000"))
     assert "no client's" not in shown
+    shutil.rmtree(root / "masks")
+    shown = _run(f"data=folder data.root='{root}' data.condition=none downstream=none", "--output", tmp_path / "f.png")
+    assert "foreground" not in shown
+    assert "by site: 1.000" in shown
+    with pytest.raises(DataError, match="no folder 'masks'"):
+        _run(f"data=folder data.root='{root}'", "--output", tmp_path / "f.png")
 
 
 def test_the_command_needs_a_number_of_clients(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
     """Count the classes and the sites of each client's pairs.
 
     The class is the label of the image where there is one. Otherwise it is the quarter of the pairs by the foreground's
-    share of the mask, for which all masks are read. Sites that are the labels by another name, or a single site, are
-    not counted beside the classes.
+    share of the mask, for which all masks are read; where there are no masks either, sites alone are counted. Sites
+    that are the labels by another name, or a single site, are not counted beside the classes.
 
     Parameters
     ----------
@@ -68,6 +68,8 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
     sites = sorted({entry.site for entry in entries})
     by_site = _count("site", sites, parts, lambda entry: sites.index(entry.site))
     if any(entry.label < 0 for entry in entries):
+        if source.classes == 1:
+            return (by_site,)
         by_class = _by_foreground(source, entries, parts)
     else:
         labels = sorted({entry.label for entry in entries})
