@@ -22,6 +22,12 @@ LOGITS = torch.tensor([[[[0.0, 2.0]]], [[[-2.0, -0.5]]]])
             [(math.log(2) + math.log1p(math.exp(2))) / 2, (math.log1p(math.exp(-2)) + math.log1p(math.exp(-0.5))) / 2],
             [(math.log(2) + math.log1p(math.exp(-2))) / 2, (math.log1p(math.exp(2)) + math.log1p(math.exp(0.5))) / 2],
         ),
+        (
+            "minimax",
+            [(math.log(2) + math.log1p(math.exp(-2))) / 2, (math.log1p(math.exp(2)) + math.log1p(math.exp(0.5))) / 2],
+            [(math.log(2) + math.log1p(math.exp(2))) / 2, (math.log1p(math.exp(-2)) + math.log1p(math.exp(-0.5))) / 2],
+            [-(math.log(2) + math.log1p(math.exp(2))) / 2, -(math.log1p(math.exp(-2)) + math.log1p(math.exp(-0.5))) / 2],
+        ),
     ],
 )
 def test_patch_losses(name: LossName, real: list[float], fake: list[float], generator: list[float]) -> None:
@@ -29,3 +35,10 @@ def test_patch_losses(name: LossName, real: list[float], fake: list[float], gene
     torch.testing.assert_close(loss.real(LOGITS), torch.tensor(real))
     torch.testing.assert_close(loss.fake(LOGITS), torch.tensor(fake))
     torch.testing.assert_close(loss.generator(LOGITS), torch.tensor(generator))
+
+
+@pytest.mark.parametrize(("name", "pull"), [("bce", -1.0), ("minimax", -1 / (1 + math.exp(8)))])
+def test_a_discriminator_that_is_sure_pulls_with_one_loss_and_not_with_the_other(name: LossName, pull: float) -> None:
+    sure = torch.tensor([[[[-8.0]]]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(LOSSES[name].generator(sure).sum(), sure)
+    torch.testing.assert_close(gradient.item(), pull, rtol=1e-3, atol=0.0)

@@ -46,6 +46,14 @@ BCE = AdversarialLoss(
 )
 """Binary cross-entropy; the generator's part is the non-saturating one (Goodfellow 2014, section 3)."""
 
+MINIMAX = AdversarialLoss(real=BCE.real, fake=BCE.fake, generator=lambda logits: -BCE.fake(logits))
+"""Binary cross-entropy; the generator's part is log(1 - D(x)), which fades where D is sure (Goodfellow 2014, equation 1).
+
+So a discriminator that never saw a class has no say in it: it is sure of every image of that class, real or not, and
+its gradient there is 0. The non-saturating loss gives the largest gradient of all there. Where each client has classes
+of its own, this decides whether a sum of their feedback can make all classes, see docs/algorithms.md.
+"""
+
 LEAST_SQUARES = AdversarialLoss(
     real=lambda logits: _per_sample((logits - 1).square()),
     fake=lambda logits: _per_sample(logits.square()),
@@ -70,6 +78,7 @@ WASSERSTEIN = AdversarialLoss(
 LOSSES: Mapping[LossName, AdversarialLoss] = MappingProxyType(
     {
         "bce": BCE,
+        "minimax": MINIMAX,
         "least-squares": LEAST_SQUARES,
         "hinge": HINGE,
         "wasserstein": WASSERSTEIN,
