@@ -1,21 +1,21 @@
 """Algorithms against each other where images have classes: which does each make, how real, for how many bytes.
 
     python benchmarks/algorithms.py --output <directory> --overrides "data=mnist data.root=<folder>" \
-        --choices "algorithm=dgan|algorithm=uagan|algorithm=dgan-average" --groups "[[0,1,2,3,4],[5,6,7,8,9]]" --seeds 3
+        --choices "AsynDGAN: algorithm=dgan|UA-GAN: algorithm=uagan" --groups "[[0,1,2,3,4],[5,6,7,8,9]]" --seeds 3
 
 trains each choice of overrides through the real strategy and ClientApp in one process, one client for each group of
-labels. ``--groups pooled`` makes one client of all data: the centralised bound. A choice that begins with ``FedGAN``
-trains the networks and batches of the rest of it as FedGAN, which has as many generator steps; its seconds are those of
-all clients, one after the other. A classifier that is trained on the
-real training images then looks at the synthetic ones, see ``flower_dgan.evaluation.generation``. What is there already
-is not run again; ``table.md`` has the means and spreads of all that is there.
+labels. ``--groups pooled`` makes one client of all data: the centralised bound. A choice may have a name before ``: ``.
+Overrides that begin with ``FedGAN`` train the networks and batches of the rest as FedGAN, which has as many generator
+steps; its seconds are those of all clients, one after the other. A classifier that is trained on the real training
+images then looks at the synthetic ones, see ``flower_dgan.evaluation.generation``. What is there already is not run
+again; ``table.md`` and ``losses.png`` have the means over the seeds of all that is there.
 """
 
 import json
 import tempfile
 import time
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 import typer
 from PIL import Image
 
+from algorithms_report import POOLED, split_name, table, write_reports
 from common import append_line, read_lines
 from flower_dgan.baselines import open_federation
 from flower_dgan.client_app import app
@@ -44,7 +45,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import threads
 
-POOLED, FEDGAN = "pooled", "FedGAN "
+FEDGAN = "FedGAN "
 _SHOWN = 10
 
 
@@ -89,13 +90,14 @@ def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, p
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "run"
         partition = "partition=iid" if groups == POOLED else f"partition=label partition.label_groups={groups}"
-        chosen = choice.removeprefix(FEDGAN)
+        named = split_name(choice)[1]
+        chosen = named.removeprefix(FEDGAN)
         given = f"{overrides} {chosen} {partition} downstream=none seed={seed} output.directory='{directory}'"
         config = resolve(given)
         clients = 1 if groups == POOLED else len(config.partition.label_groups)
         start = time.monotonic()
         losses: list[float] = []
-        if chosen != choice:
+        if chosen != named:
             with threads(config.threads):
                 pairs, ledger, rounds = train_fedgan(config, open_federation(config, clients))
             images, traffic = pairs.images, sum(count.bytes for *_, count in ledger.rows())
@@ -119,36 +121,9 @@ def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, p
         }
 
 
-def table(lines: list[dict[str, Any]]) -> str:
-    """Return Markdown: a row a choice, with means and spreads over the seeds."""
-
-    def spread(values: list[float], digits: int) -> str:
-        mean = f"{fmean(values):.{digits}f}"
-        return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
-
-    rows = [
-        "| choice | clients | seeds | classes with 5 % | smallest share | Fréchet / floor | MB a client | seconds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for choice, groups in dict.fromkeys((line["choice"], line["groups"]) for line in lines):
-        ours = [line for line in lines if (line["choice"], line["groups"]) == (choice, groups)]
-        cells = [
-            f"`{choice}`{' (pooled data)' if groups == POOLED else ''}",
-            str(ours[0]["clients"]),
-            str(len(ours)),
-            ", ".join(str(line["classes"]) for line in ours),
-            spread([min(line["shares"]) for line in ours], 3),
-            spread([line["frechet"] / line["frechet_floor"] for line in ours], 1),
-            f"{fmean(line['bytes_a_client'] for line in ours) / 1e6:.1f}",
-            f"{fmean(line['seconds'] for line in ours):.0f}",
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
 def main(
     output: Annotated[Path, typer.Option(help="Directory of the results.")],
-    choices: Annotated[str, typer.Option(help="Overrides to compare, separated by |.")],
+    choices: Annotated[str, typer.Option(help="Overrides to compare, separated by |, each with or without 'name: '.")],
     groups: Annotated[str, typer.Option(help="Label groups of the clients, or 'pooled'; several separated by |.")],
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     overrides: Annotated[str, typer.Option(help="Overrides of all.")] = "",
@@ -156,7 +131,7 @@ def main(
     """Compare algorithms on images with classes."""
     output.mkdir(parents=True, exist_ok=True)
     results = output / "results.jsonl"
-    first = choices.split("|")[0].removeprefix(FEDGAN)
+    first = split_name(choices.split("|")[0])[1].removeprefix(FEDGAN)
     judge = Judge(resolve(f"{overrides} {first} downstream=none"))
     for seed in range(seeds):
         for group in groups.split("|"):
@@ -169,8 +144,8 @@ def main(
                 append_line(results, found | {"picture": name, "accuracy": judge.accuracy, "overrides": overrides})
                 shown = {key: found[key] for key in ("choice", "groups", "seed", "classes", "frechet", "seconds")}
                 print(json.dumps(shown), flush=True)
-    text = f"Classifier: accuracy {judge.accuracy:.3f} on real test images; torch {torch.__version__}.\n\n"
-    (output / "table.md").write_text(text + table(read_lines(results)) + "\n", encoding="utf-8")
+    head = f"Classifier: accuracy {judge.accuracy:.3f} on real test images; torch {torch.__version__}."
+    write_reports(read_lines(results), output, head)
     print(table(read_lines(results)))
 
 

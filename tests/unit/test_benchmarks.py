@@ -211,19 +211,36 @@ def test_table_of_attacks_shows_the_weight_of_the_bad_client(script: ModuleType)
     assert "| agreement | 0.850 ± 0.071 (0.30, 0.60) | 1.20 |" in text
 
 
-@pytest.mark.parametrize("script", ["algorithms"], indirect=True)
+@pytest.mark.parametrize("script", ["algorithms_report"], indirect=True)
 def test_table_of_algorithms_shows_classes_and_multiples_of_the_floor(script: ModuleType) -> None:
     def line(seed: int, classes: int, least: float, frechet: float) -> dict[str, Any]:
         shares = [least, 1 - least]
-        found = {"choice": "algorithm=uagan", "groups": "[[0],[1]]", "seed": seed, "clients": 2, "seconds": 10.0}
+        found = {
+            "choice": "UA-GAN: algorithm=uagan",
+            "groups": "[[0],[1]]",
+            "seed": seed,
+            "clients": 2,
+            "seconds": 10.0,
+        }
         return found | {
             "classes": classes, "shares": shares, "frechet": frechet, "frechet_floor": 2.0, "bytes_a_client": 3e6
         }  # fmt: skip
 
     text = script.table([line(0, 10, 0.1, 4.0), line(1, 9, 0.3, 8.0)])
-    assert "| `algorithm=uagan` | 2 | 2 | 10, 9 | 0.200 ± 0.141 | 3.0 ± 1.4 | 3.0 | 10 |" in text
+    assert "| UA-GAN | 2 | 2 | 10, 9 | 0.200 ± 0.141 | 3.0 ± 1.4 | 3.0 | 10 |" in text
     pooled = script.table([line(0, 10, 0.1, 4.0) | {"groups": "pooled", "clients": 1}])
-    assert "| `algorithm=uagan` (pooled data) | 1 | 1 | 10 | 0.100 | 2.0 | 3.0 | 10 |" in pooled
+    assert "| UA-GAN (pooled data) | 1 | 1 | 10 | 0.100 | 2.0 | 3.0 | 10 |" in pooled
+
+
+@pytest.mark.parametrize("script", ["algorithms_report"], indirect=True)
+def test_loss_curves_are_means_over_the_seeds_and_over_parts_of_the_rounds(script: ModuleType) -> None:
+    def line(seed: int, rise: float) -> dict[str, Any]:
+        found = {"choice": "algorithm=uagan", "groups": "pooled", "seed": seed, "clients": 1}
+        return found | {"generator_loss": [rise * (round_number // 2) for round_number in range(200)]}
+
+    (curve,) = script.figure([line(0, 1.0), line(1, 3.0)]).axes[0].get_lines()
+    assert curve.get_label() == "algorithm=uagan, pooled data"
+    assert list(curve.get_ydata()) == [2.0 * part for part in range(100)]
 
 
 @pytest.mark.parametrize("script", ["forgetting"], indirect=True)

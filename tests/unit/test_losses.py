@@ -26,7 +26,10 @@ LOGITS = torch.tensor([[[[0.0, 2.0]]], [[[-2.0, -0.5]]]])
             "minimax",
             [(math.log(2) + math.log1p(math.exp(-2))) / 2, (math.log1p(math.exp(2)) + math.log1p(math.exp(0.5))) / 2],
             [(math.log(2) + math.log1p(math.exp(2))) / 2, (math.log1p(math.exp(-2)) + math.log1p(math.exp(-0.5))) / 2],
-            [-(math.log(2) + math.log1p(math.exp(2))) / 2, -(math.log1p(math.exp(-2)) + math.log1p(math.exp(-0.5))) / 2],
+            [
+                (-math.log(2) - math.log1p(math.exp(2))) / 2,
+                (-math.log1p(math.exp(-2)) - math.log1p(math.exp(-0.5))) / 2,
+            ],
         ),
     ],
 )

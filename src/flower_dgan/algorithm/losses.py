@@ -47,7 +47,7 @@ BCE = AdversarialLoss(
 """Binary cross-entropy; the generator's part is the non-saturating one (Goodfellow 2014, section 3)."""
 
 MINIMAX = AdversarialLoss(real=BCE.real, fake=BCE.fake, generator=lambda logits: -BCE.fake(logits))
-"""Binary cross-entropy; the generator's part is log(1 - D(x)), which fades where D is sure (Goodfellow 2014, equation 1).
+"""Binary cross-entropy; the generator's part is log(1 - D(x)), which fades where D is sure (Goodfellow 2014, eq. 1).
 
 So a discriminator that never saw a class has no say in it: it is sure of every image of that class, real or not, and
 its gradient there is 0. The non-saturating loss gives the largest gradient of all there. Where each client has classes
