@@ -52,10 +52,11 @@ def parameters(directory: Path) -> dict[str, torch.Tensor]:
     return load_generator(directory / "generator.safetensors")[0].state_dict()
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> dict[str, torch.Tensor]:
-    start(tmp_path / "undisturbed")
-    return parameters(tmp_path / "undisturbed")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    directory = tmp_path_factory.mktemp("undisturbed") / "run"
+    start(directory)
+    return parameters(directory)
 
 
 @pytest.mark.parametrize(
