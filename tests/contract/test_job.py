@@ -29,7 +29,7 @@ TRAINING = Training("0123456789abcdef", 1)
 TABLE = "downstream=digits downstream.steps=2 downstream.seeds=2 data.test_fraction=0.02"
 
 
-def test_run_directory_holds_everything(federation: Federation) -> None:
+def test_run_directory_holds_everything(federation: Federation, drawn_figures: None) -> None:
     path = federation.run(f"{TABLE} partition=label").path
     metrics = read_metrics(path)
     assert [join.site for join in metrics.joins] == ["labels 0-4", "labels 5-9"]

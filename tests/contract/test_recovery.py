@@ -17,7 +17,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.run_directory import RunDirectory
 
-from .conftest import TINY, Reply, TamperedApp
+from .conftest import TINY, Reply, TamperedApp, configuration
 
 FIVE_ROUNDS = f"{TINY} exchange.rounds=5 exchange.exchanges=1 output.checkpoint_interval=0"
 
@@ -27,9 +27,9 @@ class PowerCutError(BaseException):
 
 
 def start(directory: Path, extra: str = "", tamper: Callable[[Message, Context, Reply], Message] | None = None) -> None:
-    overrides = f"{FIVE_ROUNDS} {extra} output.directory='{directory}'"
+    overrides = f"{FIVE_ROUNDS} {extra}"
     client_app = TamperedApp(tamper) if tamper else app
-    run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), resolve(overrides), 1)
+    run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
 
 
 def end_in(directory: Path, round_number: str, part: int, *, after: bool, extra: str = "") -> None:
