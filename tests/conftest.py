@@ -1,5 +1,6 @@
 """Shared fixtures: no test touches the user's own data, cache or Flower home."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,24 @@ import torch
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test its own user directories, and switch telemetry off."""
-    home = tmp_path_factory.mktemp("home")
+def move_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the process user directories in ``home``, and switch telemetry off."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("FLWR_HOME", str(home / "flwr"))
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "0")
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give what several tests share user directories of its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield move_to(tmp_path_factory.mktemp("shared-home"), monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test its own user directories."""
+    return move_to(tmp_path_factory.mktemp("home"), monkeypatch)

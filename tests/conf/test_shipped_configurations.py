@@ -14,11 +14,11 @@ from flower_dgan.data.prepare.original import name_pair
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import conf_directory, resolve
-from tests.contract.conftest import Federation, federation
+from tests.contract.conftest import Federation, federation, undrawn_figures
 from tests.idx import write_part
 from tests.pairs import make_folder
 
-__all__ = ["federation"]  # a fixture
+__all__ = ["federation", "undrawn_figures"]  # fixtures
 
 ONE_STEP = (
     "exchange.rounds=1 exchange.exchanges=1 exchange.generator_steps=1 exchange.batch_size=2 output.synthetic_images=4"

@@ -1,13 +1,16 @@
 """The real strategy and the real ClientApp in one process, on tiny runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
+from matplotlib.figure import Figure
 
 from flower_dgan.client_app import app
+from flower_dgan.config import Config
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
 from flower_dgan.resolve import resolve
@@ -31,6 +34,12 @@ class TamperedApp:
         return self._tamper(message, context, app)
 
 
+def configuration(overrides: str, directory: Path) -> Config:
+    """Resolve overrides that tests have in common, once, for a run into a directory of its own."""
+    config = resolve(overrides)
+    return replace(config, output=replace(config.output, directory=str(directory)))
+
+
 class Federation:
     """Runs the job in process."""
 
@@ -38,9 +47,21 @@ class Federation:
         self.directory = scratch / "run"
 
     def run(self, extra: str = "", *, clients: int = 2, client_app: ClientApp | TamperedApp = app) -> RunDirectory:
-        overrides = f"{TINY} output.directory='{self.directory}' {extra}"
+        overrides = f"{TINY} {extra}"
         self.grid = InProcessGrid(client_app, simulated_contexts(clients, overrides))
-        return run_job(self.grid, resolve(overrides), 1)
+        return run_job(self.grid, configuration(overrides, self.directory), 1)
+
+
+@pytest.fixture
+def drawn_figures() -> None:
+    """Ask for figures that are drawn."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs make their figures but not draw them, which takes as long as a tiny training."""
+    if "drawn_figures" not in request.fixturenames:
+        monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: Path(path).touch())
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from flower_dgan.job import run_job
 from flower_dgan.messages import EXCHANGE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
-from flower_dgan.resolve import resolve
 
-from .conftest import TINY, Reply, TamperedApp
+from .conftest import TINY, Reply, TamperedApp, configuration
 
 SIX_ROUNDS = f"{TINY} schedule=asynchronous exchange.rounds=6 exchange.exchanges=1 model.site_condition=false"
 
@@ -75,8 +74,8 @@ def run(
     present: object = lambda _: [1, 2, 3],
     client_app: ClientApp | TamperedApp = app,
 ) -> RunMetrics:
-    overrides = f"{SIX_ROUNDS} output.directory='{directory}' {extra}"
-    run_job(Nodes(client_app, overrides, late or {}, present), resolve(overrides), 1)
+    overrides = f"{SIX_ROUNDS} {extra}"
+    run_job(Nodes(client_app, overrides, late or {}, present), configuration(overrides, directory), 1)
     return read_metrics(directory)
 
 

@@ -208,6 +208,23 @@ class RecordingApp(TamperedApp):
         return answer(message, context)
 
 
+def last_message(federation: Federation, message_type: str, extra: str = "") -> tuple[RecordDict, Context]:
+    """Run, and return what client 1 was sent in the last message of a type."""
+    recording = RecordingApp()
+    federation.run(extra, client_app=recording)
+    return [
+        (m.content, c) for m, c in recording.messages if m.metadata.message_type == message_type and c.node_id == 1
+    ][-1]
+
+
+def send_again(federation: Federation, content: RecordDict, message_type: str) -> Message:
+    """Send client 1 one more message after the run."""
+    (reply,) = federation.grid.send_and_receive(
+        [Message(content, dst_node_id=1, message_type=message_type, group_id="again")]
+    )
+    return reply
+
+
 def resend(
     federation: Federation,
     change: Callable[[RecordDict, Context], None],
@@ -215,17 +232,9 @@ def resend(
     extra: str = "",
 ) -> Message:
     """Run, then send client 1 its last message of a type once more, changed."""
-    recording = RecordingApp()
-    federation.run(extra, client_app=recording)
-    message, context = [
-        (m, c) for m, c in recording.messages if m.metadata.message_type == message_type and c.node_id == 1
-    ][-1]
-    change(message.content, context)
-    grid = federation.grid
-    (reply,) = grid.send_and_receive(
-        [Message(message.content, dst_node_id=1, message_type=message_type, group_id="again")]
-    )
-    return reply
+    content, context = last_message(federation, message_type, extra)
+    change(content, context)
+    return send_again(federation, content, message_type)
 
 
 def next_round(content: RecordDict) -> None:
@@ -318,16 +327,14 @@ def test_a_message_that_comes_again_is_answered_as_before(federation: Federation
 @pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
 def test_an_owners_policy_holds_for_every_message(federation: Federation, tmp_path: Path, message_type: str) -> None:
     path = tmp_path / "policy.yaml"
+    content, context = last_message(federation, message_type)
+    context.node_config["policy"] = str(path)
+    if message_type == EXCHANGE:
+        next_round(content)
 
     def refusal(policy: str) -> str:
-        def rule(content: RecordDict, context: Context) -> None:
-            if message_type == EXCHANGE:
-                next_round(content)
-            path.write_text(policy)
-            context.node_config["policy"] = str(path)
-
-        federation.directory = federation.directory.with_name(f"run-{len(policy)}")
-        return str(resend(federation, rule, message_type).error.reason)
+        path.write_text(policy)
+        return str(send_again(federation, content, message_type).error.reason)
 
     strict = POLICY.replace("label_maps: true", "label_maps: false")
     assert "policy does not let label maps leave (label_maps)" in refusal(strict)

@@ -25,15 +25,15 @@ def parameters(network: nn.Module) -> int:
 
 @pytest.mark.parametrize("algorithm", ["dgan", "uagan algorithm.discriminator_steps=2"])
 def test_three_clients_of_different_size_are_the_reference(algorithm: str, tmp_path: Path) -> None:
-    small = "model.generator_width=4 model.discriminator_width=8"
+    small = "model.generator_width=4 model.discriminator_width=8 data.image_size=16 exchange.batch_size=2"
     groups = "partition=label partition.label_groups=[[0,1,2,3,4],[5,6],[7,8,9]]"
-    config = resolve(exactness_overrides(40, tmp_path, f"algorithm={algorithm} {small} {groups}"))
+    config = resolve(exactness_overrides(22, tmp_path, f"algorithm={algorithm} {small} {groups}"))
     federation = open_federation(config, 3)
     gans, plain = local_gans(config, federation), local_gans(config, federation)
     assert len({len(gan) for gan in gans}) == 3
-    assert generator_steps(config) == 40
-    ledger = average(gans, 40, rounds_of(40))
-    train_reference_fedgan(plain, steps=40, interval=20)
+    assert (generator_steps(config), rounds_of(22)) == (22, 2)
+    ledger = average(gans, 22, rounds_of(22))
+    train_reference_fedgan(plain, steps=22, interval=11)
     for gan in gans:
         torch.testing.assert_close(gan.model.state_dict(), plain[0].model.state_dict(), rtol=1e-5, atol=1e-8)
     # twice in each direction 4 bytes a parameter; numpy's header and the settings are little
@@ -45,7 +45,8 @@ def test_three_clients_of_different_size_are_the_reference(algorithm: str, tmp_p
 
 def test_the_row_has_its_images_and_its_traffic(federation: Federation) -> None:
     asked = "downstream=digits downstream.steps=2 downstream.seeds=1 downstream.rows=[DGAN,FedGAN] partition=label"
-    path = federation.run(f"{asked} exchange.rounds=21").path
+    small = "exchange.exchanges=1 exchange.batch_size=2 output.sample_interval=21 data.test_fraction=0.02"
+    path = federation.run(f"{asked} {small} exchange.rounds=21").path
     metrics = read_metrics(path)
     assert [t.row for t in metrics.tstr] == ["DGAN", "FedGAN"]
     # 21 generator steps, at most 20 between two averages

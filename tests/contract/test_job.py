@@ -26,10 +26,11 @@ from flower_dgan.wiring import bundle_settings, generator_half, threads
 from .conftest import TINY, Federation, Reply, TamperedApp
 
 TRAINING = Training("0123456789abcdef", 1)
+TABLE = "downstream=digits downstream.steps=2 downstream.seeds=2 data.test_fraction=0.02"
 
 
-def test_run_directory_holds_everything(federation: Federation) -> None:
-    path = federation.run("downstream=digits downstream.steps=2 downstream.seeds=2 partition=label").path
+def test_run_directory_holds_everything(federation: Federation, drawn_figures: None) -> None:
+    path = federation.run(f"{TABLE} partition=label").path
     metrics = read_metrics(path)
     assert [join.site for join in metrics.joins] == ["labels 0-4", "labels 5-9"]
     assert [r.round for r in metrics.rounds] == [1, 2]
@@ -57,7 +58,7 @@ def test_run_directory_holds_everything(federation: Federation) -> None:
 
 
 def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: Federation) -> None:
-    asked = "downstream=digits downstream.steps=2 downstream.seeds=2 downstream.rows=[DGAN,FedAvg] partition=label"
+    asked = f"{TABLE} downstream.rows=[DGAN,FedAvg] partition=label"
     asked += " downstream.metrics=[dice,object-dice]"
     path = federation.run(asked).path
     metrics = read_metrics(path)

@@ -17,7 +17,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.run_directory import RunDirectory
 
-from .conftest import TINY, Reply, TamperedApp
+from .conftest import TINY, Reply, TamperedApp, configuration
 
 FIVE_ROUNDS = f"{TINY} exchange.rounds=5 exchange.exchanges=1 output.checkpoint_interval=0"
 
@@ -27,9 +27,9 @@ class PowerCutError(BaseException):
 
 
 def start(directory: Path, extra: str = "", tamper: Callable[[Message, Context, Reply], Message] | None = None) -> None:
-    overrides = f"{FIVE_ROUNDS} {extra} output.directory='{directory}'"
+    overrides = f"{FIVE_ROUNDS} {extra}"
     client_app = TamperedApp(tamper) if tamper else app
-    run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), resolve(overrides), 1)
+    run_job(InProcessGrid(client_app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
 
 
 def end_in(directory: Path, round_number: str, part: int, *, after: bool, extra: str = "") -> None:
@@ -52,10 +52,11 @@ def parameters(directory: Path) -> dict[str, torch.Tensor]:
     return load_generator(directory / "generator.safetensors")[0].state_dict()
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> dict[str, torch.Tensor]:
-    start(tmp_path / "undisturbed")
-    return parameters(tmp_path / "undisturbed")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    directory = tmp_path_factory.mktemp("undisturbed") / "run"
+    start(directory)
+    return parameters(directory)
 
 
 @pytest.mark.parametrize(
