@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
-from numpy.typing import NDArray
-from torch import nn
 
 from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
@@ -22,7 +20,7 @@ from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
-from flower_dgan.parameters import EMPTY
+from flower_dgan.parameters import EMPTY, load_parameters, parameters_of
 from flower_dgan.policy import release_policy
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash, resolve
@@ -45,6 +43,12 @@ def join(message: Message, context: Context) -> Message:
 def exchange(message: Message, context: Context) -> Message:
     """Answer ``train.exchange``: step the discriminator on the bundle and return feedback."""
     return _answer(message, context, _give_feedback)
+
+
+@app.query("moments")
+def moments(message: Message, context: Context) -> Message:
+    """Answer ``query.moments``: mean and covariance of features of the real images, where the owner lets them leave."""
+    return _answer(message, context, _give_moments)
 
 
 @app.query("leave")
@@ -89,6 +93,14 @@ def _describe(message: Message, context: Context) -> RecordDict:
     return replace(description, label_maps_hash=name, label_maps=sent).to_records()
 
 
+def _give_moments(message: Message, context: Context) -> RecordDict:
+    # Imported here: the segmentation library takes seconds, which no other message need wait for.
+    from flower_dgan.client_moments import give_moments
+
+    state = _state(Training.of(message.content, "moments"), context)
+    return give_moments(message.content, state, context.node_config)
+
+
 def _forget(message: Message, context: Context) -> RecordDict:
     request = Leave.from_records(message.content)
     _state(request.training, context).leave()
@@ -123,8 +135,7 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()
         if bundle.discriminator is not None:
-            state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
-            half.network.load_state_dict(state_dict)
+            load_parameters(half.network, bundle.discriminator)
         batch_size, change = config.exchange.batch_size, EMPTY
         if uploads:
             trained, losses = train_user(half, real, synthetic, batch_size)
@@ -143,10 +154,6 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         busy_seconds=time.monotonic() - start,
         compute_seconds=compute_seconds,
         peak_memory_mib=peak_memory_mib(),
-        discriminator=_parameters(half.network) if bundle.swap and swaps else None,
+        discriminator=parameters_of(half.network) if bundle.swap and swaps else None,
         change=change,
     ).to_records()
-
-
-def _parameters(network: nn.Module) -> dict[str, NDArray[np.float32]]:
-    return {name: value.numpy() for name, value in network.state_dict().items()}

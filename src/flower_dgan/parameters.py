@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
+from torch import nn
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import read_array, read_packed
@@ -16,6 +18,16 @@ ParameterShapes = Mapping[str, tuple[int, ...]]
 
 EMPTY = np.zeros(0, np.float32)
 """No change of weights."""
+
+
+def parameters_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """Return what a network has learned, running statistics too; counters of batches, which nothing reads, stay."""
+    return {name: value.numpy() for name, value in network.state_dict().items() if value.is_floating_point()}
+
+
+def load_parameters(network: nn.Module, parameters: Parameters) -> None:
+    """Put what :func:`parameters_of` returned into a network of the same kind."""
+    network.load_state_dict(network.state_dict() | {name: torch.from_numpy(v) for name, v in parameters.items()})
 
 
 def write_parameters(parameters: Parameters) -> ArrayRecord:
