@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.config import Config
-from flower_dgan.data import sizes_of
+from flower_dgan.data import Pairs, sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.evaluation.comparison import POOLED
+from flower_dgan.evaluation.comparison import POOLED, TEST, cut_windows, spread
 from flower_dgan.evaluation.feature_networks import encoder_features
 from flower_dgan.evaluation.generation_metrics import GenerationMetric
 from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
@@ -34,6 +34,8 @@ from flower_dgan.synthesis import draw_for, shares
 from flower_dgan.wiring import bundle_settings
 
 logger = logging.getLogger("flwr")
+
+SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,14 @@ def distances(
     generator: nn.Module,
     encoder: nn.Module,
     moments: dict[str, Moments],
+    test: Pairs,
 ) -> list[Distance]:
-    """Return the distance of synthetic images to the real ones of all sites together and of each.
+    """Return the distances of synthetic images to the real ones of all sites together and of each.
 
     As many synthetic images are drawn on a site's label maps as there are windows of it, anew, as the segmentation
     model has learned from the others. Where the generator knows the sites they are in the site's style, and a site is
-    compared with its own; else each site is compared with all.
+    compared with its own; else each site is compared with all. What the server's real test images are from those of
+    all sites says how large a distance is, as the unit is the network's own.
 
     Parameters
     ----------
@@ -150,6 +154,8 @@ def distances(
         Generator and feature network.
     moments : dict of str to Moments
         Of at least one client.
+    test : Pairs
+        Real pairs that no client has.
     """
     metric = GenerationMetric("fid", "segmenter", features_of(encoder), config.downstream.dist_fid)
     seed = derive_seed(config.seed, "dist-fid")
@@ -161,12 +167,14 @@ def distances(
             drawn[client.name] = look(draw_for(generator, client.labels, settings, moments[client.name].count).images)
     everything = moments_of(torch.cat(list(drawn.values())))
     knows_sites = config.model.sites_fixed_by is not None
-    compared = {POOLED: (combine_moments(moments.values()), everything)}
+    pooled, unseen = combine_moments(moments.values()), cut_windows(TEST, test.images, config.data.image_size)
+    tested = moments_of(look([unseen[index] for index in spread(len(unseen), min(len(unseen), pooled.count))]))
+    compared = [(POOLED, pooled, SYNTHETIC, everything), (POOLED, pooled, TEST, tested)]
     for name, real in moments.items():
-        compared[name] = real, moments_of(drawn[name]) if knows_sites else everything
+        compared.append((name, real, SYNTHETIC, moments_of(drawn[name]) if knows_sites else everything))
     found = [
-        Distance(f"dist-{metric}", site, real.count, ours.count, frechet_of_moments(real, ours), metric.wanted)
-        for site, (real, ours) in compared.items()
+        Distance(f"dist-{metric}", site, real.count, kind, other.count, frechet_of_moments(real, other), metric.wanted)
+        for site, real, kind, other in compared
     ]
     for each in found:
         if each.means_little:

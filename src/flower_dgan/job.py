@@ -118,7 +118,7 @@ def _run(
             model = _segmentation_table(directory, config, federation, synthetic, test)
             if model is not None:
                 with directory.stage("Dist-FID"):
-                    _dist_fid(grid, directory, config, clients, half.average, model.get_submodule("encoder"))
+                    _dist_fid(grid, directory, config, clients, half.average, model.get_submodule("encoder"), test)
     logger.info("Report: %s", write_report(directory.path))
 
 
@@ -183,6 +183,7 @@ def _dist_fid(
     clients: Sequence[JoinedClient],
     generator: nn.Module,
     encoder: nn.Module,
+    test: Pairs,
 ) -> None:
     counting = FastGrid(grid, Ledger())  # the training's ledger is written down already
     answers = ask_for_moments(counting, config, clients, directory.training, encoder)
@@ -190,6 +191,8 @@ def _dist_fid(
     for site, reason in answers.missing.items():
         directory.measure("missing-moments", site=site, reason=reason)
         logger.warning("Dist-FID without %s: %s", site, reason)
-    for each in distances(config, clients, generator, encoder, answers.moments) if answers.moments else ():
+    if not answers.moments:
+        return
+    for each in distances(config, clients, generator, encoder, answers.moments, test):
         directory.measure("distance", **asdict(each))
-        logger.info("%s of %s: %.4g", each.metric, each.site, each.distance)
+        logger.info("%s of %s, %s: %.4g", each.metric, each.site, each.compared, each.distance)

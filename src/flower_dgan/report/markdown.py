@@ -104,13 +104,14 @@ def _distance_table(metrics: RunMetrics) -> str:
         (
             each.site,
             f"{each.windows:,}",
+            each.compared,
             f"{each.images:,}",
             f"{each.distance:.4g}{' (few)' if each.means_little else ''}",
         )
         for each in metrics.distances
     ]
     names = " and ".join(dict.fromkeys(each.metric for each in metrics.distances))
-    parts = [table(("real images of", "windows", "synthetic images", names), rows)]
+    parts = [table(("real images of", "windows", "compared with", "images", names), rows)]
     parts += [f"Without {each.site}: {each.reason}" for each in metrics.missing_moments]
     if any(each.means_little for each in metrics.distances):
         parts.append("Few: no more samples than features, with which a distance means little.")

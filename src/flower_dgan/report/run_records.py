@@ -97,15 +97,16 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Distance:
-    """The Fréchet distance of synthetic images to the real ones of a site, or of all sites together.
+    """The Fréchet distance of the real images of a site, or of all sites together, to others.
 
-    ``windows`` are the real ones of the site, ``images`` the synthetic ones that they are compared with; where either
-    is less than ``wanted`` the distance means little.
+    ``windows`` are the real ones of the site, ``images`` the synthetic or other ones (``compared``); where either is
+    less than ``wanted`` the distance means little.
     """
 
     metric: str
     site: str
     windows: int
+    compared: str
     images: int
     distance: float
     wanted: int
