@@ -19,7 +19,7 @@ from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, sizes_of
 from flower_dgan.data.augmentation import grid_views
-from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.errors import DataError, FederationError, ProtocolError
 from flower_dgan.evaluation.comparison import POOLED, TEST, cut_windows, spread
 from flower_dgan.evaluation.feature_networks import encoder_features
 from flower_dgan.evaluation.generation_metrics import GenerationMetric
@@ -79,6 +79,12 @@ def windows_of(clients: Sequence[JoinedClient], config: Config) -> dict[str, int
     if few:
         logger.warning("Too few windows for Dist-FID at %s: they will give no moments.", ", ".join(few))
     return found
+
+
+def require_windows(test: Pairs, config: Config) -> None:
+    """Raise DataError if the real test images have no two windows to compare with."""
+    if len(cut_windows(TEST, test.images, config.data.image_size)) < 2:
+        raise DataError("Dist-FID wants two windows or more of real test images: give more, or downstream.dist_fid=0.")
 
 
 def ask_for_moments(

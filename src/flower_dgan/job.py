@@ -13,7 +13,7 @@ from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps, write_label_maps
 from flower_dgan.data.instances import with_instances
-from flower_dgan.dist_fid import ask_for_moments, distances, windows_of
+from flower_dgan.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.evaluation.scoring import check_metrics, compares_objects
@@ -129,6 +129,8 @@ def _test_pairs(config: Config) -> Pairs:
     if compares_objects(config.downstream.metrics):
         test = with_instances(test, config.data, source.test)
     check_metrics(config.downstream.metrics, test)
+    if config.downstream.dist_fid:
+        require_windows(test, config)
     return test
 
 
