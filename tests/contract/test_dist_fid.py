@@ -79,7 +79,7 @@ def test_it_is_the_distance_of_the_pooled_images(federation: Federation, tmp_pat
     assert "does not let moments of its real images' features leave (moments)" in missing.reason
     report = (path / "report.md").read_text()
     assert "dist-fid-segmenter-64-n180" in report
-    assert "Without part-2: This node's policy" in report
+    assert "| part-2 | This node's policy" in report
     left = {(r.site, r.record, r.key): r.shape for r in metrics.records if r.direction == "from node"}
     assert left["part-0", "moments", "covariance"] == "64 x 64"
     assert ("part-0", "count", "windows") in left
@@ -109,7 +109,7 @@ def test_answers_that_are_none_are_named_and_the_run_ends_well(federation: Feder
     assert set(reasons) == {"part-0", "part-1"}
     assert "not finite" in reasons["part-0"]
     assert "the disk is full" in reasons["part-1"]
-    assert "Without part-0: an array" in (path / "report.md").read_text()
+    assert "| part-0 | an array" in (path / "report.md").read_text()
 
 
 def test_more_windows_than_there_are_stop_the_run_before_the_training(federation: Federation) -> None:

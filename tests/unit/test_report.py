@@ -154,7 +154,9 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
         "| all | 300 | synthetic | 300 | 12.35 |",
         "| a | 64 | synthetic | 300 | 0.5 (few) |",
         "",
-        "Without b: This node's policy does not let moments leave (moments).",
+        "| without | reason |",
+        "| --- | --- |",
+        "| b | This node's policy does not let moments leave (moments). |",
         "",
         "Few: no more samples than features, with which a distance means little.",
     ]

@@ -112,7 +112,8 @@ def _distance_table(metrics: RunMetrics) -> str:
     ]
     names = " and ".join(dict.fromkeys(each.metric for each in metrics.distances))
     parts = [table(("real images of", "windows", "compared with", "images", names), rows)]
-    parts += [f"Without {each.site}: {each.reason}" for each in metrics.missing_moments]
+    if metrics.missing_moments:
+        parts.append(table(("without", "reason"), [(each.site, each.reason) for each in metrics.missing_moments]))
     if any(each.means_little for each in metrics.distances):
         parts.append("Few: no more samples than features, with which a distance means little.")
     return "\n\n".join(parts)
