@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
+from torch import nn
 
 from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
@@ -20,7 +22,7 @@ from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
-from flower_dgan.parameters import EMPTY, load_parameters, parameters_of
+from flower_dgan.parameters import EMPTY
 from flower_dgan.policy import release_policy
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash, resolve
@@ -135,7 +137,8 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()
         if bundle.discriminator is not None:
-            load_parameters(half.network, bundle.discriminator)
+            state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
+            half.network.load_state_dict(state_dict)
         batch_size, change = config.exchange.batch_size, EMPTY
         if uploads:
             trained, losses = train_user(half, real, synthetic, batch_size)
@@ -154,6 +157,10 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
         busy_seconds=time.monotonic() - start,
         compute_seconds=compute_seconds,
         peak_memory_mib=peak_memory_mib(),
-        discriminator=parameters_of(half.network) if bundle.swap and swaps else None,
+        discriminator=_parameters(half.network) if bundle.swap and swaps else None,
         change=change,
     ).to_records()
+
+
+def _parameters(network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    return {name: value.numpy() for name, value in network.state_dict().items()}

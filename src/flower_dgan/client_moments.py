@@ -10,7 +10,7 @@ from flower_dgan.evaluation.comparison import cut_windows, spread
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import moments_of
 from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
-from flower_dgan.parameters import load_parameters, parameters_of
+from flower_dgan.parameters import flatten, unflatten
 from flower_dgan.policy import NodeConfig, check_windows, release_policy
 from flower_dgan.wiring import threads
 
@@ -40,15 +40,14 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
     release_policy(config, node_config).check_moments()
     size = config.data.image_size
     encoder = open_encoder(config.downstream, config.data.channels)
-    shapes = {key: value.shape for key, value in parameters_of(encoder).items()}
-    request = MomentsRequest.from_records(content, shapes)
+    request = MomentsRequest.from_records(content, len(flatten(encoder)))
     ids = grid_views(sizes_of(pairs.images), size).ids
     if not 0 <= request.windows <= len(ids):
         raise ProtocolError(f"moments of {request.windows} windows at a node that has {len(ids)}")
     chosen = spread(len(ids), request.windows)
     check_windows(ids[chosen])
     state.note_moments(request.training, request.digest())
-    load_parameters(encoder, request.network)
+    unflatten(encoder, request.network)
     windows = cut_windows(name, pairs.images, size)
     with threads(config.threads):
         moments = moments_of(encoder_features(encoder)([windows[index] for index in chosen]))

@@ -26,7 +26,7 @@ from flower_dgan.evaluation.generation_metrics import GenerationMetric
 from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
 from flower_dgan.join import JoinedClient
 from flower_dgan.moments_messages import MOMENTS, MomentsAnswer, MomentsRequest
-from flower_dgan.parameters import parameters_of
+from flower_dgan.parameters import flatten
 from flower_dgan.policy import FEWEST_WINDOWS
 from flower_dgan.protocol import Training
 from flower_dgan.report.run_records import Distance
@@ -105,7 +105,7 @@ def ask_for_moments(
     encoder : nn.Module
         The feature network.
     """
-    windows, network = windows_of(clients, config), parameters_of(encoder)
+    windows, network = windows_of(clients, config), flatten(encoder)
     connected = set(grid.get_node_ids())
     missing = {c.name: "it did not answer" if c.node_id in connected else "it is not connected" for c in clients}
     messages = [

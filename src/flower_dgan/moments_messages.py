@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
-from flower_dgan.parameters import Parameters, ParameterShapes, read_parameters, write_parameters
 from flower_dgan.protocol import Training
 from flower_dgan.records import check_names, read_array, read_value
 
@@ -33,36 +32,36 @@ class MomentsRequest:
         Which training the node has joined.
     windows : int
         Of how many windows, spread evenly over those that tile the node's images.
-    network : Parameters
-        The encoder of the segmentation model of ``downstream``.
+    network : float32 array (entries,)
+        The encoder of the segmentation model of ``downstream``, as :func:`~flower_dgan.parameters.flatten` makes it.
     """
 
     training: Training
     windows: int
-    network: Parameters
+    network: NDArray[np.float32]
 
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
         found = hashlib.sha256(str(self.windows).encode())
-        for name in sorted(self.network):
-            found.update(np.ascontiguousarray(self.network[name]).tobytes())
+        found.update(self.network.tobytes())
         return found.hexdigest()
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
         values = ConfigRecord({**self.training.values(), "windows": self.windows})
-        return RecordDict({"moments": values, NETWORK: write_parameters(self.network)})
+        return RecordDict({"moments": values, NETWORK: ArrayRecord({"parameters": Array(self.network)})})
 
     @classmethod
-    def from_records(cls, content: RecordDict, network: ParameterShapes) -> "MomentsRequest":
-        """Read the message, with a network of such shapes; raises ProtocolError."""
+    def from_records(cls, content: RecordDict, entries: int) -> "MomentsRequest":
+        """Read the message, with a network of so many entries; raises ProtocolError."""
         training = Training.of(content, "moments")
         check_names(
             content,
-            {"moments": (ConfigRecord, {*training.values(), "windows"}), NETWORK: (ArrayRecord, set(network))},
+            {"moments": (ConfigRecord, {*training.values(), "windows"}), NETWORK: (ArrayRecord, {"parameters"})},
         )
         windows = read_value(content.config_records["moments"], "windows", int)
-        return cls(training, windows, read_parameters(content.array_records[NETWORK], network))
+        network = read_array(content.array_records[NETWORK]["parameters"], "float32", (entries,))
+        return cls(training, windows, network.astype(np.float32))
 
 
 @dataclass(frozen=True)

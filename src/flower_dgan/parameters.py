@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import read_array, read_packed
@@ -20,14 +20,24 @@ EMPTY = np.zeros(0, np.float32)
 """No change of weights."""
 
 
-def parameters_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Return what a network has learned, running statistics too; counters of batches, which nothing reads, stay."""
-    return {name: value.numpy() for name, value in network.state_dict().items() if value.is_floating_point()}
+def flatten(network: nn.Module) -> NDArray[np.float32]:
+    """Return all that a network has learned, running statistics too, as float32 (entries,).
+
+    Counters of batches, which nothing reads in evaluation mode, are left out.
+    """
+    return np.concatenate([value.numpy().reshape(-1) for value in _learned(network).values()])
 
 
-def load_parameters(network: nn.Module, parameters: Parameters) -> None:
-    """Put what :func:`parameters_of` returned into a network of the same kind."""
-    network.load_state_dict(network.state_dict() | {name: torch.from_numpy(v) for name, v in parameters.items()})
+def unflatten(network: nn.Module, entries: NDArray[np.float32]) -> None:
+    """Put what :func:`flatten` returned into a network of the same form."""
+    learned = _learned(network)
+    parts = torch.split(torch.from_numpy(entries), [value.numel() for value in learned.values()])
+    for value, part in zip(learned.values(), parts, strict=True):
+        value.copy_(part.view_as(value))
+
+
+def _learned(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
 
 
 def write_parameters(parameters: Parameters) -> ArrayRecord:

@@ -16,6 +16,7 @@ from flower_dgan.evaluation.feature_networks import encoder_features, open_encod
 from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.generator_file import load_generator
 from flower_dgan.moments_messages import MOMENTS
+from flower_dgan.parameters import unflatten
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import draw_for
@@ -37,7 +38,7 @@ def test_it_is_the_distance_of_the_pooled_images(federation: Federation, tmp_pat
 
     def third_refuses(message: Message, context: Context, answer: Reply) -> Message:
         if message.metadata.message_type == MOMENTS:
-            networks.append(message.content.array_records["feature-network"].to_torch_state_dict())
+            networks.append(message.content.array_records["feature-network"]["parameters"].numpy())
             if context.node_id == 3:
                 context.node_config["policy"] = str(tmp_path / "policy.yaml")
         return answer(message, context)
@@ -48,7 +49,7 @@ def test_it_is_the_distance_of_the_pooled_images(federation: Federation, tmp_pat
     config = resolve(f"{TINY} {ASKED} model.site_condition=true")
     local = open_federation(config, 3)
     encoder = open_encoder(config.downstream, 1)
-    encoder.load_state_dict(encoder.state_dict() | networks[0])
+    unflatten(encoder, networks[0])
     look = encoder_features(encoder)
     # An image of 16 x 16 pixels is its only window. Of 180, shares of 480, 479 and 479 are 60.08, 59.96 and 59.96: what
     # is left of whole ones goes to the first two.

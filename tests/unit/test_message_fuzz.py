@@ -75,8 +75,8 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
         lambda content: FeedbackMessage.from_records(content, UPLOAD, entries=5),
     ),
     "moments request": (
-        lambda: MomentsRequest(TRAINING, 60, {"stem.weight": np.zeros((2, 4), np.float32)}).to_records(),
-        lambda content: MomentsRequest.from_records(content, {"stem.weight": (2, 4)}),
+        lambda: MomentsRequest(TRAINING, 60, np.zeros(30, np.float32)).to_records(),
+        lambda content: MomentsRequest.from_records(content, 30),
     ),
     "moments": (
         lambda: MomentsAnswer(Moments(60, torch.zeros(2).double(), torch.eye(2).double())).to_records(),
