@@ -131,7 +131,7 @@ def ask_for_moments(
                 missing[name] = str(error)
             else:
                 found[name] = answer.moments
-                del missing[name]
+                missing.pop(name, None)
     return AnsweredMoments({name: found[name] for name in names.values() if name in found}, missing)
 
 

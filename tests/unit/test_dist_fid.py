@@ -1,25 +1,27 @@
 """Dist-FID in parts: its messages, what a node gives, and what the server makes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.client_app import app
 from flower_dgan.client_moments import give_moments
 from flower_dgan.client_state import ClientState
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.dist_fid import distances, require_windows, windows_of
+from flower_dgan.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.errors import ConfigError, DataError, FederationError, ProtocolError
 from flower_dgan.evaluation.comparison import POOLED, TEST
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import Moments, combine_moments, moments_of
+from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.join import JoinedClient
 from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.parameters import flatten, unflatten
@@ -209,6 +211,28 @@ def test_windows_are_shared_by_how_many_each_client_has(caplog: pytest.LogCaptur
     less = replace(CONFIG, downstream=replace(CONFIG.downstream, dist_fid=60))
     with pytest.raises(FederationError, match="asks no client for 50 windows or more"):
         windows_of(clients, less)
+
+
+class LastWordGrid(InProcessGrid):
+    """Gives one node's reply as that of a node that nobody knows, and no other."""
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        (reply, *_) = super().send_and_receive(messages, timeout=timeout)
+        reply.metadata.__dict__["_src_node_id"] = 99
+        return [reply]
+
+
+def test_nodes_that_are_gone_or_silent_are_named(encoder: torch.nn.Module) -> None:
+    clients = [joined(name, some_pairs(25), site) for site, name in enumerate("abc")]
+    config = replace(CONFIG, downstream=replace(CONFIG.downstream, dist_fid=180))
+    answers = ask_for_moments(LastWordGrid(app, simulated_contexts(2, "")), config, clients, TRAINING, encoder)
+    assert answers.moments == {}
+    assert answers.missing == {
+        "a": "it did not answer",
+        "b": "it did not answer",
+        "c": "it is not connected",
+        "node 99": "a reply that nobody asked for",
+    }
 
 
 @pytest.mark.parametrize("knows_sites", [False, True])
