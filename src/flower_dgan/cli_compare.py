@@ -1,5 +1,6 @@
 """The command ``flower-dgan compare``."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flower_dgan.errors import ConfigError
+
 console = Console()
 
 
 def compare(
-    real: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
+    real: Annotated[
+        Path,
+        typer.Argument(help="A folder with images/ and masks/, the data.root of another data=, or digits (embedded)."),
+    ],
     synthetic: Annotated[list[Path], typer.Argument(help="Folders with images/, one a row of the table.")],
     metric: Annotated[
         list[str], typer.Option(help="Such as fid-segmenter-256-n1000, or kid-, precision-, recall-: docs/metrics.md.")
@@ -21,6 +27,7 @@ def compare(
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'data.image_size=128'.")] = "",
     inception_weights: Annotated[Path | None, typer.Option(help="File, instead of the one in torch's cache.")] = None,
     sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to the training images of each site.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures into this new file.")] = None,
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
     from flower_dgan.data import open_source
@@ -31,8 +38,12 @@ def compare(
     from flower_dgan.wiring import threads
 
     metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
-    settings = resolve(f"data=folder {overrides}")
-    settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
+    if json_file is not None and (json_file.exists() or not json_file.parent.is_dir()):
+        raise ConfigError(f"--json {json_file} is there already, or its folder is not: name a new file.")
+    embedded = str(real) == "digits" and not real.is_dir()
+    settings = resolve(f"data={'digits' if embedded else 'folder'} {overrides}")
+    if not embedded:
+        settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
     source, size = open_source(settings.data), settings.data.image_size
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)
@@ -49,13 +60,27 @@ def compare(
             console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
         for (name, features), network in networks.items():
             console.print(f"{name}-{features}: {network.quality}")
-        for key in names if sites else ():
-            others = {name: found for name, found in windows.items() if name != TRAIN}
+        others = {name: found for name, found in windows.items() if name != TRAIN}
+        by_network = {key: frechet_by_site(source, others, size, looks[key]) for key in names} if sites else {}
+        for key, found in by_network.items():
             title = f"Fréchet distance by {key[0]}-{key[1]}"
-            by_site = Table("real training images of", "windows", *map(escape, others), title=title)
-            for site, (count, distances) in frechet_by_site(source, others, size, looks[key]).items():
-                by_site.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
-            console.print(by_site)
+            site_table = Table("real training images of", "windows", *map(escape, others), title=title)
+            for site, (count, distances) in found.items():
+                site_table.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
+            console.print(site_table)
+    if json_file is not None:
+        results = {
+            "metrics": {row: dict(zip(map(str, metrics), values, strict=True)) for row, values in rows.items()},
+            "networks": {f"{name}-{features}": network.quality for (name, features), network in networks.items()},
+            "sites": {
+                f"{name}-{features}": {
+                    site: {"windows": count, "frechet": dict(zip(others, distances, strict=True))}
+                    for site, (count, distances) in found.items()
+                }
+                for (name, features), found in by_network.items()
+            },
+        }
+        json_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _trained_here(network: tuple[str, int]) -> tuple[bool, str, int]:

@@ -47,6 +47,12 @@ def exchange(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_feedback)
 
 
+@app.query("moments")
+def moments(message: Message, context: Context) -> Message:
+    """Answer ``query.moments``: mean and covariance of features of the real images, where the owner lets them leave."""
+    return _answer(message, context, _give_moments)
+
+
 @app.query("leave")
 def leave(message: Message, context: Context) -> Message:
     """Answer ``query.leave``: forget the training."""
@@ -87,6 +93,14 @@ def _describe(message: Message, context: Context) -> RecordDict:
     name = content_hash(packed)
     sent = None if name in request.known_label_maps else packed
     return replace(description, label_maps_hash=name, label_maps=sent).to_records()
+
+
+def _give_moments(message: Message, context: Context) -> RecordDict:
+    # Imported here: the segmentation library takes seconds, which no other message need wait for.
+    from flower_dgan.client_moments import give_moments
+
+    state = _state(Training.of(message.content, "moments"), context)
+    return give_moments(message.content, state, context.node_config)
 
 
 def _forget(message: Message, context: Context) -> RecordDict:

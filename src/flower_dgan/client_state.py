@@ -38,6 +38,7 @@ from flower_dgan.data import Pairs, Pixels
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.messages import BundleMessage
 from flower_dgan.policy import ReleasePolicy
+from flower_dgan.protocol import Training
 from flower_dgan.resolve import read_config
 
 _NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
@@ -116,6 +117,38 @@ class ClientState:
         label_maps = _split(self.path / _LABEL_MAPS, shapes[:, :2])
         return node["name"], Pairs(images, label_maps, node["classes"]), read_config(node["config"])
 
+    def note_moments(self, training: Training, digest: str) -> None:
+        """Note which moments a training asked for: these it may have again, but no others.
+
+        Those of two sets of windows that differ by one would tell of that one.
+
+        Parameters
+        ----------
+        training : Training
+            Who asks.
+        digest : str
+            Hash of what is asked.
+
+        Raises
+        ------
+        ProtocolError
+            If the message is of an earlier attempt.
+        FederationError
+            If other moments were asked for before.
+        """
+        with self._locked():
+            self._check_attempt(training)
+            file = self.path / "moments.sha256"
+            if not file.is_file():
+                partial = self.path / "moments.partial"
+                partial.write_text(digest, encoding="utf-8")
+                partial.replace(file)
+            elif file.read_text(encoding="utf-8") != digest:
+                raise FederationError(
+                    "This node gives moments once a training, and those of another network or of other windows were "
+                    "asked for already."
+                )
+
     def leave(self) -> None:
         """Delete the directory."""
         if self.path.is_dir():
@@ -167,8 +200,7 @@ class ClientState:
     def _base(self, bundle: BundleMessage) -> tuple[int, bool]:
         """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before."""
         number, attempt = bundle.round_number, bundle.training.attempt
-        if attempt != (joined := self._node()["attempt"]):
-            raise ProtocolError(f"a message of attempt {attempt} at a node that has joined attempt {joined}")
+        self._check_attempt(bundle.training)
         rounds = self._rounds()
         if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
             base = int(answer["base"])
@@ -184,6 +216,10 @@ class ClientState:
                 "the node's memory of this training is gone."
             )
         return base, False
+
+    def _check_attempt(self, training: Training) -> None:
+        if training.attempt != (joined := self._node()["attempt"]):
+            raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
 
     def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
         """Count the images that are asked about, those of answers that die on their way too."""

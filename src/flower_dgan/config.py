@@ -147,6 +147,9 @@ class DownstreamConfig:
         clients, averaged).
     metrics : tuple of str
         The columns of the table, see ``flower_dgan.evaluation.scoring``.
+    dist_fid : int
+        Real windows, of all clients together, whose moments the nodes are asked for at the end, and as many synthetic
+        images to compare with them: see ``flower_dgan.dist_fid``; 0 for not.
     """
 
     encoder: str
@@ -157,6 +160,7 @@ class DownstreamConfig:
     seeds: int
     rows: tuple[str, ...]
     metrics: tuple[MetricName, ...]
+    dist_fid: int
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def check_config(config: Config) -> None:
         )
     if config.downstream.seeds and not config.downstream.metrics:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
+    _check_dist_fid(config)
     _check_partition(config)
     _check_algorithm(config)
     if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):
@@ -86,6 +87,19 @@ def check_config(config: Config) -> None:
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
+
+
+def _check_dist_fid(config: Config) -> None:
+    """Find what Dist-FID lacks: its feature network is the segmentation model of the row ``DGAN``."""
+    downstream = config.downstream
+    if downstream.dist_fid < 0:
+        raise ConfigError(f"downstream.dist_fid={downstream.dist_fid} must not be negative: 0 is for none.")
+    if downstream.dist_fid and (not downstream.seeds or "DGAN" not in downstream.rows):
+        raise ConfigError(
+            f"downstream.dist_fid={downstream.dist_fid} compares by the features of the segmentation model that is "
+            "trained on the synthetic images: set another downstream than none, downstream.seeds=1 or more and the row "
+            "DGAN in downstream.rows, or downstream.dist_fid=0."
+        )
 
 
 def _check_partition(config: Config) -> None:

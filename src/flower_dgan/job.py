@@ -1,13 +1,19 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 
 from flwr.serverapp import Grid
+from torch import nn
 
 from flower_dgan.baselines import LocalFederation, open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, open_source, read_foreign_label_maps, write_label_maps
 from flower_dgan.data.instances import with_instances
+from flower_dgan.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.evaluation.scoring import check_metrics, compares_objects
@@ -19,9 +25,10 @@ from flower_dgan.fedgan import ROW as FEDGAN_ROW
 from flower_dgan.fedgan import train_fedgan
 from flower_dgan.generator_file import save_generator
 from flower_dgan.grid import FastGrid
-from flower_dgan.join import image_shape, join, leave
+from flower_dgan.join import JoinedClient, image_shape, join, leave
 from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
+from flower_dgan.recorder import record_ledger
 from flower_dgan.report import write_report
 from flower_dgan.run_directory import RunDirectory, label_map_cache
 from flower_dgan.samples import plan_samples
@@ -72,11 +79,13 @@ def _run(
 ) -> None:
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger())
-    with threads(config.threads):
+    with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
+            if config.downstream.dist_fid:
+                windows_of(clients, config)  # before any work, as it may be too many
         shape = image_shape(config, clients)
         earlier = previous.labels if previous else ()
         if earlier and earlier[0].classes != shape.classes:
@@ -90,7 +99,11 @@ def _run(
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
                 clients = train(directory, config, fast_grid, clients, half, samples, start)
-            leave(fast_grid, config, clients, directory.training)
+            let_go = partial(leave, fast_grid, config, clients, directory.training)
+            if config.downstream.dist_fid:  # they are asked once more
+                at_the_end.callback(let_go)
+            else:
+                let_go()
         finally:  # what was learned is kept, whatever ends the training
             save_generator(directory.path / GENERATOR, half.average, config.model, shape)
             labels = [*earlier, *(client.labels for client in clients)]
@@ -102,7 +115,10 @@ def _run(
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
-            _segmentation_table(directory, config, federation, synthetic, test)
+            model = _segmentation_table(directory, config, federation, synthetic, test)
+            if model is not None:
+                with directory.stage("Dist-FID"):
+                    _dist_fid(grid, directory, config, clients, half.average, model.get_submodule("encoder"), test)
     logger.info("Report: %s", write_report(directory.path))
 
 
@@ -113,12 +129,21 @@ def _test_pairs(config: Config) -> Pairs:
     if compares_objects(config.downstream.metrics):
         test = with_instances(test, config.data, source.test)
     check_metrics(config.downstream.metrics, test)
+    if config.downstream.dist_fid:
+        require_windows(test, config)
     return test
 
 
 def _segmentation_table(
     directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
-) -> None:
+) -> nn.Module | None:
+    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it."""
+    models: list[nn.Module] = []
+
+    def keep(result: TstrResult, model: nn.Module) -> None:
+        if config.downstream.dist_fid and (result.row, result.seed) == ("DGAN", config.seed):
+            models.append(model)
+
     def write_down(result: TstrResult) -> None:
         objects = {"objects": result.objects} if result.objects else {}
         directory.measure("tstr", row=result.row, seed=result.seed, **result.scores, **objects)
@@ -144,8 +169,32 @@ def _segmentation_table(
             augmentation=config.data.augmentation,
             seed=config.seed,
             on_result=write_down,
+            on_model=keep,
         )
     if FEDAVG_ROW in config.downstream.rows:
         with directory.stage("federated segmentation"):
             ledger = federated_row(federation, test, config, write_down)
         write_down_traffic(FEDAVG_ROW, ledger, rounds_of(config.downstream.steps))
+    return models[0] if models else None
+
+
+def _dist_fid(
+    grid: Grid,
+    directory: RunDirectory,
+    config: Config,
+    clients: Sequence[JoinedClient],
+    generator: nn.Module,
+    encoder: nn.Module,
+    test: Pairs,
+) -> None:
+    counting = FastGrid(grid, Ledger())  # the training's ledger is written down already
+    answers = ask_for_moments(counting, config, clients, directory.training, encoder)
+    record_ledger(directory, counting.ledger, {client.node_id: client.name for client in clients})
+    for site, reason in answers.missing.items():
+        directory.measure("missing-moments", site=site, reason=reason)
+        logger.warning("Dist-FID without %s: %s", site, reason)
+    if not answers.moments:
+        return
+    for each in distances(config, clients, generator, encoder, answers.moments, test):
+        directory.measure("distance", **asdict(each))
+        logger.info("%s of %s, %s: %.4g", each.metric, each.site, each.compared, each.distance)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import read_array, read_packed
@@ -16,6 +18,26 @@ ParameterShapes = Mapping[str, tuple[int, ...]]
 
 EMPTY = np.zeros(0, np.float32)
 """No change of weights."""
+
+
+def flatten(network: nn.Module) -> NDArray[np.float32]:
+    """Return all that a network has learned, running statistics too, as float32 (entries,).
+
+    Counters of batches, which nothing reads in evaluation mode, are left out.
+    """
+    return np.concatenate([value.numpy().reshape(-1) for value in _learned(network).values()])
+
+
+def unflatten(network: nn.Module, entries: NDArray[np.float32]) -> None:
+    """Put what :func:`flatten` returned into a network of the same form."""
+    learned = _learned(network)
+    parts = torch.split(torch.from_numpy(entries), [value.numel() for value in learned.values()])
+    for value, part in zip(learned.values(), parts, strict=True):
+        value.copy_(part.view_as(value))
+
+
+def _learned(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
 
 
 def write_parameters(parameters: Parameters) -> ArrayRecord:

@@ -15,6 +15,13 @@ from flower_dgan.resolve import read_settings
 
 NodeConfig = Mapping[str, bool | int | float | str]
 
+FEWEST_WINDOWS, FEWEST_IMAGES = 50, 10
+"""Of how many windows, and of how many images, moments may be at least.
+
+The mean of one window's features is that window's features; with 50 windows none has more than a fiftieth of it. As
+windows of one image are much alike, the images count too.
+"""
+
 
 @dataclass(frozen=True)
 class ReleasePolicy:
@@ -36,6 +43,9 @@ class ReleasePolicy:
         How often at most a training may ask for feedback on the label map of one real image; None for any number.
     plugins : tuple of str
         Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
+    moments : bool
+        Whether mean and covariance may, once a training, of the features that a network of the server finds in windows
+        of its real images.
     """
 
     label_maps: bool
@@ -44,6 +54,7 @@ class ReleasePolicy:
     pixel_losses: bool
     queries_per_image: int | None
     plugins: tuple[str, ...] = ()
+    moments: bool = False
 
     def check_settings(self, config: Config) -> None:
         """Raise FederationError, which names the rule, if a training with these settings would break it."""
@@ -91,13 +102,37 @@ class ReleasePolicy:
                 f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}."
             )
 
+    def check_moments(self) -> None:
+        """Raise FederationError, which names the rule, if moments of the real images may not leave."""
+        if not self.moments:
+            raise FederationError(
+                "This node's policy does not let moments of its real images' features leave (moments), as "
+                "downstream.dist_fid does."
+            )
+
+
+def check_windows(ids: NDArray[np.int64]) -> None:
+    """Raise FederationError if moments would be of so few windows or images that they tell of single ones.
+
+    Parameters
+    ----------
+    ids : int64 array (windows,)
+        The image of each window.
+    """
+    windows, images = len(ids), len(np.unique(ids))
+    if windows < FEWEST_WINDOWS or images < FEWEST_IMAGES:
+        raise FederationError(
+            f"Moments of {windows} windows of {images} images would tell of single ones: no node gives those of fewer "
+            f"than {FEWEST_WINDOWS} windows, or {FEWEST_IMAGES} images."
+        )
+
 
 def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a node.
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
     without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
-    losses, nor import paths. A simulated node belongs to whoever configured the run.
+    losses, nor moments, nor import paths. A simulated node belongs to whoever configured the run.
 
     Raises
     ------
@@ -114,4 +149,5 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
             raise ConfigError(f"This node's policy {path}: {error}") from error
     simulated = "data-path" not in node_config
     plugins = tuple(package_of(path) for path in import_paths(config).values()) if simulated else ()
-    return ReleasePolicy(True, simulated, simulated, simulated and config.allow_pixel_losses, None, plugins)
+    pixel_losses = simulated and config.allow_pixel_losses
+    return ReleasePolicy(True, simulated, simulated, pixel_losses, None, plugins, moments=simulated)

@@ -4,12 +4,12 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from flower_dgan.config import Config
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
-from flower_dgan.ledger import FROM_NODE, TO_NODE
+from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.round_report import RoundReport
 from flower_dgan.run_directory import RunDirectory
 
@@ -100,15 +100,7 @@ class Recorder:
 
     def record_end(self, server_peak_mib: float) -> None:
         """Write down what crossed the wire, record by record, and the memory of server and clients."""
-        for node_id, direction, record, key, count in self._grid.ledger.rows():
-            self._directory.measure(
-                "record",
-                site=self._names.get(node_id, f"node {node_id}"),
-                direction=direction,
-                record=record,
-                key=key,
-                **vars(count),
-            )
+        record_ledger(self._directory, self._grid.ledger, self._names)
         self._directory.measure("memory", who="server", peak_mib=server_peak_mib)
         for name, peak in self._peaks.items():
             self._directory.measure("memory", who=name, peak_mib=peak)
@@ -166,6 +158,13 @@ class Recorder:
             "".join(f" | {name} contradicts the others" for name, c in report.clients.items() if not c.weight),
             "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
         )
+
+
+def record_ledger(directory: RunDirectory, ledger: Ledger, names: Mapping[int, str]) -> None:
+    """Write down what crossed the wire, record by record; the names are the clients', by node id."""
+    for node_id, direction, record, key, count in ledger.rows():
+        site = names.get(node_id, f"node {node_id}")
+        directory.measure("record", site=site, direction=direction, record=record, key=key, **vars(count))
 
 
 def _mean(losses: Iterable[float]) -> float:

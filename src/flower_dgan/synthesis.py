@@ -63,12 +63,31 @@ def synthesize(
     for client, count, dealt in zip(clients, counts, torch.split(sites, list(counts)), strict=True):
         if not count:
             continue
-        _, inputs = draw_bundle(client, replace(settings, exchanges=1, batch_size=count), 0)
-        inputs = replace(inputs, sites=dealt)
-        images += list(to_pixels(draw(network, inputs)))
-        label_maps += list(inputs.label_maps.argmax(1).to(torch.uint8).numpy())
+        drawn = draw_for(network, client, settings, count, dealt)
+        images += drawn.images
+        label_maps += drawn.label_maps
         names += [f"{client.name.replace(' ', '-').replace('_', '-')}_{number:05d}" for number in range(count)]
     return Pairs(tuple(images), tuple(label_maps), clients[0].classes), tuple(names)
+
+
+def draw_for(
+    network: nn.Module, client: ClientLabels, settings: BundleSettings, count: int, sites: Tensor | None = None
+) -> Pairs:
+    """Draw so many pairs on one client's label maps.
+
+    Parameters
+    ----------
+    network, client, settings
+        As for :func:`synthesize`.
+    count : int
+        At least 1.
+    sites : int64 Tensor (count,) or None
+        In whose style each image is drawn; None for the client's own.
+    """
+    _, inputs = draw_bundle(client, replace(settings, exchanges=1, batch_size=count), 0)
+    inputs = inputs if sites is None else replace(inputs, sites=sites)
+    label_maps = inputs.label_maps.argmax(1).to(torch.uint8).numpy()
+    return Pairs(tuple(to_pixels(draw(network, inputs))), tuple(label_maps), client.classes)
 
 
 def synthesize_folder(

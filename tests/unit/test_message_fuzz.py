@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
+from flower_dgan.evaluation.moments import Moments
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.protocol import Training
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
@@ -70,6 +73,14 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
             change=np.arange(5, dtype=np.float32),
         ).to_records(),
         lambda content: FeedbackMessage.from_records(content, UPLOAD, entries=5),
+    ),
+    "moments request": (
+        lambda: MomentsRequest(TRAINING, 60, np.zeros(30, np.float32)).to_records(),
+        lambda content: MomentsRequest.from_records(content, 30),
+    ),
+    "moments": (
+        lambda: MomentsAnswer(Moments(60, torch.zeros(2).double(), torch.eye(2).double())).to_records(),
+        lambda content: MomentsAnswer.from_records(content, 60, 2),
     ),
     "feedback": (
         lambda: FeedbackMessage(

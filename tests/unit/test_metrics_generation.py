@@ -1,5 +1,6 @@
 """Tests of the distances between real and generated images, by numbers made by hand and other ways to the same."""
 
+import json
 import logging
 from pathlib import Path
 from urllib.error import URLError
@@ -303,6 +304,7 @@ def test_command_compares_folders(tmp_path: Path) -> None:
     given = ["compare", str(real), str(tmp_path / "made"), "--sites", "--overrides"]
     given += ["data.image_size=16 downstream.steps=2 downstream.batch_size=2"]
     given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n20"]
+    given += ["--json", str(tmp_path / "found.json")]
     result = CliRunner().invoke(app, given, catch_exceptions=False, env={"COLUMNS": "200"})
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in result.output.splitlines() if "│" in row]
@@ -313,3 +315,25 @@ def test_command_compares_folders(tmp_path: Path) -> None:
     assert 0 <= float(rows[1][2]) <= 1
     assert "fid-segmenter-256-n16 (few)" in result.output
     assert "segmentation model, Dice" in result.output
+    found = json.loads((tmp_path / "found.json").read_text())
+    made = found["metrics"][str(tmp_path / "made")]
+    assert [f"{value:.4g}" for value in made.values()] == rows[1][1:]
+    assert found["metrics"][TEST]["recall-segmenter-256-n20"] is None
+    assert found["networks"]["segmenter-256"].startswith("segmentation model, Dice")
+    pooled = found["sites"]["segmenter-256"][POOLED]
+    assert [f"{pooled['windows']:,}", *(f"{value:.4g}" for value in pooled["frechet"].values())] == rows[4][1:]
+    with pytest.raises(ConfigError, match=r"found\.json is there already"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_command_takes_the_embedded_digits(tmp_path: Path) -> None:
+    (tmp_path / "made/images").mkdir(parents=True)
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 255, (16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"made/images/{number}.png")
+    given = ["compare", "digits", str(tmp_path / "made"), "--metric", "fid-segmenter-256-n4"]
+    given += ["--overrides", "data.image_size=16 downstream.steps=1", "--json", str(tmp_path / "found.json")]
+    assert CliRunner().invoke(app, given, catch_exceptions=False).exit_code == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert set(found["metrics"]) == {TEST, str(tmp_path / "made")}
+    assert found["sites"] == {}

@@ -56,8 +56,10 @@ def test_a_partition_read_from_masks_is_computed_once_a_process(monkeypatch: pyt
 def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
-    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None)
-    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(True, True, True, False, None)
+    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None, moments=True)
+    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(
+        True, True, True, False, None, moments=True
+    )
     deployed = {"data-path": "/data", "name": "clinic"}
     assert release_policy(config, deployed) == ReleasePolicy(True, False, False, False, None)
     values = {"label_maps": "true", "label_maps_to_clients": "false", "weights": "false", "pixel_losses": "true"}
@@ -65,6 +67,8 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text("".join(lines))
     own = deployed | {"policy": str(tmp_path / "policy.yaml")}
     assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40)
+    (tmp_path / "policy.yaml").write_text("".join([*lines, "moments: true\n"]))
+    assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40, moments=True)
     with pytest.raises(ConfigError, match=r"policy .*/none.yaml cannot be read"):
         release_policy(config, deployed | {"policy": str(tmp_path / "none.yaml")})
 

@@ -22,6 +22,7 @@ A_LAST |= {"rounds_late": 1, "weight": 0.0}
 B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "bytes_received": 20, **SPENT}
 GRADIENTS = {"record": "feedback", "key": "gradients", "dtype": "float16", "shape": "8x1x32x32", "messages": 2}
 IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32x32", "messages": 2}
+DISTANCE = {"kind": "distance", "metric": "dist-fid-segmenter-64-n300", "wanted": 65}
 
 LINES: list[dict[str, Any]] = [
     {"kind": "join", "site": "a", "node_id": "11", "images": 1200},
@@ -56,6 +57,9 @@ LINES: list[dict[str, Any]] = [
     {"kind": "traffic", "row": "FedAvg", "site": "b", "rounds": 10, "bytes_sent": 7000, "bytes_received": 7700},
     {"kind": "record", "site": "a", "direction": "from node", "bytes": 32768, **GRADIENTS},
     {"kind": "record", "site": "a", "direction": "to node", "bytes": 16384, **IMAGES},
+    {**DISTANCE, "site": "all", "windows": 300, "compared": "synthetic", "images": 300, "distance": 12.3456},
+    {**DISTANCE, "site": "a", "windows": 64, "compared": "synthetic", "images": 300, "distance": 0.5},
+    {"kind": "missing-moments", "site": "b", "reason": "This node's policy does not let moments leave (moments)."},
     {"kind": "stage", "name": "start-up", "seconds": 20.04},
     {"kind": "memory", "who": "server", "peak_mib": 1234.4, "later": "fields are passed over"},
 ]
@@ -143,6 +147,18 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
         "| Real-All | 0.800 ± 0.071 | 0.600 ± 0.141 | 1.000 | 2 | - | - |",
         "| DGAN | 0.600 | 0.400 | 0.750 | 1 | 24,576 | 2 |",
         "| FedAvg | 0.720 | 0.500 | 0.900 | 1 | 14,600 | 10 |",
+    ]
+    assert section(report, "Dist-FID") == [
+        "| real images of | windows | compared with | images | dist-fid-segmenter-64-n300 |",
+        "| --- | --- | --- | --- | --- |",
+        "| all | 300 | synthetic | 300 | 12.35 |",
+        "| a | 64 | synthetic | 300 | 0.5 (few) |",
+        "",
+        "| without | reason |",
+        "| --- | --- |",
+        "| b | This node's policy does not let moments leave (moments). |",
+        "",
+        "Few: no more samples than features, with which a distance means little.",
     ]
     assert section(report, "Clients")[2:4] == [
         "| a | 1,200 | 2 | 1 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",

@@ -24,6 +24,7 @@ CONFIG = DownstreamConfig(
     seeds=1,
     rows=(),
     metrics=("dice",),
+    dist_fid=0,
 )
 
 

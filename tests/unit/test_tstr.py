@@ -23,6 +23,7 @@ CONFIG = DownstreamConfig(
     seeds=2,
     rows=(),
     metrics=("dice", "iou"),
+    dist_fid=0,
 )
 
 

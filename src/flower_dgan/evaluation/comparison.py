@@ -53,6 +53,11 @@ def cut_windows(name: str, images: Sequence[Pixels], image_size: int) -> list[Pi
     return [images[index][top : top + image_size, left : left + image_size] for index, (top, left, _, _) in places]
 
 
+def spread(windows: int, samples: int) -> list[int]:
+    """Return the indices of so many samples, spread evenly over windows, of which there are as many or more."""
+    return [round(place) for place in np.linspace(0, windows - 1, samples)]
+
+
 def open_windows(
     source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, metrics: Sequence[GenerationMetric]
 ) -> dict[str, list[Pixels]]:
@@ -118,11 +123,11 @@ def compare(
     found: dict[str, list[float | None]] = {name: [None] * len(metrics) for name in windows if name != TRAIN}
     for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
         look = networks[network, features]
-        real = look(_spread(windows[TRAIN], samples))
+        real = look(_take(windows[TRAIN], samples))
         for name, values in found.items():
             if name == TEST and len(windows[TEST]) < samples:
                 continue
-            synthetic = look(_spread(windows[name], samples))
+            synthetic = look(_take(windows[name], samples))
             for index, metric in enumerate(metrics):
                 if (metric.network, metric.features, metric.samples) == (network, features, samples):
                     values[index] = metric(real, synthetic)
@@ -167,5 +172,5 @@ def frechet_by_site(
     return {site: (each.count, [frechet_of_moments(each, other) for other in theirs]) for site, each in moments.items()}
 
 
-def _spread(windows: Sequence[Pixels], samples: int) -> list[Pixels]:
-    return [windows[index] for index in np.linspace(0, len(windows) - 1, samples).round().astype(int)]
+def _take(windows: Sequence[Pixels], samples: int) -> list[Pixels]:
+    return [windows[index] for index in spread(len(windows), samples)]

@@ -1,7 +1,7 @@
 """The networks whose features tell generated images from real ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from flower_dgan.config import Config
+from flower_dgan.config import Config, DownstreamConfig
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.evaluation.classifier import train_classifier
+from flower_dgan.evaluation.deeplab import build_deeplab
 from flower_dgan.evaluation.generation import class_agreement
 from flower_dgan.evaluation.scoring import segmentation_score
 from flower_dgan.evaluation.segmentation import train_segmenter
@@ -153,6 +154,40 @@ def segmenter_features(model: nn.Module) -> Features:
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
         return torch.cat([decoder(encoder(pixels / 127.5 - 1)).mean((2, 3)) for pixels in _batches(images)])
+
+    return look
+
+
+def open_encoder(config: DownstreamConfig, channels: int) -> nn.Module:
+    """Build the encoder of a segmentation model, in evaluation mode; what it learned is still to be put into it.
+
+    Parameters
+    ----------
+    config : DownstreamConfig
+        Which encoder; nothing is downloaded.
+    channels : int
+        Channels of the images.
+
+    Raises
+    ------
+    ConfigError
+        The encoder is unknown or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = build_deeplab(replace(config, encoder_weights=None), channels=channels, classes=2)
+    return model.get_submodule("encoder").eval()
+
+
+def encoder_features(encoder: nn.Module) -> Features:
+    """Take the deepest maps of a segmentation model's encoder, each averaged over its pixels.
+
+    They are fewer than those of :func:`segmenter_features` where the encoder is small, so that fewer images make a
+    covariance, and fewer numbers tell of them.
+    """
+
+    @torch.no_grad()
+    def look(images: Sequence[Pixels]) -> Tensor:
+        return torch.cat([encoder(pixels / 127.5 - 1)[-1].mean((2, 3)) for pixels in _batches(images)])
 
     return look
 

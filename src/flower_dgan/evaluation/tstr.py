@@ -23,6 +23,7 @@ def train_on_synthetic_test_on_real(
     augmentation: AugmentationName,
     seed: int,
     on_result: Callable[[TstrResult], None],
+    on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
 ) -> tuple[TstrResult, ...]:
     """Train one segmentation model a row and seed, and score each on the same real test pairs.
 
@@ -44,6 +45,8 @@ def train_on_synthetic_test_on_real(
         Seed of the first training of each row.
     on_result : callable
         Called with each result as soon as it is there.
+    on_model : callable
+        Called with each result and its trained model, for whoever wants to keep that.
 
     Returns
     -------
@@ -73,6 +76,7 @@ def train_on_synthetic_test_on_real(
             model = train_segmenter(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
             result = score_on_real(model, test, config, row=row, seed=training_seed, image_size=image_size)
             on_result(result)
+            on_model(result, model)
             results.append(result)
     return tuple(results)
 

@@ -9,8 +9,8 @@ from flower_dgan.report.run_records import RunMetrics
 CURVES_NAME = "curves.png"
 _COSTS = (
     "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
-    "crossed in this run, of FedAvg the weights of the segmentation model, of FedGAN those of generator and "
-    "discriminator."
+    "crossed in this run, for Dist-FID too, of FedAvg the weights of the segmentation model, of FedGAN those of "
+    "generator and discriminator."
 )
 
 
@@ -64,6 +64,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
             f"did at most {stale} steps between drawing images and using the feedback on them.",
         ),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
+        ("## Dist-FID", _distance_table(metrics)),
         ("## Losses", curves),
         ("## Samples", shown),
         ("## Clients", _client_table(metrics)),
@@ -96,6 +97,26 @@ def _tstr_table(metrics: RunMetrics) -> str:
     shown = table(header, map(row, summarize(metrics.tstr)))
     notes = [OBJECTS[objects] for objects in dict.fromkeys(result.objects for result in metrics.tstr) if objects]
     return "\n\n".join([shown, *notes, _COSTS]) if metrics.tstr else shown
+
+
+def _distance_table(metrics: RunMetrics) -> str:
+    rows = [
+        (
+            each.site,
+            f"{each.windows:,}",
+            each.compared,
+            f"{each.images:,}",
+            f"{each.distance:.4g}{' (few)' if each.means_little else ''}",
+        )
+        for each in metrics.distances
+    ]
+    names = " and ".join(dict.fromkeys(each.metric for each in metrics.distances))
+    parts = [table(("real images of", "windows", "compared with", "images", names), rows)]
+    if metrics.missing_moments:
+        parts.append(table(("without", "reason"), [(each.site, each.reason) for each in metrics.missing_moments]))
+    if any(each.means_little for each in metrics.distances):
+        parts.append("Few: no more samples than features, with which a distance means little.")
+    return "\n\n".join(parts)
 
 
 def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:

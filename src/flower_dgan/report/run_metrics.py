@@ -7,7 +7,18 @@ from typing import Any
 
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.evaluation.tstr_summary import TITLES, TstrResult
-from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
+from flower_dgan.report.run_records import (
+    ClientRound,
+    Distance,
+    Join,
+    MemoryPeak,
+    MissingMoments,
+    RecordCount,
+    Round,
+    RunMetrics,
+    Stage,
+    Traffic,
+)
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
@@ -52,6 +63,8 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         records=tuple(found["record"]),
         stages=tuple(found["stage"]),
         memory=tuple(found["memory"]),
+        distances=tuple(found["distance"]),
+        missing_moments=tuple(found["missing-moments"]),
     )
 
 
@@ -102,4 +115,6 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "record": lambda fields: _flat(RecordCount, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),
+    "distance": lambda fields: _flat(Distance, fields),
+    "missing-moments": lambda fields: _flat(MissingMoments, fields),
 }

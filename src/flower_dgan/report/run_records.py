@@ -96,6 +96,36 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """The Fréchet distance of the real images of a site, or of all sites together, to others.
+
+    ``windows`` are the real ones of the site, ``images`` the synthetic or other ones (``compared``); where either is
+    less than ``wanted`` the distance means little.
+    """
+
+    metric: str
+    site: str
+    windows: int
+    compared: str
+    images: int
+    distance: float
+    wanted: int
+
+    @property
+    def means_little(self) -> bool:
+        """Whether there are too few samples."""
+        return min(self.windows, self.images) < self.wanted
+
+
+@dataclass(frozen=True)
+class MissingMoments:
+    """A site that Dist-FID does without, and why."""
+
+    site: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage of the job and its wall-clock seconds."""
 
@@ -122,3 +152,5 @@ class RunMetrics:
     records: tuple[RecordCount, ...]
     stages: tuple[Stage, ...]
     memory: tuple[MemoryPeak, ...]
+    distances: tuple[Distance, ...] = ()
+    missing_moments: tuple[MissingMoments, ...] = ()
