@@ -26,13 +26,14 @@ def compare(
     from flower_dgan.data import open_source
     from flower_dgan.evaluation.comparison import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.evaluation.feature_networks import open_network
-    from flower_dgan.evaluation.generation_metrics import parse_metric
+    from flower_dgan.evaluation.generation_metrics import parse_metric, require_pictures
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads
 
     metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
     settings = resolve(f"data=folder {overrides}")
     settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
+    require_pictures(metrics, settings.data.channels)
     source, size = open_source(settings.data), settings.data.image_size
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)

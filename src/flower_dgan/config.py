@@ -36,8 +36,8 @@ class DataConfig:
         The folder; None for embedded data.
     image_size : int
         Height and width in pixels of what the networks see.
-    channels : {1, 3}
-        Grey or RGB.
+    channels : int
+        Channels of the images, 1 to 255: 1 is grey, 3 is RGB.
     name_pattern : str or None
         Regular expression over file stems with any of the groups ``split``, ``site`` and ``group``.
     table : str or None

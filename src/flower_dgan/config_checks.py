@@ -5,6 +5,7 @@ from math import inf
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.config import Config
+from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
 from flower_dgan.errors import ConfigError, unknown_name
 
 
@@ -74,6 +75,7 @@ def check_config(config: Config) -> None:
         )
     if config.downstream.seeds and not config.downstream.metrics:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
+    _check_channels(config)
     _check_partition(config)
     _check_algorithm(config)
     if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):
@@ -86,6 +88,19 @@ def check_config(config: Config) -> None:
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
+
+
+def _check_channels(config: Config) -> None:
+    """Find numbers of channels that there are not, or that a pretrained network does not see."""
+    channels, algorithm = config.data.channels, config.algorithm
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
+    for name in ("perceptual_weight", "reminding_perceptual_weight"):
+        if getattr(algorithm, name) and channels not in PICTURED:
+            raise ConfigError(
+                f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
+                f"algorithm.{name}=0."
+            )
 
 
 def _check_partition(config: Config) -> None:
