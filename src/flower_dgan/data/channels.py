@@ -1,8 +1,7 @@
 """Clients that hold only some of the channels of the images: a modality or a band is missing.
 
-As in Q. Chang, Z. Yan, M. Zhou, H. Qu et al., "Mining multi-center heterogeneous medical data with distributed synthetic
-learning", Nature Communications 2023: the generator draws all channels, and a client's discriminator judges those that
-the client holds.
+As in Q. Chang et al., "Mining multi-center heterogeneous medical data with distributed synthetic learning", Nature
+Communications 2023: the generator draws all channels, and a client's discriminator judges those that the client holds.
 """
 
 from collections.abc import Sequence
