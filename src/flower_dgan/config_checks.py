@@ -4,8 +4,8 @@ from math import inf
 
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
+from flower_dgan.channel_checks import check_channels
 from flower_dgan.config import Config
-from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
 from flower_dgan.errors import ConfigError, unknown_name
 
 
@@ -75,7 +75,7 @@ def check_config(config: Config) -> None:
         )
     if config.downstream.seeds and not config.downstream.metrics:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
-    _check_channels(config)
+    check_channels(config)
     _check_partition(config)
     _check_algorithm(config)
     if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):
@@ -88,57 +88,6 @@ def check_config(config: Config) -> None:
     for row in config.downstream.rows:
         if row not in rows:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
-
-
-def _check_channels(config: Config) -> None:
-    """Find numbers of channels that there are not, or that a pretrained network does not see."""
-    channels, algorithm = config.data.channels, config.algorithm
-    if not 1 <= channels <= MOST_CHANNELS:
-        raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
-    for name in ("perceptual_weight", "reminding_perceptual_weight"):
-        if getattr(algorithm, name) and channels not in PICTURED:
-            raise ConfigError(
-                f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
-                f"algorithm.{name}=0."
-            )
-
-    _check_missing(config)
-
-
-def _check_missing(config: Config) -> None:
-    """Find clients in ``data.missing_channels`` that cannot be, and settings for which all hold the same channels."""
-    data = config.data
-    clients = [client for client, _ in data.missing_channels]
-    if len(set(clients)) < len(clients):
-        raise ConfigError(f"data.missing_channels names a client twice among {', '.join(clients)}.")
-    for client, missing in data.missing_channels:
-        if len(set(missing)) < len(missing) or not 1 <= len(missing) < data.channels:
-            raise ConfigError(
-                f"data.missing_channels: {client} lacks {list(missing)}; name at least one of the {data.channels} "
-                "channels once, and not all."
-            )
-        if not set(missing) <= set(range(data.channels)):
-            raise ConfigError(
-                f"data.missing_channels: {client} lacks {list(missing)}; the channels are 0 .. {data.channels - 1}."
-            )
-    if clients:
-        check_missing_channels(config)
-
-
-def check_missing_channels(config: Config) -> None:
-    """Raise ConfigError for settings that want the same channels at all clients, where one lacks some."""
-    algorithm, downstream = config.algorithm, config.downstream
-    wrong = {
-        "algorithm.swap_interval=0, as their discriminators differ": algorithm.swap_interval,
-        "algorithm.upload=none, as their discriminators differ": algorithm.upload != "none",
-        "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
-        "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
-        and "FedGAN" in downstream.rows,
-        "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
-    }
-    for instead, is_set in wrong.items():
-        if is_set:
-            raise ConfigError(f"Some clients hold only some of the channels: set {instead}.")
 
 
 def _check_partition(config: Config) -> None:

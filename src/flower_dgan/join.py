@@ -12,8 +12,8 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.channel_checks import check_missing_channels
 from flower_dgan.config import Config
-from flower_dgan.config_checks import check_missing_channels
 from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, content_hash, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError

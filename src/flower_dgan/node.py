@@ -46,7 +46,7 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
     Raises
     ------
     ConfigError
-        If the node is told neither, or not its name.
+        If the node is told neither, or not its name, or channels that are not its own to tell.
     DataError, FederationError
         If the data cannot be used or shared.
     """
@@ -55,6 +55,8 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
             raise ConfigError("""The node configuration has a data-path but no name: add name="<site>" to it.""")
         channels = str(node_config["channels"]) if "channels" in node_config else None
         return _open_own(config, str(node_config["data-path"]), str(node_config["name"]), channels)
+    if "channels" in node_config:
+        raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
     if "partition-id" not in node_config:
         raise ConfigError(
             """The node does not know its data: start it with --node-config 'data-path="<folder>" name="<site>"'."""

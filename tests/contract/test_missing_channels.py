@@ -13,11 +13,13 @@ from flower_dgan.evaluation.comparison import read_images
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
+from flower_dgan.join_messages import JOIN
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from tests.pairs import write_digits
 
 from .conftest import TINY, Federation, Reply, TamperedApp
+from .test_asynchronous import run as run_asynchronously
 
 LACKING = "data.missing_channels='[[part-0,[3]],[part-2,[0,1]]]'"
 
@@ -76,6 +78,29 @@ def test_wrong_simulated_clients(four: str, federation: Federation) -> None:
         federation.run(f"{four} data.missing_channels='[[part-0,[3]],[part-1,[3]]]'")
     with pytest.raises(FederationError, match=r"Unknown client in data.missing_channels 'part-9'.*'part-"):
         Federation(federation.directory).run(f"{four} data.missing_channels='[[part-9,[3]]]'")
+
+
+def test_a_node_that_was_started_again_with_other_channels(
+    four: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    joins = 0
+
+    def forget(message: Message, context: Context, answer: Reply) -> Message:
+        nonlocal joins
+        reply = answer(message, context)
+        if message.metadata.message_type == JOIN and context.node_id == 2:
+            joins += 1
+            reply.content.config_records["node"]["channels"] = [0, 1, 2, 3] if joins == 1 else [0, 2]
+        return reply
+
+    metrics = run_asynchronously(
+        tmp_path / "run",
+        four,
+        present=lambda number: [1, 2, 3] if number < 2 else [1, 12, 3],
+        client_app=TamperedApp(forget),
+    )
+    assert "part-1" not in metrics.rounds[-1].clients
+    assert "node 12 (part-1): it holds other channels than before" in caplog.text
 
 
 def test_deployed_nodes_say_what_their_files_hold(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from flower_dgan.data.channels import fill_channels, hide_channels, own_channels
 from flower_dgan.errors import ConfigError, ProtocolError
 from flower_dgan.join_messages import NodeDescription
 from flower_dgan.models.whole import BlackElsewhere
+from flower_dgan.node import open_node
 from flower_dgan.resolve import resolve
 
 THREE = "data=folder data.channels=3"
@@ -107,6 +108,11 @@ def test_nodes_with_impossible_channels(channels: list[float]) -> None:
     content.config_records["node"]["channels"] = channels
     with pytest.raises(ProtocolError):
         NodeDescription.from_records(content)
+
+
+def test_a_simulated_node_does_not_say_its_channels() -> None:
+    with pytest.raises(ConfigError, match=r"set data\.missing_channels for the run"):
+        open_node(resolve(""), {"partition-id": 0, "num-partitions": 2, "channels": "0"})
 
 
 LACKING = "data.missing_channels=[[breast,[1]]]"
