@@ -6,6 +6,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
 from numpy.typing import NDArray
 
+from flower_dgan.data.array_files import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
 from flower_dgan.protocol import PROTOCOL_VERSION, Training, check_version
@@ -120,7 +121,8 @@ class NodeDescription:
         if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
             raise ProtocolError(f"a node with {images} images and {classes} classes")
         channels = tuple(read_value(node, "channels", list))
-        if not channels or not all(type(each) is int for each in channels) or sorted({*channels}) != [*channels]:
+        ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
+        if not channels or not all(type(each) is int for each in channels) or [*channels] != ascending:
             raise ProtocolError(f"a node with the channels {str(channels)[:80]}")
         packed = sizes = None
         if not label_maps_leave:
