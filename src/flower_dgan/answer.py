@@ -35,8 +35,8 @@ class Answer:
 
     def feedback(self) -> Feedback:
         """Return losses and gradients for the generator's half."""
-        message = self.message
-        return Feedback(torch.from_numpy(message.losses), decode_gradients(message.gradients, message.scales))
+        gradients = decode_gradients(self.message.gradients, self.message.scales)
+        return Feedback(torch.from_numpy(self.message.losses), gradients, self.client.channels)
 
     def report(self, weight: float, losses: Tensor) -> ClientRound:
         """Return what is told of it, with how much it counted, and the generator's losses on its images."""

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, read_foreign_label_maps
+from flower_dgan.data.channels import Channels, fill_channels, hide_channels
+from flower_dgan.models.whole import BlackElsewhere
 from flower_dgan.node import open_node
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import (
@@ -33,19 +36,24 @@ class LocalFederation:
     labels : tuple of ClientLabels
         What a server knows of each client, in the order of their names.
     real : tuple of Pairs
-        Their real pairs, in the same order.
+        Their real pairs, in the same order; 0 in the channels that a client lacks.
+    channels : tuple of tuple of int or None
+        Which channels each client holds, None for all.
     """
 
     shape: ImageShape
     labels: tuple[ClientLabels, ...]
     real: tuple[Pairs, ...]
+    channels: tuple[Channels, ...]
 
     def clients(self, config: Config) -> list[LocalClient]:
         """Return the clients, each with a fresh discriminator of its own."""
-        return [
-            LocalClient(labels, pairs.images, discriminator_half(config, self.shape, labels.name))
-            for labels, pairs in zip(self.labels, self.real, strict=True)
-        ]
+        found = []
+        for labels, pairs, channels in zip(self.labels, self.real, self.channels, strict=True):
+            images = hide_channels(pairs, channels).images
+            half = discriminator_half(config, replace(self.shape, channels=images[0].shape[2]), labels.name)
+            found.append(LocalClient(labels, images, half, channels))
+        return found
 
     def pooled(self) -> Pairs:
         """Return the real pairs of all clients together."""
@@ -55,7 +63,7 @@ class LocalFederation:
 
     def alone(self, index: int) -> "LocalFederation":
         """Return the federation of one of the clients, whose networks are those for all sites."""
-        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],))
+        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],), (self.channels[index],))
 
 
 def open_federation(config: Config, clients: int) -> LocalFederation:
@@ -77,7 +85,8 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
         ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps)
         for index, node in enumerate(nodes)
     )
-    return LocalFederation(shape, labels, tuple(node.pairs for node in nodes))
+    real = tuple(fill_channels(node.pairs, node.channels, shape.channels) for node in nodes)
+    return LocalFederation(shape, labels, real, tuple(node.channels for node in nodes))
 
 
 def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
@@ -96,12 +105,16 @@ def train_centralized(config: Config, federation: LocalFederation, row: str) -> 
     """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
 
     Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
-    after the other. The row is named in the log.
+    after the other. For it the channels that a client lacks are black, in its real and its synthetic images alike. The
+    row is named in the log.
     """
     config = with_one_discriminator(config)
     generator = generator_half(config, federation.shape, workers=free_cores())
     half = discriminator_half(config, federation.shape, "centralized")
-    pooled = [replace(client, half=half) for client in federation.clients(config)]
+    pooled = [
+        replace(client, half=_for_channels(half, client.channels, federation.shape))
+        for client in federation.clients(config)
+    ]
     exchange = config.exchange
 
     def log(round_number: int) -> None:
@@ -124,6 +137,11 @@ def train_centralized(config: Config, federation: LocalFederation, row: str) -> 
     return synthesize(generator.average, federation.labels, bundle_settings(config), total)[0]
 
 
+def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:
+    """Return a discriminator of whole images for a client with these channels; they share parameters and optimizer."""
+    return half if channels is None else replace(half, network=BlackElsewhere(half.network, channels, shape.channels))
+
+
 def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) -> dict[str, Pairs]:
     """Return the training pairs of every row that ``downstream.rows`` asks for, in the table's order."""
     wanted = config.downstream.rows
@@ -137,7 +155,9 @@ def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) ->
     if "Local-k" in wanted:
         for index, name in enumerate(federation.shape.sites):
             row = f"Local-{name}"
-            rows[row] = train_centralized(config, federation.alone(index), row)
+            drawn, channels = train_centralized(config, federation.alone(index), row), federation.channels[index]
+            # what nobody taught the generator is black, as in the client's real images
+            rows[row] = fill_channels(hide_channels(drawn, channels), channels, federation.shape.channels)
     if "Syn-All" in wanted:
         rows["Syn-All"] = train_centralized(config, federation, "Syn-All")
     if "DGAN" in wanted:

@@ -33,7 +33,7 @@ def compare(
     from flower_dgan.data import open_source
     from flower_dgan.evaluation.comparison import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.evaluation.feature_networks import open_network
-    from flower_dgan.evaluation.generation_metrics import parse_metric
+    from flower_dgan.evaluation.generation_metrics import parse_metric, require_pictures
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads
 
@@ -44,6 +44,7 @@ def compare(
     settings = resolve(f"data={'digits' if embedded else 'folder'} {overrides}")
     if not embedded:
         settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
+    require_pictures(metrics, settings.data.channels)
     source, size = open_source(settings.data), settings.data.image_size
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)

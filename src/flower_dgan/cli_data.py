@@ -144,7 +144,8 @@ def prepare(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option("--range", help="What becomes 0 and 255, with what is beyond.")
     ] = None,
-    band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once or thrice.")] = None,
+    band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once for each.")] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="A channel of brats: flair, t1, t1ce, t2.")] = None,
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
     instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
@@ -161,6 +162,7 @@ def prepare(
         size=size,
         value_range=value_range,
         bands=tuple(band or ()),
+        modalities=tuple(modality or ("t2",)),
         only_labelled=only_labelled,
         skip_unreadable=skip_unreadable,
         instances=instances,

@@ -81,7 +81,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
     description = NodeDescription(
         name=node.name,
         images=len(node.pairs),
-        channels=config.data.channels,
+        channels=node.channels or tuple(range(config.data.channels)),
         classes=node.pairs.classes,
         queue=takes_messages_in_order(),
         label_maps_hash=None,
@@ -119,10 +119,11 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     name, pairs, config = state.joined()
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
-    size, classes = config.data.image_size, pairs.classes
+    size, classes, channels = config.data.image_size, pairs.classes, pairs.images[0].shape[2]
     swaps, uploads = config.algorithm.swap_interval > 0, config.algorithm.upload != "none"
     shapes = discriminator_shapes(config, classes) if swaps or uploads else None
-    bundle = BundleMessage.from_records(message.content, BundleShape.of(config, classes), shapes)
+    shape = replace(BundleShape.of(config, classes), channels=channels)
+    bundle = BundleMessage.from_records(message.content, shape, shapes)
     if uploads and bundle.discriminator is None:
         raise ProtocolError("a bundle without the discriminator whose change is to be uploaded")
     real = Batch(
@@ -132,7 +133,7 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     given = real.label_maps if bundle.label_maps is None else to_one_hot(bundle.label_maps, classes)
     synthetic = Batch(decode_images(bundle.images), given)
     trained_on, judged = synthetic[: len(real)], synthetic[-len(real) :]  # the same, but where they are separate
-    half = discriminator_half(config, ImageShape(classes, config.data.channels, size, ()), name)
+    half = discriminator_half(config, ImageShape(classes, channels, size, ()), name)
     seed = derive_seed(config.seed, "client", name)
     with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
         begin = time.monotonic()

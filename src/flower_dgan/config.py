@@ -36,8 +36,11 @@ class DataConfig:
         The folder; None for embedded data.
     image_size : int
         Height and width in pixels of what the networks see.
-    channels : {1, 3}
-        Grey or RGB.
+    channels : int
+        Channels of the images, 1 to 255: 1 is grey, 3 is RGB.
+    missing_channels : tuple of (str, tuple of int)
+        In simulation, names of clients and the channels, from 0, that each lacks. A deployed node says in its node
+        configuration which channels its files hold.
     name_pattern : str or None
         Regular expression over file stems with any of the groups ``split``, ``site`` and ``group``.
     table : str or None
@@ -64,6 +67,7 @@ class DataConfig:
     root: str | None
     image_size: int
     channels: int
+    missing_channels: tuple[tuple[str, tuple[int, ...]], ...]
     name_pattern: str | None
     table: str | None
     train_splits: tuple[str, ...]

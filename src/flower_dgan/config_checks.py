@@ -4,6 +4,7 @@ from math import inf
 
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
+from flower_dgan.channel_checks import check_channels
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, unknown_name
 
@@ -75,6 +76,7 @@ def check_config(config: Config) -> None:
     if config.downstream.seeds and not config.downstream.metrics:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
     _check_dist_fid(config)
+    check_channels(config)
     _check_partition(config)
     _check_algorithm(config)
     if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):

@@ -12,8 +12,10 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.channel_checks import check_missing_channels
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, content_hash, unpack
+from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.join_messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
 from flower_dgan.protocol import Training
@@ -37,12 +39,15 @@ class JoinedClient:
         Whether it takes a second message while it works on the first.
     labels : ClientLabels
         Its name and label maps.
+    channels : tuple of int or None
+        Which channels of the images it holds; None for all.
     """
 
     node_id: int
     images: int
     queue: bool
     labels: ClientLabels
+    channels: Channels
 
     @property
     def name(self) -> str:
@@ -107,6 +112,11 @@ def join(
     if problems:
         raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
     check_agreement(list(descriptions.values()), config)
+    if nowhere := set(range(config.data.channels)).difference(*(each.channels for each in descriptions.values())):
+        raise FederationError(
+            f"No client holds channel {min(nowhere)} of 0 .. {config.data.channels - 1}, so nobody could teach it: "
+            "wait for one that does with exchange.min_nodes, or let the run do without it."
+        )
     ordered = sorted(descriptions.items(), key=lambda item: item[1].name)
     if foreign is not None and foreign.classes != (classes := ordered[0][1].classes):
         raise FederationError(
@@ -114,7 +124,9 @@ def join(
             "data.label_maps a folder with the clients' classes, each in at least one label map."
         )
     maps = foreign.maps if foreign else ()
-    return tuple(joined(node, description, index, cache, maps) for index, (node, description) in enumerate(ordered))
+    return tuple(
+        joined(node, description, config, index, cache, maps) for index, (node, description) in enumerate(ordered)
+    )
 
 
 def ask(
@@ -138,7 +150,7 @@ def ask(
 
 
 def joined(
-    node: int, description: NodeDescription, site: int, cache: Path, foreign: tuple[Pixels, ...]
+    node: int, description: NodeDescription, config: Config, site: int, cache: Path, foreign: tuple[Pixels, ...]
 ) -> JoinedClient:
     """Return the client that a node is, with its label maps from the message or the cache; raises ProtocolError.
 
@@ -148,9 +160,16 @@ def joined(
     label_maps = unpack(blank or _label_maps(description, cache))
     if len(label_maps) != description.images:
         raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
-    logger.info("Client %s (node %d): %d images", description.name, node, description.images)
+    channels = channels_of(description, config)
+    some = "" if channels is None else f", channels {', '.join(map(str, channels))} of {config.data.channels}"
+    logger.info("Client %s (node %d): %d images%s", description.name, node, description.images, some)
     labels = ClientLabels(description.name, label_maps, description.classes, site, foreign)
-    return JoinedClient(node, description.images, description.queue, labels)
+    return JoinedClient(node, description.images, description.queue, labels, channels)
+
+
+def channels_of(description: NodeDescription, config: Config) -> Channels:
+    """Return which channels of the images a node holds."""
+    return None if len(description.channels) == config.data.channels else description.channels
 
 
 def leave(grid: Grid, config: Config, clients: Sequence[JoinedClient], training: Training) -> None:
@@ -177,18 +196,20 @@ def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
 
 
 def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> None:
-    """Raise FederationError if nodes do not fit each other or the configuration."""
+    """Raise FederationError if nodes do not fit each other or the configuration, ConfigError if that has to change."""
     names = [description.name for description in descriptions]
     if len(set(names)) < len(names):
         raise FederationError(f"Two nodes have the same name among {', '.join(sorted(names))}: give each its own.")
-    for kind, values in (
-        ("classes", {d.name: d.classes for d in descriptions}),
-        ("channels", {d.name: d.channels for d in descriptions}),
-    ):
-        if len(set(values.values())) > 1:
-            raise FederationError(f"The clients' numbers of {kind} differ: {values}.")
-    if descriptions[0].channels != config.data.channels:
-        raise FederationError(f"The clients have {descriptions[0].channels} channels, not {config.data.channels}.")
+    classes = {description.name: description.classes for description in descriptions}
+    if len(set(classes.values())) > 1:
+        raise FederationError(f"The clients' numbers of classes differ: {classes}.")
+    for description in descriptions:
+        if not set(description.channels) <= set(range(config.data.channels)):
+            raise FederationError(
+                f"{description.name} has the channels {list(description.channels)} of {config.data.channels}."
+            )
+        if channels_of(description, config) is not None:
+            check_missing_channels(config)
 
 
 def _label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:

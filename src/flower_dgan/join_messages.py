@@ -6,6 +6,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
 from numpy.typing import NDArray
 
+from flower_dgan.data.array_files import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
 from flower_dgan.protocol import PROTOCOL_VERSION, Training, check_version
@@ -62,8 +63,8 @@ class NodeDescription:
         Name of the client, unique in the federation.
     images : int
         Number of training pairs.
-    channels : int
-        Channels of the images.
+    channels : tuple of int
+        Which channels of the images the node holds, from 0 and ascending; it is sent these alone.
     classes : int
         Classes of the label maps, background included; 1 where they say nothing.
     queue : bool
@@ -78,7 +79,7 @@ class NodeDescription:
 
     name: str
     images: int
-    channels: int
+    channels: tuple[int, ...]
     classes: int
     queue: bool
     label_maps_hash: str | None
@@ -91,7 +92,7 @@ class NodeDescription:
             "protocol-version": PROTOCOL_VERSION,
             "name": self.name,
             "images": self.images,
-            "channels": self.channels,
+            "channels": list(self.channels),
             "classes": self.classes,
             "queue": self.queue,
         }
@@ -119,6 +120,10 @@ class NodeDescription:
         images, classes = read_value(node, "images", int), read_value(node, "classes", int)
         if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
             raise ProtocolError(f"a node with {images} images and {classes} classes")
+        channels = tuple(read_value(node, "channels", list))
+        ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
+        if not channels or not all(type(each) is int for each in channels) or [*channels] != ascending:
+            raise ProtocolError(f"a node with the channels {str(channels)[:80]}")
         packed = sizes = None
         if not label_maps_leave:
             sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
@@ -129,7 +134,7 @@ class NodeDescription:
         return cls(
             name=read_value(node, "name", str),
             images=images,
-            channels=read_value(node, "channels", int),
+            channels=channels,
             classes=classes,
             queue=read_value(node, "queue", bool),
             label_maps_hash=read_value(node, "label-maps-hash", str) if label_maps_leave else None,

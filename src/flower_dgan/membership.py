@@ -7,7 +7,7 @@ from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError, FederationError
 from flower_dgan.grid import FastGrid
-from flower_dgan.join import JoinedClient, ask, check_agreement, joined
+from flower_dgan.join import JoinedClient, ask, channels_of, check_agreement, joined
 from flower_dgan.join_messages import NodeDescription
 from flower_dgan.protocol import Training
 from flower_dgan.run_directory import label_map_cache
@@ -77,7 +77,8 @@ class Membership:
         found = []
         for node, description in descriptions.items():
             try:
-                client = joined(node, description, self._site(description, connected), cache, self._first.foreign)
+                site = self._site(description, connected)
+                client = joined(node, description, self._config, site, cache, self._first.foreign)
                 self._add(client)
                 found.append(client)
             except DganError as error:
@@ -98,6 +99,8 @@ class Membership:
         if (before := self.clients.get(description.name)) is not None:
             if before.node_id in connected:
                 raise FederationError("there is a node of this name already")
+            if channels_of(description, self._config) != before.channels:
+                raise FederationError("it holds other channels than before")
             return before.labels.site
         if is_synchronous(self._config.schedule):
             raise FederationError("schedule=synchronous fixes the clients when the training begins")

@@ -10,7 +10,7 @@ travel deflated.
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.config import Config, FeedbackFormat, ImageFormat
 from flower_dgan.data.augmentation import Views
+from flower_dgan.data.channels import Channels
 from flower_dgan.errors import ProtocolError
 from flower_dgan.parameters import EMPTY, Parameters, ParameterShapes, read_change, read_parameters, write_parameters
 from flower_dgan.protocol import Training
@@ -40,7 +41,7 @@ class BundleShape:
     samples : int
         Samples of a client: exchanges times batch size.
     channels, image_size : int
-        Of the images.
+        Of the images that the client is sent.
     image_format, feedback_format : str
         Number formats on the wire.
     separate : bool
@@ -75,6 +76,10 @@ class BundleShape:
             classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
             feedback=algorithm.upload == "none",
         )
+
+    def holding(self, channels: Channels) -> "BundleShape":
+        """Return that of a client which holds these channels of the images."""
+        return self if channels is None else replace(self, channels=len(channels))
 
     @property
     def images(self) -> tuple[int, int, int, int]:

@@ -12,6 +12,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.config import Config
 from flower_dgan.data import Views
+from flower_dgan.data.channels import held
 from flower_dgan.join import JoinedClient
 from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape
 from flower_dgan.parameters import Parameters
@@ -98,7 +99,7 @@ class Outbox:
             client = clients[node_id]
             views, proposal, sent = self._draw(client.labels, round_number, places[node_id], shared)
             self.proposals[round_number, node_id] = proposal
-            images = encode_images(torch.cat([each.images for each in sent]), self._shape.image_format)
+            images = torch.cat([each.images for each in sent])[:, held(client.channels)]
             classes = torch.cat([each.one_hot.argmax(1) for each in sent]).to(torch.uint8).numpy()
             message = BundleMessage(
                 training=self._training,
@@ -106,7 +107,7 @@ class Outbox:
                 answered=answered[client.name],
                 returns=returns,
                 views=views,
-                images=images,
+                images=encode_images(images, self._shape.image_format),
                 label_maps=classes if self._shape.classes else None,
                 swap=swaps(self._config.algorithm.swap_interval, round_number),
                 discriminator=self.moving.get(client.name, self.common),

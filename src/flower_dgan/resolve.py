@@ -162,7 +162,8 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
             raise ConfigError(f"{path}={value!r} is no list of the right length.")
-        return tuple(_value(arguments[0], entry, path) for entry in value)
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_value(kind, entry, path) for kind, entry in zip(kinds, value, strict=True))
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:

@@ -262,7 +262,7 @@ class DganStrategy(Strategy):
             labels = [answer.client.labels for answer in answers]
             shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs().label_maps)
             loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
-            merged = merge_scores(self._rule, feedback, shares, loss, weight)
+            merged = merge_scores(self._rule, feedback, shares, loss, weight, config.data.channels)
         else:
             return self._generator.apply(proposals, feedback, weights, steps, rate)
         self._generator.apply(proposals[:1], [merged], {"all": 1.0}, steps, rate)
@@ -302,7 +302,8 @@ class DganStrategy(Strategy):
                 try:
                     entries = self._server_discriminator.entries if self._server_discriminator else 0
                     swapped = self._swapped(sent_in)
-                    message = FeedbackMessage.from_records(reply.content, self._shape, swapped, entries)
+                    shape = self._shape.holding(client.channels)
+                    message = FeedbackMessage.from_records(reply.content, shape, swapped, entries)
                     accepted[node_id] = Answer(client, message, proposal, rounds_late)
                 except ProtocolError as error:
                     rejected[client.name] = str(error)

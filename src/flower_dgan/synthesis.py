@@ -16,6 +16,7 @@ from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
+from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.wire_formats import encode_images
 from flower_dgan.wiring import ImageShape
@@ -147,13 +148,14 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
-    """Write ``images/`` and ``masks/`` as PNG with equal stems; masks are 0/255 for two classes, else class ids.
+    """Write ``images/`` and ``masks/`` with equal stems; masks are 0/255 for two classes, else class ids.
+
+    All are PNG but images that are neither grey nor RGB, which are ``.npy``.
 
     Label maps of one class say nothing and are not written: nobody is to take them for masks.
     """
-    (directory / "images").mkdir(parents=True, exist_ok=True)
     for name, image in zip(names, pairs.images, strict=True):
-        _picture(image).save(directory / "images" / f"{name}.png")
+        write_image(image, directory / "images", name)
     if pairs.classes > 1:
         write_label_maps(directory / "masks", pairs.label_maps, pairs.classes, names)
 
@@ -167,6 +169,8 @@ def sample_grid(
     network: nn.Module, draws: Sequence[GeneratorInput], real: NDArray[np.uint8] | None, path: Path
 ) -> None:
     """Write a PNG with a row a sample: label map | synthetic, one for each draw | real.
+
+    Of images that are neither grey nor RGB the channels stand side by side, in grey.
 
     Parameters
     ----------
@@ -182,11 +186,8 @@ def sample_grid(
     label_maps = draws[0].label_maps
     columns = [to_pixels(draw(network, inputs)) for inputs in draws] + ([] if real is None else [real])
     brightness = label_maps.argmax(1).numpy() * (255 // max(1, label_maps.shape[1] - 1))
-    grey = np.repeat(brightness[..., None].astype(np.uint8), columns[0].shape[-1], axis=-1)
-    rows = [np.concatenate([column[row] for column in [grey, *columns]], 1) for row in range(len(grey))]
-    picture = _picture(np.concatenate(rows))
+    shown = 3 if columns[0].shape[-1] == 3 else 1
+    grey = np.repeat(brightness[..., None].astype(np.uint8), shown, axis=-1)
+    rows = [np.concatenate([to_picture(column[row]) for column in [grey, *columns]], 1) for row in range(len(grey))]
+    picture = Image.fromarray(np.concatenate(rows))
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
-
-
-def _picture(image: Pixels) -> Image.Image:
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -94,7 +94,7 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 5"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 6"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),

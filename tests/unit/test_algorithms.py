@@ -183,20 +183,25 @@ def test_workers_get_two_batches_in_turn() -> None:
 
 @pytest.mark.parametrize("merge", ["average", "odds", "softmax"])
 def test_the_chain_rule_over_the_clients_is_that_of_one_graph(merge: str) -> None:
-    """Three linear discriminators s_k = a_k . x in float64, in one graph and by scores and gradients alone."""
+    """Three linear discriminators s_k = a_k . x in float64, in one graph and by scores and gradients alone.
+
+    The first one's client lacks channel 1.
+    """
     config = resolve(f"downstream=none algorithm.merge={merge} algorithm.shared_batches=1 algorithm.sharpness=2")
     rule = score_rule(config.algorithm)
     assert rule is not None
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)
     directions = torch.randn(3, 2, 3, 3, generator=generator, dtype=torch.float64)
+    directions[0, 1] = 0
     shares = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)[:, None].expand(-1, 5)
     joint = images.clone().requires_grad_(True)
     scores = torch.einsum("nchw,kchw->kn", joint, directions)
     losses = 0.7 * rule(scores, shares, CROSS_ENTROPY)
     losses.sum().backward()
     answers = [Feedback(each.detach(), a.expand(5, -1, -1, -1)) for each, a in zip(scores, directions, strict=True)]
-    merged = merge_scores(rule, answers, shares, CROSS_ENTROPY, 0.7)
+    answers[0] = Feedback(answers[0].losses, answers[0].gradients[:, :1], channels=(0,))
+    merged = merge_scores(rule, answers, shares, CROSS_ENTROPY, 0.7, channels=2)
     torch.testing.assert_close(merged.losses, losses.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(merged.gradients, joint.grad, rtol=1e-10, atol=1e-12)
 

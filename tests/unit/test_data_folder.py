@@ -16,7 +16,7 @@ from flower_dgan.data import FolderSource, open_source
 from flower_dgan.errors import ConfigError, DataError
 
 CONFIG = DataConfig(
-    "folder", None, 4, 3, None, None, ("tr",), ("te",), 0.5, (), "none", "label-map", "images", "clients"
+    "folder", None, 4, 3, (), None, None, ("tr",), ("te",), 0.5, (), "none", "label-map", "images", "clients"
 )
 PATTERN = "(?P<split>tr|te)_(?P<site>[^_]+)_(?P<group>[^_]+)_.*"
 NUCLEI = Path(__file__).resolve().parents[3] / "shared" / "data" / "nuclei"
@@ -188,7 +188,7 @@ def test_no_folder(root: Path, folder: str) -> None:
 def test_no_image(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    _refused(tmp_path, "holds no PNG, JPEG or TIFF image")
+    _refused(tmp_path, "holds no PNG, JPEG, TIFF or .npy image")
 
 
 def test_partners(root: Path) -> None:
@@ -342,7 +342,6 @@ def test_name_that_does_not_match(root: Path) -> None:
         ({"name_pattern": PATTERN, "table": "sites.csv"}, "both given"),
         ({"name_pattern": PATTERN, "test_splits": ("te", "tr")}, "share tr"),
         ({"test_fraction": 1.5}, "data.test_fraction=1.5"),
-        ({"channels": 2}, "data.channels=2"),
     ],
 )
 def test_settings_that_contradict(root: Path, change: dict[str, object], words: str) -> None:

@@ -30,7 +30,7 @@ VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
 
 def describe() -> RecordDict:
     packed = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
-    return NodeDescription("breast", 2, 3, 2, True, content_hash(packed), packed).to_records()
+    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(packed), packed).to_records()
 
 
 def read_description(content: RecordDict) -> None:
@@ -43,7 +43,9 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
     "join": (lambda: JoinRequest(TRAINING, "a" * 64, ("b" * 64,)).to_records(), JoinRequest.from_records),
     "description": (describe, read_description),
     "description without label maps": (
-        lambda: NodeDescription("breast", 2, 3, 2, True, None, None, np.array([[3, 5], [4, 4]], np.int32)).to_records(),
+        lambda: NodeDescription(
+            "breast", 2, (0, 1, 2), 2, True, None, None, np.array([[3, 5], [4, 4]], np.int32)
+        ).to_records(),
         partial(NodeDescription.from_records, label_maps_leave=False),
     ),
     "leave": (lambda: Leave(TRAINING).to_records(), Leave.from_records),

@@ -37,7 +37,7 @@ def feedback() -> FeedbackMessage:
 
 def description() -> NodeDescription:
     packed = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
-    return NodeDescription("breast", 2, 3, 2, True, content_hash(packed), packed)
+    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(packed), packed)
 
 
 def test_bundle_round_trip() -> None:
@@ -61,18 +61,20 @@ def test_join_round_trip() -> None:
     request = JoinRequest(TRAINING, "abc", ("d", "e"))
     assert JoinRequest.from_records(request.to_records()) == request
     read = NodeDescription.from_records(description().to_records())
-    assert (read.name, read.images, read.channels, read.classes) == ("breast", 2, 3, 2)
+    assert (read.name, read.images, read.channels, read.classes) == ("breast", 2, (0, 1, 2), 2)
     assert read.label_maps is not None
     assert content_hash(read.label_maps) == read.label_maps_hash
 
 
 def test_label_maps_may_stay_away() -> None:
-    known = NodeDescription("breast", 2, 3, 2, False, "f" * 64, None)
+    known = NodeDescription("breast", 2, (0, 1, 2), 2, False, "f" * 64, None)
     assert NodeDescription.from_records(known.to_records()) == known
 
 
 def test_where_label_maps_stay_their_sizes_travel_and_nothing_else_of_them_is_read() -> None:
-    sent = NodeDescription("breast", 2, 3, 2, True, None, None, np.array([[4, 4], [2, 3]], np.int32)).to_records()
+    sent = NodeDescription(
+        "breast", 2, (0, 1, 2), 2, True, None, None, np.array([[4, 4], [2, 3]], np.int32)
+    ).to_records()
     read = NodeDescription.from_records(sent, label_maps_leave=False)
     assert (read.classes, read.label_maps_hash, read.label_maps) == (2, None, None)
     assert read.sizes is not None
@@ -182,7 +184,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 6 meets version 5: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 7 meets version 6: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
     request = JoinRequest(TRAINING, "abc", ()).to_records()
     request.config_records["join"]["protocol-version"] = 99

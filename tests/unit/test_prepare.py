@@ -208,6 +208,13 @@ def test_rasterio_reads_many_bands_and_deep_colour(tmp_path: Path) -> None:
     prepare("folder", tmp_path / "s", tmp_path / "o", PrepareSettings(bands=(4, 2, 1), value_range=(0, 51000)))
     # value / 51,000 * 255 is value / 200: the fourth band begins at 72 * 500
     assert _read(tmp_path / "o/images/a.png")[0, 0].tolist() == [180, 60, 0]
+    prepare("folder", tmp_path / "s", tmp_path / "all", PrepareSettings(size=4, value_range=(0, 51000)))
+    whole = np.load(tmp_path / "all/images/a.npy")
+    assert (whole.dtype, whole.shape) == (np.uint8, (4, 4, 5))
+    # begun again it goes on where it was
+    assert (
+        prepare("folder", tmp_path / "s", tmp_path / "all", PrepareSettings(size=4, value_range=(0, 51000))).made == 0
+    )
     with rasterio.open(tmp_path / "deep.png", "w", driver="PNG", count=3, **shape) as file:
         file.write(bands[:3])
     assert read_samples(tmp_path / "deep.png").tolist() == bands[:3].transpose(1, 2, 0).tolist()
@@ -227,7 +234,7 @@ def test_only_labelled(source: Path, tmp_path: Path) -> None:
         ({"stride": 4}, "give --tile too"),
         ({"size": 4, "tile": 4}, "leave one of them out"),
         ({"value_range": (3, 3)}, "--range 3 3 is empty"),
-        ({"bands": (1, 2)}, "--band 1, 2: give one channel or three"),
+        ({"bands": (1, 0)}, "--band 0: channels are counted from 1"),
         ({"palette": ("#ffffff", "#000000"), "instances": True}, "--colour and --instances are both given"),
         ({"palette": ("#ffffff",)}, "--colour names one colour"),
     ],

@@ -254,6 +254,22 @@ def test_brats(root: Path) -> None:
     assert image[0] == [255, 128, 128, 128]
 
 
+def test_modalities_of_brats_are_channels(root: Path) -> None:
+    folder = root / "HGG/Brats18_CBICA_AAB_1"
+    _patient(folder, ("flair", "t1", "t1ce", "t2", "seg"))
+    volume, _ = _volumes()
+    nibabel.save(nibabel.Nifti1Image(volume / 2 + 100, np.eye(4)), folder / f"{folder.name}_flair.nii.gz")
+    settings = PrepareSettings(modalities=("t1", "t1ce", "t2", "flair"))
+    assert prepare("brats", root, root.with_name("four"), settings).pairs == 1
+    image = np.load(root.with_name("four") / "images/CBICA_Brats18-CBICA-AAB-1_t1-t1ce-t2-flair_001.npy")
+    # each modality by its own maximum: 100 of 400, and 150 of 300
+    assert (image.shape, image[0, 0].tolist(), image[5, 3].tolist()) == ((6, 4, 4), [255] * 4, [64, 64, 64, 128])
+    with pytest.raises(ConfigError, match=r"Unknown --modality 't1c'. Did you mean 't1ce'"):
+        prepare("brats", root, root.with_name("five"), PrepareSettings(modalities=("t1c",)))
+    with pytest.raises(ConfigError, match="--modality is for brats, not for whu"):
+        prepare("whu", root, root.with_name("six"), settings)
+
+
 def test_wrong_brains(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"no patient with \*_seg.nii.gz. Expected is the unpacked training data"):
         _prepare("brats", root)
@@ -266,7 +282,7 @@ def test_wrong_brains(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume, labels = _volumes()
     for wrong in ((volume[1:], labels), (volume, labels + 3), (volume - 1, labels)):
         with pytest.raises(DataError, match=r"x: "):
-            list(slices(*wrong, True, "x"))
+            list(slices(wrong[:1], wrong[1], True, "x"))
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(
         ConfigError, match=r"needs nibabel, which is not installed: pip install 'flower-dgan\[medical\]'"

@@ -19,7 +19,7 @@ Deviations: the generator takes noise and, optionally, the site; its loss is the
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
@@ -28,6 +28,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import ImportPath, MergeName
 from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps
+from flower_dgan.data.channels import Channels, held
 from flower_dgan.data.pairs import Pixels
 
 
@@ -43,11 +44,14 @@ class LocalClient:
         Its real images.
     half : DiscriminatorHalf
         Its discriminator.
+    channels : tuple of int or None
+        Which channels of the synthetic images its own have; None for all.
     """
 
     labels: ClientLabels
     images: tuple[Pixels, ...]
     half: DiscriminatorHalf
+    channels: Channels = None
 
     def real(self, views: Views, image_size: int) -> Batch:
         """Return these views of its real pairs."""
@@ -90,9 +94,10 @@ def client_update(
 
 def local_feedback(client: LocalClient, views: Views, proposal: Proposal, settings: BundleSettings) -> Feedback:
     """Return the feedback of a client in this process on images that it compares with these views of its pairs."""
-    synthetic = Batch(proposal.images, proposal.inputs().label_maps)
+    synthetic = Batch(proposal.images[:, held(client.channels)], proposal.inputs().label_maps)
     real = client.real(views, settings.image_size)
-    return client_update(client.half, real, synthetic, synthetic, settings.batch_size)[0]
+    feedback, _ = client_update(client.half, real, synthetic, synthetic, settings.batch_size)
+    return replace(feedback, channels=client.channels)
 
 
 def train(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flower_dgan.data.channels import Channels
+
 
 @dataclass(frozen=True)
 class GeneratorInput:
@@ -121,10 +123,14 @@ class Feedback:
         Generator loss of each sample; for an algorithm that merges scores the discriminator's score instead.
     gradients : Tensor, float32, (batch, channels, height, width)
         Gradient of each sample's own loss, or score, with respect to that sample, not divided by the batch size.
+    channels : tuple of int or None
+        Which channels of the samples the gradients are about, where the client lacks the others: their gradient is
+        zero. None for all.
     """
 
     losses: Tensor
     gradients: Tensor
+    channels: Channels = None
 
     def __post_init__(self) -> None:
         """Check that losses and gradients agree on the batch."""

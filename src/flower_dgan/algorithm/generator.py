@@ -1,7 +1,8 @@
 """The server's half: propose synthetic images, apply the clients' feedback.
 
 Feedback is the gradient g of a sample's loss at the image x~ that the generator made when the bundle was proposed. Each
-step runs the generator again on the same input, x = G(y, z), and propagates a gradient in image space:
+step runs the generator again on the same input, x = G(y, z), and propagates a gradient in image space, in the channels
+that the client holds:
 
 ``gradient``
     g itself. Exact for the first step of a bundle, stale for the others, as G has moved.
@@ -30,6 +31,7 @@ from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import ReplayName
+from flower_dgan.data.channels import held
 
 _DIVERSE_ENOUGH = 0.2
 _INSPECTED = 16
@@ -205,7 +207,7 @@ class GeneratorHalf:
 
         def gradient(task: tuple[Proposal, Feedback, float]) -> Tensor:
             proposal, answer, shift = task
-            images = self.network(proposal.inputs(part))
+            images = self.network(proposal.inputs(part))[:, held(answer.channels)]
             direction = answer.gradients[part] * (shift if self._replay == "target" else 1.0)
             values = torch.autograd.grad(images, self._parameters, direction / size)
             return torch.cat([value.flatten() for value in values])
@@ -222,19 +224,20 @@ class GeneratorHalf:
         (proposal, feedback, weight, shift), (step, steps) = task, turn
         size = len(proposal) // steps
         part = slice(step * size, (step + 1) * size)
-        inputs = proposal.inputs(part)
-        images = self.network(inputs)
+        inputs, channels = proposal.inputs(part), held(feedback.channels)
+        images = self.network(inputs)[:, channels]
         direction = feedback.gradients[part]
         if self._replay == "target":
-            direction = images.detach() - (proposal.images[part] - shift * direction)
+            direction = images.detach() - (proposal.images[part, channels] - shift * direction)
             if self._diversity:
-                direction -= rate * self._diversity * self._apart(images.detach(), inputs)
+                direction -= rate * self._diversity * self._apart(images.detach(), inputs, channels)
         return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
 
     @torch.no_grad()
-    def _apart(self, images: Tensor, inputs: GeneratorInput) -> Tensor:
+    def _apart(self, images: Tensor, inputs: GeneratorInput, channels: slice | list[int]) -> Tensor:
         """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
-        other = self.network(GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites))
+        opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
+        other = self.network(opposite)[:, channels]
         block = images.shape[-1] // 4
         difference = F.avg_pool2d(images - other, block)
         close = difference.abs().mean((1, 2, 3), keepdim=True) < _DIVERSE_ENOUGH

@@ -24,6 +24,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import ImportPath, MergeName, TurnsName
+from flower_dgan.data.channels import held
 
 
 def train_reference(
@@ -56,7 +57,7 @@ def train_reference(
             half = client.half
             views, inputs = draw_bundle(client.labels, settings, round_number)
             real = client.real(views, settings.image_size)
-            images = generator.network(inputs)
+            images = generator.network(inputs)[:, held(client.channels)]
             for _ in range(half.steps):
                 fixed = Batch(images.detach(), inputs.label_maps)
                 half.optimizer.zero_grad()

@@ -19,6 +19,7 @@ from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.config import AlgorithmConfig
+from flower_dgan.data.channels import held
 
 
 def train_reference_shared(
@@ -36,7 +37,7 @@ def train_reference_shared(
     for round_number in range(1, rounds + 1):
         inputs = [draw_shared(labels, settings, round_number, n) for n in range(algorithm.shared_batches)]
         images = [generator.network(each) for each in inputs]
-        answers: list[tuple[int, Tensor, Tensor]] = []
+        answers: list[tuple[int, Tensor, Tensor]] = []  # a client's gradient is 0 in the channels that it lacks
         for index, client in enumerate(clients):
             half = client.half
             judged, trained_on = batches_of(index, len(inputs))
@@ -44,17 +45,19 @@ def train_reference_shared(
                 trained_on = judged
             real = client.real(draw_real(client.labels, settings, round_number), settings.image_size)
             for _ in range(half.steps):
-                fixed = Batch(images[trained_on].detach(), inputs[trained_on].label_maps)
+                fixed = Batch(images[trained_on].detach()[:, held(client.channels)], inputs[trained_on].label_maps)
                 half.optimizer.zero_grad()
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()  # type: ignore[no-untyped-call]
                 half.optimizer.step()
-            leaf = images[judged].detach().requires_grad_(True)
+            leaf = images[judged].detach()[:, held(client.channels)].requires_grad_(True)
             synthetic = Batch(leaf, inputs[judged].label_maps)
             if rule is None:
                 values = generator_losses(half.network, half.loss, half.generator_weight, None, real, synthetic)
             else:
                 values = scores(half.network, synthetic)
-            answers.append((judged, values.detach(), torch.autograd.grad(values.sum(), leaf)[0]))
+            gradient = torch.zeros_like(images[judged])
+            gradient[:, held(client.channels)] = torch.autograd.grad(values.sum(), leaf)[0]
+            answers.append((judged, values.detach(), gradient))
         generator.optimizer.zero_grad()
         if rule is None:
             for (judged, _, gradient), weight in zip(answers, weights.values(), strict=True):

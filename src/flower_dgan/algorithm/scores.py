@@ -16,6 +16,7 @@ from flower_dgan.algorithm.gman import softmax
 from flower_dgan.algorithm.losses import SampleLoss
 from flower_dgan.algorithm.uagan import odds
 from flower_dgan.config import AlgorithmConfig, ImportPath, MergeName
+from flower_dgan.data.channels import held
 from flower_dgan.plugins import is_import_path, load
 
 ScoreRule = Callable[[Tensor, Tensor, SampleLoss], Tensor]
@@ -40,7 +41,7 @@ def score_rule(algorithm: AlgorithmConfig) -> ScoreRule | None:
 
 
 def merge_scores(
-    rule: ScoreRule, feedback: Sequence[Feedback], shares: Tensor, loss: SampleLoss, weight: float
+    rule: ScoreRule, feedback: Sequence[Feedback], shares: Tensor, loss: SampleLoss, weight: float, channels: int
 ) -> Feedback:
     """Return the feedback of all clients on their common images as that of one.
 
@@ -56,11 +57,14 @@ def merge_scores(
         The generator's loss of logits.
     weight : float
         Factor lambda_G of that loss.
+    channels : int
+        Of the images, some of which a client may lack.
     """
     scores = torch.stack([answer.losses for answer in feedback]).requires_grad_(True)
     losses = weight * rule(scores, shares, loss)
     (slopes,) = torch.autograd.grad(losses.sum(), scores)
-    gradients = torch.zeros_like(feedback[0].gradients)
+    samples, _, *size = feedback[0].gradients.shape
+    gradients = torch.zeros(samples, channels, *size, dtype=feedback[0].gradients.dtype)
     for slope, answer in zip(slopes, feedback, strict=True):
-        gradients += slope[:, None, None, None] * answer.gradients
+        gradients[:, held(answer.channels)] += slope[:, None, None, None] * answer.gradients
     return Feedback(losses.detach(), gradients)

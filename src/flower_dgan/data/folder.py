@@ -18,7 +18,7 @@ from flower_dgan.data.splits import split_entries
 
 
 class FolderSource:
-    """Images and masks with equal stems: PNG, JPEG or TIFF in ``root/images`` and ``root/masks``.
+    """Images and masks with equal stems in ``root/images`` and ``root/masks``: PNG, JPEG or TIFF, and ``.npy`` images.
 
     Masks hold either 0 and 255, or class ids below 64; which of the two is decided over all masks.
     Headers and masks are checked at once; the pixels of the images are read by ``load``.

@@ -9,11 +9,12 @@ import numpy as np
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
-    IMAGE_MODES,
     MASK_MODES,
     double_stems,
     list_files,
+    list_images,
     read_image,
+    read_image_size,
     read_mask,
     read_size,
 )
@@ -90,19 +91,19 @@ def scan_folder(
     Raises
     ------
     ConfigError
-        If ``config`` has no root, or a number of channels that there is not.
+        If ``config`` has no root.
     DataError
         If there is no such folder, or no image in it.
     """
-    if config.channels not in (1, 3):
-        raise ConfigError(f"data.channels={config.channels}: set 1 (grey) or 3 (RGB).")
     root = _root(config.root)
     labelled = config.condition != "none" or (root / "masks").is_dir()
     _require_folders(root, ("images", "masks") if labelled else ("images",))
-    images = list_files(root / "images")
+    images = list_images(root / "images")
     masks = list_files(root / "masks") if labelled else {}
     if not images:
-        raise DataError(f"{root / 'images'} holds no PNG, JPEG or TIFF image: put images there, or change data.root.")
+        raise DataError(
+            f"{root / 'images'} holds no PNG, JPEG, TIFF or .npy image: put images there, or change data.root."
+        )
     problems = [*double_stems(images), *double_stems(masks)]
     for here, there, kind in ((images, masks, "mask"), (masks, images, "image")) if labelled else ():
         problems += [
@@ -113,7 +114,7 @@ def scan_folder(
     pairs: dict[str, ScannedPair] = {}
     for name in track([name for name in images if name in masks or not labelled]):
         before = len(problems)
-        pair = _look(images[name][0], masks[name][0] if labelled else None, config.image_size, problems)
+        pair = _look(images[name][0], masks[name][0] if labelled else None, config, problems)
         with _noted(problems):
             if read_pixels and pair is not None:
                 read_image(pair.image, config.channels)
@@ -206,12 +207,12 @@ def _require_folders(root: Path, names: Sequence[str]) -> None:
             )
 
 
-def _look(image: Path, mask: Path | None, smallest: int, problems: list[str]) -> ScannedPair | None:
+def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str]) -> ScannedPair | None:
     """Look at one pair and append what is wrong with it."""
     size = mask_size = None
     values: Mapping[int, int] = {}
     with _noted(problems):
-        size = read_size(image, IMAGE_MODES)
+        size = read_image_size(image, config.channels)
     with _noted(problems):
         if mask is not None:
             mask_size = read_size(mask, MASK_MODES)
@@ -224,9 +225,9 @@ def _look(image: Path, mask: Path | None, smallest: int, problems: list[str]) ->
             f"{image} is {height} x {width} pixels (height x width) but {mask} is {mask_size[0]} x {mask_size[1]}: "
             "make them equal (a mask is resized without interpolation)."
         )
-    if min(height, width) < smallest:
+    if min(height, width) < config.image_size:
         problems.append(
-            f"{image} is {height} x {width} pixels, less than data.image_size={smallest}: "
+            f"{image} is {height} x {width} pixels, less than data.image_size={config.image_size}: "
             f"set data.image_size={min(height, width)} or less, or remove the image and its mask."
         )
     return ScannedPair(image, mask, height, width, values)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flower_dgan.data.array_files import ARRAY_SUFFIX, PICTURED, open_array
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
 
@@ -19,13 +20,15 @@ IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
-def list_files(folder: Path) -> dict[str, list[Path]]:
-    """List the image files of a folder; hidden files and other suffixes do not count.
+def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, list[Path]]:
+    """List the files of a folder; hidden ones and other suffixes do not count.
 
     Parameters
     ----------
     folder : Path
         An existing folder.
+    suffixes : tuple of str
+        In small letters; those of pictures if nothing is said.
 
     Returns
     -------
@@ -34,9 +37,14 @@ def list_files(folder: Path) -> dict[str, list[Path]]:
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+        if not path.name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
             found.setdefault(path.stem, []).append(path)
     return found
+
+
+def list_images(folder: Path) -> dict[str, list[Path]]:
+    """List the images of a folder, arrays among them; as :func:`list_files`."""
+    return list_files(folder, (*SUFFIXES, ARRAY_SUFFIX))
 
 
 def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -73,14 +81,26 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
         return image.height, image.width
 
 
+def read_image_size(path: Path, channels: int) -> tuple[int, int]:
+    """Read height and width of an image from its header; raises DataError as :func:`read_image` does."""
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        height, width, _ = open_array(path, channels).shape
+        return height, width
+    _check_pictured(path, channels)
+    return read_size(path, IMAGE_MODES)
+
+
 def read_image(path: Path, channels: int) -> Pixels:
-    """Read an image as uint8 (height, width, channels); transparency is dropped.
+    """Read an image as uint8 (height, width, channels); transparency is dropped, and colours become grey for one.
 
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or does not hold so many channels.
     """
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return np.array(open_array(path, channels))
+    _check_pictured(path, channels)
     with opened(path) as image:
         _check(image, path, IMAGE_MODES)
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
@@ -98,6 +118,14 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     with opened(path) as image:
         _check(image, path, MASK_MODES)
         return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def _check_pictured(path: Path, channels: int) -> None:
+    if channels not in PICTURED:
+        raise DataError(
+            f"{path} holds grey or RGB, and data.channels={channels}: save it as .npy, uint8 (height, width, "
+            f"{channels}), or set data.channels=1 or 3."
+        )
 
 
 def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:

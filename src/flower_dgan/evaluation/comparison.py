@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from flower_dgan.data.augmentation import grid_views, sizes_of
-from flower_dgan.data.image_files import list_files, read_image
+from flower_dgan.data.image_files import list_images, read_image
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.errors import DataError
 from flower_dgan.evaluation.feature_networks import Features
@@ -28,9 +28,9 @@ def read_images(folder: Path, channels: int) -> tuple[Pixels, ...]:
     """Read ``images/`` of a folder; raises DataError if there is none, or a file cannot be read."""
     if not (folder / "images").is_dir():
         raise DataError(f"There is no folder {(folder / 'images').absolute()}: name a folder of synthetic pairs.")
-    paths = [path for same_stem in list_files(folder / "images").values() for path in same_stem]
+    paths = [path for same_stem in list_images(folder / "images").values() for path in same_stem]
     if not paths:
-        raise DataError(f"{folder / 'images'} holds no PNG, JPEG or TIFF image.")
+        raise DataError(f"{folder / 'images'} holds no PNG, JPEG, TIFF or .npy image.")
     return tuple(read_image(path, channels) for path in paths)
 
 

@@ -6,7 +6,7 @@ features are compared, how many it has, and how many images of each side are tak
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from flower_dgan.data.array_files import PICTURED
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.evaluation.neighbours import NEIGHBOURS, precision, recall
@@ -67,6 +68,15 @@ class GenerationMetric:
     def __call__(self, real: Tensor, synthetic: Tensor) -> float:
         """Compare two sets of features (samples, features)."""
         return KINDS[self.kind](real, synthetic)
+
+
+def require_pictures(metrics: Sequence[GenerationMetric], channels: int) -> None:
+    """Raise ConfigError if a metric looks with Inception at images that are neither grey nor RGB."""
+    for metric in metrics:
+        if metric.network == "inception" and channels not in PICTURED:
+            raise ConfigError(
+                f"{metric}: Inception sees grey or RGB images, and data.channels={channels}: take segmenter or cnn."
+            )
 
 
 def parse_metric(name: str) -> GenerationMetric:

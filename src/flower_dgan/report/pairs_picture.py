@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from flower_dgan.data.array_files import to_picture
 from flower_dgan.data.pairs import Pairs
 
 
 def draw_pairs(pairs: Pairs, path: Path) -> None:
     """Write a PNG with a column a pair: image, label map, and the label map's outlines on the image.
+
+    Of an image that is neither grey nor RGB the channels stand side by side, in grey, each with the outlines.
 
     Parameters
     ----------
@@ -21,12 +24,13 @@ def draw_pairs(pairs: Pairs, path: Path) -> None:
     figure = Figure(figsize=(3 * len(pairs), 9), layout="constrained")
     axes = figure.subplots(3, len(pairs), squeeze=False)
     for column, image, label_map in zip(axes.T, pairs.images, pairs.label_maps, strict=True):
-        shown = image[..., 0] if image.shape[-1] == 1 else image
+        shown = to_picture(image)
         column[0].imshow(shown, cmap="gray", vmin=0, vmax=255)
         column[1].imshow(label_map, cmap="viridis", vmin=0, vmax=pairs.classes - 1, interpolation="nearest")
         column[2].imshow(shown, cmap="gray", vmin=0, vmax=255)
         if label_map.min() < label_map.max():
-            column[2].contour(label_map, levels=np.arange(pairs.classes - 1) + 0.5, colors="lime", linewidths=0.6)
+            outlined = np.tile(label_map, shown.shape[1] // label_map.shape[1])
+            column[2].contour(outlined, levels=np.arange(pairs.classes - 1) + 0.5, colors="lime", linewidths=0.6)
         for axis in column:
             axis.set_axis_off()
     figure.savefig(path, dpi=100)

@@ -44,7 +44,7 @@ def _alone(find: Callable[[Path], Found]) -> DataSet:
 DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
         "asyndgan-hdf5": DataSet(find_asyndgan, frozenset({"instances"})),
-        "brats": DataSet(find_brats),
+        "brats": DataSet(find_brats, frozenset({"modalities"})),
         "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
         "folder": DataSet(find_folder, frozenset({"instances", "palette", "nearest_colour"})),
@@ -55,7 +55,14 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         "whu": _alone(find_whu),
     }
 )
-_FLAGS = MappingProxyType({"instances": "--instances", "palette": "--colour", "nearest_colour": "--nearest-colour"})
+_FLAGS = MappingProxyType(
+    {
+        "instances": "--instances",
+        "palette": "--colour",
+        "nearest_colour": "--nearest-colour",
+        "modalities": "--modality",
+    }
+)
 
 
 def prepare(

@@ -94,7 +94,7 @@ def _read_nucleus(path: Path, names: tuple[str, str], instances: bool) -> list[t
 
 def _read_brain(path: Path, name: str, scale: bool) -> Iterator[tuple[str, OriginalPair]]:
     volume, labels = _read(path, (f"{name}/t2", f"{name}/seg"))
-    yield from slices(volume, labels, scale, f"{path}: {name}")
+    yield from slices([volume], labels, scale, f"{path}: {name}")
 
 
 def _read(path: Path, names: tuple[str, str]) -> list[NDArray[Any]]:

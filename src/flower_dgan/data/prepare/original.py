@@ -84,6 +84,8 @@ class PrepareSettings:
         What becomes 0 and 255; None for uint8 as it is and the whole range of other types.
     bands : tuple of int
         Which channels of the images to take, from 1; empty for all.
+    modalities : tuple of str
+        Of ``brats``: which become the channels of the images, in this order.
     only_labelled : bool
         Whether pairs whose mask is all background are left out.
     skip_unreadable : bool
@@ -108,6 +110,7 @@ class PrepareSettings:
     size: int | None = None
     value_range: tuple[float, float] | None = None
     bands: tuple[int, ...] = ()
+    modalities: tuple[str, ...] = ("t2",)
     only_labelled: bool = False
     skip_unreadable: bool = False
     instances: bool = False
@@ -128,8 +131,8 @@ class PrepareSettings:
             raise ConfigError("--colour and --instances are both given: masks hold one or the other.")
         if len(self.palette) == 1:
             raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
-        if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise ConfigError(f"--band {', '.join(map(str, self.bands))}: give one channel or three, from 1.")
+        if self.bands and min(self.bands) < 1:
+            raise ConfigError(f"--band {min(self.bands)}: channels are counted from 1.")
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} is empty: give low and high.")
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flower_dgan.data.array_files import MOST_CHANNELS
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
 from flower_dgan.errors import DataError
@@ -29,7 +30,7 @@ def scale(pair: OriginalPair, settings: PrepareSettings, classes: int, source: s
     Returns
     -------
     pair : OriginalPair
-        The image uint8 (height, width) or (height, width, 3).
+        The image uint8 (height, width) or (height, width, channels).
     beyond : int
         How many values were beyond the range.
 
@@ -136,12 +137,14 @@ def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Sam
         raise DataError(f"{source} has {channels} channels: there is no --band {max(settings.bands)}.")
     if settings.bands:
         image = image[..., [band - 1 for band in settings.bands]]
-    if image.shape[2] not in (1, 3):
-        raise DataError(f"{source} has {channels} channels: choose one or three of them with --band.")
+    if image.shape[2] > MOST_CHANNELS:
+        raise DataError(f"{source} has {channels} channels: choose {MOST_CHANNELS} of them at most with --band.")
     return image[..., 0] if image.shape[2] == 1 else image
 
 
 def _resized(array: NDArray[Any], side: int, resampling: Image.Resampling) -> NDArray[Any]:
+    if array.ndim == 3:
+        return np.stack([_resized(channel, side, resampling) for channel in np.moveaxis(array, 2, 0)], axis=2)
     height, width = array.shape[:2]
     square = min(height, width)
     top, left = (height - square) // 2, (width - square) // 2

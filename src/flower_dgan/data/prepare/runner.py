@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import Original, PrepareSettings
 from flower_dgan.data.prepare.pixels import cut, scale
@@ -158,8 +155,12 @@ def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]
     return {
         source: line
         for source, line in done.items()
-        if all((output / folder / f"{name}.png").is_file() for name in line["pairs"] for folder in folders)
+        if all(_is_there(output / folder, name) for name in line["pairs"] for folder in folders)
     }
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return any((folder / f"{name}{suffix}").is_file() for suffix in (".png", ARRAY_SUFFIX))
 
 
 def _as_it_is(image: Pixels, _source: str) -> Pixels:
@@ -186,15 +187,8 @@ def _write_pairs(
             made.append("_".join(filter(None, (original.stem, part, tile))))
             for folder, pixels in (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances)):
                 if pixels is not None:
-                    _save(pixels, output / folder / f"{made[-1]}.png")
+                    write_image(pixels, output / folder, made[-1])
     return {"source": original.source, "pairs": made, "empty": empty, "beyond_range": all_beyond}
-
-
-def _save(pixels: NDArray[Any], path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG")
-    partial.replace(path)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,11 +1,11 @@
 """Brain tumours in magnetic resonance: BraTS 2018 as it is given out, and the HDF5 files of AsynDGAN's scripts.
 
-Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark (BRATS)", IEEE TMI 2015. Axial slices of the T2
-modality that have a tumour, as Chang et al. (AsynDGAN, CVPR 2020) train on; without the outline of the skull that they
-draw into the label maps.
+Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark (BRATS)", IEEE TMI 2015. Axial slices that have a
+tumour, of the T2 modality, as Chang et al. (AsynDGAN, CVPR 2020) train on, or of any others; without the outline of the
+skull that they draw into the label maps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from flower_dgan.data.prepare.files import require
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
-from flower_dgan.errors import DataError
+from flower_dgan.errors import ConfigError, DataError, unknown_name
 
 # The file has 0, 1, 2 and 4.
 TUMOUR_CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
 _IDS = (0, 1, 2, 4)
+_MODALITIES = ("flair", "t1", "t1ce", "t2")
 # AsynDGAN leaves slices with fewer out.
 _LEAST_PIXELS = 10
 
@@ -28,8 +29,12 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
     """Find the patients of BraTS 2018.
 
     ``HGG`` and ``LGG`` with a folder a patient, ``Brats18_<institution>_<number>_1``, and in it
-    ``<patient>_t2.nii.gz`` and ``<patient>_seg.nii.gz``. The site is the institution, the group the patient.
+    ``<patient>_seg.nii.gz`` and for each modality such as ``<patient>_t2.nii.gz``. The site is the institution, the
+    group the patient.
     """
+    for modality in settings.modalities:
+        if modality not in _MODALITIES:
+            raise ConfigError(unknown_name("--modality", modality, _MODALITIES))
     _nibabel()
     patients = sorted(path.parent for path in root.rglob("*_seg.nii.gz"))
     if not patients:
@@ -40,24 +45,31 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
     originals = []
     for folder in patients:
         words = folder.name.split("_")
-        if len(words) < 3 or not (folder / f"{folder.name}_t2.nii.gz").is_file():
-            raise DataError(f"{folder} is no Brats18_<institution>_<number>_1 with its _t2.nii.gz: get it again.")
-        read = partial(_read_volumes, folder, settings.value_range is None)
-        originals.append(Original(str(folder.relative_to(root)), name_pair(None, words[1], folder.name, "t2"), read))
+        for modality in settings.modalities:
+            if len(words) < 3 or not (folder / f"{folder.name}_{modality}.nii.gz").is_file():
+                raise DataError(
+                    f"{folder} is no Brats18_<institution>_<number>_1 with its _{modality}.nii.gz: get it again."
+                )
+        read = partial(_read_volumes, folder, settings.modalities, settings.value_range is None)
+        stem = name_pair(None, words[1], folder.name, "-".join(settings.modalities))
+        originals.append(Original(str(folder.relative_to(root)), stem, read))
     return Found(tuple(originals), TUMOUR_CLASSES)
 
 
 def slices(
-    volume: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]], scale: bool, source: str
+    volumes: Sequence[NDArray[np.floating[Any]]], labels: NDArray[np.floating[Any]], scale: bool, source: str
 ) -> Iterator[tuple[str, OriginalPair]]:
     """Yield the slices with a tumour.
 
     Parameters
     ----------
-    volume, labels : array (columns, rows, slices)
-        Intensities from 0, and 0, 1, 2 or 4 as BraTS has them.
+    volumes : sequence of arrays (columns, rows, slices)
+        Intensities from 0 of each modality, which become the channels of the images.
+    labels : array (columns, rows, slices)
+        0, 1, 2 or 4 as BraTS has them.
     scale : bool
-        Whether each slice is scaled by its own maximum to 255, as AsynDGAN's code does; otherwise it is left as it is.
+        Whether each slice of a modality is scaled by its own maximum to 255, as AsynDGAN's code does; otherwise it is
+        left as it is.
     source : str
         What to call the volume in an error.
 
@@ -66,27 +78,28 @@ def slices(
     DataError
         If the shapes differ, or there is another label or a negative intensity.
     """
-    if volume.ndim != 3 or volume.shape != labels.shape:
-        raise DataError(f"{source}: the volume is of shape {volume.shape}, its labels are of {labels.shape}.")
-    if not np.isin(labels, _IDS).all() or volume.min() < 0:
+    for volume in volumes:
+        if volume.ndim != 3 or volume.shape != labels.shape:
+            raise DataError(f"{source}: the volume is of shape {volume.shape}, its labels are of {labels.shape}.")
+    if not np.isin(labels, _IDS).all() or min(volume.min() for volume in volumes) < 0:
         raise DataError(f"{source}: labels besides {_IDS}, or intensities below 0, which BraTS 2018 does not have.")
     for index in np.flatnonzero((labels > 0).sum((0, 1)) >= _LEAST_PIXELS).tolist():
         mask = np.searchsorted(_IDS, labels[:, :, index]).astype(np.uint8)
-        image = volume[:, :, index]
+        channels = [volume[:, :, index] for volume in volumes]
         if scale:
-            image = np.rint(image * (255 / max(image.max(), 1e-8))).astype(np.uint8)
-        yield f"{index:03d}", OriginalPair(image, mask)
+            channels = [np.rint(each * (255 / max(each.max(), 1e-8))).astype(np.uint8) for each in channels]
+        yield f"{index:03d}", OriginalPair(np.stack(channels, axis=2), mask)
 
 
-def _read_volumes(folder: Path, scale: bool) -> Iterator[tuple[str, OriginalPair]]:
+def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Iterator[tuple[str, OriginalPair]]:
     arrays = []
-    for kind in ("t2", "seg"):
+    for kind in (*modalities, "seg"):
         path = folder / f"{folder.name}_{kind}.nii.gz"
         try:
             arrays.append(_nibabel().load(path).get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
             raise DataError(f"{path} cannot be read: {error}.") from error
-    yield from slices(arrays[0], arrays[1], scale, str(folder))
+    yield from slices(arrays[:-1], arrays[-1], scale, str(folder))
 
 
 def _nibabel() -> Any:

@@ -1,0 +1,56 @@
+"""Settings that do not fit the channels of the images, or that some clients lack channels."""
+
+from flower_dgan.config import Config
+from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
+from flower_dgan.errors import ConfigError
+
+
+def check_channels(config: Config) -> None:
+    """Raise ConfigError for channels that there are not, or that a pretrained network does not see."""
+    channels, algorithm = config.data.channels, config.algorithm
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
+    for name in ("perceptual_weight", "reminding_perceptual_weight"):
+        if getattr(algorithm, name) and channels not in PICTURED:
+            raise ConfigError(
+                f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
+                f"algorithm.{name}=0."
+            )
+
+    _check_missing(config)
+
+
+def _check_missing(config: Config) -> None:
+    """Find clients in ``data.missing_channels`` that cannot be, and settings for which all hold the same channels."""
+    data = config.data
+    clients = [client for client, _ in data.missing_channels]
+    if len(set(clients)) < len(clients):
+        raise ConfigError(f"data.missing_channels names a client twice among {', '.join(clients)}.")
+    for client, missing in data.missing_channels:
+        if len(set(missing)) < len(missing) or not 1 <= len(missing) < data.channels:
+            raise ConfigError(
+                f"data.missing_channels: {client} lacks {list(missing)}; name at least one of the {data.channels} "
+                "channels once, and not all."
+            )
+        if not set(missing) <= set(range(data.channels)):
+            raise ConfigError(
+                f"data.missing_channels: {client} lacks {list(missing)}; the channels are 0 .. {data.channels - 1}."
+            )
+    if clients:
+        check_missing_channels(config)
+
+
+def check_missing_channels(config: Config) -> None:
+    """Raise ConfigError for settings that want the same channels at all clients, where one lacks some."""
+    algorithm, downstream = config.algorithm, config.downstream
+    wrong = {
+        "algorithm.swap_interval=0, as their discriminators differ": algorithm.swap_interval,
+        "algorithm.upload=none, as their discriminators differ": algorithm.upload != "none",
+        "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
+        "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
+        and "FedGAN" in downstream.rows,
+        "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
+    }
+    for instead, is_set in wrong.items():
+        if is_set:
+            raise ConfigError(f"Some clients hold only some of the channels: set {instead}.")

@@ -1,0 +1,89 @@
+"""Images of any number of channels as files: grey and RGB as PNG, others as ``.npy`` (height, width, channels)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from PIL import Image
+
+from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
+from flower_dgan.errors import DataError
+
+ARRAY_SUFFIX = ".npy"
+MOST_CHANNELS = 255
+PICTURED = (1, 3)
+"""Numbers of channels of grey and RGB images, which PNG holds and a picture shows as they are."""
+
+
+def open_array(path: Path, channels: int) -> Pixels:
+    """Map an image from a ``.npy`` file, without reading its pixels.
+
+    Parameters
+    ----------
+    path : Path
+        uint8 array (height, width, channels).
+    channels : int
+        How many are wanted.
+
+    Returns
+    -------
+    uint8 array (height, width, channels)
+        Read-only, still in its file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is cut off, or holds another type, rank or number of channels.
+    """
+    try:
+        array = open_memmap(path, "r")
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path} cannot be read as .npy ({error}): replace it, or remove image and mask.") from error
+    if array.dtype != np.uint8 or array.ndim != 3:
+        raise DataError(
+            f"{path} holds {array.dtype} of shape {array.shape}: save it as uint8 (height, width, channels)."
+        )
+    if array.shape[2] != channels:
+        raise DataError(f"{path} has {array.shape[2]} channels, and data.channels={channels}: make them equal.")
+    if max(array.shape[:2]) > LARGEST_SIDE:
+        raise DataError(
+            f"{path} is {array.shape[0]} x {array.shape[1]} pixels: cut it into tiles of {LARGEST_SIDE} at most."
+        )
+    return array
+
+
+def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:
+    """Write an image, whole or not at all: ``<name>.png`` if it is grey or RGB, otherwise ``<name>.npy``.
+
+    Parameters
+    ----------
+    pixels : array (height, width) or uint8 array (height, width, channels)
+        The image, or a mask.
+    folder : Path
+        Made if need be.
+    name : str
+        Stem of the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    image = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+    path = folder / f"{name}{'.png' if image.ndim == 2 or image.shape[2] in PICTURED else ARRAY_SUFFIX}"
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        if path.suffix == ARRAY_SUFFIX:
+            np.save(file, image)
+        else:
+            Image.fromarray(np.ascontiguousarray(image)).save(file, format="PNG")
+    partial.replace(path)
+
+
+def to_picture(image: Pixels) -> Pixels:
+    """Return what a picture shows of an image (height, width, channels).
+
+    Returns
+    -------
+    uint8 array (height, width, 3) or (height, shown width)
+        RGB as it is; the other channels side by side in grey.
+    """
+    return image if image.shape[2] == 3 else np.concatenate(np.moveaxis(image, 2, 0), axis=1)
