@@ -15,14 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from algorithms import Judge
 from bundles import score
 from common import append_line, natural_clients, read_lines
 from flower_dgan.client_app import app
+from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source, partition
+from flower_dgan.evaluation.generation import class_agreement
 from flower_dgan.generator_file import load_generator
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
@@ -61,6 +64,14 @@ def draw(directory: Path, overrides: str, first: Path) -> Pairs:
     return synthesize(network, labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
+def measure(config: Config, pairs: Pairs, test: Pairs, judge: Judge | None) -> dict[str, float]:
+    """Return what some pairs are worth: the scores of a segmentation model, or the share of images of their class."""
+    if judge is None:
+        return score(config, pairs, test)
+    labels = [int(label_map.flat[0]) for label_map in pairs.label_maps]
+    return {"agreement": class_agreement(judge.classifier, pairs.images, labels)}
+
+
 def main(
     output: Annotated[Path, typer.Option(help="Directory of the results; what is there already is not run again.")],
     base: Annotated[str, typer.Option(help="Overrides of all.")],
@@ -75,9 +86,17 @@ def main(
         seeded = f"{base} seed={seed}"
         config = resolve(f"{seeded} {chosen[0]}")
         real, test = first_task(f"{seeded} {chosen[0]}")
+        judge = Judge(config) if config.data.condition == "class" else None
 
-        def note(row: str, pairs: Pairs, seconds: float = 0.0, config: Any = config, test: Pairs = test) -> None:
-            found = {"row": row, "seed": config.seed, "seconds": seconds, **score(config, pairs, test)}
+        def note(
+            row: str,
+            pairs: Pairs,
+            seconds: float = 0.0,
+            config: Config = config,
+            test: Pairs = test,
+            judge: Judge | None = judge,
+        ) -> None:
+            found = {"row": row, "seed": config.seed, "seconds": seconds, **measure(config, pairs, test, judge)}
             append_line(results, found)
             print(json.dumps(found), flush=True)
 
@@ -99,9 +118,10 @@ def main(
                 directory = train(f"{seeded} {together}", Path(scratch) / "together", None)
                 note("all tasks at once", draw(directory, seeded, first), time.monotonic() - start)
     lines = read_lines(results)
+    name = "agreement" if "agreement" in lines[0] else "dice"
     for row in dict.fromkeys(line["row"] for line in lines):
-        dice = [line["dice"] for line in lines if line["row"] == row]
-        print(f"| {row} | {fmean(dice):.3f}{f' ± {stdev(dice):.3f}' if len(dice) > 1 else ''} | {len(dice)} |")
+        found = [line[name] for line in lines if line["row"] == row]
+        print(f"| {row} | {fmean(found):.3f}{f' ± {stdev(found):.3f}' if len(found) > 1 else ''} | {len(found)} |")
 
 
 if __name__ == "__main__":

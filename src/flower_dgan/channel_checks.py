@@ -49,6 +49,7 @@ def check_missing_channels(config: Config) -> None:
         "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and "FedGAN" in downstream.rows,
+        "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
         "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
     }
     for instead, is_set in wrong.items():
