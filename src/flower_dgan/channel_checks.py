@@ -49,7 +49,8 @@ def check_missing_channels(config: Config) -> None:
         "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and "FedGAN" in downstream.rows,
-        "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
+        "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
+        "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,
     }
     for instead, is_set in wrong.items():
         if is_set:
