@@ -51,6 +51,8 @@ def check_missing_channels(config: Config) -> None:
         and "FedGAN" in downstream.rows,
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
         "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
+        "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
+        "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,
     }
     for instead, is_set in wrong.items():
         if is_set:

@@ -28,7 +28,8 @@ LACKING = "data.missing_channels='[[part-0,[3]],[part-2,[0,1]]]'"
 def four(tmp_path: Path) -> str:
     """Return overrides for digits with four channels."""
     write_digits(tmp_path / "data", ("a", "b", "c"), channels=4)
-    return f"data=folder data.root='{tmp_path / 'data'}' data.image_size=32 data.channels=4 algorithm=dgan model=small"
+    chosen = "algorithm=dgan model=small-all-sites"
+    return f"data=folder data.root='{tmp_path / 'data'}' data.image_size=32 data.channels=4 {chosen}"
 
 
 @pytest.mark.parametrize("algorithm", ["dgan", "gman", "mdgan"])
@@ -106,7 +107,7 @@ def test_a_node_that_was_started_again_with_other_channels(
 def test_deployed_nodes_say_what_their_files_hold(tmp_path: Path) -> None:
     write_digits(tmp_path / "all", ("a",), channels=3)
     write_digits(tmp_path / "two", ("a",), channels=2)
-    asked = f"data=folder {TINY} data.image_size=32 data.channels=3 algorithm=dgan model=small"
+    asked = f"data=folder {TINY} data.image_size=32 data.channels=3 algorithm=dgan model=small-all-sites"
 
     def run(overrides: str, **lacking: str) -> Path:
         overrides = f"{overrides} output.directory='{tmp_path / str(len(list(tmp_path.iterdir())))}'"
@@ -123,4 +124,4 @@ def test_deployed_nodes_say_what_their_files_hold(tmp_path: Path) -> None:
     with pytest.raises(FederationError, match=r"data.missing_channels is for simulations"):
         run(f"{asked} data.missing_channels='[[half,[1]]]'", channels="0,2")
     with pytest.raises(ConfigError, match=r"Some clients hold only some of the channels: .* no fusion"):
-        run(asked.replace("algorithm=dgan model=small", "algorithm=fusion"), channels="0,2")
+        run(asked.replace("algorithm=dgan model=small-all-sites", "algorithm=fusion"), channels="0,2")
