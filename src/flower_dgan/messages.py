@@ -102,7 +102,7 @@ class BundleMessage:
     returns : tuple of int
         Rounds, in their order, to whose end the server may go back after a crash.
     views : Views
-        Which window of which of the node's pairs belongs to each sample, (samples,).
+        Which view of which of the node's pairs belongs to each sample, (samples,).
     images : array, uint8 or float32, (samples or twice as many, channels, height, width)
         In the wire's format.
     label_maps : array, uint8, (as many, height, width), or None
@@ -126,7 +126,7 @@ class BundleMessage:
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
         found = hashlib.sha256(str(self.swap).encode())
-        parts = [self.views.ids, self.views.windows, self.images, self.label_maps]
+        parts = [self.views.ids, self.views.windows, self.views.colours, self.images, self.label_maps]
         for array in [*parts, *(self.discriminator or {}).values()]:
             if array is None:
                 continue
@@ -142,13 +142,18 @@ class BundleMessage:
             "returns": list(self.returns),
             "swap": self.swap,
         }
+        views = {
+            "ids": Array(self.views.ids),
+            "windows": Array(self.views.windows),
+            "colours": Array(self.views.colours),
+        }
         synthetic = {"images": pack_array(self.images)}
         if self.label_maps is not None:
             synthetic["label-maps"] = pack_array(self.label_maps)
         content = RecordDict(
             {
                 "bundle": ConfigRecord(values),
-                "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
+                "views": ArrayRecord(views),
                 "synthetic": ArrayRecord(synthetic),
             }
         )
@@ -167,7 +172,7 @@ class BundleMessage:
             content,
             {
                 "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
-                "views": (ArrayRecord, {"ids", "windows"}),
+                "views": (ArrayRecord, {"ids", "windows", "colours"}),
                 "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
             },
@@ -193,6 +198,7 @@ class BundleMessage:
             views=Views(
                 read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
+                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8),
             ),
             images=images,
             label_maps=label_maps,

@@ -94,7 +94,7 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 5"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 6"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
@@ -270,6 +270,11 @@ def leave_the_image(content: RecordDict, context: Context) -> None:
     content.array_records["views"]["windows"] = Array(np.full((8, 4), 1, np.int16))
 
 
+def bleach_the_image(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.array_records["views"]["colours"] = Array(np.full((8, 4), 100, np.int8))
+
+
 def ask_for_more(content: RecordDict, context: Context) -> None:
     next_round(content)
     content["weights"] = ConfigRecord({"send": True})
@@ -286,6 +291,7 @@ def ask_for_more(content: RecordDict, context: Context) -> None:
         (send_an_image_that_is_none, "bytes where uint8"),
         (ask_for_an_unknown_pair, "name pairs"),
         (leave_the_image, "the highest are"),
+        (bleach_the_image, "changes brightness"),
         (ask_for_more, "weights"),
     ],
 )
