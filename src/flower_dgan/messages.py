@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Metri
 from numpy.typing import NDArray
 
 from flower_dgan.config import Config, FeedbackFormat, ImageFormat
-from flower_dgan.data.augmentation import Views
+from flower_dgan.data.augmentation import COLOURED, Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.parameters import EMPTY, Parameters, ParameterShapes, read_change, read_parameters, write_parameters
 from flower_dgan.protocol import Training
@@ -49,6 +49,8 @@ class BundleShape:
         Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
     feedback : bool
         Whether there is feedback; its arrays are empty where a change of weights is the answer.
+    colours : bool
+        Whether views say what happens to the colours of real images.
     """
 
     samples: int
@@ -59,6 +61,7 @@ class BundleShape:
     separate: bool = False
     classes: int = 0
     feedback: bool = True
+    colours: bool = False
 
     @classmethod
     def of(cls, config: Config, classes: int) -> "BundleShape":
@@ -74,6 +77,7 @@ class BundleShape:
             separate=algorithm.separate_batches,
             classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
             feedback=algorithm.upload == "none",
+            colours=config.data.augmentation in COLOURED,
         )
 
     @property
@@ -142,11 +146,9 @@ class BundleMessage:
             "returns": list(self.returns),
             "swap": self.swap,
         }
-        views = {
-            "ids": Array(self.views.ids),
-            "windows": Array(self.views.windows),
-            "colours": Array(self.views.colours),
-        }
+        views = {"ids": Array(self.views.ids), "windows": Array(self.views.windows)}
+        if self.views.colours is not None:
+            views["colours"] = Array(self.views.colours)
         synthetic = {"images": pack_array(self.images)}
         if self.label_maps is not None:
             synthetic["label-maps"] = pack_array(self.label_maps)
@@ -172,7 +174,7 @@ class BundleMessage:
             content,
             {
                 "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
-                "views": (ArrayRecord, {"ids", "windows", "colours"}),
+                "views": (ArrayRecord, {"ids", "windows", "colours"} if shape.colours else {"ids", "windows"}),
                 "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
             },
@@ -198,7 +200,9 @@ class BundleMessage:
             views=Views(
                 read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
-                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8),
+                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8)
+                if shape.colours
+                else None,
             ),
             images=images,
             label_maps=label_maps,

@@ -291,7 +291,7 @@ def ask_for_more(content: RecordDict, context: Context) -> None:
         (send_an_image_that_is_none, "bytes where uint8"),
         (ask_for_an_unknown_pair, "name pairs"),
         (leave_the_image, "the highest are"),
-        (bleach_the_image, "changes brightness"),
+        (bleach_the_image, "colours"),
         (ask_for_more, "weights"),
     ],
 )

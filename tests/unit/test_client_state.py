@@ -56,7 +56,7 @@ def asked(
     round_number: int, answered: int = 0, *, attempt: int = 1, returns: tuple[int, ...] = (), content: int = 0
 ) -> BundleMessage:
     images = np.full((2, 1, 16, 16), content, np.uint8)
-    views = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16), np.zeros((2, 4), np.int8))
+    views = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
     return BundleMessage(Training("a" * 16, attempt), round_number, answered, returns, views, images)
 
 

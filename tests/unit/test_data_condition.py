@@ -37,7 +37,7 @@ def test_none_is_zero_and_its_one_hot_is_one() -> None:
     pairs = source.load(source.test[:2])
     assert (source.classes, pairs.classes) == (1, 1)
     assert not np.any(pairs.label_maps)
-    views = Views(np.array([1, 0, 1]), np.zeros((3, 4), np.int16), np.zeros((3, 4), np.int8))
+    views = Views(np.array([1, 0, 1]), np.zeros((3, 4), np.int16))
     np.testing.assert_array_equal(apply_to_label_maps(pairs.label_maps, 1, views, 16), np.ones((3, 1, 16, 16)))
 
 

@@ -22,7 +22,7 @@ SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", f
 UPLOAD = replace(SHAPE, feedback=False)
 SHARED = replace(SHAPE, separate=True, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
-VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16), np.zeros((2, 4), np.int8))
+VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
 
 
 def describe() -> RecordDict:
@@ -50,7 +50,7 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
             3,
             2,
             (1, 2),
-            VIEWS,
+            Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16)),
             np.zeros(SHAPE.images, "u1"),
         ).to_records(),
         lambda content: BundleMessage.from_records(content, SHAPE),

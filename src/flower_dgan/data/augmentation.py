@@ -16,6 +16,9 @@ from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
 from flower_dgan.errors import ProtocolError
 
+COLOURED: frozenset[AugmentationName] = frozenset({"colour", "all"})
+"""The augmentations whose views say what happens to the colours."""
+
 # Degrees from one angle to the next.
 _ANGLES: Mapping[AugmentationName, int] = MappingProxyType({"flips": 90, "rotations": 1, "all": 1})
 
@@ -31,17 +34,18 @@ class Views:
     windows : int16 array (batch, 4)
         Top and left in pixels, mirror (0 or 1: left-right), and angle in degrees (0 .. 359: counter-clockwise).
         The window is cut first, then mirrored, then turned.
-    colours : int8 array (batch, 4)
-        Change of brightness, contrast, saturation and hue of the image in percent; label maps have no colour.
+    colours : int8 array (batch, 4) or None
+        Change of brightness, contrast, saturation and hue of the image in percent; None for no change. Label maps have
+        no colour.
     """
 
     ids: NDArray[np.int64]
     windows: NDArray[np.int16]
-    colours: NDArray[np.int8]
+    colours: NDArray[np.int8] | None = None
 
     def __getitem__(self, part: slice) -> "Views":
         """Return some of the views."""
-        return Views(self.ids[part], self.windows[part], self.colours[part])
+        return Views(self.ids[part], self.windows[part], None if self.colours is None else self.colours[part])
 
     def check(self, sizes: NDArray[np.integer[Any]], image_size: int) -> None:
         """Check that the views can be applied; they come over the wire.
@@ -59,12 +63,14 @@ class Views:
             If a type or shape is wrong, there is no view, an id is unknown, a window leaves its image, or a colour
             changes by more than ``STRONGEST_COLOURS``.
         """
-        arrays = (self.ids, self.windows, self.colours)
-        types, shapes = [str(array.dtype) for array in arrays], [array.shape for array in arrays]
-        if types != ["int64", "int16", "int8"]:
-            raise ProtocolError(f"Views are int64 ids, int16 windows and int8 colours, not {', '.join(types)}.")
-        if self.ids.ndim != 1 or not len(self.ids) or shapes[1:] != [(len(self.ids), 4)] * 2:
-            raise ProtocolError(f"Views of shapes {shapes}, not (batch,), (batch, 4) and (batch, 4).")
+        if self.ids.dtype != np.int64 or self.windows.dtype != np.int16:
+            raise ProtocolError(
+                f"Views are int64 ids and int16 windows, not {self.ids.dtype} and {self.windows.dtype}."
+            )
+        if self.ids.ndim != 1 or not len(self.ids) or self.windows.shape != (len(self.ids), 4):
+            raise ProtocolError(
+                f"Views of shapes {self.ids.shape} and {self.windows.shape}, not (batch,) and (batch, 4)."
+            )
         if self.ids.min() < 0 or self.ids.max() >= len(sizes):
             raise ProtocolError(f"Views name pairs {self.ids.min()} .. {self.ids.max()} of {len(sizes)}.")
         highest = np.ones((len(self.ids), 4), dtype=np.int64) * (0, 0, 1, 359)
@@ -75,20 +81,28 @@ class Views:
                 f"View {wrong[0]} is top, left, mirror, angle = {self.windows[wrong[0]].tolist()}; "
                 f"for windows of {image_size} pixels the highest are {highest[wrong[0]].tolist()}."
             )
-        wrong = np.flatnonzero((np.abs(self.colours.astype(np.int64)) > STRONGEST_COLOURS).any(axis=1))
-        if len(wrong):
-            raise ProtocolError(
-                f"View {wrong[0]} changes brightness, contrast, saturation, hue by {self.colours[wrong[0]].tolist()} "
-                f"percent; the most are {list(STRONGEST_COLOURS)}, up or down."
-            )
+        if self.colours is not None:
+            _check_colours(self.colours, len(self.ids))
+
+
+def _check_colours(colours: NDArray[np.int8], count: int) -> None:
+    if colours.dtype != np.int8 or colours.shape != (count, 4):
+        raise ProtocolError(f"Colours are int8 ({count}, 4), not {colours.dtype} {colours.shape}.")
+    wrong = np.flatnonzero((np.abs(colours.astype(np.int64)) > STRONGEST_COLOURS).any(axis=1))
+    if len(wrong):
+        raise ProtocolError(
+            f"View {wrong[0]} changes brightness, contrast, saturation, hue by {colours[wrong[0]].tolist()} percent; "
+            f"the most are {list(STRONGEST_COLOURS)}, up or down."
+        )
 
 
 def join_views(parts: Sequence[Views]) -> Views:
-    """Return the views of all parts, in their order."""
+    """Return the views of all parts, in their order; either all say colours, or none."""
+    colours = [part.colours for part in parts if part.colours is not None]
     return Views(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.windows for part in parts]),
-        np.concatenate([part.colours for part in parts]),
+        np.concatenate(colours) if colours else None,
     )
 
 
@@ -144,11 +158,10 @@ def draw_views(
     if step := _ANGLES.get(augmentation):
         windows[:, 2] = torch.randint(2, (count,), generator=generator).numpy()
         windows[:, 3] = step * torch.randint(360 // step, (count,), generator=generator).numpy()
-    colours = np.zeros((count, 4), dtype=np.int8)
-    if augmentation in ("colour", "all"):
-        for column, most in enumerate(STRONGEST_COLOURS):
-            colours[:, column] = torch.randint(-most, most + 1, (count,), generator=generator).numpy()
-    return Views(ids, windows, colours)
+    if augmentation not in COLOURED:
+        return Views(ids, windows)
+    changes = [torch.randint(-most, most + 1, (count,), generator=generator) for most in STRONGEST_COLOURS]
+    return Views(ids, windows, torch.stack(changes, 1).to(torch.int8).numpy())
 
 
 def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
@@ -164,7 +177,7 @@ def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
     Returns
     -------
     Views
-        Pair by pair, row by row; neither mirrored, nor turned, nor changed in colour.
+        Pair by pair, row by row; neither mirrored nor turned.
 
     Raises
     ------
@@ -179,7 +192,7 @@ def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
         for left in range(0, width - image_size + 1, image_size)
     ]
     table = np.array(views, dtype=np.int64).reshape(len(views), 5)
-    return Views(table[:, 0].copy(), table[:, 1:].astype(np.int16), np.zeros((len(table), 4), dtype=np.int8))
+    return Views(table[:, 0].copy(), table[:, 1:].astype(np.int16))
 
 
 def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> torch.Tensor:
@@ -205,8 +218,9 @@ def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> 
         If the views do not fit the images.
     """
     windows = _cut(images, views, image_size, Resampling.BILINEAR)
-    for window, colours in zip(windows, views.colours.tolist(), strict=True):
-        window[...] = change_colours(window, colours)
+    if views.colours is not None:
+        for window, colours in zip(windows, views.colours.tolist(), strict=True):
+            window[...] = change_colours(window, colours)
     batch = torch.from_numpy(windows)
     return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 

@@ -67,10 +67,7 @@ def change_colours(image: Pixels, colours: Sequence[int]) -> Pixels:
     Returns
     -------
     uint8 array (height, width, channels)
-        The image itself where all four are 0.
     """
-    if not any(colours):
-        return image
     *strengths, hue = colours
     picture = _picture(image)
     for adjust, percent in zip((F.adjust_brightness, F.adjust_contrast, F.adjust_saturation), strengths, strict=True):
