@@ -50,7 +50,6 @@ def check_missing_channels(config: Config) -> None:
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and "FedGAN" in downstream.rows,
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
-        "a model.generator that is no fusion, as nobody would teach its sub-generator the others": config.model.fuses,
         "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
         "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,
     }

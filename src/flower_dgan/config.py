@@ -5,7 +5,7 @@ from typing import Literal, NewType
 
 SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "pathological", "size", "foreground", "csv"]
-AugmentationName = Literal["none", "flips"]
+AugmentationName = Literal["none", "flips", "rotations", "colour", "all"]
 ConditionName = Literal["label-map", "class", "none"]
 TargetName = Literal["images", "label-maps"]
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "dcgan", "fusion-mixture", "fusion-gate"]
@@ -51,8 +51,8 @@ class DataConfig:
         Share of the groups (patients, scenes) held out where no split is given, in (0, 1).
     sites : tuple of str
         The sites that take part in training; empty for all.
-    augmentation : {"none", "flips"}
-        ``flips``: mirror images and quarter turns.
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
+        What views do besides choosing a window, see ``flower_dgan.data.augmentation``.
     condition : {"label-map", "class", "none"}
         What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
         constant; or nothing, as a label map of zeros.

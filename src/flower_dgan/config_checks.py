@@ -83,6 +83,11 @@ def check_config(config: Config) -> None:
         raise ConfigError(
             "data.target=label-maps draws label maps on nothing, in grey: set data.condition=none data.channels=1."
         )
+    if data.target == "label-maps" and data.augmentation not in ("none", "flips"):
+        raise ConfigError(
+            f"data.augmentation={data.augmentation} makes colours between the 0 and 255 of label maps: set flips or "
+            "none with data.target=label-maps."
+        )
     if data.foreign_label_maps:
         _check_foreign_label_maps(config)
     rows = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")

@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Metri
 from numpy.typing import NDArray
 
 from flower_dgan.config import Config, FeedbackFormat, ImageFormat
-from flower_dgan.data.augmentation import Views
+from flower_dgan.data.augmentation import COLOURED, Views
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import ProtocolError
 from flower_dgan.parameters import EMPTY, Parameters, ParameterShapes, read_change, read_parameters, write_parameters
@@ -50,6 +50,8 @@ class BundleShape:
         Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
     feedback : bool
         Whether there is feedback; its arrays are empty where a change of weights is the answer.
+    colours : bool
+        Whether views say what happens to the colours of real images.
     """
 
     samples: int
@@ -60,6 +62,7 @@ class BundleShape:
     separate: bool = False
     classes: int = 0
     feedback: bool = True
+    colours: bool = False
 
     @classmethod
     def of(cls, config: Config, classes: int) -> "BundleShape":
@@ -75,6 +78,7 @@ class BundleShape:
             separate=algorithm.separate_batches,
             classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
             feedback=algorithm.upload == "none",
+            colours=config.data.augmentation in COLOURED,
         )
 
     def holding(self, channels: Channels) -> "BundleShape":
@@ -107,7 +111,7 @@ class BundleMessage:
     returns : tuple of int
         Rounds, in their order, to whose end the server may go back after a crash.
     views : Views
-        Which window of which of the node's pairs belongs to each sample, (samples,).
+        Which view of which of the node's pairs belongs to each sample, (samples,).
     images : array, uint8 or float32, (samples or twice as many, channels, height, width)
         In the wire's format.
     label_maps : array, uint8, (as many, height, width), or None
@@ -131,7 +135,7 @@ class BundleMessage:
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
         found = hashlib.sha256(str(self.swap).encode())
-        parts = [self.views.ids, self.views.windows, self.images, self.label_maps]
+        parts = [self.views.ids, self.views.windows, self.views.colours, self.images, self.label_maps]
         for array in [*parts, *(self.discriminator or {}).values()]:
             if array is None:
                 continue
@@ -147,13 +151,16 @@ class BundleMessage:
             "returns": list(self.returns),
             "swap": self.swap,
         }
+        views = {"ids": Array(self.views.ids), "windows": Array(self.views.windows)}
+        if self.views.colours is not None:
+            views["colours"] = Array(self.views.colours)
         synthetic = {"images": pack_array(self.images)}
         if self.label_maps is not None:
             synthetic["label-maps"] = pack_array(self.label_maps)
         content = RecordDict(
             {
                 "bundle": ConfigRecord(values),
-                "views": ArrayRecord({"ids": Array(self.views.ids), "windows": Array(self.views.windows)}),
+                "views": ArrayRecord(views),
                 "synthetic": ArrayRecord(synthetic),
             }
         )
@@ -172,7 +179,7 @@ class BundleMessage:
             content,
             {
                 "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
-                "views": (ArrayRecord, {"ids", "windows"}),
+                "views": (ArrayRecord, {"ids", "windows", "colours"} if shape.colours else {"ids", "windows"}),
                 "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
             },
@@ -198,6 +205,9 @@ class BundleMessage:
             views=Views(
                 read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
                 read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
+                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8)
+                if shape.colours
+                else None,
             ),
             images=images,
             label_maps=label_maps,

@@ -279,6 +279,11 @@ def leave_the_image(content: RecordDict, context: Context) -> None:
     content.array_records["views"]["windows"] = Array(np.full((8, 4), 1, np.int16))
 
 
+def bleach_the_image(content: RecordDict, context: Context) -> None:
+    next_round(content)
+    content.array_records["views"]["colours"] = Array(np.full((8, 4), 100, np.int8))
+
+
 def ask_for_more(content: RecordDict, context: Context) -> None:
     next_round(content)
     content["weights"] = ConfigRecord({"send": True})
@@ -295,6 +300,7 @@ def ask_for_more(content: RecordDict, context: Context) -> None:
         (send_an_image_that_is_none, "bytes where uint8"),
         (ask_for_an_unknown_pair, "name pairs"),
         (leave_the_image, "the highest are"),
+        (bleach_the_image, "colours"),
         (ask_for_more, "weights"),
     ],
 )

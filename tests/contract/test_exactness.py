@@ -21,6 +21,7 @@ def test_three_clients_twenty_rounds() -> None:
         "dgan-selective algorithm.upload=threshold",
         "dgan-selective algorithm.upload_share=1",
         "dgan-sequential",
+        "dgan data.augmentation=all",
         "fusion",
         "fusion model=fusion-gate",
         "dgan-sequential model=fusion-mixture",

@@ -80,5 +80,7 @@ def test_label_maps_as_images_are_of_two_classes(tmp_path: Path) -> None:
     overrides = f"data=folder data.root='{tmp_path}/data' data.condition=none data.target=label-maps downstream=none"
     with pytest.raises(ConfigError, match=r"draws label maps on nothing, in grey: set data.condition=none"):
         resolve(f"{overrides} model=dcgan")
+    with pytest.raises(ConfigError, match="augmentation=colour makes colours between the 0 and 255 of label maps"):
+        resolve(f"{overrides} data.channels=1 model=dcgan data.augmentation=colour")
     with pytest.raises(ConfigError, match="wants masks of background and foreground, and these have 3 classes"):
         open_source(resolve(f"{overrides} data.channels=1 model=dcgan").data)

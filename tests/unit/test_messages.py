@@ -19,7 +19,7 @@ SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", f
 
 
 def bundle() -> BundleMessage:
-    views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 3]], np.int16))
+    views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 270]], np.int16))
     return BundleMessage(TRAINING, 7, 6, (3, 5), views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
 
 
@@ -46,6 +46,19 @@ def test_bundle_round_trip() -> None:
     np.testing.assert_array_equal(read.images, bundle().images)
     np.testing.assert_array_equal(read.views.ids, [0, 5])
     np.testing.assert_array_equal(read.views.windows, bundle().views.windows)
+    assert read.views.colours is None
+
+
+def test_colours_round_trip_where_they_are_due() -> None:
+    colours = np.array([[0, 0, 0, 0], [20, -20, 7, -5]], np.int8)
+    message, shape = replace(bundle(), views=replace(bundle().views, colours=colours)), replace(SHAPE, colours=True)
+    read = BundleMessage.from_records(message.to_records(), shape)
+    np.testing.assert_array_equal(read.views.colours, colours)
+    other = replace(message, views=replace(message.views, colours=colours[::-1]))
+    assert len({each.digest() for each in (bundle(), message, other)}) == 3
+    for content, due in ((message.to_records(), SHAPE), (bundle().to_records(), shape)):
+        with pytest.raises(ProtocolError, match="colours"):
+            BundleMessage.from_records(content, due)
 
 
 def test_feedback_round_trip() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import AugmentationName
-from flower_dgan.data.augmentation import Views, apply_to_label_maps, draw_views
+from flower_dgan.data.augmentation import Views, apply_to_label_maps, draw_views, join_views
 from flower_dgan.data.pairs import Pixels
 
 
@@ -26,7 +26,7 @@ class BundleSettings:
         Samples of a batch (B).
     image_size : int
         Height and width of a view.
-    augmentation : {"none", "flips"}
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
         What a view may do besides choosing a window.
     noise_channels : int
         Length of the noise vector of a sample.
@@ -131,7 +131,7 @@ def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, genera
         draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
         for _ in range(settings.exchanges)
     ]
-    return Views(np.concatenate([b.ids for b in batches]), np.concatenate([b.windows for b in batches]))
+    return join_views(batches)
 
 
 def _draw_inputs(

@@ -1,17 +1,26 @@
-"""Views of pairs: which sample, which window, mirrored and turned how. The server draws them, both sides apply them."""
+"""Views of pairs: which sample, which window, turned and coloured how. The server draws them, both sides apply them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Resampling
 from torch.nn.functional import one_hot
 
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
 from flower_dgan.errors import ProtocolError
+
+COLOURED: frozenset[AugmentationName] = frozenset({"colour", "all"})
+"""The augmentations whose views say what happens to the colours."""
+
+# Degrees from one angle to the next.
+_ANGLES: Mapping[AugmentationName, int] = MappingProxyType({"flips": 90, "rotations": 1, "all": 1})
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +32,20 @@ class Views:
     ids : int64 array (batch,)
         Index of the pair at its client.
     windows : int16 array (batch, 4)
-        Top and left in pixels, mirror (0 or 1: left-right), and quarter turns (0 .. 3: counter-clockwise).
+        Top and left in pixels, mirror (0 or 1: left-right), and angle in degrees (0 .. 359: counter-clockwise).
         The window is cut first, then mirrored, then turned.
+    colours : int8 array (batch, 4) or None
+        Change of brightness, contrast, saturation and hue of the image in percent; None for no change. Label maps have
+        no colour.
     """
 
     ids: NDArray[np.int64]
     windows: NDArray[np.int16]
+    colours: NDArray[np.int8] | None = None
+
+    def __getitem__(self, part: slice) -> "Views":
+        """Return some of the views."""
+        return Views(self.ids[part], self.windows[part], None if self.colours is None else self.colours[part])
 
     def check(self, sizes: NDArray[np.integer[Any]], image_size: int) -> None:
         """Check that the views can be applied; they come over the wire.
@@ -43,7 +60,8 @@ class Views:
         Raises
         ------
         ProtocolError
-            If a type or shape is wrong, there is no view, an id is unknown or a window leaves its image.
+            If a type or shape is wrong, there is no view, an id is unknown, a window leaves its image, or a colour
+            changes by more than ``STRONGEST_COLOURS``.
         """
         if self.ids.dtype != np.int64 or self.windows.dtype != np.int16:
             raise ProtocolError(
@@ -55,14 +73,37 @@ class Views:
             )
         if self.ids.min() < 0 or self.ids.max() >= len(sizes):
             raise ProtocolError(f"Views name pairs {self.ids.min()} .. {self.ids.max()} of {len(sizes)}.")
-        highest = np.ones((len(self.ids), 4), dtype=np.int64) * (0, 0, 1, 3)
+        highest = np.ones((len(self.ids), 4), dtype=np.int64) * (0, 0, 1, 359)
         highest[:, :2] = sizes[self.ids].astype(np.int64) - image_size
         wrong = np.flatnonzero(((self.windows < 0) | (self.windows > highest)).any(axis=1))
         if len(wrong):
             raise ProtocolError(
-                f"View {wrong[0]} is top, left, mirror, turns = {self.windows[wrong[0]].tolist()}; "
+                f"View {wrong[0]} is top, left, mirror, angle = {self.windows[wrong[0]].tolist()}; "
                 f"for windows of {image_size} pixels the highest are {highest[wrong[0]].tolist()}."
             )
+        if self.colours is not None:
+            _check_colours(self.colours, len(self.ids))
+
+
+def _check_colours(colours: NDArray[np.int8], count: int) -> None:
+    if colours.dtype != np.int8 or colours.shape != (count, 4):
+        raise ProtocolError(f"Colours are int8 ({count}, 4), not {colours.dtype} {colours.shape}.")
+    wrong = np.flatnonzero((np.abs(colours.astype(np.int64)) > STRONGEST_COLOURS).any(axis=1))
+    if len(wrong):
+        raise ProtocolError(
+            f"View {wrong[0]} changes brightness, contrast, saturation, hue by {colours[wrong[0]].tolist()} percent; "
+            f"the most are {list(STRONGEST_COLOURS)}, up or down."
+        )
+
+
+def join_views(parts: Sequence[Views]) -> Views:
+    """Return the views of all parts, in their order; either all say colours, or none."""
+    colours = [part.colours for part in parts if part.colours is not None]
+    return Views(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.windows for part in parts]),
+        np.concatenate(colours) if colours else None,
+    )
 
 
 def sizes_of(arrays: Sequence[Pixels]) -> NDArray[np.int64]:
@@ -87,8 +128,10 @@ def draw_views(
         Views to draw, at least 1. Up to n of them are of different pairs; more are drawn with replacement.
     image_size : int
         Side of a window in pixels. Windows lie anywhere in the image, whatever the augmentation.
-    augmentation : {"none", "flips"}
-        ``flips``: mirrored with probability 1/2 and turned by 0 .. 3 quarters.
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
+        ``flips``: mirrored with probability 1/2 and turned by 0 .. 3 quarters. ``rotations``: mirrored with probability
+        1/2 and turned by 0 .. 359 degrees. ``colour``: colours changed by up to ``STRONGEST_COLOURS``. ``all``: as
+        ``rotations`` and ``colour``.
     generator : torch.Generator
         On the CPU; the only source of randomness.
 
@@ -112,10 +155,13 @@ def draw_views(
     windows = np.zeros((count, 4), dtype=np.int16)
     room = sizes[ids].astype(np.int64) - image_size + 1
     windows[:, :2] = np.floor(torch.rand(count, 2, dtype=torch.float64, generator=generator).numpy() * room)
-    if augmentation == "flips":
+    if step := _ANGLES.get(augmentation):
         windows[:, 2] = torch.randint(2, (count,), generator=generator).numpy()
-        windows[:, 3] = torch.randint(4, (count,), generator=generator).numpy()
-    return Views(ids, windows)
+        windows[:, 3] = step * torch.randint(360 // step, (count,), generator=generator).numpy()
+    if augmentation not in COLOURED:
+        return Views(ids, windows)
+    changes = [torch.randint(-most, most + 1, (count,), generator=generator) for most in STRONGEST_COLOURS]
+    return Views(ids, windows, torch.stack(changes, 1).to(torch.int8).numpy())
 
 
 def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
@@ -150,7 +196,7 @@ def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
 
 
 def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> torch.Tensor:
-    """Cut views out of images.
+    """Cut views out of images and change their colours; turned by other angles than quarters they are interpolated.
 
     Parameters
     ----------
@@ -171,12 +217,16 @@ def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> 
     ProtocolError
         If the views do not fit the images.
     """
-    batch = torch.from_numpy(_cut(images, views, image_size))
+    windows = _cut(images, views, image_size, Resampling.BILINEAR)
+    if views.colours is not None:
+        for window, colours in zip(windows, views.colours.tolist(), strict=True):
+            window[...] = change_colours(window, colours)
+    batch = torch.from_numpy(windows)
     return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 
 
 def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int) -> torch.Tensor:
-    """Cut the same views out of label maps.
+    """Cut the same views out of label maps; where they are turned, a pixel gets the class of the nearest one.
 
     Parameters
     ----------
@@ -199,7 +249,7 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
     ProtocolError
         If the views do not fit the label maps.
     """
-    return to_one_hot(_cut(label_maps, views, image_size), classes)
+    return to_one_hot(_cut(label_maps, views, image_size, Resampling.NEAREST), classes)
 
 
 def to_one_hot(label_maps: Pixels, classes: int) -> torch.Tensor:
@@ -208,12 +258,11 @@ def to_one_hot(label_maps: Pixels, classes: int) -> torch.Tensor:
     return one_hot(batch, classes).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _cut(arrays: Sequence[Pixels], views: Views, image_size: int) -> Pixels:
+def _cut(arrays: Sequence[Pixels], views: Views, image_size: int, resampling: Resampling) -> Pixels:
     views.check(sizes_of(arrays), image_size)
     batch = np.empty((len(views.ids), image_size, image_size, *arrays[0].shape[2:]), dtype=np.uint8)
-    for place, index, (top, left, mirror, turns) in zip(batch, views.ids, views.windows.tolist(), strict=True):
-        window = arrays[index][top : top + image_size, left : left + image_size]
-        place[...] = np.rot90(window[:, ::-1] if mirror else window, turns)
+    for window, index, place in zip(batch, views.ids, views.windows.tolist(), strict=True):
+        window[...] = cut_window(arrays[index], place, image_size, resampling)
     return batch
 
 

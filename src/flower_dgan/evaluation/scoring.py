@@ -90,7 +90,7 @@ def segmentation_score(
     views = grid_views(sizes_of(pairs.label_maps), image_size)
     for start in range(0, len(views.ids), _SCORING_BATCH):
         window = slice(start, start + _SCORING_BATCH)
-        batch = Views(views.ids[window], views.windows[window])
+        batch = views[window]
         truth = class_ids(pairs, batch, image_size)
         predicted = model(apply_to_images(pairs.images, batch, image_size)).argmax(1)
         dice.update(predicted, truth)

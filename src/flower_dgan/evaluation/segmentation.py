@@ -28,7 +28,7 @@ class SegmenterTraining:
         Encoder, steps, batch size and learning rate.
     image_size : int
         Height and width in pixels of a view; a multiple of 16.
-    augmentation : {"none", "flips"}
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
         How views are drawn.
     seed : int
         Fixes the initial weights, dropout and the views.

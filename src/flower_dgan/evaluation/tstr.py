@@ -39,7 +39,7 @@ def train_on_synthetic_test_on_real(
         Settings of each training; ``seeds`` trainings a row, none for 0.
     image_size : int
         Height and width in pixels of what the model sees; a multiple of 16.
-    augmentation : {"none", "flips"}
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
         How training views are drawn; testing has none.
     seed : int
         Seed of the first training of each row.

@@ -13,6 +13,7 @@ from flower_dgan.data.prepare.monuseg import find_kumar, find_monuseg
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
 from flower_dgan.data.prepare.pets import find_pets
 from flower_dgan.data.prepare.runner import Prepared, write_folder
+from flower_dgan.data.prepare.scenes import find_lsun
 from flower_dgan.data.prepare.ships import find_ships
 from flower_dgan.data.prepare.tumours import find_brats
 from flower_dgan.errors import ConfigError, DataError, unknown_name
@@ -49,6 +50,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
         "folder": DataSet(find_folder, frozenset({"instances", "palette", "nearest_colour"})),
         "kumar": _alone(find_kumar),
+        "lsun": _alone(find_lsun),
         "monuseg": _alone(find_monuseg),
         "pets": _alone(find_pets),
         "ships": _alone(find_ships),
