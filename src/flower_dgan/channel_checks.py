@@ -2,6 +2,7 @@
 
 from flower_dgan.config import Config
 from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
+from flower_dgan.data.augmentation import COLOURED
 from flower_dgan.errors import ConfigError
 
 
@@ -16,7 +17,11 @@ def check_channels(config: Config) -> None:
                 f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
                 f"algorithm.{name}=0."
             )
-
+    if config.data.augmentation in COLOURED and channels not in PICTURED:
+        raise ConfigError(
+            f"data.augmentation={config.data.augmentation} changes colours, and {channels} channels are no "
+            "picture: set data.augmentation=rotations or another."
+        )
     _check_missing(config)
 
 
@@ -46,6 +51,8 @@ def check_missing_channels(config: Config) -> None:
     wrong = {
         "algorithm.swap_interval=0, as their discriminators differ": algorithm.swap_interval,
         "algorithm.upload=none, as their discriminators differ": algorithm.upload != "none",
+        "data.augmentation=rotations or another, as part of a picture has no colours": config.data.augmentation
+        in COLOURED,
         "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and "FedGAN" in downstream.rows,
