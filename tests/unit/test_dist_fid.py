@@ -43,7 +43,7 @@ def some_pairs(images: int, *, side: int = 32, seed: int = 0) -> Pairs:
 
 
 def joined(name: str, pairs: Pairs, site: int, config: Config = CONFIG) -> JoinedClient:
-    return JoinedClient(site + 1, len(pairs), True, ClientLabels(name, pairs.label_maps, 2, site))
+    return JoinedClient(site + 1, len(pairs), True, ClientLabels(name, pairs.label_maps, 2, site), None)
 
 
 @pytest.fixture(scope="module")
