@@ -64,7 +64,7 @@ def check_config(config: Config) -> None:
             f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
         )
     for key, network in (("generator", model.generator), ("discriminator", model.discriminator)):
-        if network in ("mlp", "dcgan") and data.condition == "label-map":
+        if network in ("mlp", "mlp-relu", "dcgan") and data.condition == "label-map":
             raise ConfigError(
                 f"model.{key}={network} does not see label maps: set data.condition=class or none, and downstream=none."
             )

@@ -71,11 +71,13 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 if model.noise_channels or sites:
                     raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
                 return ResnetGenerator(*common)
-            case "mlp" | "dcgan":
+            case "mlp" | "mlp-relu" | "dcgan":
                 if sites:
                     raise ValueError("it takes no site: model.site_condition=false")
-                kind = MlpGenerator if model.generator == "mlp" else DcganGenerator
-                return kind(*common, shape.image_size, model.noise_channels)
+                if model.generator == "dcgan":
+                    return DcganGenerator(*common, shape.image_size, model.noise_channels)
+                slope = 0.2 if model.generator == "mlp" else 0.0
+                return MlpGenerator(*common, shape.image_size, model.noise_channels, slope)
             case "fusion-mixture" | "fusion-gate":
                 if sites:
                     raise ValueError("its sub-generators have a site each: model.site_condition=false")

@@ -23,7 +23,7 @@ __all__ = ["federation", "undrawn_figures"]  # fixtures
 ONE_STEP = (
     "exchange.rounds=1 exchange.exchanges=1 exchange.generator_steps=1 exchange.batch_size=2 output.synthetic_images=4"
 )
-WITHOUT_LABEL_MAPS = {"model=mlp", "model=dcgan", "model=dcgan-small"}
+WITHOUT_LABEL_MAPS = {"model=mlp", "model=distributed-gan", "model=dcgan", "model=dcgan-small"}
 SMALLER = "model.generator_width=4 model.discriminator_width=4"
 
 
@@ -139,7 +139,7 @@ def test_each_experiment_of_a_paper_has_one_for_a_cpu(name: str) -> None:
     paper, small = (resolve(f"experiment={each} data.root=/data") for each in (name, f"{name}-cpu"))
     assert paper.data.source == small.data.source
     assert paper.exchange.rounds * paper.exchange.exchanges > small.exchange.rounds
-    assert small.model.generator in ("small", "mlp", "dcgan", "fusion-mixture")
+    assert small.model.generator in ("small", "mlp", "mlp-relu", "dcgan", "fusion-mixture")
     assert not small.allow_pixel_losses
 
 

@@ -49,6 +49,7 @@ def test_mlp_has_the_papers_size() -> None:
     # 784 * 512 + 512 = 401,920; 262,656; the paper's 11 outputs are 5,643, here one is 513
     assert parameters(MlpDiscriminator(1, 1, 512, 28)) == 401_920 + 262_656 + 513
     # ten classes are ten more inputs of 512 neurons
+    assert parameters(MlpGenerator(1, 1, 256, 28, 64)) == 16_640 + 65_792 + 201_488 == 283_920
     assert parameters(MlpGenerator(10, 1, 512, 28, 100)) == 716_560 + 5_120
     assert parameters(MlpDiscriminator(10, 1, 512, 28)) == 665_089 + 5_120
 
@@ -111,6 +112,12 @@ def test_discriminators_use_class_and_image_and_keep_samples_apart(kind: type[nn
     assert (network(label_maps.roll(1, 1), images) - scores).abs().min() > 1e-6
     assert (network(label_maps, -images) - scores).abs().min() > 1e-6
     torch.testing.assert_close(network(label_maps[1:], images[1:]), scores[1:])
+
+
+def test_a_slope_of_0_is_relu() -> None:
+    network = build_generator(replace(MODEL, generator="mlp-relu"), SHAPE)
+    hidden = torch.tensor([[-2.0, 0.5]])
+    torch.testing.assert_close(network.layers[1](hidden), torch.tensor([[0.0, 0.5]]))  # type: ignore[index, operator]
 
 
 def test_networks_by_name() -> None:

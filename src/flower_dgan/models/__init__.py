@@ -4,6 +4,6 @@ A generator is called with a ``GeneratorInput`` and returns images (batch, chann
 discriminator is called as ``network(label_maps, images)`` with one-hot label maps (batch, classes, height, width) and
 returns logits (batch, values, height, width).
 
-``mlp`` and ``dcgan`` are for label maps that are constant, as ``data.condition=class`` and ``none`` make them: the
-class is an input beside the noise or the image, and a single class is none.
+``mlp``, ``mlp-relu`` and ``dcgan`` are for label maps that are constant, as ``data.condition=class`` and ``none`` make
+them: the class is an input beside the noise or the image, and a single class is none.
 """
