@@ -3,9 +3,8 @@
     python benchmarks/by_site.py --features segmenter-256 <run directory> <run directory> ...
 
 Fréchet distance between the synthetic images that a run named after a client and the client's real training images, by
-one feature network for all runs, which is trained on the real training split of the first run's data. Runs of other
-seeds are one row, with mean and spread; a row is called by the settings that a sweep swept. ``mean Dice`` is that of the
-run's row ``DGAN``. The generator's parameters are counted in its file.
+one feature network for all runs, which is trained on the real training split of the first run's data. Runs that differ
+in their seeds are one row, with mean and spread. Dice is that of the run's row ``DGAN``.
 """
 
 from pathlib import Path
