@@ -92,6 +92,16 @@ def test_images_are_turned_bilinearly(angle: int) -> None:
     torch.testing.assert_close(turned, expected, atol=1.0, rtol=0)
 
 
+@pytest.mark.parametrize("channels", [2, 3, 4, 5])
+def test_channels_are_turned_each_as_if_it_were_alone(channels: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (12, 12, channels), dtype=np.uint8)
+    views = _views((0, 2, 2, 1, 33))
+    turned = _pixels(image, views, 8)
+    assert turned.shape == (8, 8, channels)
+    for channel in range(channels):
+        np.testing.assert_array_equal(turned[..., channel], _pixels(image[..., [channel]], views, 8)[..., 0])
+
+
 @pytest.mark.parametrize(
     ("colours", "pixels", "expected"),
     [

@@ -26,7 +26,7 @@ def cut_window(array: Pixels, place: Sequence[int], side: int, resampling: Image
     Parameters
     ----------
     array : uint8 array (height, width) or (height, width, channels)
-        Of 1 or 3 channels.
+        Of any number of channels.
     place : sequence of four int
         Top and left in pixels, mirror (0 or 1: left-right), and angle in degrees (0 .. 359: counter-clockwise), in
         this order; the window without its surroundings lies in the image.
@@ -47,7 +47,7 @@ def cut_window(array: Pixels, place: Sequence[int], side: int, resampling: Image
     if mirror:
         window = window[:, ::-1]
     if degrees:
-        window = _pixels(_picture(window).rotate(degrees, resampling), window.shape)[margin:-margin, margin:-margin]
+        window = _turned(window, degrees, resampling)[margin:-margin, margin:-margin]
     return np.rot90(window, quarters)
 
 
@@ -75,6 +75,13 @@ def change_colours(image: Pixels, colours: Sequence[int]) -> Pixels:
     if hue:
         picture = F.adjust_hue(picture, hue / 100)
     return _pixels(picture, image.shape)
+
+
+def _turned(array: Pixels, degrees: int, resampling: Image.Resampling) -> Pixels:
+    """Turn about the centre; channels that are no picture one by one, as Pillow takes two or four for transparency."""
+    if array.ndim == 3 and array.shape[2] not in (1, 3):
+        return np.stack([_turned(channel, degrees, resampling) for channel in np.moveaxis(array, 2, 0)], axis=2)
+    return _pixels(_picture(array).rotate(degrees, resampling), array.shape)
 
 
 def _surroundings(array: Pixels, top: int, left: int, side: int) -> Pixels:
