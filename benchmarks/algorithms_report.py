@@ -1,11 +1,13 @@
 """Table and loss curves of ``algorithms.py``, from its results alone."""
 
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from common import spread
 
 Lines = list[dict[str, Any]]
 
@@ -28,11 +30,6 @@ def split_name(choice: str) -> tuple[str, str]:
 
 def table(lines: Lines) -> str:
     """Return Markdown: a row a choice, with means and spreads over the seeds."""
-
-    def spread(values: list[float], digits: int) -> str:
-        mean = f"{fmean(values):.{digits}f}"
-        return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
-
     rows = [
         "| choice | clients | seeds | classes with 5 % | smallest share | Fréchet / floor | MB a client | seconds |",
         "|---|---|---|---|---|---|---|---|",

@@ -8,13 +8,14 @@ in their seeds are one row, with mean and spread. Dice is that of the run's row 
 """
 
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated
 
 import typer
 import yaml
 from safetensors import safe_open
 
+from common import spread
 from flower_dgan.config import Config
 from flower_dgan.data import Pixels, open_source, partition
 from flower_dgan.data.image_files import list_images
@@ -54,12 +55,6 @@ def drawn_for(directory: Path, client: str, channels: int) -> list[Pixels]:
     images = read_images(directory / "synthetic", channels)
     ours = client.replace(" ", "-").replace("_", "-")
     return [image for name, image in zip(names, images, strict=True) if name.rpartition("_")[0] == ours]
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Return the mean and, of several, the standard deviation."""
-    mean = f"{fmean(values):.{digits}f}"
-    return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def main(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from flower_dgan.config import Config
@@ -11,6 +12,12 @@ from flower_dgan.node import simulated_clients
 def natural_clients(config: Config, otherwise: int) -> int:
     """Return how many clients the partition makes, ``otherwise`` where any number goes."""
     return simulated_clients(config) or otherwise
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Return the mean and, of several, the standard deviation."""
+    mean = f"{fmean(values):.{digits}f}"
+    return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:

@@ -14,14 +14,13 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Annotated
 
 import typer
 
 from algorithms import Judge
 from bundles import score
-from common import append_line, natural_clients, read_lines
+from common import append_line, natural_clients, read_lines, spread
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source, partition
@@ -121,7 +120,7 @@ def main(
     name = "agreement" if "agreement" in lines[0] else "dice"
     for row in dict.fromkeys(line["row"] for line in lines):
         found = [line[name] for line in lines if line["row"] == row]
-        print(f"| {row} | {fmean(found):.3f}{f' ± {stdev(found):.3f}' if len(found) > 1 else ''} | {len(found)} |")
+        print(f"| {row} | {spread(found, 3)} | {len(found)} |")
 
 
 if __name__ == "__main__":

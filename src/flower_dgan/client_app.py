@@ -15,12 +15,13 @@ from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
+from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.client_state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
 from flower_dgan.parameters import EMPTY
 from flower_dgan.policy import release_policy

@@ -10,11 +10,12 @@ from flower_dgan.algorithm.bundle import ClientLabels, draw_bundle, draw_real, d
 from flower_dgan.algorithm.exchange import Proposal
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
+from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.config import Config
 from flower_dgan.data import Views
 from flower_dgan.data.channels import held
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import EXCHANGE, BundleMessage, BundleShape
+from flower_dgan.messages import EXCHANGE, BundleMessage
 from flower_dgan.parameters import Parameters
 from flower_dgan.protocol import Training
 from flower_dgan.wire_formats import encode_images

@@ -21,12 +21,13 @@ from flower_dgan.algorithm.merge import Weights, client_weights, sample_shares
 from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.algorithm.scores import merge_scores, score_rule
 from flower_dgan.answer import Answer
+from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.checkpoint import BEGINNING, Start
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.grid import FastGrid
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import BundleShape, FeedbackMessage
+from flower_dgan.messages import FeedbackMessage
 from flower_dgan.outbox import Outbox
 from flower_dgan.parameters import ParameterShapes
 from flower_dgan.protocol import Training

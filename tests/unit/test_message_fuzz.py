@@ -12,12 +12,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
 from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.protocol import Training
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.join_messages import JoinRequest, NodeDescription
-from flower_dgan.messages import BundleMessage, BundleShape, FeedbackMessage
+from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.protocol import PROTOCOL_VERSION, Training
 
 TRAINING = Training("0123456789abcdef", 2)
