@@ -7,6 +7,10 @@
 ``flower_supernode``: it sleeps 3 s when there is no message and half a second while there is no reply, and has no
 setting for either.
 
+``_pull_and_store_message``: where a run is stopped while a SuperNode takes a message of it, the message and its task
+stay. The reply is then taken for the one to the next message, whose own reply waits for the message after that: a run
+that sends one message at a time stands still.
+
 ``pull_objects``: who finds a message before all its parts are there waits 1 s for them, and who looks often finds it
 so. The first wait is a default value, and there is no setting for it.
 
@@ -27,20 +31,25 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from threading import Thread
+from types import ModuleType
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from flwr.common.constant import ErrorCode
+from flwr.app import Message
+from flwr.common.constant import ErrorCode, Status, SubStatus
 from flwr.supercore.address import resolve_bind_address
 from flwr.supercore.constant import TaskType
 from flwr.supercore.exit import exit_handler
 from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, pull_objects
+from flwr.supercore.object_store import ObjectStore
+from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.superexec import run_superexec as superexec
 from flwr.supercore.superexec.executor import ExecutionSpec, LaunchResult, SubprocessExecutor
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import start_client_internal
 from flwr.supernode.cli import flower_supernode
-from flwr.supernode.runtime.run_clientapp import run_clientapp
+from flwr.supernode.nodestate import NodeState
+from flwr.supernode.runtime import run_clientapp as clientapp
 
 LOST = frozenset(
     {
@@ -55,11 +64,19 @@ LOST = frozenset(
 _TESTED_RELEASE = "1.41."
 _FIRST_WAIT_SECONDS = 0.02
 _PULLS: tuple[Any, ...] = (pull_objects, pull_and_inflate_object_from_tree)
-_ARGUMENTS: dict[Callable[..., None], set[str]] = {
-    superexec.run_superexec: {"runtime_api_address", "insecure", "root_certificates_path", "superexec_auth_secret"},
-    run_clientapp: {"runtime_api_address", "token", "insecure", "certificates", "parent_pid"},
+_ASKS_THE_SUPERLINK = ("receive", "pull_object", "confirm_message_received")
+_USED: dict[tuple[ModuleType, str], set[str]] = {
+    (superexec, "get_executor"): set(),
+    (superexec, "run_superexec"): {
+        "runtime_api_address",
+        "insecure",
+        "root_certificates_path",
+        "superexec_auth_secret",
+    },
+    (clientapp, "run_clientapp"): {"runtime_api_address", "token", "insecure", "certificates", "parent_pid"},
+    (start_client_internal, "time"): set(),
+    (start_client_internal, "_pull_and_store_message"): {"state", "object_store", *_ASKS_THE_SUPERLINK},
 }
-_REPLACED = ((superexec, "get_executor"), (start_client_internal, "time"))
 
 
 def take_identity() -> None:
@@ -85,12 +102,11 @@ def reason_against_warm_clients() -> str | None:
         return f"it is tested with flwr {_TESTED_RELEASE}x, not {installed}"
     if not hasattr(os, "fork"):
         return "this system cannot fork a process"
-    for module, name in _REPLACED:
+    for (module, name), arguments in _USED.items():
         if not hasattr(module, name):
             return f"{module.__name__} of flwr {installed} has no {name}"
-    for function, names in _ARGUMENTS.items():
-        if lacking := names - set(inspect.signature(function).parameters):
-            return f"{function.__name__} of flwr {installed} takes no {', '.join(sorted(lacking))}"
+        if arguments and (lacking := arguments - set(inspect.signature(getattr(module, name)).parameters)):
+            return f"{name} of flwr {installed} takes no {', '.join(sorted(lacking))}"
     return None
 
 
@@ -121,12 +137,58 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def leave_stopped_runs(take_message: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Let the function by which a SuperNode takes a message leave nothing behind of a run that is stopped meanwhile."""
+
+    def take(*, state: NodeState, object_store: ObjectStore, **arguments: Any) -> int | None:
+        messages: list[Message] = []
+        stopped = False
+
+        def watched(ask: Callable[..., Any]) -> Callable[..., Any]:
+            def ask_and_note(*ids: object) -> Any:
+                nonlocal stopped
+                try:
+                    answer = ask(*ids)
+                except RunNotRunningException:
+                    stopped = True
+                    raise
+                if ask is arguments["receive"] and answer is not None:
+                    messages.append(answer[0])
+                return answer
+
+            return ask_and_note
+
+        asking = {name: watched(arguments[name]) for name in _ASKS_THE_SUPERLINK}
+        run_id = take_message(state=state, object_store=object_store, **(arguments | asking))
+        if stopped and messages:
+            _leave_run(messages[0], state, object_store)
+        return run_id
+
+    return take
+
+
+def _leave_run(message: Message, state: NodeState, object_store: ObjectStore) -> None:
+    """End the work on a message of a run that is over, and forget the message and any reply to it."""
+    run_ids = [message.metadata.run_id]
+    for task in state.get_tasks(run_ids=run_ids, statuses=[Status.PENDING, Status.STARTING, Status.RUNNING]):
+        state.finish_task(task.task_id, SubStatus.STOPPED, "The run was stopped.")  # takes the ClientApp's access
+    replies = state.get_messages_legacy(run_ids=run_ids, is_reply=True)
+    ids = [each.metadata.message_id for each in (message, *replies)]
+    state.delete_messages(message_ids=ids)
+    for message_id in ids:
+        object_store.delete(message_id)
+
+
 def run_fast_supernode() -> None:
-    """Run ``flower-supernode`` with the options in ``sys.argv`` and without its long sleeps."""
+    """Run ``flower-supernode`` with the options in ``sys.argv``, without its long sleeps and what it leaves behind."""
     sys.argv[0] = "flower-supernode"
     shorten_waits_for_parts()
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    with patch.object(start_client_internal, "time", AdaptiveSleep()):
+    take_message = leave_stopped_runs(start_client_internal._pull_and_store_message)
+    with (
+        patch.object(start_client_internal, "time", AdaptiveSleep()),
+        patch.object(start_client_internal, "_pull_and_store_message", take_message),
+    ):
         flower_supernode()
 
 
@@ -199,7 +261,7 @@ def _run_as_child(spec: ExecutionSpec) -> NoReturn:
         if spec.root_certificates_path is not None:
             with open(spec.root_certificates_path, "rb") as file:  # noqa: PTH123  a path as Flower has it
                 certificates = file.read()
-        run_clientapp(
+        clientapp.run_clientapp(
             runtime_api_address=spec.runtime_api_address,
             token=spec.token,
             insecure=spec.insecure,

@@ -91,10 +91,18 @@ class LocalFlower:
                 command, env=dict(self.environment), capture_output=True, text=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise FederationError(f"`{' '.join(command)}` was not done after {timeout:.0f} s.") from error
+            output = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes)).decode()
+            raise FederationError(
+                f"`{' '.join(command)}` was not done after {timeout:.0f} s:\n{output[-4000:]}\n{self._logs()}"
+            ) from error
         if done.returncode:
             raise FederationError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-4000:]}")
         return done.stdout
+
+    def _logs(self) -> str:
+        """Return the end of what the SuperLink and each SuperNode wrote."""
+        files = sorted(self.log.parent.glob("*.txt"))
+        return "\n".join(f"{file.name}:\n{file.read_text(errors='replace')[-4000:]}" for file in files)
 
 
 @contextmanager
