@@ -25,10 +25,12 @@ from flower_dgan.resolve import resolve
 from tests.pairs import write_digits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/deployment.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+(README_POLICY,) = re.findall(r"^```yaml\n(# --node-config.*?)^```$", README, re.MULTILINE | re.DOTALL)
 OWNERS = ("clinic-a", "clinic-b", "clinic-c")
 SHORT = (
     "exchange.exchanges=2 exchange.generator_steps=2 output.synthetic_images=60 "
-    "downstream=digits downstream.rows=[Real-All,DGAN] downstream.steps=40 downstream.seeds=1"
+    "downstream=digits downstream.rows=[Real-All,DGAN] downstream.steps=40 downstream.seeds=1 downstream.dist_fid=180"
 )
 PATIENCE = 300.0
 
@@ -100,6 +102,10 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
         for file in everything.rglob(f"*_{owner}_*.png"):
             (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / file.parent.name)
+    allows_moments = tmp_path / "policy.yaml"
+    allows_moments.write_text(README_POLICY.replace("moments: false", "moments: true"))
+    node_configs = {owner: {"data-path": str(folder), "name": owner} for owner, folder in folders.items()}
+    node_configs["clinic-c"]["policy"] = str(allows_moments)
     (machine.home / "secret").write_bytes(os.urandom(32))
     runtime_options = ["--superexec-auth-secret-file", f"{machine.home}/secret"]
     runtime_options += ["--ssl-ca-certfile", f"{machine.home}/tls/ca.pem"]
@@ -125,8 +131,10 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
             machine.flwr(flower, "supernode register", clinic_a=owner)
         for owner, folder in folders.items():
             options = machine.typed("flower-dgan supernode", clinic_a=owner, **{"/data/pairs": str(folder)})
-            more = runtime_options if owner == "clinic-c" else []
-            nodes.enter_context(supernode(flower, owner, *options, *more))
+            if owner == "clinic-c":
+                options[options.index("--node-config") + 1] += f' policy="{allows_moments}"'
+                options += runtime_options
+            nodes.enter_context(supernode(flower, owner, *options))
 
         stopped = str(as_json(run("stopped", 10_000, "--format", "json"))["run-id"])
         wait_for_a_round(tmp_path / "stopped")
@@ -146,15 +154,19 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     assert all(not each.rejected for each in metrics.rounds)
 
     contexts = simulated_contexts(3, overrides("one-process", 3))
-    for context, (owner, folder) in zip(contexts.values(), folders.items(), strict=True):
-        context.node_config = {"data-path": str(folder), "name": owner}
+    for context, node_config in zip(contexts.values(), node_configs.values(), strict=True):
+        context.node_config = dict(node_config)
     run_job(InProcessGrid(client_app, contexts), resolve(overrides("one-process", 3)), 0)
     ours, theirs = (load_generator(tmp_path / name / "generator.safetensors")[0] for name in ("run", "one-process"))
     assert largest_relative_difference(ours, theirs) <= TOLERANCE
-    runs = [read_metrics(tmp_path / name).tstr for name in ("run", "one-process")]
-    tables = [{each.row: each.scores["dice"] for each in results} for results in runs]
+    runs = [read_metrics(tmp_path / name) for name in ("run", "one-process")]
+    tables = [{each.row: each.scores["dice"] for each in metrics.tstr} for metrics in runs]
     assert tables[0]["Real-All"] > 0.7
     assert tables[0] == pytest.approx(tables[1], abs=1e-3)
+    assert {each.site for each in runs[0].missing_moments} == {"clinic-a", "clinic-b"}
+    distances = [{(each.site, each.compared): each.distance for each in metrics.distances} for metrics in runs]
+    assert distances[0] == pytest.approx(distances[1], rel=1e-3)
+    assert ("clinic-c", "synthetic") in distances[0]
 
 
 def wait_for_a_round(directory: Path) -> None:
