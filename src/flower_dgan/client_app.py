@@ -19,7 +19,7 @@ from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.client_state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
-from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
+from flower_dgan.join_messages import JoinRequest, LabelMapsRequest, Leave, NodeDescription, label_maps_to_records
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.node import node_key, open_node, takes_messages_in_order
@@ -38,8 +38,14 @@ app = ClientApp()
 
 @app.query("join")
 def join(message: Message, context: Context) -> Message:
-    """Answer ``query.join``: name, sizes and, where they leave, label maps."""
+    """Answer ``query.join``: what the node has."""
     return _answer(message, context, _describe)
+
+
+@app.query("label_maps")
+def label_maps(message: Message, context: Context) -> Message:
+    """Answer ``query.label_maps``: the label maps, where they leave."""
+    return _answer(message, context, _give_label_maps)
 
 
 @app.train("exchange")
@@ -86,14 +92,20 @@ def _describe(message: Message, context: Context) -> RecordDict:
         classes=node.pairs.classes,
         queue=takes_messages_in_order(),
         label_maps_hash=None,
-        label_maps=None,
     )
     if not config.data.label_maps_leave:
         return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32)).to_records()
     packed = pack(node.pairs.label_maps, node.pairs.classes)
-    name = content_hash(packed)
-    sent = None if name in request.known_label_maps else packed
-    return replace(description, label_maps_hash=name, label_maps=sent).to_records()
+    return replace(description, label_maps_hash=content_hash(packed)).to_records()
+
+
+def _give_label_maps(message: Message, context: Context) -> RecordDict:
+    request = LabelMapsRequest.from_records(message.content)
+    _, pairs, config = _state(request.training, context).joined()
+    release_policy(config, context.node_config).check_settings(config)
+    if not config.data.label_maps_leave:
+        raise FederationError("The settings of this training let no label maps leave.")
+    return label_maps_to_records(pack(pairs.label_maps, pairs.classes))
 
 
 def _give_moments(message: Message, context: Context) -> RecordDict:

@@ -1,25 +1,23 @@
 """Start and end of a run: wait for the nodes, ask each what it has, check that they fit together; let them go."""
 
 import logging
-import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.ask import ask, read_label_maps
 from flower_dgan.channel_checks import check_missing_channels
 from flower_dgan.config import Config
-from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, content_hash, unpack
+from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.join_messages import JOIN, LEAVE, JoinRequest, Leave, NodeDescription
+from flower_dgan.join_messages import LEAVE, Leave, NodeDescription
 from flower_dgan.protocol import Training
-from flower_dgan.resolve import configuration_hash
 from flower_dgan.wiring import ImageShape
 
 logger = logging.getLogger("flwr")
@@ -79,7 +77,7 @@ def join(
 ) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 
-    Label maps are fetched once: those whose hash is in ``cache`` are not sent again. None are where they stay at the
+    Label maps are fetched once: those whose hash is in ``cache`` are not asked for. None are where they stay at the
     nodes.
 
     Parameters
@@ -129,35 +127,15 @@ def join(
     )
 
 
-def ask(
-    grid: Grid, nodes: Iterable[int], config: Config, cache: Path, training: Training
-) -> tuple[dict[int, NodeDescription], list[str]]:
-    """Return what nodes say of themselves, and what was wrong with the others; parameters as for :func:`join`."""
-    known = tuple(sorted(path.stem for path in cache.glob("*.npz")))
-    request = JoinRequest(training, configuration_hash(config), known).to_records()
-    messages = [Message(request, dst_node_id=node, message_type=JOIN) for node in nodes]
-    silent, problems, descriptions = {message.metadata.dst_node_id for message in messages}, [], {}
-    for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout):
-        node = reply.metadata.src_node_id
-        silent.discard(node)
-        if reply.has_error():
-            problems.append(f"node {node}: {reply.error.reason}")
-        else:
-            descriptions[node] = NodeDescription.from_records(
-                reply.content, label_maps_leave=config.data.label_maps_leave
-            )
-    return descriptions, [*problems, *(f"node {node} did not answer" for node in sorted(silent))]
-
-
 def joined(
     node: int, description: NodeDescription, config: Config, site: int, cache: Path, foreign: tuple[Pixels, ...]
 ) -> JoinedClient:
-    """Return the client that a node is, with its label maps from the message or the cache; raises ProtocolError.
+    """Return the client that a node is, with its label maps from the cache; raises ProtocolError.
 
     Where these stay at the node, blank ones of their sizes take their place.
     """
     blank = None if description.sizes is None else PackedLabelMaps(b"", description.sizes, 1)
-    label_maps = unpack(blank or _label_maps(description, cache))
+    label_maps = unpack(blank or read_label_maps(description, cache))
     if len(label_maps) != description.images:
         raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
     channels = channels_of(description, config)
@@ -210,26 +188,3 @@ def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> 
             )
         if channels_of(description, config) is not None:
             check_missing_channels(config)
-
-
-def _label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:
-    """Take label maps from the message or the cache; either must have the announced hash."""
-    announced = description.label_maps_hash or ""
-    if not re.fullmatch("[0-9a-f]{64}", announced):
-        raise ProtocolError(f"client {description.name} announces the hash {announced!r}")
-    path = cache / f"{announced}.npz"
-    packed = description.label_maps
-    if packed is None:
-        if not path.is_file():
-            raise ProtocolError(f"client {description.name} sent no label maps, and they are not in {cache}")
-        with np.load(path, allow_pickle=False) as arrays:
-            packed = PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
-    if content_hash(packed) != announced:
-        raise ProtocolError(f"label maps of client {description.name} do not have the hash that it announced")
-    if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
-        partial.replace(path)
-    return packed

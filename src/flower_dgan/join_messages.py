@@ -1,5 +1,6 @@
 """The messages at the start and the end of a training: what a node has, and that it may forget."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from flower_dgan.protocol import PROTOCOL_VERSION, Training, check_version
 from flower_dgan.records import check_names, read_array, read_value
 
 JOIN = "query.join"
+LABEL_MAPS = "query.label_maps"
 LEAVE = "query.leave"
 
 
@@ -26,31 +28,22 @@ class JoinRequest:
         Which training the node is to join.
     configuration_hash : str
         Hash of the server's resolved configuration.
-    known_label_maps : tuple of str
-        Content hashes of the packed label maps that the server has already.
     """
 
     training: Training
     configuration_hash: str
-    known_label_maps: tuple[str, ...]
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
-        values: dict[str, ConfigRecordValues] = {
-            **self.training.values(),
-            "configuration-hash": self.configuration_hash,
-            "known-label-maps": list(self.known_label_maps),
-        }
+        values = {**self.training.values(), "configuration-hash": self.configuration_hash}
         return RecordDict({"join": ConfigRecord(values)})
 
     @classmethod
     def from_records(cls, content: RecordDict) -> "JoinRequest":
         """Read the message; raises ProtocolError."""
         training = Training.of(content, "join")
-        check_names(content, {"join": (ConfigRecord, {*training.values(), "configuration-hash", "known-label-maps"})})
-        join = content.config_records["join"]
-        known = read_value(join, "known-label-maps", list)
-        return cls(training, read_value(join, "configuration-hash", str), tuple(str(entry) for entry in known))
+        check_names(content, {"join": (ConfigRecord, {*training.values(), "configuration-hash"})})
+        return cls(training, read_value(content.config_records["join"], "configuration-hash", str))
 
 
 @dataclass(frozen=True)
@@ -70,9 +63,7 @@ class NodeDescription:
     queue : bool
         Whether the node takes a second message while it works on the first, and answers them in their order.
     label_maps_hash : str or None
-        Content hash of the packed label maps; None where they stay at the node.
-    label_maps : PackedLabelMaps or None
-        None where the server has them already, or they stay at the node.
+        Content hash of the packed label maps, 64 hexadecimal digits; None where they stay at the node.
     sizes : int32 array (images, 2) or None
         Height and width of each image where the label maps, which would say it, stay at the node.
     """
@@ -83,7 +74,6 @@ class NodeDescription:
     classes: int
     queue: bool
     label_maps_hash: str | None
-    label_maps: PackedLabelMaps | None
     sizes: NDArray[np.int32] | None = None
 
     def to_records(self) -> RecordDict:
@@ -96,24 +86,18 @@ class NodeDescription:
             "classes": self.classes,
             "queue": self.queue,
         }
-        if self.sizes is not None:
-            sizes = ArrayRecord({"sizes": Array(self.sizes)})
-            return RecordDict({"node": ConfigRecord(values), "images": sizes})
-        maps, values["label-maps-hash"] = self.label_maps, str(self.label_maps_hash)
-        arrays = {}
-        if maps is not None:
-            arrays = {"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))}
-        return RecordDict({"node": ConfigRecord(values), "label-maps": ArrayRecord(arrays)})
+        if self.sizes is None:
+            return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
+        sizes = ArrayRecord({"sizes": Array(self.sizes)})
+        return RecordDict({"node": ConfigRecord(values), "images": sizes})
 
     @classmethod
     def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
-        """Read the message, in which label maps are allowed where they may leave; raises ProtocolError."""
+        """Read the message, which names label maps where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        maps = content.array_records.get("label-maps", ArrayRecord())
         keys = {"protocol-version", "name", "images", "channels", "classes", "queue"}
         if label_maps_leave:
-            about = (ArrayRecord, {"shapes", "data"} if maps else set())
-            check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"}), "label-maps": about})
+            check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"})})
         else:
             check_names(content, {"node": (ConfigRecord, keys), "images": (ArrayRecord, {"sizes"})})
         node = content.config_records["node"]
@@ -124,23 +108,67 @@ class NodeDescription:
         ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
         if not channels or not all(type(each) is int for each in channels) or [*channels] != ascending:
             raise ProtocolError(f"a node with the channels {str(channels)[:80]}")
-        packed = sizes = None
-        if not label_maps_leave:
+        sizes = announced = None
+        if label_maps_leave:
+            announced = read_value(node, "label-maps-hash", str)
+            if not re.fullmatch("[0-9a-f]{64}", announced):
+                raise ProtocolError(f"a node that announces the hash {announced[:80]!r}")
+        else:
             sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
-        elif maps:
-            shapes = read_array(maps["shapes"], "int32", (images, 2))
-            data = read_array(maps["data"], "uint8", tuple(maps["data"].shape[:1]))
-            packed = PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)
         return cls(
             name=read_value(node, "name", str),
             images=images,
             channels=channels,
             classes=classes,
             queue=read_value(node, "queue", bool),
-            label_maps_hash=read_value(node, "label-maps-hash", str) if label_maps_leave else None,
-            label_maps=packed,
+            label_maps_hash=announced,
             sizes=sizes,
         )
+
+
+@dataclass(frozen=True)
+class LabelMapsRequest:
+    """The server asks a node for label maps that it does not have yet.
+
+    Attributes
+    ----------
+    training : Training
+        Which training the node has joined.
+    """
+
+    training: Training
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        return RecordDict({"request": ConfigRecord(self.training.values())})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "LabelMapsRequest":
+        """Read the message; raises ProtocolError."""
+        training = Training.of(content, "request")
+        check_names(content, {"request": (ConfigRecord, set(training.values()))})
+        return cls(training)
+
+
+def label_maps_to_records(maps: PackedLabelMaps) -> RecordDict:
+    """Return the content of a node's answer to :class:`LabelMapsRequest`."""
+    arrays = ArrayRecord({"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))})
+    values = ConfigRecord({"protocol-version": PROTOCOL_VERSION, "classes": maps.classes})
+    return RecordDict({"node": values, "label-maps": arrays})
+
+
+def label_maps_from_records(content: RecordDict) -> PackedLabelMaps:
+    """Read the answer, whose arrays are still to be checked by unpacking them; raises ProtocolError."""
+    check_version(content, "node")
+    check_names(
+        content,
+        {"node": (ConfigRecord, {"protocol-version", "classes"}), "label-maps": (ArrayRecord, {"shapes", "data"})},
+    )
+    arrays = content.array_records["label-maps"]
+    shapes = read_array(arrays["shapes"], "int32", (*arrays["shapes"].shape[:1], 2))
+    data = read_array(arrays["data"], "uint8", tuple(arrays["data"].shape[:1]))
+    classes = read_value(content.config_records["node"], "classes", int)
+    return PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)
 
 
 @dataclass(frozen=True)

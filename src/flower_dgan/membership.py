@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable, Sequence, Set
 
 from flower_dgan.algorithm.schedule import is_synchronous
+from flower_dgan.ask import ask
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError, FederationError
 from flower_dgan.grid import FastGrid
-from flower_dgan.join import JoinedClient, ask, channels_of, check_agreement, joined
+from flower_dgan.join import JoinedClient, channels_of, check_agreement, joined
 from flower_dgan.join_messages import NodeDescription
 from flower_dgan.protocol import Training
 from flower_dgan.run_directory import label_map_cache

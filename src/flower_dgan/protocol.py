@@ -8,7 +8,7 @@ from flwr.app import ConfigRecord, ConfigRecordValues, RecordDict
 from flower_dgan.errors import ProtocolError
 from flower_dgan.records import read_value, record_of
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 
 @dataclass(frozen=True)

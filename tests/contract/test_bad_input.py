@@ -9,8 +9,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
-from flower_dgan.join_messages import JOIN, LEAVE
+from flower_dgan.join_messages import JOIN, LABEL_MAPS, LEAVE, LabelMapsRequest
 from flower_dgan.messages import EXCHANGE
+from flower_dgan.protocol import Training
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import ImageShape, generator_half
@@ -94,9 +95,9 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 6"),
+        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 7"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
-        ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash"),
+        ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash that it announced"),
         ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
     ],
 )
@@ -107,11 +108,29 @@ def test_nodes_that_describe_themselves_wrongly(
 
     def lie(message: Message, context: Context, answer: Reply) -> Message:
         reply = answer(message, context)
-        reply.content.config_records["node"][key] = value
+        if message.metadata.message_type == JOIN:
+            reply.content.config_records["node"][key] = value
         return reply
 
     with pytest.raises(error, match=reason):
         federation.run(client_app=TamperedApp(lie))
+
+
+def test_label_maps_that_changed_in_the_cache(federation: Federation, own_home: Path) -> None:
+    federation.run()
+    for file in (own_home / "cache").rglob("*.npz"):
+        with np.load(file) as arrays:
+            np.savez(file, **{key: arrays[key] for key in ("shapes", "classes")}, data=arrays["data"] ^ 1)
+    federation.directory = federation.directory.with_name("second")
+    with pytest.raises(ProtocolError, match=r"npz do not have the hash in their name: delete the file"):
+        federation.run()
+
+
+def test_label_maps_that_the_training_lets_stay_do_not_leave(federation: Federation) -> None:
+    content, _ = last_message(federation, JOIN, "data.condition=none")
+    request = LabelMapsRequest(Training.of(content, "join")).to_records()
+    reply = send_again(federation, request, LABEL_MAPS)
+    assert "let no label maps leave" in reply.error.reason
 
 
 def raises(reply: Message) -> Message:
@@ -330,7 +349,7 @@ def test_a_message_that_comes_again_is_answered_as_before(federation: Federation
             np.testing.assert_array_equal(first[key].numpy(), again[key].numpy())
 
 
-@pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])
+@pytest.mark.parametrize("message_type", [JOIN, LABEL_MAPS, EXCHANGE])
 def test_an_owners_policy_holds_for_every_message(federation: Federation, tmp_path: Path, message_type: str) -> None:
     path = tmp_path / "policy.yaml"
     content, context = last_message(federation, message_type)

@@ -17,7 +17,14 @@ from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
-from flower_dgan.join_messages import JoinRequest, Leave, NodeDescription
+from flower_dgan.join_messages import (
+    JoinRequest,
+    LabelMapsRequest,
+    Leave,
+    NodeDescription,
+    label_maps_from_records,
+    label_maps_to_records,
+)
 from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.protocol import Training
@@ -29,23 +36,20 @@ TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
 
 
-def describe() -> RecordDict:
-    packed = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
-    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(packed), packed).to_records()
-
-
-def read_description(content: RecordDict) -> None:
-    description = NodeDescription.from_records(content)
-    if description.label_maps is not None:
-        unpack(description.label_maps)
+PACKED = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
 
 
 KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] = {
-    "join": (lambda: JoinRequest(TRAINING, "a" * 64, ("b" * 64,)).to_records(), JoinRequest.from_records),
-    "description": (describe, read_description),
+    "join": (lambda: JoinRequest(TRAINING, "a" * 64).to_records(), JoinRequest.from_records),
+    "description": (
+        lambda: NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(PACKED)).to_records(),
+        NodeDescription.from_records,
+    ),
+    "label maps request": (lambda: LabelMapsRequest(TRAINING).to_records(), LabelMapsRequest.from_records),
+    "label maps": (lambda: label_maps_to_records(PACKED), lambda content: unpack(label_maps_from_records(content))),
     "description without label maps": (
         lambda: NodeDescription(
-            "breast", 2, (0, 1, 2), 2, True, None, None, np.array([[3, 5], [4, 4]], np.int32)
+            "breast", 2, (0, 1, 2), 2, True, None, np.array([[3, 5], [4, 4]], np.int32)
         ).to_records(),
         partial(NodeDescription.from_records, label_maps_leave=False),
     ),

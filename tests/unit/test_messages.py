@@ -11,7 +11,13 @@ from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
-from flower_dgan.join_messages import JoinRequest, NodeDescription
+from flower_dgan.join_messages import (
+    JoinRequest,
+    LabelMapsRequest,
+    NodeDescription,
+    label_maps_from_records,
+    label_maps_to_records,
+)
 from flower_dgan.messages import BundleMessage, FeedbackMessage
 from flower_dgan.protocol import PROTOCOL_VERSION, Training
 
@@ -36,9 +42,11 @@ def feedback() -> FeedbackMessage:
     )
 
 
+PACKED = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
+
+
 def description() -> NodeDescription:
-    packed = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
-    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(packed), packed)
+    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(PACKED))
 
 
 def test_bundle_round_trip() -> None:
@@ -72,30 +80,36 @@ def test_feedback_round_trip() -> None:
 
 
 def test_join_round_trip() -> None:
-    request = JoinRequest(TRAINING, "abc", ("d", "e"))
+    request = JoinRequest(TRAINING, "abc")
     assert JoinRequest.from_records(request.to_records()) == request
-    read = NodeDescription.from_records(description().to_records())
-    assert (read.name, read.images, read.channels, read.classes) == ("breast", 2, (0, 1, 2), 2)
-    assert read.label_maps is not None
-    assert content_hash(read.label_maps) == read.label_maps_hash
+    assert NodeDescription.from_records(description().to_records()) == description()
 
 
-def test_label_maps_may_stay_away() -> None:
-    known = NodeDescription("breast", 2, (0, 1, 2), 2, False, "f" * 64, None)
-    assert NodeDescription.from_records(known.to_records()) == known
+def test_label_maps_round_trip() -> None:
+    request = LabelMapsRequest(TRAINING)
+    assert LabelMapsRequest.from_records(request.to_records()) == request
+    read = label_maps_from_records(label_maps_to_records(PACKED))
+    assert (read.data, read.shapes.tolist(), read.classes) == (PACKED.data, [[4, 4], [2, 3]], 2)
+
+
+@pytest.mark.parametrize("announced", ["", "f" * 63, "F" * 64, "../../secret"])
+def test_a_hash_that_is_none(announced: str) -> None:
+    """Label maps are kept in a file of that name."""
+    content = description().to_records()
+    content.config_records["node"]["label-maps-hash"] = announced
+    with pytest.raises(ProtocolError, match="announces the hash"):
+        NodeDescription.from_records(content)
 
 
 def test_where_label_maps_stay_their_sizes_travel_and_nothing_else_of_them_is_read() -> None:
-    sent = NodeDescription(
-        "breast", 2, (0, 1, 2), 2, True, None, None, np.array([[4, 4], [2, 3]], np.int32)
-    ).to_records()
+    sent = NodeDescription("breast", 2, (0, 1, 2), 2, True, None, np.array([[4, 4], [2, 3]], np.int32)).to_records()
     read = NodeDescription.from_records(sent, label_maps_leave=False)
-    assert (read.classes, read.label_maps_hash, read.label_maps) == (2, None, None)
+    assert (read.classes, read.label_maps_hash) == (2, None)
     assert read.sizes is not None
     assert read.sizes.tolist() == [[4, 4], [2, 3]]
     with pytest.raises(ProtocolError, match=r"records \['images', 'node'\]"):
         NodeDescription.from_records(sent)
-    with pytest.raises(ProtocolError, match=r"records \['label-maps', 'node'\]"):
+    with pytest.raises(ProtocolError, match=r"records \['node'\]"):
         NodeDescription.from_records(description().to_records(), label_maps_leave=False)
 
 
@@ -198,9 +212,9 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 7 meets version 6: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 8 meets version 7: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
-    request = JoinRequest(TRAINING, "abc", ()).to_records()
+    request = JoinRequest(TRAINING, "abc").to_records()
     request.config_records["join"]["protocol-version"] = 99
     with pytest.raises(ProtocolError, match="protocol version 99"):
         JoinRequest.from_records(request)
