@@ -1,0 +1,66 @@
+"""Settings of what travels and of when a round closes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ImageFormat = Literal["uint8", "float32"]
+FeedbackFormat = Literal["float32", "float16", "int8"]
+InFlight = Literal[1, 2]
+
+
+@dataclass(frozen=True)
+class ExchangeConfig:
+    """How much travels, how often and in which format.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages a client.
+    exchanges : int
+        Synthetic batches in one message (S); 1 is the papers' algorithm.
+    generator_steps : int
+        Generator steps a message; divides ``exchanges``.
+    in_flight : {1, 2}
+        Bundles of a client under way at once. With 1 the server waits for the feedback before it draws the next bundle;
+        with 2 it draws ahead, so that clients and generator work at the same time, on feedback one bundle older.
+    batch_size : int
+        Images of one synthetic batch.
+    image_format, feedback_format : str
+        Number format on the wire.
+    min_nodes : int
+        Nodes to wait for at the start; the run goes with all that are connected then.
+    timeout : float
+        Seconds to wait for the replies of a round.
+    join_timeout : float
+        Seconds to wait for the nodes at the start.
+    """
+
+    rounds: int
+    exchanges: int
+    generator_steps: int
+    in_flight: InFlight
+    batch_size: int
+    image_format: ImageFormat
+    feedback_format: FeedbackFormat
+    min_nodes: int
+    timeout: float
+    join_timeout: float
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """When a round closes, see ``flower_dgan.algorithm.schedule``.
+
+    Attributes
+    ----------
+    quorum : float
+        Share of the clients whose feedback closes a round, in (0, 1].
+    deadline : float or None
+        Seconds after which a round closes with what there is, if there is any; None to wait for the quorum.
+    max_staleness : int
+        Oldest feedback that is used, in rounds.
+    """
+
+    quorum: float
+    deadline: float | None
+    max_staleness: int

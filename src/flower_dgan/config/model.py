@@ -1,0 +1,46 @@
+"""Settings of the two networks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flower_dgan.config.import_path import ImportPath
+
+GeneratorName = Literal["small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"]
+DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks.
+
+    Attributes
+    ----------
+    generator, discriminator : str
+        Names of the networks, see ``flower_dgan.models``, or import paths.
+    generator_width, discriminator_width : int
+        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``. For a fusion those of one
+        sub-generator.
+    noise_channels : int
+        Values of the noise vector of one image; 0 for none.
+    site_condition : bool
+        Whether the generator is told which site it draws for. Its images can then be told apart by site.
+    """
+
+    generator: GeneratorName | ImportPath
+    discriminator: DiscriminatorName | ImportPath
+    generator_width: int
+    discriminator_width: int
+    noise_channels: int
+    site_condition: bool
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the generator is made of one a site; see ``flower_dgan.models.fusion``."""
+        return self.generator in ("fusion-mixture", "fusion-gate")
+
+    @property
+    def sites_fixed_by(self) -> str | None:
+        """The setting that makes the generator one for the sites there are; None if there is none."""
+        if self.site_condition:
+            return "model.site_condition"
+        return f"model.generator={self.generator}" if self.fuses else None
