@@ -57,7 +57,9 @@ class Recorder:
     def record_client(self, client: JoinedClient) -> None:
         """Write down who takes part from now on; a client may come again as another node."""
         if client.name not in self._nodes:
-            self._directory.measure("join", site=client.name, node_id=str(client.node_id), images=client.images)
+            channels = "all" if client.channels is None else ", ".join(map(str, client.channels))
+            node_id = str(client.node_id)
+            self._directory.measure("join", site=client.name, node_id=node_id, images=client.images, channels=channels)
         self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
         self._counted[client.node_id] = self._bytes(client.node_id)
 

@@ -52,7 +52,9 @@ def test_only_held_channels_travel(four: str, federation: Federation) -> None:
     run = federation.run(f"{four} {LACKING} {formats}", clients=3, client_app=TamperedApp(note))
     # 2 exchanges of 4 images, both ways
     assert shapes == {1: {(8, 3, 32, 32)}, 2: {(8, 4, 32, 32)}, 3: {(8, 2, 32, 32)}}
-    last = read_metrics(run.path).rounds[-1].clients
+    metrics = read_metrics(run.path)
+    assert [join.channels for join in metrics.joins] == ["0, 1, 2", "all", "2, 3"]
+    last = metrics.rounds[-1].clients
     a_channel = 8 * 32 * 32 * 4
     for name, lacks in (("part-0", 1), ("part-2", 2)):
         for saved in (

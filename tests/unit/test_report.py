@@ -25,8 +25,8 @@ IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32
 DISTANCE = {"kind": "distance", "metric": "dist-fid-segmenter-64-n300", "wanted": 65}
 
 LINES: list[dict[str, Any]] = [
-    {"kind": "join", "site": "a", "node_id": "11", "images": 1200},
-    {"kind": "join", "site": "b", "node_id": "12", "images": 7},
+    {"kind": "join", "site": "a", "node_id": "11", "images": 1200, "channels": "all"},
+    {"kind": "join", "site": "b", "node_id": "12", "images": 7, "channels": "0, 2"},
     {
         "kind": "round",
         "round": 1,
@@ -86,7 +86,7 @@ def section(report: str, title: str) -> list[str]:
 
 def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
     metrics = read_metrics(run_directory)
-    assert metrics.joins == (Join("a", "11", 1200), Join("b", "12", 7))
+    assert metrics.joins == (Join("a", "11", 1200, "all"), Join("b", "12", 7, "0, 2"))
     assert metrics.rounds[1] == Round(
         round=2,
         seconds={"generator": 2.0, "discriminator": 3.0, "waiting": 0.5, "flower": 0.5},
@@ -161,8 +161,8 @@ def test_report_has_the_hand_computed_cells(run_directory: Path) -> None:
         "Few: no more samples than features, with which a distance means little.",
     ]
     assert section(report, "Clients")[2:4] == [
-        "| a | 1,200 | 2 | 1 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
-        "| b | 7 | 1 | 0 | 0 | 2 | 10 | 20 | 1.000 → 1.000 | 3.000 → 3.000 |",
+        "| a | 1,200 | all | 2 | 1 | 1 | 0 | 3,000 | 700 | 1.500 → 0.750 | 4.000 → 2.250 |",
+        "| b | 7 | 0, 2 | 1 | 0 | 0 | 2 | 10 | 20 | 1.000 → 1.000 | 3.000 → 3.000 |",
     ]
     assert section(report, "Where the time of the rounds went")[2:] == [
         "| generator | 3.0 | 30.0 % |",

@@ -35,8 +35,8 @@ def write_run(sweep: Path, number: int, overrides: str, lines: list[dict[str, An
     nothing: dict[str, Any] = {"rejected": {}, "staleness": 0, "late": [], "repeats": {}}
     array = {"kind": "record", "record": "r", "key": "k", "dtype": "float32", "shape": "1", "messages": 2}
     measured: list[dict[str, Any]] = [
-        {"kind": "join", "site": "a", "node_id": "1", "images": 5},
-        {"kind": "join", "site": "b", "node_id": "2", "images": 5},
+        {"kind": "join", "site": "a", "node_id": "1", "images": 5, "channels": "all"},
+        {"kind": "join", "site": "b", "node_id": "2", "images": 5, "channels": "all"},
         {"kind": "round", "round": 1, **spent, **nothing},
         {"kind": "round", "round": 2, **spent, **nothing},
         {"site": "a", "direction": "from node", "bytes": 1_000_000, **array},

@@ -142,6 +142,7 @@ def _client_table(metrics: RunMetrics) -> str:
             (
                 join.site,
                 f"{join.images:,}",
+                join.channels,
                 f"{len(replies):,}",
                 f"{sum(reply.rounds_late > 0 for reply in replies):,}",
                 f"{sum(reply.weight == 0 for reply in replies):,}",
@@ -156,6 +157,7 @@ def _client_table(metrics: RunMetrics) -> str:
     header = (
         "site",
         "images",
+        "channels",
         "messages",
         "late",
         "without weight",

@@ -8,11 +8,12 @@ from flower_dgan.evaluation.tstr_summary import TstrResult
 
 @dataclass(frozen=True)
 class Join:
-    """A client that joined: its site, the id of its node and its number of real images."""
+    """A client that joined: its site, the id of its node, its number of real images and which channels these have."""
 
     site: str
     node_id: str
     images: int
+    channels: str
 
 
 @dataclass(frozen=True)
