@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
 from itertools import chain
@@ -14,22 +13,17 @@ from flwr.serverapp.strategy import Strategy
 from torch import Tensor
 
 from flower_dgan.algorithm.distributed_gan import whose_turn
-from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
-from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.algorithm.mdgan import swaps
-from flower_dgan.algorithm.merge import Weights, client_weights, sample_shares
-from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
-from flower_dgan.algorithm.scores import merge_scores, score_rule
-from flower_dgan.answer import Answer
+from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.schedule import is_synchronous, replies_needed
 from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.checkpoint import BEGINNING, Start
 from flower_dgan.config import Config
-from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.errors import FederationError
+from flower_dgan.generator_step import GeneratorStep
 from flower_dgan.grid import FastGrid
+from flower_dgan.inbox import Inbox
 from flower_dgan.join import JoinedClient
-from flower_dgan.messages import FeedbackMessage
 from flower_dgan.outbox import Outbox
-from flower_dgan.parameters import ParameterShapes
 from flower_dgan.protocol import Training
 from flower_dgan.round_report import RoundReport
 from flower_dgan.server_discriminator import ServerDiscriminator
@@ -95,12 +89,11 @@ class DganStrategy(Strategy):
             half = server_discriminator_half(config, clients[0].labels.classes)
             self._server_discriminator = ServerDiscriminator(half, start.discriminator)
             self._outbox.common = self._server_discriminator.parameters()
-        self._discriminator = discriminator_shapes(config, clients[0].labels.classes)
-        self._rule = score_rule(config.algorithm)
-        self._of_scores = LOSSES[config.algorithm.loss].generator if self._rule else None
+        self._step = GeneratorStep(generator, config, self._server_discriminator)
+        shapes = discriminator_shapes(config, clients[0].labels.classes)
+        self._inbox = Inbox(self._outbox, config, self._shape, shapes, self._server_discriminator)
         self._first = self._drawn_rounds = start.round_number
         self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
-        self._strikes: Counter[int] = Counter()
 
     def summary(self) -> None:
         """Log what runs."""
@@ -156,7 +149,7 @@ class DganStrategy(Strategy):
         deadline = time.monotonic() + self._config.exchange.timeout
         while True:
             connected = self._take_in(grid)
-            if present := [n for n in self._clients if n in connected and self._strikes[n] < _MOST_STRIKES]:
+            if present := [n for n in self._clients if n in connected and self._inbox.strikes[n] < _MOST_STRIKES]:
                 return present
             if time.monotonic() > deadline:
                 raise FederationError("No node is connected any more: start the SuperNodes again and resume.")
@@ -171,7 +164,7 @@ class DganStrategy(Strategy):
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
             self._outbox.redirect(before, client.node_id)
             grid.redirect(before, client.node_id)
-            self._strikes[client.node_id] = 0
+            self._inbox.strikes[client.node_id] = 0
             self.answered.setdefault(client.name, 0)
         return connected
 
@@ -210,7 +203,7 @@ class DganStrategy(Strategy):
         """
         arrived = time.monotonic()
         round_number = self._first + server_round
-        accepted, rejected = self._read(round_number, replies)
+        accepted, rejected = self._inbox.read(round_number, replies, self._clients)
         nobody = not accepted and not rejected
         if nobody or (not accepted and (is_synchronous(self._config.schedule) or not self._outbox.at_work())):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
@@ -218,7 +211,7 @@ class DganStrategy(Strategy):
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
         staleness = self._generator.steps_done - oldest
-        weights = self._step(round_number, answers) if answers else {}
+        weights = self._step.take(round_number, answers) if answers else {}
         if self._config.algorithm.swap_interval:
             came_back = {each.client.name: each.message.discriminator for each in answers}
             self._outbox.swap(round_number, {name: each for name, each in came_back.items() if each is not None})
@@ -229,45 +222,13 @@ class DganStrategy(Strategy):
                 images=len({id(answer.proposal) for answer in answers}) * self._shape.samples,  # shared ones once
                 staleness=staleness,
                 generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
-                clients={a.client.name: a.report(weights[a.client.name], self._losses(a)) for a in answers},
+                clients={a.client.name: a.report(weights[a.client.name], self._step.losses(a)) for a in answers},
                 rejected=rejected,
                 late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
             )
         )
         last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
-
-    def _losses(self, answer: Answer) -> Tensor:
-        """Return the generator's losses that are told of a client."""
-        if self._server_discriminator is not None:
-            return self._server_discriminator.losses
-        losses = torch.from_numpy(answer.message.losses)
-        return losses if self._of_scores is None else self._of_scores(losses[:, None])
-
-    def _step(self, round_number: int, answers: Sequence[Answer]) -> Weights:
-        """Step the generator, and return how much each client counted."""
-        config, schedule = self._config, self._config.schedule
-        images = {answer.client.name: answer.client.images for answer in answers}
-        weights = client_weights(config.algorithm.merge, images)
-        if any(answer.rounds_late for answer in answers):
-            late = {answer.client.name: discount(schedule, answer.rounds_late) for answer in answers}
-            total = sum(weight * late[name] for name, weight in weights.items())
-            weights = {name: weight * late[name] / total for name, weight in weights.items()}
-        steps, proposals = config.exchange.generator_steps, [answer.proposal for answer in answers]
-        rate = scheduled_rate(round_number, config.exchange.rounds, config.algorithm.final_rate)
-        feedback = [answer.feedback() for answer in answers]
-        if self._server_discriminator is not None:
-            self._server_discriminator.learn([each.message.change for each in answers])
-            merged = self._server_discriminator.judge(proposals[0])
-        elif self._rule is not None:
-            labels = [answer.client.labels for answer in answers]
-            shares = sample_shares(config.algorithm.merge, labels, weights, proposals[0].inputs().label_maps)
-            loss, weight = LOSSES[config.algorithm.loss].generator, config.algorithm.generator_weight
-            merged = merge_scores(self._rule, feedback, shares, loss, weight, config.data.channels)
-        else:
-            return self._generator.apply(proposals, feedback, weights, steps, rate)
-        self._generator.apply(proposals[:1], [merged], {"all": 1.0}, steps, rate)
-        return weights
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -278,39 +239,3 @@ class DganStrategy(Strategy):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Return nothing, as nothing was asked."""
         return None
-
-    def _swapped(self, round_number: int) -> ParameterShapes | None:
-        """Return what the clients' answers to a round bring beside feedback, if anything."""
-        return self._discriminator if swaps(self._config.algorithm.swap_interval, round_number) else None
-
-    def _read(self, round_number: int, replies: Iterable[Message]) -> tuple[dict[int, Answer], dict[str, str]]:
-        """Split replies into those that can be used and, by client name, the reasons against the others."""
-        accepted: dict[int, Answer] = {}
-        rejected: dict[str, str] = {}
-        for reply in replies:
-            node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
-            sent_in = int(group) if group.isdecimal() else 0
-            proposal = self._outbox.proposals.pop((sent_in, node_id), None)
-            if proposal is None:
-                rejected[f"node {node_id}"] = "a reply that nobody asked for"
-                continue
-            client, rounds_late = self._clients[node_id], round_number - sent_in
-            if reply.has_error():
-                rejected[client.name] = reply.error.reason or f"error {reply.error.code}"
-            elif not discount(self._config.schedule, rounds_late):
-                rejected[client.name] = f"more than {self._config.schedule.max_staleness} rounds old"
-            else:
-                try:
-                    entries = self._server_discriminator.entries if self._server_discriminator else 0
-                    swapped = self._swapped(sent_in)
-                    shape = self._shape.holding(client.channels)
-                    message = FeedbackMessage.from_records(reply.content, shape, swapped, entries)
-                    accepted[node_id] = Answer(client, message, proposal, rounds_late)
-                except ProtocolError as error:
-                    rejected[client.name] = str(error)
-            self._strikes[node_id] = 0 if node_id in accepted else self._strikes[node_id] + 1
-        if is_synchronous(self._config.schedule):
-            for key in [key for key in self._outbox.proposals if key[0] == round_number]:
-                del self._outbox.proposals[key]
-                rejected[self._clients[key[1]].name] = "no reply in time"
-        return accepted, dict(sorted(rejected.items()))
