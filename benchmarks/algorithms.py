@@ -33,7 +33,7 @@ from flower_dgan.evaluation.generation import (
     Classifier,
     class_agreement,
     class_shares,
-    classes_with_5_percent,
+    covered_classes,
     frechet_cnn32,
     frechet_cnn32_floor,
     train_classifier,
@@ -64,7 +64,7 @@ class Judge:
         shares = class_shares(self.classifier, images)
         distance = frechet_cnn32(self.classifier, images, self.test)
         return {
-            "classes": classes_with_5_percent(shares),
+            "classes": covered_classes(shares),
             "shares": shares,
             "frechet": distance,
             "frechet_floor": frechet_cnn32_floor(self.classifier, self.train, self.test, len(images)),

@@ -31,7 +31,7 @@ def split_name(choice: str) -> tuple[str, str]:
 def table(lines: Lines) -> str:
     """Return Markdown: a row a choice, with means and spreads over the seeds."""
     rows = [
-        "| choice | clients | seeds | classes with 5 % | smallest share | Fréchet / floor | MB a client | seconds |",
+        "| choice | clients | seeds | classes covered | smallest share | Fréchet / floor | MB a client | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for (choice, groups), ours in _by_choice(lines).items():

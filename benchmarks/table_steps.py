@@ -1,4 +1,4 @@
-"""How the segmentation table of finished runs depends on how long each segmentation model is trained.
+"""How the segmentation table of finished runs depends on how each segmentation model is trained: steps, augmentation.
 
     python benchmarks/table_steps.py <run directory> ... --steps 300,1200 --rows Real-All,DGAN --output <file>
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
-from by_site import run_config
 from common import append_line, read_lines, spread
 from flower_dgan.baselines import open_federation, table_rows
 from flower_dgan.config import Config
@@ -20,7 +20,16 @@ from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.evaluation.tstr import TstrResult, train_on_synthetic_test_on_real
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import read_config
 from flower_dgan.wiring import threads
+
+
+def settings_of(run: Path, augmentation: str | None) -> Config:
+    """Return the configuration of a run, with another augmentation where one is given."""
+    values = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    if augmentation is not None:
+        values["data"]["augmentation"] = augmentation
+    return read_config(values)
 
 
 def pairs_of(run: Path, config: Config) -> dict[str, Pairs]:
@@ -36,15 +45,16 @@ def main(
     steps: Annotated[str, typer.Option(help="Optimizer steps of a training, separated by commas.")],
     rows: Annotated[str, typer.Option(help="Rows, separated by commas.")],
     output: Annotated[Path, typer.Option(help="File of the results.")],
+    augmentation: Annotated[str | None, typer.Option(help="In place of the run's own, such as all.")] = None,
 ) -> None:
     """Train and test each row with each number of steps, and print Dice as a table."""
     for run in runs:
-        config = run_config(run)
+        config = settings_of(run, augmentation)
         source, pairs = open_source(config.data), pairs_of(run, config)
         test = source.load(source.test)
         for row in rows.split(","):
             for count in map(int, steps.split(",")):
-                key = {"run": str(run), "row": row, "steps": count}
+                key = {"run": str(run), "row": row, "steps": count, "augmentation": config.data.augmentation}
                 if any(key.items() <= line.items() for line in read_lines(output)):
                     continue
                 found: list[TstrResult] = []
@@ -59,7 +69,8 @@ def main(
                         on_result=found.append,
                     )
                 append_line(output, key | {"dice": found[0].scores["dice"]})
-    lines, counts = read_lines(output), list(map(int, steps.split(",")))
+    lines = [x for x in read_lines(output) if x["augmentation"] == config.data.augmentation]
+    counts = list(map(int, steps.split(",")))
     print(f"| trained on | {' | '.join(f'{count} steps' for count in counts)} |")
     print("|---" * (1 + len(counts)) + "|")
     for row in rows.split(","):

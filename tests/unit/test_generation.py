@@ -16,7 +16,7 @@ from flower_dgan.evaluation.generation import (
     Classifier,
     class_agreement,
     class_shares,
-    classes_with_5_percent,
+    covered_classes,
     frechet_cnn32,
     frechet_cnn32_floor,
     train_classifier,
@@ -47,7 +47,8 @@ def test_shares_count_every_class() -> None:
 
 
 def test_a_class_counts_from_5_percent_on() -> None:
-    assert classes_with_5_percent((0.05, 0.0499, 0.9, 0.0001)) == 2
+    assert covered_classes((0.125, 0.1249, 0.75, 0.0001)) == 2
+    assert covered_classes((0.05, 0.0499, *[0.1] * 8)) == 9
 
 
 def test_agreement_is_the_share_of_images_of_the_class_that_was_asked_for() -> None:
@@ -92,7 +93,7 @@ def test_classifier_reads_digits(classifier: Classifier, digits: tuple[Split, Sp
     assert class_agreement(classifier, images, labels) > 0.96
     shares = class_shares(classifier, images)
     assert sum(shares) == pytest.approx(1)
-    assert classes_with_5_percent(shares) == 10
+    assert covered_classes(shares) == 10
 
 
 def test_classifier_is_fixed_by_its_seed_and_leaves_the_global_rng_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ def test_distance_sees_noise_and_missing_classes(classifier: Classifier, digits:
         assert frechet_cnn32(classifier, noisy, test) > 3 * floor
         assert frechet_cnn32(classifier, few, test) > 3 * floor
         assert frechet_cnn32(classifier, test, test) == pytest.approx(0, abs=1e-6 * floor)
-    assert classes_with_5_percent(class_shares(classifier, few)) == 5
+    assert covered_classes(class_shares(classifier, few)) == 5
 
 
 def test_few_images_make_a_warning(classifier: Classifier, digits: tuple[Split, Split]) -> None:

@@ -1,7 +1,7 @@
 """How good generated images are where the real ones have class labels, by a classifier trained on the real ones.
 
 Three questions with one answer each: does the generator make every class (:func:`class_shares`,
-:func:`classes_with_5_percent`), do its images look like real ones (:func:`frechet_cnn32`), and does it make the class
+:func:`covered_classes`), do its images look like real ones (:func:`frechet_cnn32`), and does it make the class
 that it was asked for (:func:`class_agreement`)? The figures of two generators compare only by the same classifier.
 """
 
@@ -19,7 +19,7 @@ __all__ = [
     "Classifier",
     "class_agreement",
     "class_shares",
-    "classes_with_5_percent",
+    "covered_classes",
     "frechet_cnn32",
     "frechet_cnn32_floor",
     "train_classifier",
@@ -34,9 +34,9 @@ def class_shares(classifier: Classifier, images: Sequence[Pixels]) -> tuple[floa
     return tuple(int(count) / len(images) for count in counts)
 
 
-def classes_with_5_percent(shares: Sequence[float]) -> int:
-    """Return how many classes have at least 5 % of the images: of ten, those with half of an even share or more."""
-    return sum(share >= 0.05 for share in shares)
+def covered_classes(shares: Sequence[float]) -> int:
+    """Return how many classes have at least half of an even share of the images: 5 % where there are ten."""
+    return sum(share >= 0.5 / len(shares) for share in shares)
 
 
 def class_agreement(classifier: Classifier, images: Sequence[Pixels], labels: Sequence[int]) -> float:
