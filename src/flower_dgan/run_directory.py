@@ -91,7 +91,12 @@ class RunDirectory:
             raise ConfigError(
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
-        before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+        try:
+            before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+        except ConfigError as error:
+            raise ConfigError(
+                f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
+            ) from error
         if changed := differences(_settings_of_training(before), _settings_of_training(config)):
             raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
         training = Training(**json.loads((path / _TRAINING).read_text(encoding="utf-8")))

@@ -177,6 +177,10 @@ def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
     with pytest.raises(FederationError, match="began with part-0, part-1; connected are part-0, part-1, part-2"):
         run_job(InProcessGrid(app, simulated_contexts(3, overrides)), resolve(overrides), 1)
     torch.testing.assert_close(parameters(directory), learned, rtol=0, atol=0)
+    settings = directory / "config.yaml"
+    settings.write_text(settings.read_text().replace("  missing_channels:", "  older_name:"))
+    older = refused(directory, again)
+    assert "was begun by another version of flower-dgan: Unknown setting 'data.older_name'" in older
 
 
 def test_two_processes_do_not_work_on_one_training(tmp_path: Path) -> None:
