@@ -20,6 +20,7 @@ from flower_dgan.join_messages import (
 )
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash
+from flower_dgan.whole_file import whole_file
 
 
 def ask(
@@ -103,10 +104,8 @@ def _fetch_label_maps(
         if content_hash(packed) != description.label_maps_hash:
             raise ProtocolError(f"label maps of client {description.name} do not have the hash that it announced")
         cache.mkdir(parents=True, exist_ok=True)
-        partial = _cached(description, cache).with_suffix(".partial")
-        with partial.open("wb") as file:
+        with whole_file(_cached(description, cache), shared=True) as partial, partial.open("wb") as file:
             np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
-        partial.replace(_cached(description, cache))
     return problems
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flower_dgan.messages import KEPT_CHECKPOINTS
 from flower_dgan.parameters import Parameters
+from flower_dgan.whole_file import whole_file
 
 logger = logging.getLogger("flwr")
 
@@ -93,10 +94,9 @@ class Checkpoints:
             "answered": json.dumps(checkpoint.answered),
             "ledger": json.dumps(checkpoint.ledger),
         }
-        partial = self._directory / "checkpoint.partial"
         tensors = {name: value.contiguous() for name, value in checkpoint.tensors.items()}
-        save_file(tensors, partial, about | {"digest": _digest(about, tensors)})
-        partial.replace(self._file(checkpoint.round_number))
+        with whole_file(self._file(checkpoint.round_number)) as partial:
+            save_file(tensors, partial, about | {"digest": _digest(about, tensors)})
         for old in self.rounds()[:-KEPT_CHECKPOINTS]:
             self._file(old).unlink()
 

@@ -40,6 +40,7 @@ from flower_dgan.messages import BundleMessage
 from flower_dgan.policy import ReleasePolicy
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import read_config
+from flower_dgan.whole_file import whole_file
 
 _NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
 _KEPT_ANSWERS = 2
@@ -97,9 +98,8 @@ class ClientState:
                 flat.flush()
             np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
         # Last: where this file is, the others are whole.
-        partial = self.path / "node.partial"
-        partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
-        partial.replace(self.path / _NODE)
+        with whole_file(self.path / _NODE) as partial:
+            partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
 
     def joined(self) -> tuple[str, Pairs, Config]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
@@ -140,9 +140,8 @@ class ClientState:
             self._check_attempt(training)
             file = self.path / "moments.sha256"
             if not file.is_file():
-                partial = self.path / "moments.partial"
-                partial.write_text(digest, encoding="utf-8")
-                partial.replace(file)
+                with whole_file(file) as partial:
+                    partial.write_text(digest, encoding="utf-8")
             elif file.read_text(encoding="utf-8") != digest:
                 raise FederationError(
                     "This node gives moments once a training, and those of another network or of other windows were "
@@ -227,10 +226,8 @@ class ClientState:
         asked = np.bincount(bundle.views.ids, minlength=len(np.load(self.path / _SHAPES)))
         counts = asked + np.load(file) if file.is_file() else asked
         policy.check_queries(counts)
-        partial = self.path / "queries.partial"
-        with partial.open("wb") as opened:
+        with whole_file(file) as partial, partial.open("wb") as opened:
             np.save(opened, counts)
-        partial.replace(file)
 
     def _keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
         """Write the state after a round, without those that it replaces and those that nobody can go back to."""
@@ -239,9 +236,8 @@ class ClientState:
             if later >= number:
                 self._file(later).unlink()
         about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
-        partial = self.path / "answer.partial"
-        save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
-        partial.replace(self._file(number))
+        with whole_file(self._file(number)) as partial:
+            save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
         rounds = self._rounds()
         wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
         for old in rounds[:-_KEPT_ANSWERS]:

@@ -14,6 +14,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, pack, unpack
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator
+from flower_dgan.whole_file import whole_file
 
 GENERATOR, LABEL_MAPS = "generator.safetensors", "label_maps.npz"
 FOLDER = "data.label_maps"
@@ -72,10 +73,8 @@ def save_label_maps(path: Path, labels: Sequence[ClientLabels]) -> None:
     for index, each in enumerate(labels):
         packed = pack(each.label_maps, each.classes)
         arrays |= {f"data-{index}": np.frombuffer(packed.data, np.uint8), f"shapes-{index}": packed.shapes}
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
-    partial.replace(path)
 
 
 def read_label_maps_of_run(path: Path) -> tuple[ClientLabels, ...]:

@@ -19,6 +19,7 @@ from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import differences, read_config, to_yaml
+from flower_dgan.whole_file import whole_file
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
 
@@ -181,9 +182,8 @@ class RunDirectory:
             fields = json.loads(line)
             if fields["kind"] == "stage" or (fields["kind"] == "round" and fields["round"] <= round_number):
                 kept.append(line + "\n")
-        partial = file.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(file)
+        with whole_file(file) as partial:
+            partial.write_text("".join(kept), encoding="utf-8")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -199,6 +199,5 @@ def _settings_of_training(config: Config) -> Config:
 
 
 def _write_training(path: Path, training: Training) -> None:
-    partial = path / "training.partial"
-    partial.write_text(json.dumps(asdict(training)) + "\n", encoding="utf-8")
-    partial.replace(path / _TRAINING)
+    with whole_file(path / _TRAINING) as partial:
+        partial.write_text(json.dumps(asdict(training)) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.whole_file import whole_file
 
 ARRAY_SUFFIX = ".npy"
 MOST_CHANNELS = 255
@@ -69,13 +70,11 @@ def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     image = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
     path = folder / f"{name}{'.png' if image.ndim == 2 or image.shape[2] in PICTURED else ARRAY_SUFFIX}"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         if path.suffix == ARRAY_SUFFIX:
             np.save(file, image)
         else:
             Image.fromarray(np.ascontiguousarray(image)).save(file, format="PNG")
-    partial.replace(path)
 
 
 def to_picture(image: Pixels) -> Pixels:

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flower_dgan.whole_file import whole_file
+
 _RECORD = "job.json"
 
 
@@ -35,9 +37,8 @@ class JobRecord:
 def write_record(directory: Path, record: JobRecord) -> None:
     """Write the record of a job that ended; the file is whole or not there."""
     directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / "job.partial"
-    partial.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
-    partial.replace(directory / _RECORD)
+    with whole_file(directory / _RECORD) as partial:
+        partial.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
 
 
 def read_record(directory: Path) -> JobRecord | None:

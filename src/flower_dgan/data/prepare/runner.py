@@ -17,6 +17,7 @@ from flower_dgan.data.prepare.pixels import cut, scale
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
+from flower_dgan.whole_file import whole_file
 
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
 # If so many cannot be read, something is wrong with all of them.
@@ -192,6 +193,5 @@ def _write_pairs(
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
