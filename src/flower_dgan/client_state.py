@@ -13,7 +13,6 @@ started once more: then the node goes back as well.
 """
 
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 from platformdirs import user_state_path
 from safetensors import safe_open
 from safetensors.torch import load, save_file
@@ -34,15 +31,16 @@ from safetensors.torch import load, save_file
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, Pixels
+from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
 from flower_dgan.messages import BundleMessage
 from flower_dgan.policy import ReleasePolicy
 from flower_dgan.protocol import Training
 from flower_dgan.resolve import read_config
 from flower_dgan.whole_file import whole_file
 
-_NODE, _IMAGES, _LABEL_MAPS, _SHAPES = "node.json", "images.npy", "label_maps.npy", "shapes.npy"
+_NODE = "node.json"
 _KEPT_ANSWERS = 2
 
 
@@ -77,7 +75,7 @@ class ClientState:
         ProtocolError
             If it has joined a later attempt.
         """
-        node = {"name": name, "pairs": _digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
         if (self.path / _NODE).is_file():
             before = self._node()
             if before["pairs"] != node["pairs"] or before["name"] != name:
@@ -91,12 +89,7 @@ class ClientState:
             self.leave()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700)  # real images are in here
-            for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
-                # Written in place: a copy in memory would double what a large data set takes.
-                flat = open_memmap(self.path / file, "w+", np.uint8, (sum(array.size for array in arrays),))
-                np.concatenate([array.reshape(-1) for array in arrays], out=flat)
-                flat.flush()
-            np.save(self.path / _SHAPES, np.array([image.shape for image in pairs.images]))
+            keep_pairs(self.path, pairs)
         # Last: where this file is, the others are whole.
         with whole_file(self.path / _NODE) as partial:
             partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
@@ -112,10 +105,7 @@ class ClientState:
         if not (self.path / _NODE).is_file():
             raise FederationError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
         node = self._node()
-        shapes = np.load(self.path / _SHAPES)
-        images = _split(self.path / _IMAGES, shapes)
-        label_maps = _split(self.path / _LABEL_MAPS, shapes[:, :2])
-        return node["name"], Pairs(images, label_maps, node["classes"]), read_config(node["config"])
+        return node["name"], kept_pairs(self.path, node["classes"]), read_config(node["config"])
 
     def note_moments(self, training: Training, digest: str) -> None:
         """Note which moments a training asked for: these it may have again, but no others.
@@ -223,7 +213,7 @@ class ClientState:
     def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
         """Count the images that are asked about, those of answers that die on their way too."""
         file = self.path / "queries.npy"
-        asked = np.bincount(bundle.views.ids, minlength=len(np.load(self.path / _SHAPES)))
+        asked = np.bincount(bundle.views.ids, minlength=count_kept(self.path))
         counts = asked + np.load(file) if file.is_file() else asked
         policy.check_queries(counts)
         with whole_file(file) as partial, partial.open("wb") as opened:
@@ -264,19 +254,3 @@ class ClientState:
         with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _digest(pairs: Pairs) -> str:
-    found = hashlib.sha256()
-    for array in pairs.images + pairs.label_maps:
-        found.update(f"{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
-
-
-def _split(path: Path, shapes: NDArray[np.int64]) -> tuple[Pixels, ...]:
-    """Return the arrays of a file, mapped into memory; of a plain type, whose views are made twenty times as fast."""
-    flat = np.asarray(np.load(path, mmap_mode="r"))
-    ends = shapes.prod(axis=1).cumsum().tolist()
-    sizes = zip([0, *ends[:-1]], ends, map(tuple, shapes.tolist()), strict=True)
-    return tuple(flat[start:end].reshape(shape) for start, end, shape in sizes)

@@ -11,9 +11,14 @@ from flower_dgan.whole_file import whole_file
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "round.json"
     path.write_text("before")
-    with pytest.raises(RuntimeError, match="disk"), whole_file(path) as partial:
-        partial.write_text("ha")
-        raise RuntimeError("the disk is full")
+
+    def fail() -> None:
+        with whole_file(path) as partial:
+            partial.write_text("ha")
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        fail()
     assert path.read_text() == "before"
     with whole_file(path) as partial:
         partial.write_text("after")

@@ -1,0 +1,51 @@
+"""A node's real pairs as they were when it joined a training: in files that are mapped into memory, not read."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from flower_dgan.data import Pairs, Pixels
+
+_IMAGES, _LABEL_MAPS, _SHAPES = "images.npy", "label_maps.npy", "shapes.npy"
+
+
+def keep_pairs(directory: Path, pairs: Pairs) -> None:
+    """Write pairs into a directory."""
+    for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
+        # Written in place: a copy in memory would double what a large data set takes.
+        flat = open_memmap(directory / file, "w+", np.uint8, (sum(array.size for array in arrays),))
+        np.concatenate([array.reshape(-1) for array in arrays], out=flat)
+        flat.flush()
+    np.save(directory / _SHAPES, np.array([image.shape for image in pairs.images]))
+
+
+def kept_pairs(directory: Path, classes: int) -> Pairs:
+    """Return the pairs of a directory, with the number of classes that they had."""
+    shapes = np.load(directory / _SHAPES)
+    images = _split(directory / _IMAGES, shapes)
+    return Pairs(images, _split(directory / _LABEL_MAPS, shapes[:, :2]), classes)
+
+
+def count_kept(directory: Path) -> int:
+    """Return how many pairs a directory holds."""
+    return len(np.load(directory / _SHAPES))
+
+
+def digest(pairs: Pairs) -> str:
+    """Return a hash of the pixels of pairs and of their order."""
+    found = hashlib.sha256()
+    for array in pairs.images + pairs.label_maps:
+        found.update(f"{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _split(path: Path, shapes: NDArray[np.int64]) -> tuple[Pixels, ...]:
+    """Return the arrays of a file, mapped into memory; of a plain type, whose views are made twenty times as fast."""
+    flat = np.asarray(np.load(path, mmap_mode="r"))
+    ends = shapes.prod(axis=1).cumsum().tolist()
+    sizes = zip([0, *ends[:-1]], ends, map(tuple, shapes.tolist()), strict=True)
+    return tuple(flat[start:end].reshape(shape) for start, end, shape in sizes)
