@@ -101,9 +101,10 @@ def join(
     Raises
     ------
     FederationError
-        If no node is there in time, a node refuses or stays silent, or their data do not fit together.
+        If no node is there in time, a node refuses, stays silent or does not follow the protocol, or their data do not
+        fit together.
     ProtocolError
-        If a reply does not follow the protocol.
+        If label maps are not those that a node announced.
     """
     nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
     descriptions, problems = ask(grid, nodes, config, cache, training)

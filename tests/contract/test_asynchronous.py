@@ -1,5 +1,6 @@
 """Rounds that do not wait: slow clients, clients that go and come, clients that answer with nonsense."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
 from flower_dgan.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.job import run_job
+from flower_dgan.join_messages import JOIN, LABEL_MAPS
 from flower_dgan.messages import EXCHANGE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
@@ -113,6 +115,34 @@ def test_a_client_that_comes_takes_part_and_brings_its_label_maps(tmp_path: Path
     assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []
     fetched = [r.site for r in metrics.records if (r.record, r.key) == ("label-maps", "data")]
     assert fetched == ["part-0", "part-1", "part-2"]
+
+
+@pytest.mark.parametrize(
+    ("message_type", "key", "value", "problem"),
+    [
+        (JOIN, "protocol-version", 1, "node 3: .*protocol version 1"),
+        (JOIN, "label-maps-hash", "0" * 64, "node 3: .*do not have the hash that it announced"),
+        (JOIN, "classes", 200, "node 3 .part-2.: it has 200 classes, not 2"),
+        (LABEL_MAPS, "classes", 300, "node 3: .*do not have the hash that it announced"),
+    ],
+)
+def test_a_client_that_comes_with_nonsense_does_not_end_the_training(
+    message_type: str, key: str, value: int | str, problem: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lie(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        if context.node_id == 3 and message.metadata.message_type == message_type:
+            reply.content.config_records["node"][key] = value
+        return reply
+
+    with caplog.at_level("WARNING", logger="flwr"):
+        metrics = run(
+            tmp_path / "run",
+            present=lambda number: [1, 2] if number < 3 else [1, 2, 3],
+            client_app=TamperedApp(lie),
+        )
+    assert [set(each) for each in used(metrics)] == [{"part-0", "part-1"}] * 6
+    assert re.search(f"Not taken into the training: {problem}", caplog.text)
 
 
 @pytest.mark.parametrize("setting", ["model.site_condition=true", "model.generator=fusion-mixture"])

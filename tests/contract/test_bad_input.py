@@ -95,16 +95,17 @@ def test_nodes_with_another_configuration(federation: Federation, tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, ProtocolError, "protocol version 1 meets version 7"),
+        ("protocol-version", 1, FederationError, "node 1: .*protocol version 1 meets version 7"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
-        ("label-maps-hash", "0" * 64, ProtocolError, "do not have the hash that it announced"),
-        ("label-maps-hash", "../../secret", ProtocolError, "announces the hash"),
+        ("classes", 3, ProtocolError, "part-0 has 3 classes, its label maps 2"),
+        ("label-maps-hash", "0" * 64, FederationError, "node 1: .*do not have the hash that it announced"),
+        ("label-maps-hash", "../../secret", FederationError, "node 1: .*announces the hash"),
     ],
 )
 def test_nodes_that_describe_themselves_wrongly(
     federation: Federation, key: str, value: int | str, error: type[DganError], reason: str
 ) -> None:
-    """Another version; one name for two nodes; label maps of another hash; a hash that would leave the cache."""
+    """Another version; one name for two; classes and hash of other label maps; a hash that would leave the cache."""
 
     def lie(message: Message, context: Context, answer: Reply) -> Message:
         reply = answer(message, context)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flower_dgan.baselines import open_federation, train_centralized
 from flower_dgan.data import Pixels
-from flower_dgan.errors import ConfigError, DataError, FederationError, ProtocolError
+from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
 from flower_dgan.join_messages import JOIN
 from flower_dgan.previous_task import LABEL_MAPS, read_label_maps_of_run
@@ -95,7 +95,7 @@ def test_label_maps_that_nobody_asked_for_are_refused(federation: Federation, fo
             reply.content["label-maps"] = ArrayRecord({"data": Array(np.zeros(3, np.uint8))})
         return reply
 
-    with pytest.raises(ProtocolError, match="label-maps"):
+    with pytest.raises(FederationError, match="label-maps"):
         federation.run(f"data.label_maps='{folder}'", client_app=TamperedApp(eager))
 
 
