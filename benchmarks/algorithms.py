@@ -25,7 +25,8 @@ from PIL import Image
 
 from algorithms_report import POOLED, split_name, table, write_reports
 from common import append_line, read_lines
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.fedgan import train_fedgan
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.data import Pixels, open_source
@@ -38,11 +39,10 @@ from flower_dgan.evaluation.generation import (
     frechet_cnn32_floor,
     train_classifier,
 )
-from flower_dgan.fedgan import train_fedgan
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.job import run_job
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.job import run_job
 from flower_dgan.wiring import threads
 
 FEDGAN = "FedGAN "

@@ -24,7 +24,7 @@ from bundles_report import write_reports
 from common import append_line, natural_clients, read_lines
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.baselines import LocalFederation, draw_untrained, open_federation
+from flower_dgan.baselines.rows import LocalFederation, draw_untrained, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError

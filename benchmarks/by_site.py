@@ -22,9 +22,9 @@ from flower_dgan.data.image_files import list_images
 from flower_dgan.evaluation.comparison import cut_windows, read_images
 from flower_dgan.evaluation.feature_networks import Features, open_network
 from flower_dgan.evaluation.moments import frechet_of_moments, moments_of
-from flower_dgan.previous_task import GENERATOR
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import read_config
+from flower_dgan.server.previous_task import GENERATOR
 
 
 def run_config(directory: Path) -> Config:

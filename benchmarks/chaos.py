@@ -30,11 +30,11 @@ from common import family
 from flower_dgan.client_app import app as client_app
 from flower_dgan.exactness import largest_relative_difference
 from flower_dgan.generator_file import load_generator
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.job import run_job
-from flower_dgan.local_flower import write_app
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.runtime.local_flower import write_app
+from flower_dgan.server.job import run_job
 
 CLIENTS = 2
 KINDS = {

@@ -8,12 +8,12 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from flower_dgan.join import image_shape, join
-from flower_dgan.protocol import Training
 from flower_dgan.resolve import resolve
-from flower_dgan.round_report import RoundReport
-from flower_dgan.run_directory import label_map_cache
-from flower_dgan.strategy import DganStrategy
+from flower_dgan.server.join import image_shape, join
+from flower_dgan.server.round_report import RoundReport
+from flower_dgan.server.run_directory import label_map_cache
+from flower_dgan.server.strategy import DganStrategy
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import generator_half, threads
 
 app = ServerApp()

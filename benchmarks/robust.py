@@ -36,7 +36,7 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
-from flower_dgan.baselines import LocalFederation, open_federation
+from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.resolve import resolve

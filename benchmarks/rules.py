@@ -38,7 +38,7 @@ from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf, generator_losses
 from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.baselines import LocalFederation, open_federation
+from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError

@@ -18,12 +18,12 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError
-from flower_dgan.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.local_flower import local_flower, write_app
 
 
 def bundle_bytes(config: Config, classes: int) -> int:

@@ -18,7 +18,7 @@ import torch
 import typer
 
 from flower_dgan.errors import DganError
-from flower_dgan.local_flower import LocalFlower, deployed_flower, local_flower, write_app
+from flower_dgan.runtime.local_flower import LocalFlower, deployed_flower, local_flower, write_app
 
 CLIENTS = 2
 

@@ -23,11 +23,11 @@ from flwr.app import Message
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import DganError
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.job import run_job
-from flower_dgan.messages import EXCHANGE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.job import run_job
+from flower_dgan.wire.messages import EXCHANGE
 
 CLIENTS, SLOW, LEAVING = 4, 1, 2
 SLOWNESS = 10

@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from common import append_line, read_lines, spread
-from flower_dgan.baselines import open_federation, table_rows
+from flower_dgan.baselines.rows import open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.folder import FolderSource

@@ -15,19 +15,19 @@ from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
-from flower_dgan.bundle_shape import BundleShape
-from flower_dgan.client_state import ClientState
+from flower_dgan.client.node import node_key, open_node, takes_messages_in_order
+from flower_dgan.client.policy import release_policy
+from flower_dgan.client.state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
-from flower_dgan.join_messages import JoinRequest, LabelMapsRequest, Leave, NodeDescription, label_maps_to_records
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.messages import BundleMessage, FeedbackMessage
-from flower_dgan.node import node_key, open_node, takes_messages_in_order
-from flower_dgan.parameters import EMPTY
-from flower_dgan.policy import release_policy
-from flower_dgan.protocol import Training
 from flower_dgan.resolve import configuration_hash, resolve
-from flower_dgan.wire_formats import decode_images, encode_gradients
+from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.formats import decode_images, encode_gradients
+from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
+from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
+from flower_dgan.wire.parameters import EMPTY
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, discriminator_half, discriminator_shapes, threads
 
 REFUSED = 1000
@@ -100,8 +100,8 @@ def _describe(message: Message, context: Context) -> RecordDict:
 
 
 def _give_label_maps(message: Message, context: Context) -> RecordDict:
-    request = LabelMapsRequest.from_records(message.content)
-    _, pairs, config = _state(request.training, context).joined()
+    training = Training.from_records(message.content, "request")
+    _, pairs, config = _state(training, context).joined()
     release_policy(config, context.node_config).check_settings(config)
     if not config.data.label_maps_leave:
         raise FederationError("The settings of this training let no label maps leave.")
@@ -110,16 +110,16 @@ def _give_label_maps(message: Message, context: Context) -> RecordDict:
 
 def _give_moments(message: Message, context: Context) -> RecordDict:
     # Imported here: the segmentation library takes seconds, which no other message need wait for.
-    from flower_dgan.client_moments import give_moments
+    from flower_dgan.client.moments import give_moments
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)
 
 
 def _forget(message: Message, context: Context) -> RecordDict:
-    request = Leave.from_records(message.content)
-    _state(request.training, context).leave()
-    return request.to_records()
+    training = Training.from_records(message.content, "leave")
+    _state(training, context).leave()
+    return training.to_records("leave")
 
 
 def _state(training: Training, context: Context) -> ClientState:

@@ -11,14 +11,14 @@ from torch import nn
 from flower_dgan.algorithm.reference import train_reference
 from flower_dgan.algorithm.reference_selective import train_reference_selective
 from flower_dgan.algorithm.reference_shared import train_reference_shared
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.generator_file import load_generator
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.job import run_job
-from flower_dgan.local_flower import deployed_flower, local_flower, write_app
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.runtime.local_flower import deployed_flower, local_flower, write_app
+from flower_dgan.server.job import run_job
 from flower_dgan.wiring import bundle_settings, generator_half, server_discriminator_half, threads
 
 TOLERANCE = 1e-5

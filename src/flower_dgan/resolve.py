@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.config import Config, ImportPath
-from flower_dgan.config_checks import check_config
+from flower_dgan.config.checks import check_config
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.plugins import check_import_path, is_import_path
 

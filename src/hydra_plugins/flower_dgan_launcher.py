@@ -25,7 +25,7 @@ ConfigStore.instance().store(
 
 
 class FlowerDganLauncher(Launcher):
-    """Runs jobs in forked processes, see :func:`flower_dgan.sweep_launcher.launch`."""
+    """Runs jobs in forked processes, see :func:`flower_dgan.sweep.launcher.launch`."""
 
     def __init__(self, jobs: int | None) -> None:
         self._jobs = jobs
@@ -38,7 +38,7 @@ class FlowerDganLauncher(Launcher):
         """Run a batch of jobs, those apart that finished in an earlier start."""
         # Imported here: Hydra imports this file wherever it composes anything.
         from flower_dgan.errors import DganError
-        from flower_dgan.sweep_launcher import launch
+        from flower_dgan.sweep.launcher import launch
 
         try:
             return launch(

@@ -10,12 +10,12 @@ from flwr.clientapp import ClientApp
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.job import run_job
-from flower_dgan.join_messages import JOIN, LABEL_MAPS
-from flower_dgan.messages import EXCHANGE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.job import run_job
+from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS
+from flower_dgan.wire.messages import EXCHANGE
 
 from .conftest import TINY, Reply, TamperedApp, configuration
 

@@ -9,11 +9,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
-from flower_dgan.join_messages import JOIN, LABEL_MAPS, LEAVE, LabelMapsRequest
-from flower_dgan.messages import EXCHANGE
-from flower_dgan.protocol import Training
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
+from flower_dgan.wire.messages import EXCHANGE
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, generator_half
 from tests.pairs import make_folder
 
@@ -129,7 +129,7 @@ def test_label_maps_that_changed_in_the_cache(federation: Federation, own_home: 
 
 def test_label_maps_that_the_training_lets_stay_do_not_leave(federation: Federation) -> None:
     content, _ = last_message(federation, JOIN, "data.condition=none")
-    request = LabelMapsRequest(Training.of(content, "join")).to_records()
+    request = Training.of(content, "join").to_records("request")
     reply = send_again(federation, request, LABEL_MAPS)
     assert "let no label maps leave" in reply.error.reason
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.errors import DataError
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics

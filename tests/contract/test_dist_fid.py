@@ -9,17 +9,17 @@ import torch
 from flwr.app import Array, Context, Message
 
 from flower_dgan.algorithm.randomness import derive_seed
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.errors import FederationError
 from flower_dgan.evaluation.comparison import POOLED, TEST
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.generator_file import load_generator
-from flower_dgan.moments_messages import MOMENTS
-from flower_dgan.parameters import unflatten
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import draw_for
+from flower_dgan.wire.moments_messages import MOMENTS
+from flower_dgan.wire.parameters import unflatten
 from flower_dgan.wiring import bundle_settings
 
 from .conftest import TINY, Federation, Reply, TamperedApp

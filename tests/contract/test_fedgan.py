@@ -8,13 +8,13 @@ from torch import nn
 
 from flower_dgan.algorithm.fedgan import rounds_of
 from flower_dgan.algorithm.reference_fedgan import train_reference_fedgan
-from flower_dgan.averaging import average
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.fedgan import generator_steps, local_gans
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.exactness import exactness_overrides
-from flower_dgan.fedgan import generator_steps, local_gans
-from flower_dgan.ledger import FROM_NODE, TO_NODE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE
 
 from .conftest import Federation
 

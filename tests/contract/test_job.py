@@ -11,16 +11,16 @@ from flwr.app import ArrayRecord, Context, Message
 from PIL import Image
 
 from flower_dgan.algorithm.asyndgan import train
-from flower_dgan.baselines import open_federation
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.generator_file import load_generator
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.join import image_shape, join
-from flower_dgan.protocol import Training
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.round_report import RoundReport
-from flower_dgan.strategy import DganStrategy
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.join import image_shape, join
+from flower_dgan.server.round_report import RoundReport
+from flower_dgan.server.strategy import DganStrategy
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import bundle_settings, generator_half, threads
 
 from .conftest import TINY, Federation, Reply, TamperedApp

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flower_dgan import sweep
 from flower_dgan.exactness import TOLERANCE, exactness_overrides, largest_relative_difference, reference_generator
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.sweep import multirun
 
 
 def difference(directory: Path, overrides: list[str], clients: int) -> float:
@@ -33,7 +33,7 @@ def test_a_launcher_of_hydras_own_trains_what_the_reference_trains(
     directory = f"hydra.sweep.dir={tmp_path}"
     given = [*exact(3), "sweep.clients=2", "seed=0,1", "hydra/launcher=basic", directory]
     monkeypatch.setattr(sys, "argv", ["sweep", "-m", *given])
-    sweep.main()
+    multirun.main()
     for seed in (0, 1):
         assert difference(tmp_path / f"seed={seed}", [*exact(3), f"seed={seed}"], 2) <= TOLERANCE
     assert "2 of 2 runs finished" in (tmp_path / "sweep.md").read_text()

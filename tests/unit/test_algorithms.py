@@ -22,7 +22,7 @@ from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.augmentation import to_one_hot
 from flower_dgan.errors import FederationError
 from flower_dgan.resolve import resolve
-from flower_dgan.server_discriminator import ServerDiscriminator
+from flower_dgan.server.discriminator import ServerDiscriminator
 
 CROSS_ENTROPY = LOSSES["bce"].generator
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flower_dgan.baselines import open_federation, table_rows, train_centralized
+from flower_dgan.baselines.rows import open_federation, table_rows, train_centralized
 from flower_dgan.resolve import resolve
 
 TINY = (

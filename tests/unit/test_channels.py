@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.check import check_data
 from flower_dgan.errors import ConfigError, DataError

@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app, main
+from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator, save_generator

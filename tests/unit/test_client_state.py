@@ -8,14 +8,14 @@ from torch import Tensor
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Batch
-from flower_dgan.client_state import ClientState
+from flower_dgan.client.policy import ReleasePolicy
+from flower_dgan.client.state import ClientState
 from flower_dgan.data import Pairs
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.messages import BundleMessage
-from flower_dgan.policy import ReleasePolicy
-from flower_dgan.protocol import Training
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.messages import BundleMessage
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data.check import check_data
 from flower_dgan.errors import DataError
 from flower_dgan.resolve import resolve

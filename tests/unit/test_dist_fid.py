@@ -11,23 +11,23 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.client.moments import give_moments
+from flower_dgan.client.policy import check_windows
+from flower_dgan.client.state import ClientState
 from flower_dgan.client_app import app
-from flower_dgan.client_moments import give_moments
-from flower_dgan.client_state import ClientState
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.errors import ConfigError, DataError, FederationError, ProtocolError
 from flower_dgan.evaluation.comparison import POOLED, TEST
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import Moments, combine_moments, moments_of
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.join import JoinedClient
-from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
-from flower_dgan.parameters import flatten, unflatten
-from flower_dgan.policy import check_windows
-from flower_dgan.protocol import Training
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.dist_fid import ask_for_moments, distances, require_windows, windows_of
+from flower_dgan.server.join import JoinedClient
+from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
+from flower_dgan.wire.parameters import flatten, unflatten
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, generator_half
 
 TRAINING = Training("a" * 16, 1)

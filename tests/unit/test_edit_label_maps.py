@@ -6,7 +6,7 @@ from PIL import Image
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data import Pixels
 from flower_dgan.data.edit_label_maps import edit_label_maps
 from flower_dgan.errors import ConfigError, DataError

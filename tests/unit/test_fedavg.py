@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.averaging import average
-from flower_dgan.baselines import LocalFederation
+from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.fedavg import rounds_of, train_federated
+from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.evaluation.segmentation import SegmenterTraining
-from flower_dgan.fedavg import rounds_of, train_federated
-from flower_dgan.ledger import FROM_NODE, TO_NODE
 from flower_dgan.resolve import resolve
+from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE
 from flower_dgan.wiring import ImageShape
 
 

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithm.asyndgan import train
 from flower_dgan.algorithm.fedgan import LocalGan, rounds_of
-from flower_dgan.averaging import average
-from flower_dgan.baselines import LocalFederation, open_federation
+from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.fedgan import local_gans
+from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
-from flower_dgan.fedgan import local_gans
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import bundle_settings, generator_half
 

@@ -10,10 +10,10 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from flower_dgan.flower_internals import LOST
-from flower_dgan.grid import FastGrid
-from flower_dgan.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.runtime.flower_internals import LOST
+from flower_dgan.runtime.grid import FastGrid
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
 
 app = ClientApp()
 
@@ -189,7 +189,7 @@ class LossyGrid(LateGrid):
 
 
 def test_a_lost_message_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flower_dgan.grid._PAUSE", 0.01)
+    monkeypatch.setattr("flower_dgan.runtime.grid._PAUSE", 0.01)
     grid = FastGrid(LossyGrid(losses=2), Ledger())
     assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
     assert grid.repeats == {1: 2}
@@ -198,7 +198,7 @@ def test_a_lost_message_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_silence_is_answered_with_another_message_and_one_reply_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    monkeypatch.setattr("flower_dgan.runtime.grid._FIRST_PATIENCE", 0.02)
     late = LateGrid(polls=6)
     grid = FastGrid(late, Ledger())
     assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]
@@ -208,7 +208,7 @@ def test_silence_is_answered_with_another_message_and_one_reply_counts(monkeypat
 
 def test_silence_is_answered_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 0.02, 0.04, 0.08, 0.16 and 0.32 s; a wait for another kind of message says nothing about this one."""
-    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    monkeypatch.setattr("flower_dgan.runtime.grid._FIRST_PATIENCE", 0.02)
     grid = FastGrid(LateGrid(polls=0, silent=[2]), Ledger())
     grid._longest_waits["train"] = 1000.0
     grid.send_and_receive(in_groups((2, "1")), timeout=0.5)
@@ -232,8 +232,8 @@ class HalfReplyGrid(LateGrid):
 
 
 def test_half_a_reply_does_not_hold_the_server_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flower_dgan.grid._SLOW_PULL", 0.01)
-    monkeypatch.setattr("flower_dgan.grid._FIRST_PATIENCE", 0.02)
+    monkeypatch.setattr("flower_dgan.runtime.grid._SLOW_PULL", 0.01)
+    monkeypatch.setattr("flower_dgan.runtime.grid._FIRST_PATIENCE", 0.02)
     half = HalfReplyGrid()
     grid = FastGrid(half, Ledger())
     assert answered(grid.send_and_receive(in_groups((1, "1")))) == [(1, "1")]

@@ -12,22 +12,20 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
-from flower_dgan.join_messages import (
+from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.join_messages import (
     JoinRequest,
-    LabelMapsRequest,
-    Leave,
     NodeDescription,
     label_maps_from_records,
     label_maps_to_records,
 )
-from flower_dgan.messages import BundleMessage, FeedbackMessage
-from flower_dgan.moments_messages import MomentsAnswer, MomentsRequest
-from flower_dgan.protocol import Training
+from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
+from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
+from flower_dgan.wire.protocol import Training
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 UPLOAD = replace(SHAPE, feedback=False)
@@ -45,7 +43,7 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
         lambda: NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(PACKED)).to_records(),
         NodeDescription.from_records,
     ),
-    "label maps request": (lambda: LabelMapsRequest(TRAINING).to_records(), LabelMapsRequest.from_records),
+    "label maps request": (lambda: TRAINING.to_records("request"), partial(Training.from_records, name="request")),
     "label maps": (lambda: label_maps_to_records(PACKED), lambda content: unpack(label_maps_from_records(content))),
     "description without label maps": (
         lambda: NodeDescription(
@@ -53,7 +51,7 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
         ).to_records(),
         partial(NodeDescription.from_records, label_maps_leave=False),
     ),
-    "leave": (lambda: Leave(TRAINING).to_records(), Leave.from_records),
+    "leave": (lambda: TRAINING.to_records("leave"), partial(Training.from_records, name="leave")),
     "bundle": (
         lambda: BundleMessage(
             TRAINING,

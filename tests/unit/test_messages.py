@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from flower_dgan.bundle_shape import BundleShape
 from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
-from flower_dgan.join_messages import (
+from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.join_messages import (
     JoinRequest,
-    LabelMapsRequest,
     NodeDescription,
     label_maps_from_records,
     label_maps_to_records,
 )
-from flower_dgan.messages import BundleMessage, FeedbackMessage
-from flower_dgan.protocol import PROTOCOL_VERSION, Training
+from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
+from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training
 
 TRAINING = Training("0123456789abcdef", 2)
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
@@ -86,8 +85,7 @@ def test_join_round_trip() -> None:
 
 
 def test_label_maps_round_trip() -> None:
-    request = LabelMapsRequest(TRAINING)
-    assert LabelMapsRequest.from_records(request.to_records()) == request
+    assert Training.from_records(TRAINING.to_records("request"), "request") == TRAINING
     read = label_maps_from_records(label_maps_to_records(PACKED))
     assert (read.data, read.shapes.tolist(), read.classes) == (PACKED.data, [[4, 4], [2, 3]], 2)
 

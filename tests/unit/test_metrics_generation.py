@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.evaluation import feature_networks

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data import Entry, Pairs
 from flower_dgan.data.skew import Distribution, distributions
 from flower_dgan.errors import ConfigError, DataError

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.files import read_samples, to_class_ids
 from flower_dgan.data.prepare.original import Original, OriginalPair

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, pull_objects
 
-from flower_dgan import flower_internals, supernode
 from flower_dgan.errors import ConfigError
-from flower_dgan.flower_internals import AdaptiveSleep, reason_against_warm_clients, shorten_waits_for_parts
+from flower_dgan.runtime import flower_internals, supernode
+from flower_dgan.runtime.flower_internals import AdaptiveSleep, reason_against_warm_clients, shorten_waits_for_parts
 
 
 def test_the_installed_flower_takes_warm_clients() -> None:

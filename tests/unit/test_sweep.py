@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from flower_dgan.errors import ConfigError, DganError
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
-from flower_dgan.sweep import plan
-from flower_dgan.sweep_job import job_directory, run_overrides
-from flower_dgan.sweep_launcher import default_workers
-from flower_dgan.sweep_processes import Processes
-from flower_dgan.sweep_progress import time_left
+from flower_dgan.sweep.job import job_directory, run_overrides
+from flower_dgan.sweep.launcher import default_workers
+from flower_dgan.sweep.multirun import plan
+from flower_dgan.sweep.processes import Processes
+from flower_dgan.sweep.progress import time_left
 
 SETTINGS = """
 defaults: [_self_, {override hydra/launcher: flower_dgan}, {override hydra/job_logging: none}]
@@ -131,7 +131,7 @@ def test_jobs_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     script = """
 import os, sys, time
 from pathlib import Path
-from flower_dgan.sweep_processes import Processes
+from flower_dgan.sweep.processes import Processes
 def work():
     Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(60)

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.cli import app
+from flower_dgan.cli.main import app
 from flower_dgan.errors import DataError
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_figures import dice_figure, samples_figure

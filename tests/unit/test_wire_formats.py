@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from flower_dgan.config import FeedbackFormat
-from flower_dgan.wire_formats import decode_gradients, decode_images, encode_gradients, encode_images
+from flower_dgan.wire.formats import decode_gradients, decode_images, encode_gradients, encode_images
 
 
 def test_uint8_images_round_to_the_nearest_level() -> None:

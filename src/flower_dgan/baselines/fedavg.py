@@ -1,0 +1,82 @@
+"""The peer to beat: the segmentation model itself, trained on the clients' real images by Flower's own FedAvg.
+
+McMahan 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data".
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.rows import LocalFederation
+from flower_dgan.config import Config
+from flower_dgan.data import Pairs
+from flower_dgan.evaluation.segmentation import SegmenterTraining
+from flower_dgan.evaluation.tstr import score_on_real
+from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.runtime.ledger import Ledger
+
+ROW = "FedAvg"
+
+ROUNDS = 10
+"""Synchronisations of a training, or one a step where it has fewer steps."""
+
+
+def federated_row(
+    federation: LocalFederation, test: Pairs, config: Config, on_result: Callable[[TstrResult], None]
+) -> Ledger:
+    """Train and test the row ``FedAvg`` of the TSTR table, ``downstream.seeds`` times.
+
+    Parameters
+    ----------
+    federation : LocalFederation
+        The clients.
+    test : Pairs
+        Real pairs that no client has.
+    config : Config
+        The run's configuration; at least one seed.
+    on_result : callable
+        Called with each result as soon as it is there.
+
+    Returns
+    -------
+    Ledger
+        What crossed in one training, which is the same in each; node k + 1 is client k of the federation.
+    """
+    for seed in range(config.seed, config.seed + config.downstream.seeds):
+        model, ledger = train_federated(federation, config, seed)
+        size = config.data.image_size
+        on_result(score_on_real(model, test, config.downstream, row=ROW, seed=seed, image_size=size))
+    return ledger
+
+
+def train_federated(federation: LocalFederation, config: Config, seed: int) -> tuple[nn.Module, Ledger]:
+    """Train the segmentation model of the TSTR table without pooling the data.
+
+    Every client takes ``downstream.steps`` steps in all, as the model of every other row does, at the same learning
+    rates. Client 0 draws as a training with this seed does, client k as one with ``seed`` + k x ``downstream.seeds``,
+    so that no two trainings of the row draw alike.
+
+    Returns
+    -------
+    tuple of nn.Module and Ledger
+        The averaged model in evaluation mode, and what crossed; node k + 1 is client k of the federation.
+    """
+    downstream = config.downstream
+    trainings = [
+        SegmenterTraining(
+            pairs,
+            downstream,
+            image_size=config.data.image_size,
+            augmentation=config.data.augmentation,
+            seed=seed + index * downstream.seeds,
+        )
+        for index, pairs in enumerate(federation.real)
+    ]
+    ledger = average(trainings, downstream.steps, rounds_of(downstream.steps))
+    return trainings[0].model, ledger
+
+
+def rounds_of(steps: int) -> int:
+    """Return how many rounds a training of so many steps a client has."""
+    return min(ROUNDS, steps)

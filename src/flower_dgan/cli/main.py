@@ -1,0 +1,157 @@
+"""The command ``flower-dgan``."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from flower_dgan.cli.compare import compare
+from flower_dgan.cli.data import data
+from flower_dgan.errors import DganError
+
+if TYPE_CHECKING:
+    from flower_dgan.data import Pairs
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
+app.add_typer(verify, name="verify")
+app.add_typer(data, name="data")
+app.command()(compare)
+console = Console()
+
+Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
+
+
+@app.command()
+def config(overrides: Overrides = "") -> None:
+    """Print the resolved configuration without running."""
+    from flower_dgan.resolve import resolve, to_yaml
+
+    text = to_yaml(resolve(overrides))
+    console.print(Syntax(text, "yaml", background_color="default") if console.is_terminal else text, end="")
+
+
+@app.command()
+def synthesize(
+    generator: Annotated[Path, typer.Argument(help="generator.safetensors of a run directory.")],
+    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps; not read with data.condition=none.")],
+    output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
+    count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
+    site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of views and noise.")] = 0,
+) -> None:
+    """Draw labelled images from a trained generator on label maps of your own."""
+    from flower_dgan.generator_file import load_generator
+    from flower_dgan.synthesis import synthesize_folder, write_pairs
+
+    pairs, names = synthesize_folder(load_generator(generator), label_maps, count=count, site=site, seed=seed)
+    write_pairs(output, pairs, names)
+    console.print(f"{count} pairs in {output.resolve()}")
+
+
+@app.command()
+def evaluate(
+    test: Annotated[Path, typer.Argument(help="Folder of real test pairs (images/ and masks/).")],
+    train: Annotated[list[Path], typer.Argument(help="Folders of training pairs, one a row of the table.")],
+    overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'downstream.steps=100'.")] = "",
+) -> None:
+    """Train a segmentation model on each folder and test it on the real pairs: the TSTR table."""
+    from flower_dgan.data.folder import FolderSource
+    from flower_dgan.data.instances import with_instances
+    from flower_dgan.evaluation.scoring import compares_objects
+    from flower_dgan.evaluation.tstr import summarize, train_on_synthetic_test_on_real
+    from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES
+    from flower_dgan.resolve import resolve
+    from flower_dgan.wiring import threads
+
+    settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
+    described = replace(settings.data, name_pattern=None, table=None)
+
+    def read(folder: Path, numbered: bool = False) -> "Pairs":
+        data = replace(described, root=str(folder))
+        source = FolderSource(data)
+        entries = [*source.train, *source.test]
+        return with_instances(source.load(entries), data, entries) if numbered else source.load(entries)
+
+    with threads(settings.threads):
+        results = train_on_synthetic_test_on_real(
+            {str(folder): read(folder) for folder in train},
+            read(test, compares_objects(settings.downstream.metrics)),
+            settings.downstream,
+            image_size=described.image_size,
+            augmentation=described.augmentation,
+            seed=settings.seed,
+            on_result=lambda result: console.print(str(result)),
+        )
+    metrics = settings.downstream.metrics
+    table = Table("trained on", "seeds", *(TITLES[name] for name in metrics))
+    for row in summarize(results):
+        table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
+    console.print(table)
+    for objects in {result.objects for result in results if result.objects}:
+        console.print(OBJECTS[objects])
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of a run, or of a sweep of which any part may be done.")],
+) -> None:
+    """Write the report of a run or of a sweep anew."""
+    from flower_dgan.report import write_report, write_sweep_report
+
+    is_run = (directory / "metrics.jsonl").is_file()
+    console.print((write_report if is_run else write_sweep_report)(directory), soft_wrap=True)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="[OPTIONS of flower-supernode]",
+)
+def supernode(context: typer.Context) -> None:
+    """Run a SuperNode whose clients have torch imported already, with the options of `flower-supernode`."""
+    from flower_dgan.runtime.supernode import run_supernode
+
+    raise typer.Exit(run_supernode(context.args))
+
+
+@verify.command()
+def exactness(
+    clients: Annotated[int, typer.Option(min=1, max=10)] = 3,
+    rounds: Annotated[int, typer.Option(min=1)] = 20,
+    flower: Annotated[bool, typer.Option(help="Also through a real `flwr run`.")] = True,
+    deployed: Annotated[bool, typer.Option(help="Also through SuperLink and SuperNodes, warm and cold.")] = False,
+) -> None:
+    """Compare the generator of a distributed run (S = 1, float32) with the one-process reference."""
+    from flower_dgan.exactness import TOLERANCE, through_flower, through_in_process_grid, through_supernodes
+
+    paths: dict[str, Callable[[int, int], float]] = {"in-process grid": through_in_process_grid}
+    if flower:
+        paths["flwr run"] = through_flower
+    if deployed:
+        paths["SuperNodes, warm"] = partial(through_supernodes, warm=True)
+        paths["SuperNodes, cold"] = partial(through_supernodes, warm=False)
+    worst = 0.0
+    for name, run in paths.items():
+        difference = run(clients, rounds)
+        worst = max(worst, difference)
+        console.print(
+            f"{name}: largest relative difference {difference:.2e} after {rounds} rounds of {clients} clients"
+        )
+    if worst > TOLERANCE:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; a mistake of the user is one line, not a traceback."""
+    try:
+        app()
+    except DganError as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        raise SystemExit(1) from error

@@ -1,0 +1,256 @@
+"""What a node remembers of a training between two messages, in files of its own.
+
+Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
+to be read, and the configuration composed, again in every new process. Here they stay at the node, in one directory for
+each training and node: configuration and pairs as they were when the node joined, these mapped into memory rather than
+read, and the discriminator as it was after the last answers. A file is complete or not there, so that a process that
+dies amid a message leaves the state before it.
+
+A message may come twice, because a reply was lost, or because the server crashed and went back to its last checkpoint.
+The same bundle is answered again as it was the first time, from the state before it; nothing new leaves, and nothing is
+learned twice. Another bundle for a round that was answered is refused, unless the server said on joining that it was
+started once more: then the node goes back as well.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from platformdirs import user_state_path
+from safetensors import safe_open
+from safetensors.torch import load, save_file
+
+from flower_dgan.algorithm.discriminator import DiscriminatorHalf
+from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.client.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
+from flower_dgan.client.policy import ReleasePolicy
+from flower_dgan.config import Config
+from flower_dgan.data import Pairs
+from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.resolve import read_config
+from flower_dgan.whole_file import whole_file
+from flower_dgan.wire.messages import BundleMessage
+from flower_dgan.wire.protocol import Training
+
+_NODE = "node.json"
+_KEPT_ANSWERS = 2
+
+
+class ClientState:
+    """The directory of one node in one training.
+
+    Parameters
+    ----------
+    training : str
+        Identity of the training, see :class:`~flower_dgan.wire.messages.Training`.
+    node : str
+        What the node is called by its owner: two nodes of one machine never share a directory.
+
+    Attributes
+    ----------
+    path : Path
+        ``clients/<training>/<node>`` in the user's state directory.
+    """
+
+    def __init__(self, training: str, node: str) -> None:
+        self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
+
+    def join(self, name: str, pairs: Pairs, config: Config, attempt: int) -> None:
+        """Keep the node's name, its real pairs and the run's configuration.
+
+        A node that joins again goes on with its discriminator.
+
+        Raises
+        ------
+        FederationError
+            If it joins again with other pairs.
+        ProtocolError
+            If it has joined a later attempt.
+        """
+        node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        if (self.path / _NODE).is_file():
+            before = self._node()
+            if before["pairs"] != node["pairs"] or before["name"] != name:
+                raise FederationError(
+                    f"The data of {name} are not those that this training began with (kept in {self.path}): put them "
+                    "back, or start a new training."
+                )
+            if before["attempt"] > attempt:
+                raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
+        else:
+            self.leave()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700)  # real images are in here
+            keep_pairs(self.path, pairs)
+        # Last: where this file is, the others are whole.
+        with whole_file(self.path / _NODE) as partial:
+            partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
+
+    def joined(self) -> tuple[str, Pairs, Config]:
+        """Return the node's name, its pairs mapped from disk, and the run's configuration.
+
+        Raises
+        ------
+        FederationError
+            If the node has not joined the training, or its directory is gone.
+        """
+        if not (self.path / _NODE).is_file():
+            raise FederationError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
+        node = self._node()
+        return node["name"], kept_pairs(self.path, node["classes"]), read_config(node["config"])
+
+    def note_moments(self, training: Training, digest: str) -> None:
+        """Note which moments a training asked for: these it may have again, but no others.
+
+        Those of two sets of windows that differ by one would tell of that one.
+
+        Parameters
+        ----------
+        training : Training
+            Who asks.
+        digest : str
+            Hash of what is asked.
+
+        Raises
+        ------
+        ProtocolError
+            If the message is of an earlier attempt.
+        FederationError
+            If other moments were asked for before.
+        """
+        with self._locked():
+            self._check_attempt(training)
+            file = self.path / "moments.sha256"
+            if not file.is_file():
+                with whole_file(file) as partial:
+                    partial.write_text(digest, encoding="utf-8")
+            elif file.read_text(encoding="utf-8") != digest:
+                raise FederationError(
+                    "This node gives moments once a training, and those of another network or of other windows were "
+                    "asked for already."
+                )
+
+    def leave(self) -> None:
+        """Delete the directory."""
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+            with suppress(OSError):  # other nodes of this machine are still in it
+                self.path.parent.rmdir()
+
+    @contextmanager
+    def answering(
+        self, half: DiscriminatorHalf, bundle: BundleMessage, policy: ReleasePolicy, *, seed: int
+    ) -> Iterator[None]:
+        """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
+
+        Torch's default random state inside is the client's own; that of the process stays as it was. Two messages of
+        one node are answered one after the other.
+
+        Parameters
+        ----------
+        half : DiscriminatorHalf
+            As it is before the first round of a training.
+        bundle : BundleMessage
+            What is answered.
+        policy : ReleasePolicy
+            The node's policy: how often one image may be asked about.
+        seed : int
+            Of the random state before the first round.
+
+        Raises
+        ------
+        ProtocolError
+            If the round was answered already with another bundle, or the message is of an earlier attempt.
+        FederationError
+            If less is kept than the server was answered: the discriminator would start afresh. If the policy is against
+            it.
+        """
+        with self._locked(), torch.random.fork_rng(devices=[]):
+            base, again = self._base(bundle)
+            if not again:
+                self._count(bundle, policy)
+            torch.default_generator.manual_seed(seed)
+            if base:
+                tensors = load(self._file(base).read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
+                torch.set_rng_state(tensors["random"])
+                restore_snapshot(tensors, half.network, half.optimizer)
+            yield
+            if not again:
+                self._keep(half, bundle, base)
+
+    def _base(self, bundle: BundleMessage) -> tuple[int, bool]:
+        """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before."""
+        number, attempt = bundle.round_number, bundle.training.attempt
+        self._check_attempt(bundle.training)
+        rounds = self._rounds()
+        if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
+            base = int(answer["base"])
+            if base and base not in rounds:
+                raise ProtocolError(f"round {number} was answered too long ago to be answered again")
+            return base, True
+        if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
+            raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
+        base = max((each for each in rounds if each < number), default=0)
+        if base < bundle.answered:
+            raise FederationError(
+                f"The server has this node's answer to round {bundle.answered}, but {self.path} knows of round {base}: "
+                "the node's memory of this training is gone."
+            )
+        return base, False
+
+    def _check_attempt(self, training: Training) -> None:
+        if training.attempt != (joined := self._node()["attempt"]):
+            raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
+
+    def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
+        """Count the images that are asked about, those of answers that die on their way too."""
+        file = self.path / "queries.npy"
+        asked = np.bincount(bundle.views.ids, minlength=count_kept(self.path))
+        counts = asked + np.load(file) if file.is_file() else asked
+        policy.check_queries(counts)
+        with whole_file(file) as partial, partial.open("wb") as opened:
+            np.save(opened, counts)
+
+    def _keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
+        """Write the state after a round, without those that it replaces and those that nobody can go back to."""
+        number = bundle.round_number
+        for later in self._rounds():
+            if later >= number:
+                self._file(later).unlink()
+        about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
+        with whole_file(self._file(number)) as partial:
+            save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
+        rounds = self._rounds()
+        wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
+        for old in rounds[:-_KEPT_ANSWERS]:
+            if old not in wanted:
+                self._file(old).unlink()
+
+    def _node(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+        return found
+
+    def _file(self, round_number: int) -> Path:
+        return self.path / f"round-{round_number:08d}.safetensors"
+
+    def _rounds(self) -> list[int]:
+        """Return the rounds whose state is kept, in their order."""
+        return sorted(int(file.stem.removeprefix("round-")) for file in self.path.glob("round-*.safetensors"))
+
+    def _about(self, round_number: int) -> dict[str, str]:
+        with safe_open(self._file(round_number), "pt") as file:
+            return dict(file.metadata())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.path / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

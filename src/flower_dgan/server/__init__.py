@@ -1,0 +1,1 @@
+"""What the ServerApp does: join, rounds, checkpoints, report."""

@@ -1,0 +1,1 @@
+"""Sweeps: a multirun of Hydra's whose jobs run side by side."""

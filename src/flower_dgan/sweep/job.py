@@ -1,0 +1,116 @@
+"""One run of a sweep: Flower's strategy, apps and messages in one process, without Ray and without a start-up."""
+
+import hashlib
+import re
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import platformdirs
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from flower_dgan.client.node import simulated_clients
+from flower_dgan.client_app import app
+from flower_dgan.config import Config
+from flower_dgan.errors import ConfigError
+from flower_dgan.evaluation.deeplab import check_segmentation
+from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
+from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.job import run_job
+from flower_dgan.server.run_directory import RunDirectory
+
+OBJECTIVE_ROW = "DGAN"
+_SWEEP = "sweep."
+_LONGEST_NAME = 150
+
+
+def run(settings: DictConfig) -> float | None:
+    """Run one job of a sweep in the directory that Hydra gives it; go on there with what an earlier start began.
+
+    Parameters
+    ----------
+    settings : DictConfig
+        As Hydra composed them.
+
+    Returns
+    -------
+    float or None
+        The mean Dice of the row ``DGAN`` over its trainings, in [0, 1]; None without that row.
+
+    Raises
+    ------
+    DganError
+        Says what was wrong and what to do.
+    """
+    hydra = HydraConfig.get()
+    GlobalHydra.instance().clear()  # server and clients compose their configuration themselves, as in any run
+    overrides = run_overrides(hydra.overrides.task)
+    config, clients = check(overrides, settings.sweep.clients)
+    directory = Path(hydra.runtime.output_dir)
+    if RunDirectory.is_begun(directory):
+        config = replace(config, resume=str(directory))
+    else:
+        shutil.rmtree(directory / "samples", ignore_errors=True)  # of a start that died before it began
+        config = replace(config, output=replace(config.output, directory=str(directory)))
+    grid = InProcessGrid(app, simulated_contexts(clients, overrides))
+    path = run_job(grid, config, int(hydra.job.num)).path
+    dice = [each.scores.get("dice") for each in read_metrics(path).tstr if each.row == OBJECTIVE_ROW]
+    found = [each for each in dice if each is not None]
+    return fmean(found) if found else None
+
+
+def run_overrides(overrides: Sequence[str]) -> str:
+    """Return the overrides of a run, as ``flwr run`` takes them, from those of a job of a sweep."""
+    return shlex.join(override for override in overrides if not override.startswith(_SWEEP))
+
+
+def check(overrides: str, clients: int | None) -> tuple[Config, int]:
+    """Find what is wrong with a job before any work begins, and return its configuration and number of clients.
+
+    Parameters
+    ----------
+    overrides : str
+        As ``flwr run`` takes them.
+    clients : int or None
+        Simulated clients; None for the number that the partition fixes.
+
+    Raises
+    ------
+    DganError
+        Says what was wrong and what to do.
+    """
+    config = resolve(overrides)
+    if config.resume is not None or config.output.directory is not None:
+        raise ConfigError(
+            "The runs of a sweep have directories of their own, and go on by themselves: leave resume and "
+            "output.directory away, and set hydra.sweep.dir."
+        )
+    if config.downstream.seeds:
+        check_segmentation(config.downstream, config.data.image_size)
+    if not (clients is None or type(clients) is int):
+        raise ConfigError(f"sweep.clients={clients!r} is no number of clients.")
+    number = simulated_clients(config, clients)
+    if number is None:
+        raise ConfigError(f"partition={config.partition.name} takes any number of clients: set sweep.clients=<number>.")
+    return config, number
+
+
+def job_directory(overrides: str) -> str:
+    """Return the name of a job's directory: its overrides, shortened where they are long, without path separators."""
+    name = re.sub(r"[/\s]+", "_", overrides) or "job"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+# For conf/sweep.yaml, here so that a process that another launcher starts has them as well.
+OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)
+OmegaConf.register_new_resolver(
+    "user_data_directory", lambda: str(platformdirs.user_data_path("flower-dgan")), replace=True
+)

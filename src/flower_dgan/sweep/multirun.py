@@ -1,0 +1,144 @@
+"""Sweeps: ``python -m flower_dgan.sweep algorithm=dgan,uagan seed=0,1``, a multirun of Hydra's."""
+
+import itertools
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from flower_dgan.errors import ConfigError, DganError, unknown_name
+from flower_dgan.report import write_sweep_report
+from flower_dgan.report.sweep_jobs import failed_jobs
+from flower_dgan.resolve import check_override, conf_directory
+from flower_dgan.sweep.job import check, run, run_overrides
+
+_CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
+_OWN = ("sweep.clients",)
+_INTERRUPTED = 130
+
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """Check every job of a sweep.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Overrides of the command line, some of which have several values.
+
+    Returns
+    -------
+    Path
+        The sweep directory.
+    list of str
+        The same overrides, with this directory, and with names of job directories that show what is swept only.
+
+    Raises
+    ------
+    DganError
+        Any value of any setting is wrong, or values do not go together; with the overrides of the job.
+    """
+    with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        try:
+            parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+            parsed = parser.parse_overrides(list(arguments))
+            own = [str(each.input_line) for each in parsed if each.is_hydra_override()]
+            choices = [_choices(each) for each in parsed if not each.is_hydra_override()]
+            for choice in itertools.chain.from_iterable(choices):
+                _check_name(choice)
+            settings = compose(_CONFIG, overrides=own, return_hydra_config=True)
+            directory = Path(str(settings.hydra.sweep.dir)).expanduser().resolve()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"The overrides {shlex.join(arguments)} cannot be applied: {error}") from error
+    for job in itertools.product(*choices):
+        _check_job(job)
+    constant = [each.key_or_group for each in parsed if not each.is_hydra_override() and not each.is_sweep_override()]
+    excluded = ",".join(constant)
+    return directory, [
+        *_without_directory(arguments),
+        _directory(directory),
+        f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]",
+    ]
+
+
+def main() -> None:
+    """Run a sweep, and write its report, also of a part of it."""
+    arguments = sys.argv[1:]
+    start = hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=_CONFIG)(run)
+    options = [each for each in arguments if each.startswith("-")]
+    if set(options) - {"-m", "--multirun"}:  # --help, --cfg and the like run nothing
+        start()
+        return
+    given = [each for each in arguments if each not in options]
+    try:
+        directory, overrides = plan(given)
+        console.print(f"Sweep directory: {directory}")
+        sys.argv[1:] = ["--multirun", *overrides]
+        try:
+            start()
+        except KeyboardInterrupt:
+            again = shlex.join([*_without_directory(given), _directory(directory)])
+            console.print(f"Interrupted. To go on: python -m flower_dgan.sweep -m {again}")
+            raise SystemExit(_INTERRUPTED) from None
+        finally:
+            _report(directory)
+    except DganError as error:
+        console.print(f"Error: {error}", style="red")
+        raise SystemExit(1) from error
+
+
+def _report(directory: Path) -> None:
+    """Write the report of what there is, and name what failed."""
+    if not any(directory.glob("*/.hydra")):
+        return
+    console.print(f"Report: {write_sweep_report(directory)}")
+    for name, error in failed_jobs(directory).items():
+        console.print(f"{name} failed: {error}", style="red")
+
+
+def _choices(override: Override) -> list[str]:
+    """Return the override with each of its values, or with the least where it is an interval."""
+    key = override.get_key_element()
+    if override.is_discrete_sweep():
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={value.start}"]
+    return [str(override.input_line)]
+
+
+def _check_name(override: str) -> None:
+    key = override.partition("=")[0]
+    if not key.startswith("sweep."):
+        check_override(override)
+    elif key not in _OWN:
+        raise ConfigError(unknown_name("setting", key, _OWN))
+
+
+def _check_job(overrides: Sequence[str]) -> None:
+    clients = [yaml.safe_load(each.partition("=")[2]) for each in overrides if each.startswith("sweep.clients=")]
+    try:
+        check(run_overrides(overrides), clients[-1] if clients else None)
+    except DganError as error:
+        raise type(error)(f"{shlex.join(overrides)}: {error}") from error
+
+
+def _without_directory(overrides: Sequence[str]) -> list[str]:
+    return [each for each in overrides if not each.startswith(_DIRECTORY)]
+
+
+def _directory(path: Path) -> str:
+    """Return the override that sets the sweep directory, quoted as Hydra wants it."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{_DIRECTORY}'{escaped}'"

@@ -1,0 +1,147 @@
+"""The messages at the start and the end of a training: what a node has, and that it may forget."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
+from numpy.typing import NDArray
+
+from flower_dgan.data.array_files import MOST_CHANNELS
+from flower_dgan.data.label_maps import PackedLabelMaps
+from flower_dgan.errors import ProtocolError
+from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training, check_version
+from flower_dgan.wire.records import check_names, read_array, read_value
+
+JOIN = "query.join"
+LABEL_MAPS = "query.label_maps"
+LEAVE = "query.leave"
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """The server asks a node what it has.
+
+    Attributes
+    ----------
+    training : Training
+        Which training the node is to join.
+    configuration_hash : str
+        Hash of the server's resolved configuration.
+    """
+
+    training: Training
+    configuration_hash: str
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        values = {**self.training.values(), "configuration-hash": self.configuration_hash}
+        return RecordDict({"join": ConfigRecord(values)})
+
+    @classmethod
+    def from_records(cls, content: RecordDict) -> "JoinRequest":
+        """Read the message; raises ProtocolError."""
+        training = Training.of(content, "join")
+        check_names(content, {"join": (ConfigRecord, {*training.values(), "configuration-hash"})})
+        return cls(training, read_value(content.config_records["join"], "configuration-hash", str))
+
+
+@dataclass(frozen=True)
+class NodeDescription:
+    """A node's answer to :class:`JoinRequest`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the client, unique in the federation.
+    images : int
+        Number of training pairs.
+    channels : tuple of int
+        Which channels of the images the node holds, from 0 and ascending; it is sent these alone.
+    classes : int
+        Classes of the label maps, background included; 1 where they say nothing.
+    queue : bool
+        Whether the node takes a second message while it works on the first, and answers them in their order.
+    label_maps_hash : str or None
+        Content hash of the packed label maps, 64 hexadecimal digits; None where they stay at the node.
+    sizes : int32 array (images, 2) or None
+        Height and width of each image where the label maps, which would say it, stay at the node.
+    """
+
+    name: str
+    images: int
+    channels: tuple[int, ...]
+    classes: int
+    queue: bool
+    label_maps_hash: str | None
+    sizes: NDArray[np.int32] | None = None
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        values: dict[str, ConfigRecordValues] = {
+            "protocol-version": PROTOCOL_VERSION,
+            "name": self.name,
+            "images": self.images,
+            "channels": list(self.channels),
+            "classes": self.classes,
+            "queue": self.queue,
+        }
+        if self.sizes is None:
+            return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
+        sizes = ArrayRecord({"sizes": Array(self.sizes)})
+        return RecordDict({"node": ConfigRecord(values), "images": sizes})
+
+    @classmethod
+    def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
+        """Read the message, which names label maps where they may leave; raises ProtocolError."""
+        check_version(content, "node")
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue"}
+        if label_maps_leave:
+            check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"})})
+        else:
+            check_names(content, {"node": (ConfigRecord, keys), "images": (ArrayRecord, {"sizes"})})
+        node = content.config_records["node"]
+        images, classes = read_value(node, "images", int), read_value(node, "classes", int)
+        if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
+            raise ProtocolError(f"a node with {images} images and {classes} classes")
+        channels = tuple(read_value(node, "channels", list))
+        ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
+        if not channels or not all(type(each) is int for each in channels) or [*channels] != ascending:
+            raise ProtocolError(f"a node with the channels {str(channels)[:80]}")
+        sizes = announced = None
+        if label_maps_leave:
+            announced = read_value(node, "label-maps-hash", str)
+            if not re.fullmatch("[0-9a-f]{64}", announced):
+                raise ProtocolError(f"a node that announces the hash {announced[:80]!r}")
+        else:
+            sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
+        return cls(
+            name=read_value(node, "name", str),
+            images=images,
+            channels=channels,
+            classes=classes,
+            queue=read_value(node, "queue", bool),
+            label_maps_hash=announced,
+            sizes=sizes,
+        )
+
+
+def label_maps_to_records(maps: PackedLabelMaps) -> RecordDict:
+    """Return the content of a node's answer to ``query.label_maps``, which says only of which training it is."""
+    arrays = ArrayRecord({"shapes": Array(maps.shapes), "data": Array(np.frombuffer(maps.data, np.uint8))})
+    values = ConfigRecord({"protocol-version": PROTOCOL_VERSION, "classes": maps.classes})
+    return RecordDict({"node": values, "label-maps": arrays})
+
+
+def label_maps_from_records(content: RecordDict) -> PackedLabelMaps:
+    """Read the answer, whose arrays are still to be checked by unpacking them; raises ProtocolError."""
+    check_version(content, "node")
+    check_names(
+        content,
+        {"node": (ConfigRecord, {"protocol-version", "classes"}), "label-maps": (ArrayRecord, {"shapes", "data"})},
+    )
+    arrays = content.array_records["label-maps"]
+    shapes = read_array(arrays["shapes"], "int32", (*arrays["shapes"].shape[:1], 2))
+    data = read_array(arrays["data"], "uint8", tuple(arrays["data"].shape[:1]))
+    classes = read_value(content.config_records["node"], "classes", int)
+    return PackedLabelMaps(data.tobytes(), shapes.astype(np.int32), classes)

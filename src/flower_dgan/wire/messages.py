@@ -1,0 +1,259 @@
+"""The protocol: every record name, key, type and size that may cross between server and nodes in a round.
+
+Those at the start and the end of a training are in ``join_messages``.
+
+Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an
+array of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of
+such a message is used. No pickle is involved, and sizes are checked before memory is taken. Arrays of 8-bit numbers
+travel deflated.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from flower_dgan.data.augmentation import Views
+from flower_dgan.errors import ProtocolError
+from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.formats import FULL_SCALE
+from flower_dgan.wire.parameters import (
+    EMPTY,
+    Parameters,
+    ParameterShapes,
+    read_change,
+    read_parameters,
+    write_parameters,
+)
+from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.records import check_names, pack_array, read_array, read_packed, read_value
+
+KEPT_CHECKPOINTS = 2
+"""Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
+
+EXCHANGE = "train.exchange"
+DISCRIMINATOR = "discriminator"
+
+
+@dataclass(frozen=True)
+class BundleMessage:
+    """The S synthetic batches of one round for one node.
+
+    Attributes
+    ----------
+    training : Training
+        Which training it belongs to.
+    round_number : int
+        From 1.
+    answered : int
+        The last round of which the server has the node's feedback, 0 for none.
+    returns : tuple of int
+        Rounds, in their order, to whose end the server may go back after a crash.
+    views : Views
+        Which view of which of the node's pairs belongs to each sample, (samples,).
+    images : array, uint8 or float32, (samples or twice as many, channels, height, width)
+        In the wire's format.
+    label_maps : array, uint8, (as many, height, width), or None
+        Class ids of those that the images were made from; None where they are the node's own.
+    swap : bool
+        Whether the answer is to bring the node's discriminator, for another node.
+    discriminator : Parameters or None
+        That of another node, or of the server, which this one goes on with.
+    """
+
+    training: Training
+    round_number: int
+    answered: int
+    returns: tuple[int, ...]
+    views: Views
+    images: NDArray[np.generic]
+    label_maps: NDArray[np.uint8] | None = None
+    swap: bool = False
+    discriminator: Parameters | None = None
+
+    def digest(self) -> str:
+        """Return a hash of what is asked: equal for a message that is sent again."""
+        found = hashlib.sha256(str(self.swap).encode())
+        parts = [self.views.ids, self.views.windows, self.views.colours, self.images, self.label_maps]
+        for array in [*parts, *(self.discriminator or {}).values()]:
+            if array is None:
+                continue
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        values: dict[str, ConfigRecordValues] = {
+            **self.training.values(),
+            "round": self.round_number,
+            "answered": self.answered,
+            "returns": list(self.returns),
+            "swap": self.swap,
+        }
+        views = {"ids": Array(self.views.ids), "windows": Array(self.views.windows)}
+        if self.views.colours is not None:
+            views["colours"] = Array(self.views.colours)
+        synthetic = {"images": pack_array(self.images)}
+        if self.label_maps is not None:
+            synthetic["label-maps"] = pack_array(self.label_maps)
+        content = RecordDict(
+            {
+                "bundle": ConfigRecord(values),
+                "views": ArrayRecord(views),
+                "synthetic": ArrayRecord(synthetic),
+            }
+        )
+        if self.discriminator is not None:
+            content[DISCRIMINATOR] = write_parameters(self.discriminator)
+        return content
+
+    @classmethod
+    def from_records(
+        cls, content: RecordDict, shape: BundleShape, discriminator: ParameterShapes | None = None
+    ) -> "BundleMessage":
+        """Read the message, which may bring a discriminator of that form; raises ProtocolError."""
+        brings = discriminator is not None and DISCRIMINATOR in content
+        training = Training.of(content, "bundle")
+        check_names(
+            content,
+            {
+                "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
+                "views": (ArrayRecord, {"ids", "windows", "colours"} if shape.colours else {"ids", "windows"}),
+                "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
+                **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
+            },
+        )
+        arrays, bundle = content.array_records, content.config_records["bundle"]
+        images = read_packed(arrays["synthetic"]["images"], shape.image_format, shape.images)
+        if shape.image_format == "float32" and np.abs(images).max() > 1:
+            raise ProtocolError("synthetic images outside [-1, 1]")
+        label_maps = None
+        if shape.classes:
+            pixels = (shape.images[0], *shape.images[2:])
+            label_maps = read_packed(arrays["synthetic"]["label-maps"], "uint8", pixels).astype(np.uint8)
+            if label_maps.max() >= shape.classes:
+                raise ProtocolError(f"label maps with class {label_maps.max()} of {shape.classes}")
+        returns = read_value(bundle, "returns", list)
+        if len(returns) > KEPT_CHECKPOINTS or not all(type(entry) is int for entry in returns):
+            raise ProtocolError(f"a list of rounds {str(returns)[:80]}")
+        return cls(
+            training=training,
+            round_number=read_value(bundle, "round", int),
+            answered=read_value(bundle, "answered", int),
+            returns=tuple(returns),
+            views=Views(
+                read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
+                read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
+                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8)
+                if shape.colours
+                else None,
+            ),
+            images=images,
+            label_maps=label_maps,
+            swap=read_value(bundle, "swap", bool),
+            discriminator=read_parameters(arrays[DISCRIMINATOR], discriminator or {}) if brings else None,
+        )
+
+
+@dataclass(frozen=True)
+class FeedbackMessage:
+    """A node's answer to :class:`BundleMessage`.
+
+    Attributes
+    ----------
+    losses : array, float32, (samples,)
+        Generator losses, or scores.
+    gradients : array, (samples, channels, height, width)
+        In the wire's format.
+    scales : array, float32, (samples,)
+        One a sample, see ``wire_formats``.
+    discriminator_loss : float
+        Mean over the bundle's batches.
+    busy_seconds : float
+        Time that the node spent on the message.
+    compute_seconds : float
+        Of these, stepping the discriminator and differentiating its loss.
+    peak_memory_mib : float
+        Largest resident memory of the node's process so far.
+    discriminator : Parameters or None
+        The node's, where the server asked for it and the policy allows it.
+    change : array, float32, (entries,)
+        What the node uploads of the change of the server's discriminator, 0 where it uploads nothing; empty where there
+        is no such. It travels deflated: one with a tenth of its entries as less than a fifth of its bytes.
+    """
+
+    losses: NDArray[np.float32]
+    gradients: NDArray[np.generic]
+    scales: NDArray[np.float32]
+    discriminator_loss: float
+    busy_seconds: float
+    compute_seconds: float
+    peak_memory_mib: float
+    discriminator: Parameters | None = None
+    change: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
+
+    def to_records(self) -> RecordDict:
+        """Return the message's content."""
+        arrays = {"losses": Array(self.losses), "gradients": pack_array(self.gradients), "scales": Array(self.scales)}
+        metrics: dict[str, float] = {
+            "discriminator-loss": self.discriminator_loss,
+            "busy-seconds": self.busy_seconds,
+            "compute-seconds": self.compute_seconds,
+            "peak-memory-mib": self.peak_memory_mib,
+        }
+        content = RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
+        if self.discriminator is not None:
+            content[DISCRIMINATOR] = write_parameters(self.discriminator)
+        if len(self.change):
+            content["change"] = ArrayRecord({"entries": pack_array(self.change.view(np.uint8))})
+        return content
+
+    @classmethod
+    def from_records(
+        cls,
+        content: RecordDict,
+        shape: BundleShape,
+        discriminator: ParameterShapes | None = None,
+        entries: int = 0,
+    ) -> "FeedbackMessage":
+        """Read the message; raises ProtocolError.
+
+        It brings a discriminator of that form if there is one, and a change of so many entries if there are any.
+        """
+        keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
+        check_names(
+            content,
+            {
+                "feedback": (ArrayRecord, {"losses", "gradients", "scales"}),
+                "metrics": (MetricRecord, keys),
+                **({DISCRIMINATOR: (ArrayRecord, set(discriminator))} if discriminator is not None else {}),
+                **({"change": (ArrayRecord, {"entries"})} if entries else {}),
+            },
+        )
+        arrays, metrics = content.array_records["feedback"], content.metric_records["metrics"]
+        numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
+        if not all(math.isfinite(number) for number in numbers.values()):
+            raise ProtocolError(f"metrics that are not finite: {numbers}")
+        gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.gradients)
+        judged = shape.gradients[:1]
+        scales = read_array(arrays["scales"], "float32", judged).astype(np.float32)
+        full = FULL_SCALE.get(shape.feedback_format, math.inf)
+        if scales.min(initial=0) < 0 or gradients.max(initial=0) > full or gradients.min(initial=0) < -full:
+            # Their products could be infinite though they are not.
+            raise ProtocolError(f"gradients beyond {full:g}, or negative scales")
+        return cls(
+            losses=read_array(arrays["losses"], "float32", judged).astype(np.float32),
+            gradients=gradients,
+            scales=scales,
+            discriminator_loss=numbers["discriminator-loss"],
+            busy_seconds=numbers["busy-seconds"],
+            compute_seconds=numbers["compute-seconds"],
+            peak_memory_mib=numbers["peak-memory-mib"],
+            discriminator=None
+            if discriminator is None
+            else read_parameters(content.array_records[DISCRIMINATOR], discriminator),
+            change=read_change(content.array_records["change"]["entries"], entries) if entries else EMPTY,
+        )
