@@ -23,9 +23,9 @@ from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.exchange_messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.formats import decode_images, encode_gradients
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
-from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.parameters import EMPTY
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, discriminator_half, discriminator_shapes, threads

@@ -11,8 +11,8 @@ from flower_dgan.errors import ConfigError, DataError, DganError, FederationErro
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.exchange_messages import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
-from flower_dgan.wire.messages import EXCHANGE
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, generator_half
 from tests.pairs import make_folder

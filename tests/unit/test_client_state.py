@@ -14,7 +14,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.data.augmentation import Views
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.messages import BundleMessage
+from flower_dgan.wire.exchange_messages import BundleMessage
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import ImageShape, discriminator_half
 

@@ -17,13 +17,13 @@ from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
 from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.exchange_messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,
     label_maps_from_records,
     label_maps_to_records,
 )
-from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.protocol import Training
 

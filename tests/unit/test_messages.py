@@ -11,13 +11,13 @@ from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.errors import ProtocolError
 from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.exchange_messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,
     label_maps_from_records,
     label_maps_to_records,
 )
-from flower_dgan.wire.messages import BundleMessage, FeedbackMessage
 from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training
 
 TRAINING = Training("0123456789abcdef", 2)

@@ -37,7 +37,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.resolve import read_config
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.messages import BundleMessage
+from flower_dgan.wire.exchange_messages import BundleMessage
 from flower_dgan.wire.protocol import Training
 
 _NODE = "node.json"
@@ -50,7 +50,7 @@ class ClientState:
     Parameters
     ----------
     training : str
-        Identity of the training, see :class:`~flower_dgan.wire.messages.Training`.
+        Identity of the training, see :class:`~flower_dgan.wire.exchange_messages.Training`.
     node : str
         What the node is called by its owner: two nodes of one machine never share a directory.
 

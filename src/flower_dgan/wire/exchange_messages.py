@@ -169,7 +169,7 @@ class FeedbackMessage:
     gradients : array, (samples, channels, height, width)
         In the wire's format.
     scales : array, float32, (samples,)
-        One a sample, see ``wire_formats``.
+        One a sample, see ``wire.formats``.
     discriminator_loss : float
         Mean over the bundle's batches.
     busy_seconds : float
