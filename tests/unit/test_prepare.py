@@ -145,6 +145,24 @@ def test_sixteen_bits_and_instances_of_a_folder(source: Path, tmp_path: Path) ->
         prepare("folder", source, tmp_path / "other", DEFAULT)
 
 
+def test_instances_beside_masks_come_along(source: Path, tmp_path: Path) -> None:
+    (source / "instances").mkdir()
+    numbers = np.arange(48, dtype=np.uint16).reshape(6, 8)
+    Image.fromarray(numbers).save(source / "instances/tr_a_p2_0.png")
+    prepare("folder", source, tmp_path / "tiles", PrepareSettings(tile=4))
+    assert _read(tmp_path / "tiles/instances/tr_a_p2_0_2-4.png").tolist() == numbers[2:, 4:].tolist()
+    assert len(list((tmp_path / "tiles/instances").iterdir())) == 4  # the other images have none
+    assert _read(tmp_path / "tiles/masks/tr_a_p2_0_0-0.png")[0].tolist() == [255, 255, 0, 0]
+    with pytest.raises(DataError, match=r"instances numbers the objects, and so would masks/: leave --instances away"):
+        prepare("folder", source, tmp_path / "both", PrepareSettings(instances=True))
+    Image.fromarray(numbers[1:]).save(source / "instances/tr_a_p1_0.png")
+    with pytest.raises(DataError, match=r"tr_a_p1_0.png: the image is 6 x 8 .* but its instances 5 x 8"):
+        prepare("folder", source, tmp_path / "sizes", DEFAULT)
+    (source / "instances/tr_a_p1_0.png").rename(source / "instances/tr_a_p9_0.png")
+    with pytest.raises(DataError, match=r"No image of the same name for .*tr_a_p9_0.png: add it, or remove the file"):
+        prepare("folder", source, tmp_path / "alone", DEFAULT)
+
+
 def test_colours(tmp_path: Path) -> None:
     colours = np.array([[[255, 255, 255], [255, 0, 0], [250, 8, 3]]], np.uint8)
     palette = ("#ffffff", "#ff0000")

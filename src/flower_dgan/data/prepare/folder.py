@@ -4,26 +4,28 @@ Images of 16 bits or of many bands, images too large to be kept whole, masks in 
 object.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flower_dgan.data.folder_scan import decide_classes, mask_values
 from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
-from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError
 
 
 def find_folder(root: Path, settings: PrepareSettings) -> Found:
-    """Find the pairs of a folder; they keep their names."""
+    """Find the pairs of a folder, with what ``instances/`` has of them; they keep their names."""
     folders = find_folders(root, ["images", "masks"], "images/ and masks/ with files of equal names.")
     images, masks = (
         by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders
     )
     match_stems(images, masks, "mask")
+    instances = _find_instances(root, images, settings)
     binary, classes = False, ["background", "foreground"]
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
@@ -31,23 +33,41 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
         binary, count = decide_classes({path: mask_values(path) for path in masks.values()})
         classes = ["background", *(f"class {index}" for index in range(1, count))]
     originals = [
-        Original(f"images/{path.name}", name, partial(_read, path, masks[name], settings, binary))
+        Original(f"images/{path.name}", name, partial(_read, path, masks[name], instances.get(name), settings, binary))
         for name, path in images.items()
     ]
     return Found(tuple(originals), tuple(classes))
 
 
-def _read(image: Path, mask: Path, settings: PrepareSettings, binary: bool) -> list[tuple[str, OriginalPair]]:
-    samples = read_samples(image)
+def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSettings) -> dict[str, Path]:
+    """Return the files with the numbers of the objects, which some images may have in a folder of their own."""
+    folder = root / "instances"
+    if not folder.is_dir():
+        return {}
+    if settings.instances:
+        raise DataError(f"{folder.absolute()} numbers the objects, and so would masks/: leave --instances away.")
+    files = by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    match_stems(files, {name: images[name] for name in files if name in images}, "image")
+    return files
+
+
+def _read(
+    image: Path, mask: Path, instances: Path | None, settings: PrepareSettings, binary: bool
+) -> list[tuple[str, OriginalPair]]:
+    numbers = None if instances is None else _numbers(instances)
     if settings.palette:
-        return [("", OriginalPair(samples, _ids(mask, settings)))]
-    values = read_mask(mask)
-    if not settings.instances:
-        return [("", OriginalPair(samples, (values > 0 if binary else values).astype(np.uint8)))]
+        ids = to_class_ids(read_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
+    elif settings.instances:
+        numbers = _numbers(mask)
+        ids = (numbers > 0).astype(np.uint8)
+    else:
+        values = read_mask(mask)
+        ids = (values > 0 if binary else values).astype(np.uint8)
+    return [("", OriginalPair(read_samples(image), ids, numbers))]
+
+
+def _numbers(path: Path) -> NDArray[np.uint16]:
+    values = read_mask(path)
     if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-        raise DataError(f"{mask} holds numbers from {values.min()} to {values.max()}: 0 to 65,535 can be kept.")
-    return [("", OriginalPair(samples, (values > 0).astype(np.uint8), values.astype(np.uint16)))]
-
-
-def _ids(mask: Path, settings: PrepareSettings) -> Pixels:
-    return to_class_ids(read_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
+        raise DataError(f"{path} holds numbers from {values.min()} to {values.max()}: 0 to 65,535 can be kept.")
+    return values.astype(np.uint16)

@@ -126,11 +126,12 @@ def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Sam
     """Return the chosen channels of an image that fits its mask and the tiles."""
     image = pair.image[..., None] if pair.image.ndim == 2 else pair.image
     height, width, channels = image.shape
-    if pair.mask is not None and pair.mask.shape != (height, width):
-        raise DataError(
-            f"{source}: the image is {height} x {width} pixels (height x width), but its mask {pair.mask.shape[0]} x "
-            f"{pair.mask.shape[1]}."
-        )
+    for name, labels in (("mask", pair.mask), ("instances", pair.instances)):
+        if labels is not None and labels.shape != (height, width):
+            shape = " x ".join(map(str, labels.shape))
+            raise DataError(
+                f"{source}: the image is {height} x {width} pixels (height x width), but its {name} {shape}."
+            )
     if settings.tile is not None and min(height, width) < settings.tile:
         raise DataError(f"{source} is {height} x {width} pixels, less than --tile {settings.tile}: give a smaller one.")
     if settings.bands and max(settings.bands) > channels:
