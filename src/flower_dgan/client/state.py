@@ -50,7 +50,7 @@ class ClientState:
     Parameters
     ----------
     training : str
-        Identity of the training, see :class:`~flower_dgan.wire.exchange_messages.Training`.
+        Identity of the training, see :class:`~flower_dgan.wire.protocol.Training`.
     node : str
         What the node is called by its owner: two nodes of one machine never share a directory.
 
