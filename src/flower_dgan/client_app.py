@@ -21,14 +21,16 @@ from flower_dgan.client.state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
+from flower_dgan.models.build import ImageShape, discriminator_shapes
 from flower_dgan.resolve import configuration_hash, resolve
+from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.exchange_messages import BundleMessage, FeedbackMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_images, encode_gradients
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.parameters import EMPTY
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import ImageShape, discriminator_half, discriminator_shapes, threads
+from flower_dgan.wiring import discriminator_half, threads
 
 REFUSED = 1000
 """Error code of a reply that refuses a message, with the reason."""

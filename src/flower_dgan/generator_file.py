@@ -10,7 +10,7 @@ from torch import nn
 
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import DataError
-from flower_dgan.wiring import ImageShape, build_generator
+from flower_dgan.models.build import ImageShape, build_generator
 
 
 def save_generator(path: Path, network: nn.Module, model: ModelConfig, shape: ImageShape) -> None:

@@ -18,8 +18,8 @@ from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.models.build import ImageShape
 from flower_dgan.wire.formats import encode_images
-from flower_dgan.wiring import ImageShape
 
 
 def shares(image_counts: Sequence[int], total: int) -> tuple[int, ...]:

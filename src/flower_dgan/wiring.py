@@ -1,9 +1,8 @@
-"""Names become objects: networks, losses and halves of the algorithm from a configuration."""
+"""Halves of the algorithm from a configuration, and the state of torch that they need."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,131 +14,11 @@ from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
 from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
 from flower_dgan.algorithm.randomness import derive_seed
+from flower_dgan.algorithm.replay import Replay
 from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.algorithm.tdgan import Reminder
-from flower_dgan.config import Config, ModelConfig
-from flower_dgan.errors import ConfigError
-from flower_dgan.models.dcgan import DcganDiscriminator, DcganGenerator
-from flower_dgan.models.fusion import GatedGenerator, MixtureGenerator
-from flower_dgan.models.mlp import MlpDiscriminator, MlpGenerator
-from flower_dgan.models.patchgan import PatchDiscriminator
-from flower_dgan.models.resnet import ResnetGenerator
-from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
-from flower_dgan.models.unet import UnetGenerator
-from flower_dgan.plugins import make
-
-
-@dataclass(frozen=True)
-class ImageShape:
-    """What the networks see.
-
-    Attributes
-    ----------
-    classes : int
-        Classes of the label maps, background included.
-    channels : int
-        Channels of the images.
-    image_size : int
-        Height and width.
-    sites : tuple of str
-        Names of the sites, in the order of their indices.
-    """
-
-    classes: int
-    channels: int
-    image_size: int
-    sites: tuple[str, ...]
-
-
-def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
-    """Build the generator with weights from torch's default random state.
-
-    Raises
-    ------
-    ConfigError
-        If the network cannot make images of this size.
-    """
-    sites = len(shape.sites) if model.site_condition else 0
-    common = (shape.classes, shape.channels, model.generator_width)
-    try:
-        match model.generator:
-            case "small":
-                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites)
-            case "unet":
-                return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
-            case "resnet9":
-                if model.noise_channels or sites:
-                    raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
-                return ResnetGenerator(*common)
-            case "mlp" | "mlp-relu" | "dcgan":
-                if sites:
-                    raise ValueError("it takes no site: model.site_condition=false")
-                if model.generator == "dcgan":
-                    return DcganGenerator(*common, shape.image_size, model.noise_channels)
-                slope = 0.2 if model.generator == "mlp" else 0.0
-                return MlpGenerator(*common, shape.image_size, model.noise_channels, slope)
-            case "fusion-mixture" | "fusion-gate":
-                if sites:
-                    raise ValueError("its sub-generators have a site each: model.site_condition=false")
-                fusion = MixtureGenerator if model.generator == "fusion-mixture" else GatedGenerator
-                return fusion(*common, shape.image_size, model.noise_channels, len(shape.sites))
-            case path:
-                network = make(
-                    path,
-                    "model.generator",
-                    classes=shape.classes,
-                    channels=shape.channels,
-                    width=model.generator_width,
-                    image_size=shape.image_size,
-                    noise_channels=model.noise_channels,
-                    sites=sites,
-                )
-                return _network(network, path)
-    except ValueError as error:
-        raise ConfigError(
-            f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}"
-        ) from error
-
-
-def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
-    """Build the discriminator with weights from torch's default random state.
-
-    Raises
-    ------
-    ConfigError
-        If the network cannot judge images of this size.
-    """
-    common = (shape.classes, shape.channels, model.discriminator_width)
-    try:
-        match model.discriminator:
-            case "small":
-                return SmallDiscriminator(*common)
-            case "patchgan":
-                return PatchDiscriminator(*common)
-            case "mlp":
-                return MlpDiscriminator(*common, shape.image_size)
-            case "dcgan":
-                return DcganDiscriminator(*common, shape.image_size)
-            case path:
-                network = make(
-                    path,
-                    "model.discriminator",
-                    classes=shape.classes,
-                    channels=shape.channels,
-                    width=model.discriminator_width,
-                    image_size=shape.image_size,
-                )
-                return _network(network, path)
-    except ValueError as error:
-        raise ConfigError(
-            f"model.discriminator={model.discriminator} with data.image_size={shape.image_size}: {error}"
-        ) from error
-
-
-def _network(made: object, path: str) -> nn.Module:
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{path} makes a {type(made).__name__}: a torch.nn.Module is wanted.")
-    return made
+from flower_dgan.config import Config
+from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
 
 
 def generator_half(
@@ -165,9 +44,7 @@ def generator_half(
     return GeneratorHalf(
         network,
         optimizer,
-        replay=algorithm.replay,
-        target_step=algorithm.target_step,
-        diversity=algorithm.diversity,
+        replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity),
         average_decay=algorithm.average_decay,
         merge=merge_rule(algorithm.merge),
         reminder=reminder,
@@ -200,15 +77,6 @@ def server_discriminator_half(config: Config, classes: int) -> DiscriminatorHalf
     """Build the discriminator that the server has of its own in Distributed-GAN's approach 1."""
     shape = ImageShape(classes, config.data.channels, config.data.image_size, ())
     return discriminator_half(config, shape, "server")
-
-
-def discriminator_shapes(config: Config, classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each parameter of a client's discriminator, by its name."""
-    with torch.random.fork_rng(devices=[]):
-        network = build_discriminator(
-            config.model, ImageShape(classes, config.data.channels, config.data.image_size, ())
-        )
-    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def bundle_settings(config: Config) -> BundleSettings:

@@ -14,7 +14,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.server.job import run_job
-from flower_dgan.wire.exchange_messages import EXCHANGE
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS
 
 from .conftest import TINY, Reply, TamperedApp, configuration

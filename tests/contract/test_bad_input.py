@@ -9,12 +9,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
+from flower_dgan.models.build import ImageShape
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.exchange_messages import EXCHANGE
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import ImageShape, generator_half
+from flower_dgan.wiring import generator_half
 from tests.pairs import make_folder
 
 from .conftest import Federation, Reply, TamperedApp

@@ -12,7 +12,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.server.job import run_job
-from flower_dgan.wire.exchange_messages import EXCHANGE
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN
 from tests.unit.test_plugins import OVERRIDES, installed
 

@@ -10,9 +10,9 @@ import torch
 
 from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.data import open_source
+from flower_dgan.models.build import ImageShape
 from flower_dgan.report.run_records import ClientRound, Round, RunMetrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import ImageShape
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUN = {"data": "digits", "exchanges": 4, "generator_steps": 2, "seed": 0}

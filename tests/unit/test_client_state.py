@@ -11,12 +11,13 @@ from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.client.state import ClientState
 from flower_dgan.data import Pairs
-from flower_dgan.data.augmentation import Views
+from flower_dgan.data.views import Views
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.models.build import ImageShape
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.exchange_messages import BundleMessage
+from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import ImageShape, discriminator_half
+from flower_dgan.wiring import discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())
 ANY = ReleasePolicy(True, False, False, False, None)

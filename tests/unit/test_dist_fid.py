@@ -21,6 +21,7 @@ from flower_dgan.errors import ConfigError, DataError, FederationError, Protocol
 from flower_dgan.evaluation.comparison import POOLED, TEST
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import Moments, combine_moments, moments_of
+from flower_dgan.models.build import ImageShape
 from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.server.dist_fid import ask_for_moments, distances, require_windows, windows_of
@@ -28,7 +29,7 @@ from flower_dgan.server.join import JoinedClient
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten, unflatten
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import ImageShape, generator_half
+from flower_dgan.wiring import generator_half
 
 TRAINING = Training("a" * 16, 1)
 CONFIG = resolve("data.image_size=16 downstream.dist_fid=100 model.generator_width=4")

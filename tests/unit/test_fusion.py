@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.replay import Replay
 from flower_dgan.errors import ConfigError
 from flower_dgan.generator_file import load_generator, save_generator
+from flower_dgan.models.build import ImageShape, build_generator
 from flower_dgan.models.fusion import GatedGenerator, MixtureGenerator
 from flower_dgan.models.small import SmallGenerator
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import ImageShape, build_generator
 
 SETTINGS = (3, 1, 8, 16, 4)
 FUSIONS = (MixtureGenerator, GatedGenerator)
@@ -130,7 +131,7 @@ def test_a_step_leaves_the_sub_generators_of_silent_clients_alone(
     """Adam would go on in its direction if their gradient were a zero."""
     network = fused(kind, 2)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
-    half = GeneratorHalf(network, optimizer, replay="gradient", target_step=0.0, diversity=0.0, average_decay=0.0)
+    half = GeneratorHalf(network, optimizer, replay=Replay("gradient"), average_decay=0.0)
     ones = Feedback(torch.ones(2), torch.ones(2, 1, 16, 16))
     for site in (0, 1):
         half.apply([half.propose(inputs(site, site))], [ones], {"a": 1.0}, steps=1)

@@ -11,6 +11,7 @@ from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Prop
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import merge_rule
+from flower_dgan.algorithm.replay import Replay
 from flower_dgan.config import MergeName, ReplayName
 from flower_dgan.models.small import SmallGenerator
 
@@ -43,9 +44,7 @@ def generator_half(
     return GeneratorHalf(
         network,
         optimizer,
-        replay=replay,
-        target_step=0.5,
-        diversity=0.0,
+        replay=Replay(replay, target_step=0.5),
         average_decay=average_decay,
         merge=merge_rule(merge),
     )
@@ -103,9 +102,7 @@ def test_workers_change_no_bit(workers: int) -> None:
         half = GeneratorHalf(
             network,
             torch.optim.Adam(network.parameters(), 1e-2),
-            replay="target",
-            target_step=0.1,
-            diversity=0.05,
+            replay=Replay("target", target_step=0.1, diversity=0.05),
             average_decay=0.0,
             workers=count,
         )

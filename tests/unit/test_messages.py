@@ -7,11 +7,12 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from flower_dgan.config import FeedbackFormat
-from flower_dgan.data.augmentation import Views
 from flower_dgan.data.label_maps import content_hash, pack
+from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
+from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.exchange_messages import BundleMessage, FeedbackMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
 from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithm.replay import Replay
 from flower_dgan.client.node import open_node
 from flower_dgan.config import ReplayName
 from flower_dgan.data import Pairs
@@ -33,7 +34,7 @@ class Levels(nn.Module):
 def half(replay: ReplayName) -> GeneratorHalf:
     network = Levels()
     optimizer = torch.optim.SGD(network.parameters(), 0.5)
-    return GeneratorHalf(network, optimizer, replay=replay, target_step=0.1, diversity=0.0, average_decay=0.0)
+    return GeneratorHalf(network, optimizer, replay=Replay(replay, 0.1), average_decay=0.0)
 
 
 def inputs(samples: int) -> GeneratorInput:

@@ -17,8 +17,8 @@ from flower_dgan.config import Config, ImportPath
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.generator_file import load_generator, save_generator
+from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.resolve import resolve, to_yaml
-from flower_dgan.wiring import ImageShape, build_discriminator, build_generator
 
 EXAMPLE = Path(__file__).parents[2] / "simulations/own-networks"
 OVERRIDES: str = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]["overrides"]

@@ -14,6 +14,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.algorithm.merge import client_weights
 from flower_dgan.algorithm.reference import train_reference
+from flower_dgan.algorithm.replay import Replay
 from flower_dgan.config import LossName
 from flower_dgan.data.augmentation import apply_to_images
 from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
@@ -26,7 +27,7 @@ def federation(loss: LossName) -> tuple[GeneratorHalf, list[LocalClient]]:
     torch.manual_seed(0)
     network = SmallGenerator(2, 1, 8, 16, 2, 2)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, (0.5, 0.99))
-    generator = GeneratorHalf(network, optimizer, replay="gradient", target_step=0.0, diversity=0.0, average_decay=0.0)
+    generator = GeneratorHalf(network, optimizer, replay=Replay("gradient"), average_decay=0.0)
     rng = np.random.default_rng(0)
     clients = []
     for index, count in enumerate((5, 9)):

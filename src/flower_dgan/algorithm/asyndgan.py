@@ -27,9 +27,10 @@ from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenat
 from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.algorithm.merge import client_weights, require_clients
 from flower_dgan.config import ImportPath, MergeName
-from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps
+from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps
 from flower_dgan.data.channels import Channels, held
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.views import Views
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from torch import Tensor
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import AugmentationName
-from flower_dgan.data.augmentation import Views, apply_to_label_maps, draw_views, join_views
+from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.views import Views, join_views
 
 
 @dataclass(frozen=True)

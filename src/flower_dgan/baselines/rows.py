@@ -10,17 +10,10 @@ from flower_dgan.client.node import open_node
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
+from flower_dgan.models.build import ImageShape
 from flower_dgan.models.whole import BlackElsewhere
 from flower_dgan.synthesis import synthesize
-from flower_dgan.wiring import (
-    ImageShape,
-    bundle_settings,
-    discriminator_half,
-    free_cores,
-    generator_half,
-    seeded,
-    threads,
-)
+from flower_dgan.wiring import bundle_settings, discriminator_half, free_cores, generator_half, seeded, threads
 
 logger = logging.getLogger("flwr")
 

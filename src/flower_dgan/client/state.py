@@ -3,13 +3,7 @@
 Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
 to be read, and the configuration composed, again in every new process. Here they stay at the node, in one directory for
 each training and node: configuration and pairs as they were when the node joined, these mapped into memory rather than
-read, and the discriminator as it was after the last answers. A file is complete or not there, so that a process that
-dies amid a message leaves the state before it.
-
-A message may come twice, because a reply was lost, or because the server crashed and went back to its last checkpoint.
-The same bundle is answered again as it was the first time, from the state before it; nothing new leaves, and nothing is
-learned twice. Another bundle for a round that was answered is refused, unless the server said on joining that it was
-started once more: then the node goes back as well.
+read, and the discriminator as it was after the last answers.
 """
 
 import fcntl
@@ -18,30 +12,26 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import torch
 from platformdirs import user_state_path
-from safetensors import safe_open
-from safetensors.torch import load, save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.client.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
+from flower_dgan.client.kept_rounds import KeptRounds
 from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.resolve import read_config
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.exchange_messages import BundleMessage
+from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.protocol import Training
 
 _NODE = "node.json"
-_KEPT_ANSWERS = 2
 
 
 class ClientState:
@@ -62,6 +52,7 @@ class ClientState:
 
     def __init__(self, training: str, node: str) -> None:
         self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
+        self._rounds = KeptRounds(self.path)
 
     def join(self, name: str, pairs: Pairs, config: Config, attempt: int) -> None:
         """Keep the node's name, its real pairs and the run's configuration.
@@ -174,37 +165,16 @@ class ClientState:
             it.
         """
         with self._locked(), torch.random.fork_rng(devices=[]):
-            base, again = self._base(bundle)
+            self._check_attempt(bundle.training)
+            base, again = self._rounds.before(bundle)
             if not again:
                 self._count(bundle, policy)
             torch.default_generator.manual_seed(seed)
             if base:
-                tensors = load(self._file(base).read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
-                torch.set_rng_state(tensors["random"])
-                restore_snapshot(tensors, half.network, half.optimizer)
+                self._rounds.restore(half, base)
             yield
             if not again:
-                self._keep(half, bundle, base)
-
-    def _base(self, bundle: BundleMessage) -> tuple[int, bool]:
-        """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before."""
-        number, attempt = bundle.round_number, bundle.training.attempt
-        self._check_attempt(bundle.training)
-        rounds = self._rounds()
-        if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
-            base = int(answer["base"])
-            if base and base not in rounds:
-                raise ProtocolError(f"round {number} was answered too long ago to be answered again")
-            return base, True
-        if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
-            raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
-        base = max((each for each in rounds if each < number), default=0)
-        if base < bundle.answered:
-            raise FederationError(
-                f"The server has this node's answer to round {bundle.answered}, but {self.path} knows of round {base}: "
-                "the node's memory of this training is gone."
-            )
-        return base, False
+                self._rounds.keep(half, bundle, base)
 
     def _check_attempt(self, training: Training) -> None:
         if training.attempt != (joined := self._node()["attempt"]):
@@ -219,35 +189,9 @@ class ClientState:
         with whole_file(file) as partial, partial.open("wb") as opened:
             np.save(opened, counts)
 
-    def _keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
-        """Write the state after a round, without those that it replaces and those that nobody can go back to."""
-        number = bundle.round_number
-        for later in self._rounds():
-            if later >= number:
-                self._file(later).unlink()
-        about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
-        with whole_file(self._file(number)) as partial:
-            save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
-        rounds = self._rounds()
-        wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
-        for old in rounds[:-_KEPT_ANSWERS]:
-            if old not in wanted:
-                self._file(old).unlink()
-
     def _node(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
         return found
-
-    def _file(self, round_number: int) -> Path:
-        return self.path / f"round-{round_number:08d}.safetensors"
-
-    def _rounds(self) -> list[int]:
-        """Return the rounds whose state is kept, in their order."""
-        return sorted(int(file.stem.removeprefix("round-")) for file in self.path.glob("round-*.safetensors"))
-
-    def _about(self, round_number: int) -> dict[str, str]:
-        with safe_open(self._file(round_number), "pt") as file:
-            return dict(file.metadata())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ class AlgorithmConfig:
         Whether clients are trained on another of the shared batches than they give feedback on.
     replay : {"gradient", "target"}
         How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
-        image to approach, see ``flower_dgan.algorithm.generator``.
+        image to approach, see ``flower_dgan.algorithm.replay``.
     target_step : float
         For ``target``: root mean square distance of the target from the image, in units of [-1, 1].
     diversity : float

@@ -1,12 +1,10 @@
 """Pairs of image and label map: sources, partitions among clients, augmentation and lossless packing."""
 
 from flower_dgan.data.augmentation import (
-    Views,
     apply_to_images,
     apply_to_label_maps,
     draw_views,
     grid_views,
-    sizes_of,
     to_one_hot,
 )
 from flower_dgan.data.digits import DigitsSource
@@ -17,6 +15,7 @@ from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
 from flower_dgan.data.partition import named_clients, partition, require_batch
 from flower_dgan.data.source import open_source
+from flower_dgan.data.views import Views, sizes_of
 
 __all__ = [
     "DigitsSource",

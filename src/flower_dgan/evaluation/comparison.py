@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flower_dgan.data.augmentation import grid_views, sizes_of
+from flower_dgan.data.augmentation import grid_views
 from flower_dgan.data.image_files import list_images, read_image
 from flower_dgan.data.pairs import Pixels, Source
+from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
 from flower_dgan.evaluation.feature_networks import Features
 from flower_dgan.evaluation.generation_metrics import GenerationMetric

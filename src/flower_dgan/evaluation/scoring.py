@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex
 
 from flower_dgan.config import MetricName
-from flower_dgan.data.augmentation import Views, apply_to_images, apply_to_label_maps, grid_views, sizes_of
+from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, grid_views
 from flower_dgan.data.pairs import Pairs
+from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.evaluation.objects import ObjectIds, ObjectTally, number_objects, tally_objects
 from flower_dgan.evaluation.surface import hausdorff95

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from flower_dgan.config import AugmentationName, DownstreamConfig
-from flower_dgan.data.augmentation import apply_to_images, draw_views, sizes_of
+from flower_dgan.data.augmentation import apply_to_images, draw_views
 from flower_dgan.data.pairs import Pairs
+from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
 from flower_dgan.evaluation.deeplab import build_deeplab, check_segmentation
 from flower_dgan.evaluation.scoring import class_ids

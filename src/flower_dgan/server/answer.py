@@ -8,7 +8,7 @@ from torch import Tensor
 from flower_dgan.algorithm.exchange import Feedback, Proposal
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.round_report import ClientRound
-from flower_dgan.wire.exchange_messages import FeedbackMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_gradients
 
 

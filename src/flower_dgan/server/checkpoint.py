@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.exchange_messages import KEPT_CHECKPOINTS
+from flower_dgan.wire.bundle_message import KEPT_CHECKPOINTS
 from flower_dgan.wire.parameters import Parameters
 
 logger = logging.getLogger("flwr")

@@ -11,8 +11,7 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.distributed_gan import keep_largest
 from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal
 from flower_dgan.errors import FederationError
-from flower_dgan.wire.exchange_messages import DISCRIMINATOR
-from flower_dgan.wire.parameters import Parameters
+from flower_dgan.wire.parameters import DISCRIMINATOR, Parameters
 
 
 class ServerDiscriminator:

@@ -14,7 +14,7 @@ from flower_dgan.server.discriminator import ServerDiscriminator
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.outbox import Outbox
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.exchange_messages import FeedbackMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.parameters import ParameterShapes
 
 

@@ -15,10 +15,10 @@ from flower_dgan.config.channel_checks import check_missing_channels
 from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.models.build import ImageShape
 from flower_dgan.server.ask import ask, read_label_maps
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import ImageShape
 
 logger = logging.getLogger("flwr")
 

@@ -14,8 +14,8 @@ from flower_dgan.config import Config
 from flower_dgan.data import Views
 from flower_dgan.data.channels import held
 from flower_dgan.server.join import JoinedClient
+from flower_dgan.wire.bundle_message import EXCHANGE, BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.exchange_messages import EXCHANGE, BundleMessage
 from flower_dgan.wire.formats import encode_images
 from flower_dgan.wire.parameters import Parameters
 from flower_dgan.wire.protocol import Training

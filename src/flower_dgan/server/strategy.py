@@ -17,6 +17,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.schedule import is_synchronous, replies_needed
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
+from flower_dgan.models.build import discriminator_shapes
 from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.server.checkpoint import BEGINNING, Start
 from flower_dgan.server.discriminator import ServerDiscriminator
@@ -27,7 +28,7 @@ from flower_dgan.server.outbox import Outbox
 from flower_dgan.server.round_report import RoundReport
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import discriminator_shapes, server_discriminator_half
+from flower_dgan.wiring import server_discriminator_half
 
 logger = logging.getLogger("flwr")
 

@@ -23,7 +23,7 @@ from flower_dgan.server.round_report import RoundReport
 from flower_dgan.server.run_directory import RunDirectory
 from flower_dgan.server.samples import SamplePlan
 from flower_dgan.server.strategy import DganStrategy
-from flower_dgan.wire.exchange_messages import DISCRIMINATOR
+from flower_dgan.wire.parameters import DISCRIMINATOR
 
 logger = logging.getLogger("flwr")
 

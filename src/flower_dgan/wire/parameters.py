@@ -16,6 +16,9 @@ Parameters = Mapping[str, NDArray[np.float32]]
 
 ParameterShapes = Mapping[str, tuple[int, ...]]
 
+DISCRIMINATOR = "discriminator"
+"""Record of the weights of a discriminator."""
+
 EMPTY = np.zeros(0, np.float32)
 """No change of weights."""
 

@@ -1,41 +1,23 @@
-"""The protocol: every record name, key, type and size that may cross between server and nodes in a round.
-
-Those at the start and the end of a training are in ``join_messages``.
-
-Both sides read messages through the ``from_records`` functions here. A record or a key that is not on the list, an
-array of another type or shape than announced, or a value that is not finite raises :class:`ProtocolError`; nothing of
-such a message is used. No pickle is involved, and sizes are checked before memory is taken. Arrays of 8-bit numbers
-travel deflated.
-"""
+"""What the server sends a node in a round."""
 
 import hashlib
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
 from numpy.typing import NDArray
 
-from flower_dgan.data.augmentation import Views
+from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.formats import FULL_SCALE
-from flower_dgan.wire.parameters import (
-    EMPTY,
-    Parameters,
-    ParameterShapes,
-    read_change,
-    read_parameters,
-    write_parameters,
-)
+from flower_dgan.wire.parameters import DISCRIMINATOR, Parameters, ParameterShapes, read_parameters, write_parameters
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.records import check_names, pack_array, read_array, read_packed, read_value
 
+EXCHANGE = "train.exchange"
+
 KEPT_CHECKPOINTS = 2
 """Checkpoints that a server keeps: as many rounds a node must be able to go back to."""
-
-EXCHANGE = "train.exchange"
-DISCRIMINATOR = "discriminator"
 
 
 @dataclass(frozen=True)
@@ -155,105 +137,4 @@ class BundleMessage:
             label_maps=label_maps,
             swap=read_value(bundle, "swap", bool),
             discriminator=read_parameters(arrays[DISCRIMINATOR], discriminator or {}) if brings else None,
-        )
-
-
-@dataclass(frozen=True)
-class FeedbackMessage:
-    """A node's answer to :class:`BundleMessage`.
-
-    Attributes
-    ----------
-    losses : array, float32, (samples,)
-        Generator losses, or scores.
-    gradients : array, (samples, channels, height, width)
-        In the wire's format.
-    scales : array, float32, (samples,)
-        One a sample, see ``wire.formats``.
-    discriminator_loss : float
-        Mean over the bundle's batches.
-    busy_seconds : float
-        Time that the node spent on the message.
-    compute_seconds : float
-        Of these, stepping the discriminator and differentiating its loss.
-    peak_memory_mib : float
-        Largest resident memory of the node's process so far.
-    discriminator : Parameters or None
-        The node's, where the server asked for it and the policy allows it.
-    change : array, float32, (entries,)
-        What the node uploads of the change of the server's discriminator, 0 where it uploads nothing; empty where there
-        is no such. It travels deflated: one with a tenth of its entries as less than a fifth of its bytes.
-    """
-
-    losses: NDArray[np.float32]
-    gradients: NDArray[np.generic]
-    scales: NDArray[np.float32]
-    discriminator_loss: float
-    busy_seconds: float
-    compute_seconds: float
-    peak_memory_mib: float
-    discriminator: Parameters | None = None
-    change: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
-
-    def to_records(self) -> RecordDict:
-        """Return the message's content."""
-        arrays = {"losses": Array(self.losses), "gradients": pack_array(self.gradients), "scales": Array(self.scales)}
-        metrics: dict[str, float] = {
-            "discriminator-loss": self.discriminator_loss,
-            "busy-seconds": self.busy_seconds,
-            "compute-seconds": self.compute_seconds,
-            "peak-memory-mib": self.peak_memory_mib,
-        }
-        content = RecordDict({"feedback": ArrayRecord(arrays), "metrics": MetricRecord(dict(metrics))})
-        if self.discriminator is not None:
-            content[DISCRIMINATOR] = write_parameters(self.discriminator)
-        if len(self.change):
-            content["change"] = ArrayRecord({"entries": pack_array(self.change.view(np.uint8))})
-        return content
-
-    @classmethod
-    def from_records(
-        cls,
-        content: RecordDict,
-        shape: BundleShape,
-        discriminator: ParameterShapes | None = None,
-        entries: int = 0,
-    ) -> "FeedbackMessage":
-        """Read the message; raises ProtocolError.
-
-        It brings a discriminator of that form if there is one, and a change of so many entries if there are any.
-        """
-        keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
-        check_names(
-            content,
-            {
-                "feedback": (ArrayRecord, {"losses", "gradients", "scales"}),
-                "metrics": (MetricRecord, keys),
-                **({DISCRIMINATOR: (ArrayRecord, set(discriminator))} if discriminator is not None else {}),
-                **({"change": (ArrayRecord, {"entries"})} if entries else {}),
-            },
-        )
-        arrays, metrics = content.array_records["feedback"], content.metric_records["metrics"]
-        numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
-        if not all(math.isfinite(number) for number in numbers.values()):
-            raise ProtocolError(f"metrics that are not finite: {numbers}")
-        gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.gradients)
-        judged = shape.gradients[:1]
-        scales = read_array(arrays["scales"], "float32", judged).astype(np.float32)
-        full = FULL_SCALE.get(shape.feedback_format, math.inf)
-        if scales.min(initial=0) < 0 or gradients.max(initial=0) > full or gradients.min(initial=0) < -full:
-            # Their products could be infinite though they are not.
-            raise ProtocolError(f"gradients beyond {full:g}, or negative scales")
-        return cls(
-            losses=read_array(arrays["losses"], "float32", judged).astype(np.float32),
-            gradients=gradients,
-            scales=scales,
-            discriminator_loss=numbers["discriminator-loss"],
-            busy_seconds=numbers["busy-seconds"],
-            compute_seconds=numbers["compute-seconds"],
-            peak_memory_mib=numbers["peak-memory-mib"],
-            discriminator=None
-            if discriminator is None
-            else read_parameters(content.array_records[DISCRIMINATOR], discriminator),
-            change=read_change(content.array_records["change"]["entries"], entries) if entries else EMPTY,
         )
