@@ -152,6 +152,9 @@ def test_instances_beside_masks_come_along(source: Path, tmp_path: Path) -> None
     prepare("folder", source, tmp_path / "tiles", PrepareSettings(tile=4))
     assert _read(tmp_path / "tiles/instances/tr_a_p2_0_2-4.png").tolist() == numbers[2:, 4:].tolist()
     assert len(list((tmp_path / "tiles/instances").iterdir())) == 4  # the other images have none
+    assert prepare("folder", source, tmp_path / "tiles", PrepareSettings(tile=4)).made == 0
+    (tmp_path / "tiles/instances/tr_a_p2_0_2-4.png").unlink()
+    assert prepare("folder", source, tmp_path / "tiles", PrepareSettings(tile=4)).made == 4
     assert _read(tmp_path / "tiles/masks/tr_a_p2_0_0-0.png")[0].tolist() == [255, 255, 0, 0]
     with pytest.raises(DataError, match=r"instances numbers the objects, and so would masks/: leave --instances away"):
         prepare("folder", source, tmp_path / "both", PrepareSettings(instances=True))

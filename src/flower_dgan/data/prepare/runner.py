@@ -81,8 +81,7 @@ def write_folder(
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
-    folders = ("images", "masks") if about["classes"] else ("images",)
-    done = _read_done(output, folders)
+    done = _read_done(output)
     before = sum(len(line["pairs"]) for line in done.values())
     unreadable = []
     with (output / _DONE).open("a", encoding="utf-8") as lines:
@@ -145,8 +144,8 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
     _write(output / _ABOUT, json.dumps({**about, "complete": False}, indent=1))
 
 
-def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read what was made before; a last line that was cut off is made again."""
+def _read_done(output: Path) -> dict[str, dict[str, Any]]:
+    """Read what was made before and is still there; a last line that was cut off is made again."""
     path = output / _DONE
     if not path.is_file():
         return {}
@@ -156,7 +155,8 @@ def _read_done(output: Path, folders: Sequence[str]) -> dict[str, dict[str, Any]
     return {
         source: line
         for source, line in done.items()
-        if all(_is_there(output / folder, name) for name in line["pairs"] for folder in folders)
+        if "folders" in line
+        and all(_is_there(output / folder, name) for name in line["pairs"] for folder in line["folders"])
     }
 
 
@@ -176,6 +176,7 @@ def _write_pairs(
     normalize: Callable[[Pixels, str], Pixels],
 ) -> dict[str, Any]:
     made: list[str] = []
+    folders: list[str] = []
     empty = all_beyond = 0
     for part, pair in original.read():
         scaled, beyond = scale(pair, settings, classes, original.source)
@@ -186,10 +187,12 @@ def _write_pairs(
                 empty += 1
                 continue
             made.append("_".join(filter(None, (original.stem, part, tile))))
-            for folder, pixels in (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances)):
-                if pixels is not None:
-                    write_image(pixels, output / folder, made[-1])
-    return {"source": original.source, "pairs": made, "empty": empty, "beyond_range": all_beyond}
+            files = (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances))
+            written = {folder: pixels for folder, pixels in files if pixels is not None}
+            for folder, pixels in written.items():
+                write_image(pixels, output / folder, made[-1])
+            folders = list(written)
+    return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
 
 
 def _write(path: Path, text: str) -> None:
