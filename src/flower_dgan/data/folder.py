@@ -5,12 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.folder_scan import (
-    FolderScan,
-    ScannedPair,
-    require_sound,
-    scan_folder,
-)
+from flower_dgan.data.folder_scan import FolderScan, ScannedPair, require_sound, scan_folder
 from flower_dgan.data.image_files import read_image, read_mask
 from flower_dgan.data.origins import read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels

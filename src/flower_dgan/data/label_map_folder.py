@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.folder_scan import decide_classes, mask_values
 from flower_dgan.data.image_files import double_stems, list_files, read_mask
 from flower_dgan.data.label_maps import content_hash, pack
+from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.folder_scan import decide_classes, mask_values
 from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
+from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError

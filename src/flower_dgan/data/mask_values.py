@@ -1,0 +1,65 @@
+"""What the values of masks mean: 0 and 255, or class ids."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from flower_dgan.data.image_files import read_mask
+from flower_dgan.errors import DataError
+
+# Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
+MOST_CLASSES = 64
+BINARY = frozenset({0, 255})
+
+
+def mask_values(path: Path) -> dict[int, int]:
+    """Count the values of a mask; raises DataError if it cannot be read or if a value is no class."""
+    values, counts = np.unique(read_mask(path), return_counts=True)
+    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    if not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
+        raise DataError(
+            f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
+            f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
+            "interpolation. A number for each object: flower-dgan data prepare folder --instances."
+        )
+    return found
+
+
+def decide_classes(values: Mapping[Path, Mapping[int, int]]) -> tuple[bool, int]:
+    """Decide over all masks whether they are 0/255, and count the classes.
+
+    Parameters
+    ----------
+    values : mapping of Path to mapping
+        What each mask holds, see :func:`mask_values`.
+
+    Returns
+    -------
+    binary : bool
+        Whether 255 is the foreground.
+    classes : int
+        At least 2.
+
+    Raises
+    ------
+    DataError
+        If some have 0/255 and others class ids.
+    """
+    every = set().union(*values.values())
+    if every <= BINARY:
+        return True, 2
+    if 255 not in every:
+        return False, max(2, max(every) + 1)
+    ids = next(path for path in values if not set(values[path]) <= BINARY)
+    binary = next(path for path in values if 255 in values[path])
+    raise DataError(
+        f"{ids} holds the values {_listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
+        f"only or class ids below {MOST_CLASSES}, all in the same way."
+    )
+
+
+def _listed(values: Mapping[int, int]) -> str:
+    shown = sorted(values)
+    rest = f", ... {shown[-1]} ({len(shown)} values)" if len(shown) > 8 else ""
+    return ", ".join(map(str, shown[:8])) + rest
