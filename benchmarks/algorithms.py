@@ -59,12 +59,13 @@ class Judge:
         self.classifier: Classifier = train_classifier(self.train, labels, source.image_classes, 0)
         self.accuracy = class_agreement(self.classifier, self.test, [entry.label for entry in source.test])
 
-    def judge(self, images: tuple[Pixels, ...]) -> dict[str, Any]:
-        """Return the scores of synthetic images."""
+    def judge(self, images: tuple[Pixels, ...], held: tuple[int, ...] | None) -> dict[str, Any]:
+        """Return the scores of synthetic images of clients that hold these classes, None for all."""
         shares = class_shares(self.classifier, images)
         distance = frechet_cnn32(self.classifier, images, self.test)
         return {
-            "classes": covered_classes(shares),
+            "classes": covered_classes(shares, held),
+            "held": held or tuple(range(len(shares))),
             "shares": shares,
             "frechet": distance,
             "frechet_floor": frechet_cnn32_floor(self.classifier, self.train, self.test, len(images)),
@@ -94,7 +95,9 @@ def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, p
         chosen = named.removeprefix(FEDGAN)
         given = f"{overrides} {chosen} {partition} downstream=none seed={seed} output.directory='{directory}'"
         config = resolve(given)
-        clients = 1 if groups == POOLED else len(config.partition.label_groups)
+        label_groups = config.partition.label_groups
+        clients = len(label_groups) or 1
+        held = tuple(label for group in label_groups for label in group) or None
         start = time.monotonic()
         losses: list[float] = []
         if chosen != named:
@@ -117,7 +120,7 @@ def measure(choice: str, groups: str, seed: int, overrides: str, judge: Judge, p
             "seconds": time.monotonic() - start,
             "bytes_a_client": traffic / clients,
             "generator_loss": losses,
-            **judge.judge(images),
+            **judge.judge(images, held),
         }
 
 

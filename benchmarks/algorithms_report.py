@@ -40,7 +40,7 @@ def table(lines: Lines) -> str:
             str(ours[0]["clients"]),
             str(len(ours)),
             ", ".join(str(line["classes"]) for line in ours),
-            spread([min(line["shares"]) for line in ours], 3),
+            spread([min(line["shares"][label] for label in line["held"]) for line in ours], 3),
             spread([line["frechet"] / line["frechet_floor"] for line in ours], 1),
             f"{fmean(line['bytes_a_client'] for line in ours) / 1e6:.1f}",
             f"{fmean(line['seconds'] for line in ours):.0f}",

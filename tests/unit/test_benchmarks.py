@@ -221,6 +221,7 @@ def test_table_of_algorithms_shows_classes_and_multiples_of_the_floor(script: Mo
             "seed": seed,
             "clients": 2,
             "seconds": 10.0,
+            "held": [0, 1],
         }
         return found | {
             "classes": classes, "shares": shares, "frechet": frechet, "frechet_floor": 2.0, "bytes_a_client": 3e6
@@ -230,6 +231,8 @@ def test_table_of_algorithms_shows_classes_and_multiples_of_the_floor(script: Mo
     assert "| UA-GAN | 2 | 2 | 10, 9 | 0.200 ± 0.141 | 3.0 ± 1.4 | 3.0 | 10 |" in text
     pooled = script.table([line(0, 10, 0.1, 4.0) | {"groups": "pooled", "clients": 1}])
     assert "| UA-GAN (pooled data) | 1 | 1 | 10 | 0.100 | 2.0 | 3.0 | 10 |" in pooled
+    # a class that no client has does not count
+    assert "| UA-GAN | 2 | 1 | 10 | 0.900 | 2.0 | 3.0 | 10 |" in script.table([line(0, 10, 0.1, 4.0) | {"held": [1]}])
 
 
 @pytest.mark.parametrize("script", ["algorithms_report"], indirect=True)

@@ -49,6 +49,7 @@ def test_shares_count_every_class() -> None:
 def test_a_class_counts_from_5_percent_on() -> None:
     assert covered_classes((0.125, 0.1249, 0.75, 0.0001)) == 2
     assert covered_classes((0.05, 0.0499, *[0.1] * 8)) == 9
+    assert covered_classes((0.05, 0.0499, *[0.1] * 8), among=(0, 1, 9)) == 2
 
 
 def test_agreement_is_the_share_of_images_of_the_class_that_was_asked_for() -> None:

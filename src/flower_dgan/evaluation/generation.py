@@ -6,7 +6,7 @@ that it was asked for (:func:`class_agreement`)? The figures of two generators c
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torchmetrics.functional.classification import multiclass_accuracy
@@ -34,9 +34,13 @@ def class_shares(classifier: Classifier, images: Sequence[Pixels]) -> tuple[floa
     return tuple(int(count) / len(images) for count in counts)
 
 
-def covered_classes(shares: Sequence[float]) -> int:
-    """Return how many classes have at least half of an even share of the images: 5 % where there are ten."""
-    return sum(share >= 0.5 / len(shares) for share in shares)
+def covered_classes(shares: Sequence[float], among: Iterable[int] | None = None) -> int:
+    """Return how many classes have at least half of an even share of the images: 5 % where there are ten.
+
+    Those that no client has do not count where ``among`` names the others.
+    """
+    chosen = shares if among is None else [shares[label] for label in among]
+    return sum(share >= 0.5 / len(shares) for share in chosen)
 
 
 def class_agreement(classifier: Classifier, images: Sequence[Pixels], labels: Sequence[int]) -> float:
