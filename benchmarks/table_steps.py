@@ -16,11 +16,11 @@ import yaml
 from common import append_line, read_lines, spread
 from flower_dgan.baselines.rows import open_federation, table_rows
 from flower_dgan.config import Config
+from flower_dgan.config.read import read_config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.evaluation.tstr import TstrResult, train_on_synthetic_test_on_real
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.resolve import read_config
 from flower_dgan.wiring import threads
 
 

@@ -1,12 +1,13 @@
 """The ClientApp: describes its data once, then answers bundles with feedback. Real images stay in here."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 from torch import nn
@@ -15,14 +16,14 @@ from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
-from flower_dgan.client.node import node_key, open_node, takes_messages_in_order
+from flower_dgan.client.node import node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.client.policy import release_policy
+from flower_dgan.client.simulation import in_simulation
 from flower_dgan.client.state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.models.build import ImageShape, discriminator_shapes
-from flower_dgan.resolve import configuration_hash, resolve
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
@@ -30,10 +31,10 @@ from flower_dgan.wire.formats import decode_images, encode_gradients
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.parameters import EMPTY
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.refusals import refuse
 from flower_dgan.wiring import discriminator_half, threads
 
-REFUSED = 1000
-"""Error code of a reply that refuses a message, with the reason."""
+logger = logging.getLogger("flwr")
 
 app = ClientApp()
 
@@ -69,30 +70,28 @@ def leave(message: Message, context: Context) -> Message:
 
 
 def _answer(message: Message, context: Context, handle: Callable[[Message, Context], RecordDict]) -> Message:
-    """Turn errors that are somebody's to mend into a reply that names them; nothing else leaves then."""
+    """Answer a message, or refuse it by a code: whatever went wrong, its text stays in this node's log."""
     try:
         return Message(handle(message, context), reply_to=message)
-    except DganError as error:
-        return Message(Error(code=REFUSED, reason=str(error)), reply_to=message)
+    except Exception as error:
+        ours = isinstance(error, DganError)
+        logger.error("%s was refused: %s", message.metadata.message_type, error, exc_info=None if ours else error)
+        return Message(refuse(error, details=in_simulation(context.node_config)), reply_to=message)
 
 
 def _describe(message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content)
-    config = resolve(str(context.run_config["overrides"]))
+    config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
-    if request.configuration_hash != configuration_hash(config):
-        raise FederationError(
-            "The server's configuration differs from this node's: install the same flower-dgan with the same conf/."
-        )
     node = open_node(config, context.node_config)
-    state = _state(request.training, context)
-    state.join(node.name, node.pairs, config, request.training.attempt)
+    token = _state(request.training, context).join(node.name, node.pairs, config, request.training.attempt)
     description = NodeDescription(
         name=node.name,
         images=len(node.pairs),
         channels=node.channels or tuple(range(config.data.channels)),
         classes=node.pairs.classes,
         queue=takes_messages_in_order(),
+        token=token,
         label_maps_hash=None,
     )
     if not config.data.label_maps_leave:

@@ -20,8 +20,32 @@ class ProtocolError(DganError):
     """A message does not follow the protocol; nothing in it was used."""
 
 
+class VersionError(ProtocolError):
+    """The counterpart has another version of the protocol."""
+
+
 class FederationError(DganError):
     """The nodes that are present cannot run the job as configured."""
+
+
+class PolicyError(FederationError):
+    """The policy of a node's owner is against what is asked.
+
+    Parameters
+    ----------
+    rule : str
+        Which line of the policy.
+    text : str
+        What it forbids, for the owner.
+    """
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(text)
+        self.rule = rule
+
+
+class ForgottenError(FederationError):
+    """A node has not joined a training, or what it kept of it is gone."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

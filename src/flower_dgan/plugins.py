@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from flower_dgan.config import Config, ImportPath
+from flower_dgan.config import ImportPath, TrainingConfig
 from flower_dgan.errors import ConfigError, unknown_name
 
 
@@ -28,7 +28,7 @@ def package_of(path: str) -> str:
     return path.partition(":")[0].partition(".")[0]
 
 
-def import_paths(config: Config) -> dict[str, ImportPath]:
+def import_paths(config: TrainingConfig) -> dict[str, ImportPath]:
     """Return the import paths of a configuration, by the settings that name them."""
     settings = {
         "data.source": config.data.source,

@@ -17,12 +17,15 @@ from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.algorithm.replay import Replay
 from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.algorithm.tdgan import Reminder
-from flower_dgan.config import Config
+from flower_dgan.config import TrainingConfig
 from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
 
 
 def generator_half(
-    config: Config, shape: ImageShape, workers: int = 1, before: tuple[nn.Module, Sequence[ClientLabels]] | None = None
+    config: TrainingConfig,
+    shape: ImageShape,
+    workers: int = 1,
+    before: tuple[nn.Module, Sequence[ClientLabels]] | None = None,
 ) -> GeneratorHalf:
     """Build the server's half.
 
@@ -52,7 +55,7 @@ def generator_half(
     )
 
 
-def discriminator_half(config: Config, shape: ImageShape, client: str) -> DiscriminatorHalf:
+def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -> DiscriminatorHalf:
     """Build one client's half; its weights depend on ``config.seed`` and the client's name only."""
     with seeded(config.seed, "discriminator", client):
         network = build_discriminator(config.model, shape)
@@ -73,13 +76,13 @@ def discriminator_half(config: Config, shape: ImageShape, client: str) -> Discri
     )
 
 
-def server_discriminator_half(config: Config, classes: int) -> DiscriminatorHalf:
+def server_discriminator_half(config: TrainingConfig, classes: int) -> DiscriminatorHalf:
     """Build the discriminator that the server has of its own in Distributed-GAN's approach 1."""
     shape = ImageShape(classes, config.data.channels, config.data.image_size, ())
     return discriminator_half(config, shape, "server")
 
 
-def bundle_settings(config: Config) -> BundleSettings:
+def bundle_settings(config: TrainingConfig) -> BundleSettings:
     """Return how the server draws bundles."""
     return BundleSettings(
         exchanges=config.exchange.exchanges,

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from flower_dgan.algorithm.perceptual import PerceptualLoss
+from flower_dgan.config.places import conf_directory
 from flower_dgan.data import open_source
 from flower_dgan.data.prepare.original import name_pair
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.resolve import conf_directory, resolve
+from flower_dgan.resolve import resolve
 from tests.contract.conftest import Federation, federation, undrawn_figures
 from tests.idx import write_part
 from tests.pairs import make_folder

@@ -16,11 +16,12 @@ from safetensors.torch import load, save_file
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
-from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.errors import ForgottenError, ProtocolError
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.bundle_message import BundleMessage
 
-_KEPT_ANSWERS = 2
+_KEPT_ANSWERS = 3
+"""Two bundles may be under way, and the first of them may come again: it is answered from the state before it."""
 
 
 class KeptRounds:
@@ -42,7 +43,7 @@ class KeptRounds:
         ------
         ProtocolError
             If the round was answered already with another bundle, or too long ago.
-        FederationError
+        ForgottenError
             If less is kept than the server was answered: the discriminator would start afresh.
         """
         number, attempt = bundle.round_number, bundle.training.attempt
@@ -56,7 +57,7 @@ class KeptRounds:
             raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
         base = max((each for each in rounds if each < number), default=0)
         if base < bundle.answered:
-            raise FederationError(
+            raise ForgottenError(
                 f"The server has this node's answer to round {bundle.answered}, but {self._directory} knows of round "
                 f"{base}: the node's memory of this training is gone."
             )

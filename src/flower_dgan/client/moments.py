@@ -2,7 +2,8 @@
 
 from flwr.app import RecordDict
 
-from flower_dgan.client.policy import NodeConfig, check_windows, release_policy
+from flower_dgan.client.policy import check_windows, release_policy
+from flower_dgan.client.simulation import NodeConfig
 from flower_dgan.client.state import ClientState
 from flower_dgan.data import sizes_of
 from flower_dgan.data.augmentation import grid_views

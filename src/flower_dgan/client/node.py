@@ -1,16 +1,15 @@
 """What one node holds: its name and its real pairs."""
 
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from flower_dgan.client.policy import NodeConfig
-from flower_dgan.config import Config, DataConfig, ImportPath, PartitionConfig, SourceName
+from flower_dgan.client.own_data import own_data, without_paths
+from flower_dgan.client.simulation import NodeConfig, in_ray, in_simulation
+from flower_dgan.config import DataConfig, PartitionConfig, TrainingConfig
 from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
 from flower_dgan.data.channels import (
     Channels,
     hide_channels,
-    own_channels,
     require_clients_of_missing_channels,
     simulated_channels,
 )
@@ -36,12 +35,18 @@ class Node:
     channels: Channels = None
 
 
-def open_node(config: Config, node_config: NodeConfig) -> Node:
+def settings_at(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
+    """Return the settings of a training as a node may use them: a deployed one without the paths and patterns."""
+    return config if in_simulation(node_config) else without_paths(config)
+
+
+def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
     """Open the data of a node.
 
-    A deployed node names its own data, ``--node-config 'data-path="/data" name="clinic-a"'``, and with
-    ``channels="0,2"`` the channels that they hold, if not all. A simulated one takes its share of the run's data by the
-    ``partition-id`` that Flower gives it, without the channels that the run says it lacks.
+    A deployed node names its own data, ``--node-config 'data-path="/data" name="clinic-a"'``, and what else there is to
+    say of them: see :func:`~flower_dgan.client.own_data.own_data`. A simulated one takes its share of the run's data by
+    the ``partition-id`` that Flower gives it, without the channels that the run says it lacks. A deployed one with a
+    ``partition-id`` and no data of its own has a share of the embedded digits, of which everybody has a copy.
 
     Raises
     ------
@@ -53,13 +58,23 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
     if "data-path" in node_config:
         if "name" not in node_config:
             raise ConfigError("""The node configuration has a data-path but no name: add name="<site>" to it.""")
-        channels = str(node_config["channels"]) if "channels" in node_config else None
-        return _open_own(config, str(node_config["data-path"]), str(node_config["name"]), channels)
+        if config.data.missing_channels:
+            raise ConfigError(
+                """data.missing_channels is for simulations: leave it out, and start a node with --node-config """
+                """'... channels="0,2"' if its files hold only these."""
+            )
+        data, channels = own_data(config.data, node_config)
+        return _open_own(data, channels, str(node_config["name"]), config.exchange.batch_size)
     if "channels" in node_config:
         raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
     if "partition-id" not in node_config:
         raise ConfigError(
             """The node does not know its data: start it with --node-config 'data-path="<folder>" name="<site>"'."""
+        )
+    if not in_simulation(node_config) and (config.data.source != "digits" or config.partition.name == "csv"):
+        raise ConfigError(
+            """A node outside of a simulation has data of its own, and reads none that a server names: start it with """
+            """--node-config 'data-path="<folder>" name="<site>"'."""
         )
     return _open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
 
@@ -71,7 +86,7 @@ def node_key(node_config: NodeConfig) -> str:
     return f"{node_config.get('partition-id')} of {node_config.get('num-partitions')}"
 
 
-def simulated_clients(config: Config, asked: int | None = None) -> int | None:
+def simulated_clients(config: TrainingConfig, asked: int | None = None) -> int | None:
     """Return how many clients a simulation has: as asked for, or as many as the partition makes, None for any number.
 
     Raises
@@ -92,7 +107,7 @@ def takes_messages_in_order() -> bool:
 
     A SuperNode does. Flower's simulation, which runs in Ray, may give two messages of a node to two workers at once.
     """
-    return "ray" not in sys.modules
+    return not in_ray()
 
 
 # A Flower process serves many messages in simulation: what was read stays for the next one.
@@ -111,7 +126,7 @@ def _parts(
 
 
 @cache
-def _open_partition(config: Config, client: int, clients: int) -> Node:
+def _open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
     if not 0 <= client < clients:
         raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
     name, entries = _parts(config.data, config.partition, clients, config.seed)[client]
@@ -121,16 +136,7 @@ def _open_partition(config: Config, client: int, clients: int) -> Node:
 
 
 @lru_cache(maxsize=1)
-def _open_own(config: Config, path: str, name: str, given: str | None) -> Node:
-    if config.data.missing_channels:
-        raise ConfigError(
-            """data.missing_channels is for simulations: leave it out, and start a node with --node-config """
-            """'... channels="0,2"' if its files hold only these."""
-        )
-    channels = None if given is None else own_channels(config.data, given)
-    count = config.data.channels if channels is None else len(channels)
-    # the embedded digits are everybody's; a node with a folder has images of its own
-    kind: SourceName | ImportPath = "folder" if config.data.source == "digits" else config.data.source
-    source = _source(replace(config.data, source=kind, root=path, channels=count))
-    require_batch(source.train, config.exchange.batch_size, name)
+def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int) -> Node:
+    source = _source(data)
+    require_batch(source.train, batch_size, name)
     return Node(name, source.load(source.train), channels)

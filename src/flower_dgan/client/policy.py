@@ -1,6 +1,5 @@
 """What the owner of a node lets leave it: a file at the node, which nothing that the server sends can change."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from flower_dgan.config import Config
-from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.client.simulation import NodeConfig, in_simulation
+from flower_dgan.config import TrainingConfig
+from flower_dgan.config.read import read_settings
+from flower_dgan.errors import ConfigError, FederationError, PolicyError
 from flower_dgan.plugins import import_paths, package_of
-from flower_dgan.resolve import read_settings
-
-NodeConfig = Mapping[str, bool | int | float | str]
 
 FEWEST_WINDOWS, FEWEST_IMAGES = 50, 10
 """Of how many windows, and of how many images, moments may be at least.
@@ -56,40 +54,45 @@ class ReleasePolicy:
     plugins: tuple[str, ...] = ()
     moments: bool = False
 
-    def check_settings(self, config: Config) -> None:
-        """Raise FederationError, which names the rule, if a training with these settings would break it."""
+    def check_settings(self, config: TrainingConfig) -> None:
+        """Raise PolicyError, which names the rule, if a training with these settings would break it."""
         for setting, path in import_paths(config).items():
             if package_of(path) not in self.plugins:
-                raise FederationError(
+                raise PolicyError(
+                    "plugins",
                     f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
-                    f"{setting}={path} does."
+                    f"{setting}={path} does.",
                 )
         if not self.label_maps and config.data.label_maps_leave:
-            raise FederationError(
+            raise PolicyError(
+                "label_maps",
                 "This node's policy does not let label maps leave (label_maps); a folder of others in data.label_maps "
-                "does without."
+                "does without.",
             )
         masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave
         shown = masks_leave and config.algorithm.shared_batches
         if shown and not self.label_maps_to_clients:
-            raise FederationError(
+            raise PolicyError(
+                "label_maps_to_clients",
                 "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
-                "algorithm.shared_batches does."
+                "algorithm.shared_batches does.",
             )
         if config.algorithm.swap_interval and not self.weights:
-            raise FederationError(
-                "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does."
+            raise PolicyError(
+                "weights",
+                "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does.",
             )
         if config.algorithm.upload != "none" and not self.weights:
-            raise FederationError(
+            raise PolicyError(
+                "weights",
                 "This node's policy does not let changes of its discriminator leave (weights), as "
-                f"algorithm.upload={config.algorithm.upload} does."
+                f"algorithm.upload={config.algorithm.upload} does.",
             )
         if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
-            raise FederationError("This node's policy does not allow pixel losses (pixel_losses).")
+            raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
 
     def check_queries(self, counts: NDArray[np.int64]) -> None:
-        """Raise FederationError if one of the real images would be asked about too often.
+        """Raise PolicyError if one of the real images would be asked about too often.
 
         Parameters
         ----------
@@ -97,17 +100,19 @@ class ReleasePolicy:
             How often each image was asked about in a training, the bundle at hand included.
         """
         if self.queries_per_image is not None and counts.max() > self.queries_per_image:
-            raise FederationError(
+            raise PolicyError(
+                "queries_per_image",
                 f"This node's policy allows {self.queries_per_image} queries on one image in a training "
-                f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}."
+                f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}.",
             )
 
     def check_moments(self) -> None:
-        """Raise FederationError, which names the rule, if moments of the real images may not leave."""
+        """Raise PolicyError, which names the rule, if moments of the real images may not leave."""
         if not self.moments:
-            raise FederationError(
+            raise PolicyError(
+                "moments",
                 "This node's policy does not let moments of its real images' features leave (moments), as "
-                "downstream.dist_fid does."
+                "downstream.dist_fid does.",
             )
 
 
@@ -127,7 +132,7 @@ def check_windows(ids: NDArray[np.int64]) -> None:
         )
 
 
-def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
+def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a node.
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
@@ -147,7 +152,7 @@ def release_policy(config: Config, node_config: NodeConfig) -> ReleasePolicy:
             raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
-    simulated = "data-path" not in node_config
+    simulated = in_simulation(node_config)
     plugins = tuple(package_of(path) for path in import_paths(config).values()) if simulated else ()
     pixel_losses = simulated and config.allow_pixel_losses
     return ReleasePolicy(True, simulated, simulated, pixel_losses, None, plugins, moments=simulated)

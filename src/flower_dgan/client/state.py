@@ -8,6 +8,7 @@ read, and the discriminator as it was after the last answers.
 
 import fcntl
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,12 +24,13 @@ from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.client.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
 from flower_dgan.client.kept_rounds import KeptRounds
 from flower_dgan.client.policy import ReleasePolicy
-from flower_dgan.config import Config
+from flower_dgan.config import TrainingConfig
+from flower_dgan.config.read import read_settings
 from flower_dgan.data import Pairs
-from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.resolve import read_config
+from flower_dgan.errors import FederationError, ForgottenError, ProtocolError
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
 
 _NODE = "node.json"
@@ -54,19 +56,21 @@ class ClientState:
         self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
         self._rounds = KeptRounds(self.path)
 
-    def join(self, name: str, pairs: Pairs, config: Config, attempt: int) -> None:
-        """Keep the node's name, its real pairs and the run's configuration.
+    def join(self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int) -> str:
+        """Keep the node's name, its real pairs and the run's configuration; return the node's token.
 
-        A node that joins again goes on with its discriminator.
+        A node that joins again goes on with its discriminator, and shows the same token: by it the server knows that it
+        is the node that had this name before, and not another that took it.
 
         Raises
         ------
         FederationError
             If it joins again with other pairs.
         ProtocolError
-            If it has joined a later attempt.
+            If it has joined a later attempt, or the training is described in another way than before.
         """
         node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        token = secrets.token_hex(TOKEN_BYTES)
         if (self.path / _NODE).is_file():
             before = self._node()
             if before["pairs"] != node["pairs"] or before["name"] != name:
@@ -76,6 +80,9 @@ class ClientState:
                 )
             if before["attempt"] > attempt:
                 raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
+            if before["config"] != json.loads(json.dumps(asdict(config))):
+                raise ProtocolError("a training that this node has joined is described in another way")
+            token = before["token"]
         else:
             self.leave()
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,20 +90,21 @@ class ClientState:
             keep_pairs(self.path, pairs)
         # Last: where this file is, the others are whole.
         with whole_file(self.path / _NODE) as partial:
-            partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
+            partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
+        return str(token)
 
-    def joined(self) -> tuple[str, Pairs, Config]:
+    def joined(self) -> tuple[str, Pairs, TrainingConfig]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
 
         Raises
         ------
-        FederationError
+        ForgottenError
             If the node has not joined the training, or its directory is gone.
         """
         if not (self.path / _NODE).is_file():
-            raise FederationError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
+            raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
         node = self._node()
-        return node["name"], kept_pairs(self.path, node["classes"]), read_config(node["config"])
+        return node["name"], kept_pairs(self.path, node["classes"]), read_settings(TrainingConfig, node["config"])
 
     def note_moments(self, training: Training, digest: str) -> None:
         """Note which moments a training asked for: these it may have again, but no others.
@@ -160,9 +168,10 @@ class ClientState:
         ------
         ProtocolError
             If the round was answered already with another bundle, or the message is of an earlier attempt.
-        FederationError
-            If less is kept than the server was answered: the discriminator would start afresh. If the policy is against
-            it.
+        ForgottenError
+            If less is kept than the server was answered: the discriminator would start afresh.
+        PolicyError
+            If the policy is against it.
         """
         with self._locked(), torch.random.fork_rng(devices=[]):
             self._check_attempt(bundle.training)

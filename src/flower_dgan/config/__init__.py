@@ -29,6 +29,7 @@ __all__ = [
     "ReplayName",
     "ScheduleConfig",
     "SourceName",
+    "TrainingConfig",
     "TurnsName",
 ]
 
@@ -56,8 +57,8 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that is set for a run.
+class TrainingConfig:
+    """What server and nodes of a training must agree on: a node is sent it when it joins.
 
     Attributes
     ----------
@@ -68,14 +69,11 @@ class Config:
     allow_pixel_losses : bool
         In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
         node configuration instead.
-    resume : str or None
-        Run directory of an earlier start whose training is to go on; None for a new training.
     """
 
     seed: int
     threads: int | None
     allow_pixel_losses: bool
-    resume: str | None
     data: DataConfig
     partition: PartitionConfig
     model: ModelConfig
@@ -83,4 +81,17 @@ class Config:
     exchange: ExchangeConfig
     schedule: ScheduleConfig
     downstream: DownstreamConfig
+
+
+@dataclass(frozen=True)
+class Config(TrainingConfig):
+    """Everything that is set for a run.
+
+    Attributes
+    ----------
+    resume : str or None
+        Run directory of an earlier start whose training is to go on; None for a new training.
+    """
+
+    resume: str | None
     output: OutputConfig

@@ -1,12 +1,12 @@
 """Settings that do not fit the channels of the images, or that some clients lack channels."""
 
-from flower_dgan.config import Config
+from flower_dgan.config import TrainingConfig
 from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
 from flower_dgan.data.augmentation import COLOURED
 from flower_dgan.errors import ConfigError
 
 
-def check_channels(config: Config) -> None:
+def check_channels(config: TrainingConfig) -> None:
     """Raise ConfigError for channels that there are not, or that a pretrained network does not see."""
     channels, algorithm = config.data.channels, config.algorithm
     if not 1 <= channels <= MOST_CHANNELS:
@@ -25,7 +25,7 @@ def check_channels(config: Config) -> None:
     _check_missing(config)
 
 
-def _check_missing(config: Config) -> None:
+def _check_missing(config: TrainingConfig) -> None:
     """Find clients in ``data.missing_channels`` that cannot be, and settings for which all hold the same channels."""
     data = config.data
     clients = [client for client, _ in data.missing_channels]
@@ -45,7 +45,7 @@ def _check_missing(config: Config) -> None:
         check_missing_channels(config)
 
 
-def check_missing_channels(config: Config) -> None:
+def check_missing_channels(config: TrainingConfig) -> None:
     """Raise ConfigError for settings that want the same channels at all clients, where one lacks some."""
     algorithm, downstream = config.algorithm, config.downstream
     wrong = {

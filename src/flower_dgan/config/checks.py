@@ -4,13 +4,24 @@ from math import inf
 
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
-from flower_dgan.config import Config
+from flower_dgan.config import Config, TrainingConfig
 from flower_dgan.config.channel_checks import check_channels
 from flower_dgan.errors import ConfigError, unknown_name
 
 
 def check_config(config: Config) -> None:
     """Raise ConfigError, with what to set instead, where settings contradict each other or are out of range."""
+    output = config.output
+    for name, number in (("sample_interval", output.sample_interval), ("synthetic_images", output.synthetic_images)):
+        if number <= 0:
+            raise ConfigError(f"output.{name}={number} must be positive.")
+    if output.checkpoint_interval < 0:
+        raise ConfigError(f"output.checkpoint_interval={output.checkpoint_interval} must not be negative.")
+    check_training(config)
+
+
+def check_training(config: TrainingConfig) -> None:
+    """Raise ConfigError, as :func:`check_config` does, for what server and nodes agree on."""
     exchange, algorithm, data, model = config.exchange, config.algorithm, config.data, config.model
     positive = {
         "exchange.rounds": exchange.rounds,
@@ -28,8 +39,6 @@ def check_config(config: Config) -> None:
         "model.generator_width": model.generator_width,
         "model.discriminator_width": model.discriminator_width,
         "data.image_size": data.image_size,
-        "output.sample_interval": config.output.sample_interval,
-        "output.synthetic_images": config.output.synthetic_images,
     }
     for name, number in positive.items():
         if number <= 0:
@@ -50,8 +59,6 @@ def check_config(config: Config) -> None:
         raise ConfigError(f"schedule.max_staleness={schedule.max_staleness} must not be negative.")
     if exchange.in_flight > 1 and not is_synchronous(schedule):
         raise ConfigError("exchange.in_flight=2 wants schedule=synchronous: the other one does not wait anyway.")
-    if config.output.checkpoint_interval < 0:
-        raise ConfigError(f"output.checkpoint_interval={config.output.checkpoint_interval} must not be negative.")
     if not 0 <= algorithm.average_decay < 1:
         raise ConfigError(f"algorithm.average_decay={algorithm.average_decay} must be in [0, 1).")
     if (algorithm.l1_weight or algorithm.perceptual_weight) and not config.allow_pixel_losses:
@@ -96,7 +103,7 @@ def check_config(config: Config) -> None:
             raise ConfigError(unknown_name("row of downstream.rows", row, rows))
 
 
-def _check_dist_fid(config: Config) -> None:
+def _check_dist_fid(config: TrainingConfig) -> None:
     """Find what Dist-FID lacks: its feature network is the segmentation model of the row ``DGAN``."""
     downstream = config.downstream
     if downstream.dist_fid < 0:
@@ -109,7 +116,7 @@ def _check_dist_fid(config: Config) -> None:
         )
 
 
-def _check_partition(config: Config) -> None:
+def _check_partition(config: TrainingConfig) -> None:
     """Find settings of the partition that it does not use, or that are out of range."""
     chosen = config.partition
     of_kind = {
@@ -139,7 +146,7 @@ def _check_partition(config: Config) -> None:
         )
 
 
-def _check_algorithm(config: Config) -> None:
+def _check_algorithm(config: TrainingConfig) -> None:
     """Find parts of an algorithm that do not fit each other."""
     algorithm, exchange = config.algorithm, config.exchange
     of_scores = merges_scores(algorithm.merge)
@@ -189,7 +196,7 @@ def _check_algorithm(config: Config) -> None:
             raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")
 
 
-def _check_foreign_label_maps(config: Config) -> None:
+def _check_foreign_label_maps(config: TrainingConfig) -> None:
     """Find what does not work where no client's label maps leave it."""
     algorithm, what = config.algorithm, f"data.label_maps={config.data.label_maps}"
     if config.data.condition != "label-map":
@@ -209,7 +216,7 @@ def _check_foreign_label_maps(config: Config) -> None:
         )
 
 
-def _check_upload(config: Config) -> None:
+def _check_upload(config: TrainingConfig) -> None:
     """Find what does not fit Distributed-GAN's approach 1, in which clients upload changes instead of feedback."""
     algorithm, what = config.algorithm, f"algorithm.upload={config.algorithm.upload}"
     if algorithm.shared_batches != 1 or algorithm.separate_batches:

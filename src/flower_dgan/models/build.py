@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from flower_dgan.config import Config, ModelConfig
+from flower_dgan.config import ModelConfig, TrainingConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.models.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.models.fusion import GatedGenerator, MixtureGenerator
@@ -124,7 +124,7 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
         ) from error
 
 
-def discriminator_shapes(config: Config, classes: int) -> dict[str, tuple[int, ...]]:
+def discriminator_shapes(config: TrainingConfig, classes: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each parameter of a client's discriminator, by its name."""
     with torch.random.fork_rng(devices=[]):
         network = build_discriminator(

@@ -68,6 +68,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Losses", curves),
         ("## Samples", shown),
         ("## Clients", _client_table(metrics)),
+        ("## Changes of membership", _change_table(metrics)),
         ("## Where the time of the rounds went", _time_table(metrics)),
         ("## Stages of the job", table(("stage", "seconds"), [(s.name, f"{s.seconds:.1f}") for s in metrics.stages])),
         ("## Peak memory", table(("process", "MiB"), [(m.who, f"{m.peak_mib:,.0f}") for m in metrics.memory])),
@@ -172,6 +173,11 @@ def _client_table(metrics: RunMetrics) -> str:
         "of the first and the last reply."
     )
     return f"{table(header, rows)}\n\n{explanation}"
+
+
+def _change_table(metrics: RunMetrics) -> str:
+    rows = [(each.who, each.what, str(each.round)) for each in metrics.changes]
+    return table(("who", "what", "after round"), rows)
 
 
 def _time_table(metrics: RunMetrics) -> str:

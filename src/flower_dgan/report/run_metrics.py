@@ -8,6 +8,7 @@ from typing import Any
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.evaluation.tstr_summary import TITLES, TstrResult
 from flower_dgan.report.run_records import (
+    Change,
     ClientRound,
     Distance,
     Join,
@@ -65,6 +66,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         memory=tuple(found["memory"]),
         distances=tuple(found["distance"]),
         missing_moments=tuple(found["missing-moments"]),
+        changes=tuple(found["membership"]),
     )
 
 
@@ -113,6 +115,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "tstr": _tstr,
     "traffic": lambda fields: _flat(Traffic, fields),
     "record": lambda fields: _flat(RecordCount, fields),
+    "membership": lambda fields: _flat(Change, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),
     "distance": lambda fields: _flat(Distance, fields),

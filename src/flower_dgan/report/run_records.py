@@ -17,6 +17,15 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A change of membership: the client's name or the node, what happened, and after which round."""
+
+    who: str
+    what: str
+    round: int
+
+
+@dataclass(frozen=True)
 class ClientRound:
     """What one client did in one round.
 
@@ -155,3 +164,4 @@ class RunMetrics:
     memory: tuple[MemoryPeak, ...]
     distances: tuple[Distance, ...] = ()
     missing_moments: tuple[MissingMoments, ...] = ()
+    changes: tuple[Change, ...] = ()

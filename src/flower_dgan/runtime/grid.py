@@ -134,6 +134,11 @@ class FastGrid(Grid):
                 sent.message = _copy(sent.message, after)
                 sent.due = time.monotonic()
 
+    def give_up(self, node_id: int) -> None:
+        """Wait no more for the replies of a node to what it was sent; the call that waits returns without them."""
+        self._out = [sent for sent in self._out if sent.node != node_id]
+        self._held = [message for message in self._held if message.metadata.dst_node_id != node_id]
+
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
         return FastGrid(self._grid, self.ledger)
@@ -165,6 +170,7 @@ class FastGrid(Grid):
                 self.arrivals[sent.node] = last_event - start
                 replies.append(reply)
                 good += not reply.has_error()
+            waiting = [sent for sent in waiting if sent in self._out]  # those that were not given up
             self._send_held()
             for sent in waiting:
                 if time.monotonic() >= sent.due:

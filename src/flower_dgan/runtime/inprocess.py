@@ -7,6 +7,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
+from flower_dgan.client.simulation import simulating
 from flower_dgan.runtime.flower_internals import take_identity
 
 
@@ -38,7 +39,8 @@ class InProcessGrid(Grid):
             message_id = f"message-{id(self)}-{len(self._replies)}-{message.object_id}"
             message.metadata.__dict__["_message_id"] = message_id
             try:
-                reply = self._app(message, self._contexts[message.metadata.dst_node_id])
+                with simulating():
+                    reply = self._app(message, self._contexts[message.metadata.dst_node_id])
             except Exception as error:  # whatever a ClientApp raises, Flower answers with an error
                 reply = Message(Error(code=0, reason=repr(error)), reply_to=message)
             self._replies[message_id] = reply

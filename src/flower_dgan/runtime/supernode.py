@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flower_dgan.errors import ConfigError
-from flower_dgan.resolve import resolve
 from flower_dgan.runtime.flower_internals import reason_against_warm_clients, run_forking_superexec, runtime_address
 
 logger = logging.getLogger("flwr")
@@ -92,7 +91,6 @@ def _read_secret(path: str | None) -> bytes | None:
 def _import_everything() -> None:
     """Import what a ClientApp of this package needs. No torch operation runs, so that no thread is there to fork."""
     importlib.import_module("flower_dgan.client_app")
-    resolve("")  # Hydra imports some of itself on first use
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

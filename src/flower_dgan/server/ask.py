@@ -10,7 +10,6 @@ from flwr.serverapp import Grid
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash
 from flower_dgan.errors import ProtocolError
-from flower_dgan.resolve import configuration_hash
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import (
     JOIN,
@@ -20,6 +19,7 @@ from flower_dgan.wire.join_messages import (
     label_maps_from_records,
 )
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.refusals import reason_of
 
 
 def ask(
@@ -53,7 +53,7 @@ def ask(
     def describe(node: int, content: RecordDict) -> None:
         descriptions[node] = NodeDescription.from_records(content, label_maps_leave=leaving)
 
-    request = JoinRequest(training, configuration_hash(config)).to_records()
+    request = JoinRequest(training, config).to_records()
     problems = _exchange(grid, nodes, JOIN, request, config, describe)
     if not leaving:
         return descriptions, problems
@@ -95,7 +95,7 @@ def _exchange(
         silent.discard(node)
         try:
             if reply.has_error():
-                raise ProtocolError(reply.error.reason)
+                raise ProtocolError(reason_of(reply.error))
             on_answer(node, reply.content)
         except ProtocolError as error:
             problems.append(f"node {node}: {error}")

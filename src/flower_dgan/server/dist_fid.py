@@ -31,6 +31,7 @@ from flower_dgan.synthesis import draw_for, shares
 from flower_dgan.wire.moments_messages import MOMENTS, MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.refusals import reason_of
 from flower_dgan.wiring import bundle_settings
 
 logger = logging.getLogger("flwr")
@@ -123,7 +124,7 @@ def ask_for_moments(
         if (name := names.get(node)) is None:
             missing[f"node {node}"] = "a reply that nobody asked for"
         elif reply.has_error():
-            missing[name] = str(reply.error.reason)
+            missing[name] = reason_of(reply.error)
         else:
             try:
                 answer = MomentsAnswer.from_records(reply.content, windows[name], features_of(encoder))

@@ -1,6 +1,5 @@
 """What the clients answer in a round: which replies can be used, and what is wrong with the others."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from flwr.app import Message
@@ -10,12 +9,16 @@ from flower_dgan.algorithm.schedule import discount, is_synchronous
 from flower_dgan.config import Config
 from flower_dgan.errors import ProtocolError
 from flower_dgan.server.answer import Answer
+from flower_dgan.server.attendance import Attendance
 from flower_dgan.server.discriminator import ServerDiscriminator
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.outbox import Outbox
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.parameters import ParameterShapes
+from flower_dgan.wire.refusals import reason_of
+
+NO_REPLY = "no reply in time"
 
 
 class Inbox:
@@ -33,11 +36,8 @@ class Inbox:
         Shapes of a client's discriminator, which comes back in a round that swaps; None where it never does.
     server_discriminator : ServerDiscriminator or None
         That of the server, of which clients upload changes; None if there is none.
-
-    Attributes
-    ----------
-    strikes : Counter of int
-        Node id to how many of its replies in a row could not be used.
+    attendance : Attendance
+        Is told who answers and who does not.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Inbox:
         shape: BundleShape,
         discriminator: ParameterShapes | None,
         server_discriminator: ServerDiscriminator | None,
+        attendance: Attendance,
     ) -> None:
         self._outbox = outbox
         self._schedule = config.schedule
@@ -54,7 +55,8 @@ class Inbox:
         self._shape = shape
         self._discriminator = discriminator
         self._entries = server_discriminator.entries if server_discriminator else 0
-        self.strikes: Counter[int] = Counter()
+        self._timeout = config.exchange.timeout
+        self._attendance = attendance
 
     def read(
         self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]
@@ -75,7 +77,7 @@ class Inbox:
         dict of int to Answer
             Node id to what can be used.
         dict of str to str
-            Client name to the reason against the others, by name; where all are waited for, silence is one.
+            Client name to the reason against the others, by name; silence is one.
         """
         accepted: dict[int, Answer] = {}
         rejected: dict[str, str] = {}
@@ -88,7 +90,7 @@ class Inbox:
                 continue
             client, rounds_late = clients[node_id], round_number - sent_in
             if reply.has_error():
-                rejected[client.name] = reply.error.reason or f"error {reply.error.code}"
+                rejected[client.name] = reason_of(reply.error)
             elif not discount(self._schedule, rounds_late):
                 rejected[client.name] = f"more than {self._schedule.max_staleness} rounds old"
             else:
@@ -96,12 +98,22 @@ class Inbox:
                     accepted[node_id] = Answer(client, self._message(reply, client, sent_in), proposal, rounds_late)
                 except ProtocolError as error:
                     rejected[client.name] = str(error)
-            self.strikes[node_id] = 0 if node_id in accepted else self.strikes[node_id] + 1
-        if is_synchronous(self._schedule):
-            for key in [key for key in self._outbox.proposals if key[0] == round_number]:
-                del self._outbox.proposals[key]
-                rejected[clients[key[1]].name] = "no reply in time"
+            if node_id in accepted:
+                self._attendance.answered(node_id)
+            else:
+                self._attendance.missed(node_id, client.name, rejected[client.name])
+        for key in self._overdue(round_number):
+            del self._outbox.proposals[key]
+            name = clients[key[1]].name
+            rejected[name] = NO_REPLY
+            self._attendance.missed(key[1], name, NO_REPLY)
         return accepted, dict(sorted(rejected.items()))
+
+    def _overdue(self, round_number: int) -> list[tuple[int, int]]:
+        """Return what is not waited for any more: this round's, or, where rounds do not wait, what is too old."""
+        if is_synchronous(self._schedule):
+            return [key for key in self._outbox.proposals if key[0] == round_number]
+        return [key for key in self._outbox.proposals if self._outbox.seconds_since(key) > self._timeout]
 
     def _message(self, reply: Message, client: JoinedClient, sent_in: int) -> FeedbackMessage:
         swapped = self._discriminator if swaps(self._swap_interval, sent_in) else None

@@ -69,7 +69,8 @@ def _run(
     fast_grid = FastGrid(grid, Ledger())
     with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
-            clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
+            claims = directory.claims
+            clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
             if config.downstream.dist_fid:
@@ -86,7 +87,7 @@ def _run(
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
-                clients = train(directory, config, fast_grid, clients, half, samples, start)
+                clients = train(directory, config, fast_grid, clients, half, samples, start, claims)
             let_go = partial(leave, fast_grid, config, clients, directory.training)
             if config.downstream.dist_fid:  # they are asked once more
                 at_the_end.callback(let_go)

@@ -17,6 +17,7 @@ from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.models.build import ImageShape
 from flower_dgan.server.ask import ask, read_label_maps
+from flower_dgan.server.claims import Claims
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 
@@ -73,7 +74,12 @@ def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
 
 
 def join(
-    grid: Grid, config: Config, cache: Path, training: Training, foreign: LabelMaps | None = None
+    grid: Grid,
+    config: Config,
+    cache: Path,
+    training: Training,
+    claims: Claims,
+    foreign: LabelMaps | None = None,
 ) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 
@@ -90,6 +96,8 @@ def join(
         Directory of packed label maps, one file a content hash.
     training : Training
         Which training the nodes are to join.
+    claims : Claims
+        Whose the clients' names are.
     foreign : LabelMaps or None
         What synthetic images are made from where it is not the nodes' label maps.
 
@@ -111,6 +119,8 @@ def join(
     if problems:
         raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
     check_agreement(list(descriptions.values()), config)
+    for node, description in descriptions.items():
+        claims.take(node, description)
     if nowhere := set(range(config.data.channels)).difference(*(each.channels for each in descriptions.values())):
         raise FederationError(
             f"No client holds channel {min(nowhere)} of 0 .. {config.data.channels - 1}, so nobody could teach it: "

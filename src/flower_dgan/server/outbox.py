@@ -68,6 +68,7 @@ class Outbox:
         self.moving: dict[str, Parameters] = {}
         self.common: Parameters | None = None
         self.seconds = 0.0
+        self._drawn_at: dict[tuple[int, int], float] = {}
 
     def draw_round(
         self, round_number: int, clients: Mapping[int, JoinedClient], nodes: Sequence[int], answered: Mapping[str, int]
@@ -100,6 +101,7 @@ class Outbox:
             client = clients[node_id]
             views, proposal, sent = self._draw(client.labels, round_number, places[node_id], shared)
             self.proposals[round_number, node_id] = proposal
+            self._drawn_at[round_number, node_id] = time.monotonic()
             images = torch.cat([each.images for each in sent])[:, held(client.channels)]
             classes = torch.cat([each.one_hot.argmax(1) for each in sent]).to(torch.uint8).numpy()
             message = BundleMessage(
@@ -132,9 +134,19 @@ class Outbox:
         separate = self._config.algorithm.separate_batches
         return draw_real(labels, self._settings, round_number), judged, [trained_on, judged] if separate else [judged]
 
+    def seconds_since(self, key: tuple[int, int]) -> float:
+        """Return the seconds since a bundle, by round and node id, was drawn."""
+        self._drawn_at = {each: when for each, when in self._drawn_at.items() if each in self.proposals}
+        return time.monotonic() - self._drawn_at[key]
+
     def redirect(self, before: int, after: int) -> None:
         """Note that a node took the place of another."""
-        self.proposals = {(n, after if node == before else node): kept for (n, node), kept in self.proposals.items()}
+
+        def moved(key: tuple[int, int]) -> tuple[int, int]:
+            return (key[0], after) if key[1] == before else key
+
+        self.proposals = {moved(key): kept for key, kept in self.proposals.items()}
+        self._drawn_at = {moved(key): when for key, when in self._drawn_at.items()}
 
     def at_work(self) -> set[int]:
         """Return the nodes that have not answered yet."""

@@ -45,7 +45,7 @@ class Recorder:
         self._config = config
         self._grid = grid
         self._draw_samples = draw_samples
-        self._done = done
+        self._done = self._rounds = done
         self._peaks: dict[str, float] = {}
         self._start = time.monotonic()
         self._round_end = self._start
@@ -63,8 +63,13 @@ class Recorder:
         self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
         self._counted[client.node_id] = self._bytes(client.node_id)
 
+    def record_change(self, who: str, what: str) -> None:
+        """Write down a change of membership."""
+        self._directory.measure("membership", who=who, what=what, round=self._rounds)
+
     def record_round(self, report: RoundReport) -> None:
         """Write a finished round down, and log its line."""
+        self._rounds = report.round_number
         clients = {}
         moved = 0
         for name, node_id in self._nodes.items():

@@ -15,9 +15,11 @@ import platformdirs
 import yaml
 
 from flower_dgan.config import Config
+from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError
-from flower_dgan.resolve import differences, read_config, to_yaml
+from flower_dgan.resolve import differences, to_yaml
 from flower_dgan.server.checkpoint import Checkpoint, Checkpoints
+from flower_dgan.server.claims import Claims
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
 
@@ -116,6 +118,11 @@ class RunDirectory:
         return Checkpoints(self.path / "checkpoints")
 
     @property
+    def claims(self) -> Claims:
+        """Whose the names of the training's clients are."""
+        return Claims(self.path / "members.json")
+
+    @property
     def synthetic(self) -> Path:
         """Directory of the synthetic dataset."""
         return self.path / "synthetic"
@@ -180,7 +187,8 @@ class RunDirectory:
         kept = []
         for line in text[: text.rfind("\n") + 1].splitlines():  # a last line without its end was being written
             fields = json.loads(line)
-            if fields["kind"] == "stage" or (fields["kind"] == "round" and fields["round"] <= round_number):
+            dated = fields["kind"] in ("round", "membership")
+            if fields["kind"] == "stage" or (dated and fields["round"] <= round_number):
                 kept.append(line + "\n")
         with whole_file(file) as partial:
             partial.write_text("".join(kept), encoding="utf-8")

@@ -19,6 +19,7 @@ from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.models.build import discriminator_shapes
 from flower_dgan.runtime.grid import FastGrid
+from flower_dgan.server.attendance import Attendance
 from flower_dgan.server.checkpoint import BEGINNING, Start
 from flower_dgan.server.discriminator import ServerDiscriminator
 from flower_dgan.server.generator_step import GeneratorStep
@@ -31,9 +32,6 @@ from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import server_discriminator_half
 
 logger = logging.getLogger("flwr")
-
-
-_MOST_STRIKES = 3
 
 
 class DganStrategy(Strategy):
@@ -56,9 +54,11 @@ class DganStrategy(Strategy):
     start : Start
         Where the training goes on; from its first round if nothing is said.
     admit : callable
-        Asked while a round waits, and before one that does not wait for all, with the ids of the connected nodes:
-        returns those that take part from now on. One with the name of a client takes its place, and is sent what that
-        one was.
+        Asked while a round waits and before it begins, with the ids of the connected nodes and of the clients that are
+        left out: returns those that take part from now on. One with the name of a client takes its place, and is sent
+        what that one was.
+    on_change : callable
+        Called with a client's name and a sentence when it is left out.
 
     Attributes
     ----------
@@ -75,7 +75,8 @@ class DganStrategy(Strategy):
         on_round: Callable[[RoundReport], None],
         returns: Callable[[], tuple[int, ...]] = tuple,
         start: Start = BEGINNING,
-        admit: Callable[[Set[int]], Sequence[JoinedClient]] = lambda _: (),
+        admit: Callable[[Set[int], Set[int]], Sequence[JoinedClient]] = lambda *_: (),
+        on_change: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._generator = generator
         self._clients = {client.node_id: client for client in clients}
@@ -92,7 +93,9 @@ class DganStrategy(Strategy):
             self._outbox.common = self._server_discriminator.parameters()
         self._step = GeneratorStep(generator, config, self._server_discriminator)
         shapes = discriminator_shapes(config, clients[0].labels.classes)
-        self._inbox = Inbox(self._outbox, config, self._shape, shapes, self._server_discriminator)
+        self._attendance = Attendance(config, on_change)
+        self._inbox = Inbox(self._outbox, config, self._shape, shapes, self._server_discriminator, self._attendance)
+        self._grid: FastGrid | None = None
         self._first = self._drawn_rounds = start.round_number
         self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
 
@@ -132,11 +135,14 @@ class DganStrategy(Strategy):
             if exchange.in_flight > 1 or not is_synchronous(schedule):
                 raise TypeError("exchange.in_flight=2 and schedule=asynchronous need a FastGrid")
             return list(self._draw_round(round_number, self._asked(round_number)))
-        grid.while_waiting = partial(self._take_in, grid)
+        self._grid = grid
+        grid.while_waiting = partial(self._look, grid)
         if not is_synchronous(schedule):
             present = self._present(grid)
             grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
             return self._draw_round(round_number, [n for n in present if n not in self._outbox.at_work()])
+        if self._attendance.left_out():
+            self._take_in(grid)
         grid.await_group(str(round_number))
         last = min(exchange.rounds, round_number + exchange.in_flight - 1)
         first, self._drawn_rounds = self._drawn_rounds + 1, last
@@ -145,33 +151,53 @@ class DganStrategy(Strategy):
     def _present(self, grid: FastGrid) -> list[int]:
         """Return the clients that are connected, those that came just now among them.
 
-        One whose replies could not be used three times in a row is not asked any more.
+        Raises
+        ------
+        FederationError
+            If they are fewer than ``exchange.min_nodes`` for ``exchange.timeout`` seconds.
         """
         deadline = time.monotonic() + self._config.exchange.timeout
         while True:
             connected = self._take_in(grid)
-            if present := [n for n in self._clients if n in connected and self._inbox.strikes[n] < _MOST_STRIKES]:
+            left_out = self._attendance.left_out()
+            present = [n for n in self._clients if n in connected and n not in left_out]
+            if len(present) >= self._config.exchange.min_nodes:
                 return present
             if time.monotonic() > deadline:
-                raise FederationError("No node is connected any more: start the SuperNodes again and resume.")
+                self._attendance.gone(self._clients, connected)
+                self._attendance.require(present, self._clients)
             time.sleep(1.0)
+
+    def _look(self, grid: FastGrid) -> None:
+        """While a round waits: take in who came, and do not wait for who is gone."""
+        connected = self._take_in(grid)
+        for node_id in self._attendance.gone(self._outbox.at_work(), connected):
+            grid.give_up(node_id)
 
     def _take_in(self, grid: FastGrid) -> set[int]:
         """Take in the nodes that came, and return all that are connected."""
         connected = set(grid.get_node_ids())
-        for client in self._admit(connected):
+        for client in self._admit(connected, self._attendance.left_out()):
             before = next((n for n, known in self._clients.items() if known.name == client.name), client.node_id)
             clients = self._clients | {before: client}  # in its place, so that the order of additions stays
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
             self._outbox.redirect(before, client.node_id)
             grid.redirect(before, client.node_id)
-            self._inbox.strikes[client.node_id] = 0
+            self._attendance.answered(client.node_id)
             self.answered.setdefault(client.name, 0)
         return connected
 
     def _asked(self, round_number: int) -> list[int]:
-        """Return the clients of a round that waits for all of them."""
-        nodes = list(self._clients)
+        """Return the clients of a round that waits for all of them: all but those that are left out.
+
+        Raises
+        ------
+        FederationError
+            If they are fewer than ``exchange.min_nodes``.
+        """
+        left_out = self._attendance.left_out()
+        nodes = [node_id for node_id in self._clients if node_id not in left_out]
+        self._attendance.require(nodes, self._clients)
         return nodes if self._config.algorithm.turns == "together" else [whose_turn(nodes, round_number)]
 
     def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
@@ -205,8 +231,12 @@ class DganStrategy(Strategy):
         arrived = time.monotonic()
         round_number = self._first + server_round
         accepted, rejected = self._inbox.read(round_number, replies, self._clients)
+        if self._grid is not None:
+            for node_id in set(self._clients) - self._outbox.at_work():
+                self._grid.give_up(node_id)
         nobody = not accepted and not rejected
-        if nobody or (not accepted and (is_synchronous(self._config.schedule) or not self._outbox.at_work())):
+        waits_for_all = is_synchronous(self._config.schedule) and self._config.algorithm.turns == "together"
+        if nobody or (not accepted and (waits_for_all or not self._outbox.at_work())):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]

@@ -16,6 +16,7 @@ from flower_dgan.errors import FederationError
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.server.checkpoint import BEGINNING, Checkpoint, Start
+from flower_dgan.server.claims import Claims
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.membership import Membership
 from flower_dgan.server.recorder import Recorder
@@ -82,6 +83,7 @@ def train(
     half: GeneratorHalf,
     samples: SamplePlan,
     start: Start,
+    claims: Claims,
 ) -> tuple[JoinedClient, ...]:
     """Run the rounds that are left.
 
@@ -101,6 +103,8 @@ def train(
         What the sample grids show.
     start : Start
         Where the training goes on, see :func:`begin`.
+    claims : Claims
+        Whose the clients' names are.
 
     Returns
     -------
@@ -112,7 +116,9 @@ def train(
         samples.write(half.average, directory.sample(round_number))
 
     recorder = Recorder(directory, config, grid, write_samples, start.round_number)
-    members = Membership(grid, config, directory.training, clients, recorder.record_client)
+    members = Membership(
+        grid, config, directory.training, claims, clients, recorder.record_client, recorder.record_change
+    )
     last_checkpoint = time.monotonic()
 
     def after_round(report: RoundReport) -> None:
@@ -138,6 +144,7 @@ def train(
         directory.checkpoints.rounds,
         start,
         members.admit,
+        recorder.record_change,
     )
     if left := config.exchange.rounds - start.round_number:
         strategy.start(

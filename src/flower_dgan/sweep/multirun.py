@@ -16,10 +16,11 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, DganError, unknown_name
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_jobs import failed_jobs
-from flower_dgan.resolve import check_override, conf_directory
+from flower_dgan.resolve import check_override
 from flower_dgan.sweep.job import check, run, run_overrides
 
 _CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="

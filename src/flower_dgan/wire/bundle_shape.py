@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from flower_dgan.config import Config, FeedbackFormat, ImageFormat
+from flower_dgan.config import FeedbackFormat, ImageFormat, TrainingConfig
 from flower_dgan.data.augmentation import COLOURED
 from flower_dgan.data.channels import Channels
 
@@ -40,7 +40,7 @@ class BundleShape:
     colours: bool = False
 
     @classmethod
-    def of(cls, config: Config, classes: int) -> "BundleShape":
+    def of(cls, config: TrainingConfig, classes: int) -> "BundleShape":
         """Return that of a run, whose label maps have so many classes."""
         exchange, algorithm = config.exchange, config.algorithm
         samples = exchange.exchanges * exchange.batch_size

@@ -7,15 +7,20 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
 from numpy.typing import NDArray
 
+from flower_dgan.config import TrainingConfig
 from flower_dgan.data.array_files import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
+from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training, check_version
 from flower_dgan.wire.records import check_names, read_array, read_value
 
 JOIN = "query.join"
 LABEL_MAPS = "query.label_maps"
 LEAVE = "query.leave"
+
+TOKEN_BYTES = 16
+"""Of a node's token."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +31,24 @@ class JoinRequest:
     ----------
     training : Training
         Which training the node is to join.
-    configuration_hash : str
-        Hash of the server's resolved configuration.
+    config : TrainingConfig
+        All that there is to know of it.
     """
 
     training: Training
-    configuration_hash: str
+    config: TrainingConfig
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
-        values = {**self.training.values(), "configuration-hash": self.configuration_hash}
+        values = {**self.training.values(), "description": describe_training(self.config)}
         return RecordDict({"join": ConfigRecord(values)})
 
     @classmethod
     def from_records(cls, content: RecordDict) -> "JoinRequest":
-        """Read the message; raises ProtocolError."""
+        """Read the message; raises ProtocolError, and ConfigError where settings contradict each other."""
         training = Training.of(content, "join")
-        check_names(content, {"join": (ConfigRecord, {*training.values(), "configuration-hash"})})
-        return cls(training, read_value(content.config_records["join"], "configuration-hash", str))
+        check_names(content, {"join": (ConfigRecord, {*training.values(), "description"})})
+        return cls(training, read_description(read_value(content.config_records["join"], "description", str)))
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class NodeDescription:
         Classes of the label maps, background included; 1 where they say nothing.
     queue : bool
         Whether the node takes a second message while it works on the first, and answers them in their order.
+    token : str
+        Secret of node and server, 32 hexadecimal digits: whoever has it is the node of this name in this training.
     label_maps_hash : str or None
         Content hash of the packed label maps, 64 hexadecimal digits; None where they stay at the node.
     sizes : int32 array (images, 2) or None
@@ -73,6 +80,7 @@ class NodeDescription:
     channels: tuple[int, ...]
     classes: int
     queue: bool
+    token: str
     label_maps_hash: str | None
     sizes: NDArray[np.int32] | None = None
 
@@ -85,6 +93,7 @@ class NodeDescription:
             "channels": list(self.channels),
             "classes": self.classes,
             "queue": self.queue,
+            "token": self.token,
         }
         if self.sizes is None:
             return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
@@ -95,7 +104,7 @@ class NodeDescription:
     def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
         """Read the message, which names label maps where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        keys = {"protocol-version", "name", "images", "channels", "classes", "queue"}
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "token"}
         if label_maps_leave:
             check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"})})
         else:
@@ -108,6 +117,9 @@ class NodeDescription:
         ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
         if not channels or not all(type(each) is int for each in channels) or [*channels] != ascending:
             raise ProtocolError(f"a node with the channels {str(channels)[:80]}")
+        token = read_value(node, "token", str)
+        if not re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", token):
+            raise ProtocolError("a node with a token that is none")
         sizes = announced = None
         if label_maps_leave:
             announced = read_value(node, "label-maps-hash", str)
@@ -121,6 +133,7 @@ class NodeDescription:
             channels=channels,
             classes=classes,
             queue=read_value(node, "queue", bool),
+            token=token,
             label_maps_hash=announced,
             sizes=sizes,
         )

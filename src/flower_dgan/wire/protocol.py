@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, ConfigRecordValues, RecordDict
 
-from flower_dgan.errors import ProtocolError
+from flower_dgan.errors import ProtocolError, VersionError
 from flower_dgan.wire.records import check_names, read_value, record_of
 
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def check_version(content: RecordDict, name: str) -> None:
     """Compare protocol versions before anything else, so that a newer peer is named as such; raises ProtocolError."""
     version = record_of(content, name, ConfigRecord).get("protocol-version")
     if version != PROTOCOL_VERSION:
-        raise ProtocolError(
-            f"protocol version {version!r} meets version {PROTOCOL_VERSION}: install the same flower-dgan everywhere"
+        raise VersionError(
+            f"protocol version {str(version)[:80]} meets version {PROTOCOL_VERSION}: "
+            "install the same flower-dgan everywhere"
         )

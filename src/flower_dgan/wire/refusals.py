@@ -1,0 +1,96 @@
+"""What a node says where it does not answer: a code from this list, and the sentence that belongs to it.
+
+No text of an exception leaves a node: it may hold a path, a line of a file, or a patient's name. Details are in the
+node's own log. In a simulation one owner holds both ends, and the details follow the sentence.
+"""
+
+from enum import IntEnum
+
+from flwr.app import Error
+
+from flower_dgan.errors import (
+    ConfigError,
+    DataError,
+    DganError,
+    ForgottenError,
+    PolicyError,
+    ProtocolError,
+    VersionError,
+)
+from flower_dgan.names import printable
+
+LONGEST_REASON = 500
+"""Characters of a node's reason that a server keeps."""
+
+
+class Refusal(IntEnum):
+    """Codes of error replies; Flower's own are below 1000."""
+
+    FAILED = 1000
+    VERSION = 1001
+    PROTOCOL = 1002
+    SETTINGS = 1003
+    DATA = 1004
+    FORGOTTEN = 1005
+    STORAGE = 1006
+    OTHER = 1007
+    LABEL_MAPS = 1010
+    LABEL_MAPS_TO_CLIENTS = 1011
+    WEIGHTS = 1012
+    PIXEL_LOSSES = 1013
+    QUERIES_PER_IMAGE = 1014
+    PLUGINS = 1015
+    MOMENTS = 1016
+
+    @property
+    def sentence(self) -> str:
+        """What is told of it."""
+        if self >= Refusal.LABEL_MAPS:
+            return f"The policy of the node's owner does not allow this ({self.name.lower()})."
+        return f"{_SENTENCES[self]} Its owner finds the details in the node's log."
+
+
+_SENTENCES = {
+    Refusal.FAILED: "The node failed.",
+    Refusal.VERSION: "The node has another version of flower-dgan: install the same one at the server and every node.",
+    Refusal.PROTOCOL: "The node was sent what does not follow the protocol.",
+    Refusal.SETTINGS: "The node cannot run with these settings, or with its own.",
+    Refusal.DATA: "The node's data cannot be used for this training.",
+    Refusal.FORGOTTEN: "The node has not joined this training, or what it kept of it is gone.",
+    Refusal.STORAGE: "The node cannot read or write its own files; its disk may be full.",
+    Refusal.OTHER: "The node cannot take part in this training as it is configured.",
+}
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Return the code of an error."""
+    match error:
+        case PolicyError():
+            return Refusal[error.rule.upper()]
+        case VersionError():
+            return Refusal.VERSION
+        case ProtocolError():
+            return Refusal.PROTOCOL
+        case ConfigError():
+            return Refusal.SETTINGS
+        case DataError():
+            return Refusal.DATA
+        case ForgottenError():
+            return Refusal.FORGOTTEN
+        case DganError():
+            return Refusal.OTHER
+        case OSError():
+            return Refusal.STORAGE
+    return Refusal.FAILED
+
+
+def refuse(error: Exception, *, details: bool) -> Error:
+    """Return the reply to a message that ended in an error; with its text only where one owner holds both ends."""
+    refusal = refusal_of(error)
+    told = str(error) if isinstance(error, DganError) else repr(error)
+    return Error(code=refusal, reason=f"{refusal.sentence} {told}" if details else refusal.sentence)
+
+
+def reason_of(error: Error) -> str:
+    """Return, at the server, what an error reply says: a peer may have sent any text."""
+    return printable(error.reason or f"error {error.code}", LONGEST_REASON)
