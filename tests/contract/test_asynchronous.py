@@ -168,11 +168,36 @@ def test_a_node_that_was_started_again_goes_on_as_the_same_client(tmp_path: Path
     assert [path for path in (own_home / "state").rglob("*") if path.is_file()] == []
 
 
-def test_a_second_node_of_the_same_name_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("WARNING", logger="flwr"):
-        metrics = run(tmp_path / "run", present=lambda number: [1, 2, 3] if number < 3 else [1, 2, 12, 3])
+def test_a_node_that_was_killed_and_started_again_takes_its_own_place_at_once(tmp_path: Path) -> None:
+    """Flower takes the killed one for connected for a minute; the new one shows the token that it was given."""
+    metrics = run(tmp_path / "run", present=lambda number: [1, 2, 3] if number < 3 else [1, 2, 12, 3])
     assert all(set(each) == {"part-0", "part-1", "part-2"} for each in used(metrics))
-    assert "node 12 (part-1): there is a node of this name already" in caplog.text
+    assert [(each.who, each.what) for each in metrics.changes] == [("part-1", "is node 12 now, and was node 2")]
+
+
+@pytest.mark.parametrize("old_one_is_there", [True, False])
+def test_a_stranger_does_not_take_the_name_of_a_client(
+    old_one_is_there: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forge(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        if message.metadata.dst_node_id == 12 and message.metadata.message_type == JOIN:
+            reply.content.config_records["node"]["token"] = "0" * 32
+        return reply
+
+    later = [1, 2, 12, 3] if old_one_is_there else [1, 12, 3]
+    with caplog.at_level("WARNING", logger="flwr"):
+        metrics = run(
+            tmp_path / "run",
+            present=lambda number: [1, 2, 3] if number < 3 else later,
+            client_app=TamperedApp(forge),
+        )
+    assert ("part-1" in used(metrics)[-1]) == old_one_is_there
+    assert "node 12 (part-1): the name part-1 is another node's in this training" in caplog.text
+    (change,) = metrics.changes
+    assert change.who == "node 12"
+    assert "neither its key nor its token" in change.what
+    assert "neither its key nor its token" in (tmp_path / "run/report.md").read_text()
 
 
 def test_who_answers_with_nonsense_three_times_is_not_asked_again(tmp_path: Path) -> None:
@@ -210,10 +235,12 @@ def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
 
 
 def test_a_round_in_which_nobody_answers_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match=r"Round 1 has no usable feedback. Nobody answered in time."):
+    with pytest.raises(FederationError, match=r"Round 1 has no usable feedback. part-0: no reply in time; part-1: no"):
         run(tmp_path / "run", "exchange.timeout=0.2", late={1: 9, 2: 9, 3: 9})
 
 
 def test_nobody_left_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match="No node is connected any more"):
+    with pytest.raises(
+        FederationError, match=r"0 of 3 clients can be asked, .* Without part-0 \(not"
+    ):
         run(tmp_path / "run", "exchange.timeout=0.1", present=lambda number: [1, 2, 3] if number < 3 else [])

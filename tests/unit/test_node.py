@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flower_dgan.client.node import node_key, open_node
+from flower_dgan.client.node import node_key, open_node, open_partition
 from flower_dgan.client.policy import ReleasePolicy, release_policy
+from flower_dgan.client.simulation import simulating
 from flower_dgan.data import DigitsSource, Entry, Pairs
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.resolve import resolve
@@ -25,7 +26,7 @@ def test_a_deployed_node_needs_a_name() -> None:
 
 
 def test_a_simulated_node_takes_its_share() -> None:
-    first, second = (open_node(resolve(""), {"partition-id": k, "num-partitions": 2}) for k in (0, 1))
+    first, second = (open_partition(resolve(""), k, 2) for k in (0, 1))
     assert (first.name, second.name) == ("labels 0-4", "labels 5-9")
     assert len(first.pairs) + len(second.pairs) == 1438
 
@@ -33,7 +34,7 @@ def test_a_simulated_node_takes_its_share() -> None:
 @pytest.mark.parametrize("client", [-1, 4])
 def test_no_such_client(client: int) -> None:
     with pytest.raises(FederationError, match=rf"no partition {client} of 4: partition ids are 0 \.\. 3"):
-        open_node(resolve("partition=iid"), {"partition-id": client, "num-partitions": 4})
+        open_partition(resolve("partition=iid"), client, 4)
 
 
 def test_a_partition_read_from_masks_is_computed_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,7 @@ def test_a_partition_read_from_masks_is_computed_once_a_process(monkeypatch: pyt
 
     monkeypatch.setattr(DigitsSource, "load", counted)
     config = resolve("partition=foreground seed=41")
-    nodes = [open_node(config, {"partition-id": k, "num-partitions": 3}) for k in range(3)]
+    nodes = [open_partition(config, k, 3) for k in range(3)]
     assert reads == [1] * 1438 + [480, 479, 479]
     means = [np.mean([label_map.mean() for label_map in node.pairs.label_maps]) for node in nodes]
     assert means == sorted(means)
@@ -56,10 +57,12 @@ def test_a_partition_read_from_masks_is_computed_once_a_process(monkeypatch: pyt
 def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
-    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None, moments=True)
-    assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(
-        True, True, True, False, None, moments=True
-    )
+    with simulating():
+        assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None, moments=True)
+        assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(
+            True, True, True, False, None, moments=True
+        )
+    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, False, False, False, None)
     deployed = {"data-path": "/data", "name": "clinic"}
     assert release_policy(config, deployed) == ReleasePolicy(True, False, False, False, None)
     values = {"label_maps": "true", "label_maps_to_clients": "false", "weights": "false", "pixel_losses": "true"}

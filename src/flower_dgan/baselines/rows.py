@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from flower_dgan.algorithm.asyndgan import LocalClient, train
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.client.node import open_node
+from flower_dgan.client.node import open_partition
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
@@ -67,7 +67,7 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     DataError, FederationError
         If the data cannot be read or shared among so many clients.
     """
-    nodes = [open_node(config, {"partition-id": k, "num-partitions": clients}) for k in range(clients)]
+    nodes = [open_partition(config, k, clients) for k in range(clients)]
     nodes.sort(key=lambda node: node.name)
     shape = ImageShape(
         nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)

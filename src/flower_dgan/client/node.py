@@ -76,7 +76,7 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
             """A node outside of a simulation has data of its own, and reads none that a server names: start it with """
             """--node-config 'data-path="<folder>" name="<site>"'."""
         )
-    return _open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
+    return open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
 
 
 def node_key(node_config: NodeConfig) -> str:
@@ -125,14 +125,21 @@ def _parts(
     return parts
 
 
+def open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
+    """Open a simulated client's share of the run's data; raises DataError and FederationError as :func:`open_node`."""
+    return _open_part(config.data, config.partition, client, clients, config.seed, config.exchange.batch_size)
+
+
 @cache
-def _open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
+def _open_part(
+    data: DataConfig, settings: PartitionConfig, client: int, clients: int, seed: int, batch_size: int
+) -> Node:
     if not 0 <= client < clients:
         raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
-    name, entries = _parts(config.data, config.partition, clients, config.seed)[client]
-    require_batch(entries, config.exchange.batch_size, name)
-    channels = simulated_channels(config.data, name)
-    return Node(name, hide_channels(_source(config.data).load(entries), channels), channels)
+    name, entries = _parts(data, settings, clients, seed)[client]
+    require_batch(entries, batch_size, name)
+    channels = simulated_channels(data, name)
+    return Node(name, hide_channels(_source(data).load(entries), channels), channels)
 
 
 @lru_cache(maxsize=1)

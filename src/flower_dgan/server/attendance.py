@@ -1,4 +1,8 @@
-"""Which clients are asked: one that failed to answer three times in a row is left out until it answers again."""
+"""Which clients are asked: one that failed to answer three times in a row is left out.
+
+One that was silent is asked anew what it has, now and then, and takes part again when it answers. One that answered
+with what could not be used is asked anew when its node was away and came back.
+"""
 
 import logging
 import time
@@ -36,23 +40,33 @@ class Attendance:
         self._on_change = on_change
         self._absent: dict[int, float] = {}
         self._reasons: dict[int, str] = {}
+        self._may_return: set[int] = set()
         self.strikes: Counter[int] = Counter()
 
     def answered(self, node_id: int) -> None:
         """Note that a client answered, or came back."""
         self.strikes[node_id] = 0
 
-    def missed(self, node_id: int, name: str, reason: str) -> None:
-        """Note that a message got no usable reply, and why."""
+    def missed(self, node_id: int, name: str, reason: str, *, silent: bool = False) -> None:
+        """Note that a message got no usable reply, and why: ``silent`` where there was none at all."""
         self.strikes[node_id] += 1
+        if silent:
+            self._may_return.add(node_id)
+        else:
+            self._may_return.discard(node_id)
         self._reasons[node_id] = reason
         if self.strikes[node_id] == MOST_STRIKES:
-            logger.warning("%s is left out until it answers again: %s", name, reason)
+            logger.warning("%s is left out: %s", name, reason)
             self._on_change(name, f"was left out after {MOST_STRIKES} messages without a usable reply: {reason}")
 
     def left_out(self) -> set[int]:
         """Return the nodes that are not asked for feedback."""
         return {node_id for node_id, count in self.strikes.items() if count >= MOST_STRIKES}
+
+    def returning(self, connected: Set[int]) -> set[int]:
+        """Return those of the nodes that are left out which may take part again, if they answer."""
+        self._may_return |= self.left_out() - connected
+        return self._may_return & self.left_out()
 
     def gone(self, nodes: Iterable[int], connected: Set[int]) -> set[int]:
         """Return those of some nodes that have not been connected for ``exchange.join_timeout`` seconds."""

@@ -106,7 +106,7 @@ class Inbox:
             del self._outbox.proposals[key]
             name = clients[key[1]].name
             rejected[name] = NO_REPLY
-            self._attendance.missed(key[1], name, NO_REPLY)
+            self._attendance.missed(key[1], name, NO_REPLY, silent=True)
         return accepted, dict(sorted(rejected.items()))
 
     def _overdue(self, round_number: int) -> list[tuple[int, int]]:

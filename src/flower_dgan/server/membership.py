@@ -93,7 +93,7 @@ class Membership:
         connected : set of int
             Ids of all nodes that are connected.
         silent : set of int
-            Ids of clients that are left out, as they did not answer; one that answers now is among those returned.
+            Ids of clients that are left out and may take part again; one that answers now is among those returned.
         """
         now = time.monotonic()
         self._asked = {node: when for node, when in self._asked.items() if node in connected}  # it may come again

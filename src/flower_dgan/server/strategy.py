@@ -177,7 +177,7 @@ class DganStrategy(Strategy):
     def _take_in(self, grid: FastGrid) -> set[int]:
         """Take in the nodes that came, and return all that are connected."""
         connected = set(grid.get_node_ids())
-        for client in self._admit(connected, self._attendance.left_out()):
+        for client in self._admit(connected, self._attendance.returning(connected)):
             before = next((n for n, known in self._clients.items() if known.name == client.name), client.node_id)
             clients = self._clients | {before: client}  # in its place, so that the order of additions stays
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
