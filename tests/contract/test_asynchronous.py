@@ -240,7 +240,5 @@ def test_a_round_in_which_nobody_answers_is_an_error(tmp_path: Path) -> None:
 
 
 def test_nobody_left_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        FederationError, match=r"0 of 3 clients can be asked, .* Without part-0 \(not"
-    ):
+    with pytest.raises(FederationError, match=r"0 of 3 clients can be asked, .* Without part-0 \(not"):
         run(tmp_path / "run", "exchange.timeout=0.1", present=lambda number: [1, 2, 3] if number < 3 else [])

@@ -47,6 +47,10 @@ class Attendance:
         """Note that a client answered, or came back."""
         self.strikes[node_id] = 0
 
+    def silence(self, node_id: int) -> str:
+        """Return what is said of a node that did not answer."""
+        return "its node is not connected" if node_id in self._absent else "no reply in time"
+
     def missed(self, node_id: int, name: str, reason: str, *, silent: bool = False) -> None:
         """Note that a message got no usable reply, and why: ``silent`` where there was none at all."""
         self.strikes[node_id] += 1

@@ -18,8 +18,6 @@ from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.parameters import ParameterShapes
 from flower_dgan.wire.refusals import reason_of
 
-NO_REPLY = "no reply in time"
-
 
 class Inbox:
     """Reads replies and takes what they are about out of the outbox.
@@ -105,8 +103,8 @@ class Inbox:
         for key in self._overdue(round_number):
             del self._outbox.proposals[key]
             name = clients[key[1]].name
-            rejected[name] = NO_REPLY
-            self._attendance.missed(key[1], name, NO_REPLY, silent=True)
+            rejected[name] = self._attendance.silence(key[1])
+            self._attendance.missed(key[1], name, rejected[name], silent=True)
         return accepted, dict(sorted(rejected.items()))
 
     def _overdue(self, round_number: int) -> list[tuple[int, int]]:

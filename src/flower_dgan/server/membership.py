@@ -147,8 +147,9 @@ class Membership:
         return client
 
     def _tell(self, node: int, problem: str) -> None:
-        """Say once why a node does not take part."""
-        if problem and self._told.get(node) != problem:
+        """Say once why a node does not take part; of a client that was left out that is known."""
+        known = any(client.node_id == node for client in self.clients.values())
+        if problem and not known and self._told.get(node) != problem:
             logger.warning("Not taken into the training: %s", problem)
             self._on_change(f"node {node}", f"was not taken in: {problem}")
         self._told[node] = problem

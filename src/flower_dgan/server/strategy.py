@@ -234,9 +234,7 @@ class DganStrategy(Strategy):
         if self._grid is not None:
             for node_id in set(self._clients) - self._outbox.at_work():
                 self._grid.give_up(node_id)
-        nobody = not accepted and not rejected
-        waits_for_all = is_synchronous(self._config.schedule) and self._config.algorithm.turns == "together"
-        if nobody or (not accepted and (waits_for_all or not self._outbox.at_work())):
+        if not accepted and (not rejected or self._is_last_chance()):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
@@ -260,6 +258,12 @@ class DganStrategy(Strategy):
         )
         last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
+
+    def _is_last_chance(self) -> bool:
+        """Return whether nobody else could have answered in this round or will answer later to what is out."""
+        if is_synchronous(self._config.schedule):
+            return self._config.algorithm.turns == "together"
+        return not self._outbox.at_work()
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

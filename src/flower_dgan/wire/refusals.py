@@ -87,7 +87,7 @@ def refusal_of(error: Exception) -> Refusal:
 def refuse(error: Exception, *, details: bool) -> Error:
     """Return the reply to a message that ended in an error; with its text only where one owner holds both ends."""
     refusal = refusal_of(error)
-    told = str(error) if isinstance(error, DganError) else repr(error)
+    told = str(error) if isinstance(error, DganError) else f"{type(error).__name__}: {error}"
     return Error(code=refusal, reason=f"{refusal.sentence} {told}" if details else refusal.sentence)
 
 
