@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from flower_dgan.errors import ConfigError
-from flower_dgan.resolve import configuration_hash, resolve, to_yaml
+from flower_dgan.resolve import resolve, to_yaml
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,3 @@ def test_data_choose_their_partition_and_the_user_has_the_last_word() -> None:
 def test_yaml_says_what_is_resolved() -> None:
     values = yaml.safe_load(to_yaml(resolve("seed=7 exchange.rounds=3")))
     assert (values["seed"], values["exchange"]["rounds"], values["data"]["source"]) == (7, 3, "digits")
-
-
-def test_hash_is_of_what_server_and_nodes_must_agree_on() -> None:
-    base = configuration_hash(resolve(""))
-    same = ("data=folder data.root=/a", "data=folder data.root=/b")
-    assert configuration_hash(resolve(same[0])) == configuration_hash(resolve(same[1])) != base
-    assert configuration_hash(resolve("output.sample_interval=3 downstream.seeds=1 threads=2")) == base
-    assert configuration_hash(resolve("seed=1")) != base
-    assert configuration_hash(resolve("model.noise_channels=1")) != base
-    folders = [configuration_hash(resolve(f"data.label_maps=/{name}")) for name in "ab"]
-    assert folders[0] == folders[1] != base
-    unconditional = resolve("downstream=none data.condition=none")
-    assert configuration_hash(unconditional) != base
