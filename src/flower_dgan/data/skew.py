@@ -50,7 +50,9 @@ class Distribution:
         return float(self.distances.sum() / (clients * (clients - 1))) if clients > 1 else 0.0
 
 
-def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple[Distribution, ...]:
+def distributions(
+    source: Source, parts: Mapping[str, Sequence[Entry]], class_label: Callable[[int], str] = str
+) -> tuple[Distribution, ...]:
     """Count the classes and the sites of each client's pairs.
 
     The class is the label of the image where there is one. Otherwise it is the quarter of the pairs by the foreground's
@@ -63,6 +65,8 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
         Where the pairs come from.
     parts : mapping of str to sequence of Entry
         At least one pair of each client.
+    class_label : callable
+        What a class of whole images is called.
     """
     entries = [entry for part in parts.values() for entry in part]
     sites = sorted({entry.site for entry in entries})
@@ -75,7 +79,7 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
         labels = sorted({entry.label for entry in entries})
         together = sorted({(entry.label, entry.site) for entry in entries})
         same = len(together) == len(labels) == len(sites)
-        names = [site for _, site in together] if same else list(map(str, labels))
+        names = [site for _, site in together] if same else list(map(class_label, labels))
         by_class = _count("class", names, parts, lambda entry: labels.index(entry.label))
         if same:
             return (by_class,)
