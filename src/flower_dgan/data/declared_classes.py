@@ -44,6 +44,6 @@ class DeclaredClasses:
 def not_a_class(what: str, found: int, classes: int) -> str:
     """Say that a class is beyond those that are set, and what to do."""
     return (
-        f"{what} holds class {found}, and with data.classes={classes} classes are 0 to {classes - 1}: correct it, or let "
-        f"the run have data.classes={found + 1}."
+        f"{what} holds class {found}, and with data.classes={classes} classes are 0 to {classes - 1}: correct it, or "
+        f"let the run have data.classes={found + 1}."
     )
