@@ -94,7 +94,9 @@ PREPARED = {"brats", "city-osm", "kumar", "monuseg", "pets", "ships", "whu"}
 @pytest.mark.parametrize("name", sorted(PREPARED))
 def test_prepared_data_sets_are_folders_with_other_names(name: str) -> None:
     config, folder = resolve(f"data={name} data.root=/data"), resolve("data=folder data.root=/data")
+    assert config.data.classes == len(config.data.class_names)
     own = {"name_pattern": folder.data.name_pattern, "image_size": folder.data.image_size, "channels": 3}
+    own |= {"classes": None, "class_names": (), "class_colours": ()}
     assert replace(config.data, **own) == folder.data
     assert replace(config, data=folder.data, partition=folder.partition) == folder
     assert config.data.name_pattern is not None

@@ -208,5 +208,6 @@ def edit_masks(
         raise ConfigError(f"{output} exists already: choose a new folder.")
     given = read_label_maps(folder, image_size=1)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
-    write_label_maps(output, made, given.classes, [f"edited_{number:05d}" for number in range(count)])
+    names = [f"edited_{number:05d}" for number in range(count)]
+    write_label_maps(output, made, given.classes, names, ids=not given.binary)
     console.print(f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}")

@@ -120,6 +120,12 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
         return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
+def is_jpeg(path: Path) -> bool:
+    """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
+    with opened(path) as image:
+        return image.format == "JPEG"
+
+
 def _check_pictured(path: Path, channels: int) -> None:
     if channels not in PICTURED:
         raise DataError(

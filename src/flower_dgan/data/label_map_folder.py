@@ -25,12 +25,15 @@ class LabelMaps:
         Where they are from.
     maps : tuple of uint8 arrays (height, width)
         Class ids, in the order of the names of their files.
+    binary : bool
+        Whether the files hold 0 and 255.
     classes : int
         As given; otherwise 2 for files of 0 and 255, else the highest id + 1 (at least 2).
     """
 
     folder: Path
     maps: tuple[Pixels, ...]
+    binary: bool
     classes: int
 
     @property
@@ -69,7 +72,8 @@ def read_label_maps(folder: Path, image_size: int, classes: int | None = None) -
     for path, mask in zip(paths, masks, strict=True):
         if min(mask.shape) < image_size:
             raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
-    return LabelMaps(folder, tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks), classes)
+    maps = tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks)
+    return LabelMaps(folder, maps, binary, classes)
 
 
 def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
@@ -79,9 +83,14 @@ def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
     return read_label_maps(Path(config.label_maps).expanduser(), config.image_size, config.classes)
 
 
-def write_label_maps(folder: Path, label_maps: Iterable[Pixels], classes: int, names: Sequence[str]) -> None:
-    """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids."""
+def write_label_maps(
+    folder: Path, label_maps: Iterable[Pixels], classes: int, names: Sequence[str], *, ids: bool = False
+) -> None:
+    """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids.
+
+    With ``ids`` two classes are ids, too, for data of which another part may have more.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    scale = np.uint8(255 if classes == 2 else 1)
+    scale = np.uint8(255 if classes == 2 and not ids else 1)
     for name, label_map in zip(names, label_maps, strict=True):
         Image.fromarray(label_map * scale).save(folder / f"{name}.png")

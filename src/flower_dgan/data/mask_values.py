@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from flower_dgan.data.declared_classes import not_a_class
-from flower_dgan.data.image_files import read_mask
+from flower_dgan.data.image_files import is_jpeg, read_mask
 from flower_dgan.errors import DataError
 
 # Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
@@ -41,6 +41,11 @@ def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
             f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
             f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
             "interpolation. A number for each object: flower-dgan data prepare folder --instances."
+        )
+    if not set(found) <= BINARY and is_jpeg(path):
+        raise DataError(
+            f"{path} holds the values {_listed(found)} as JPEG, which invents values, and ids near the true ones "
+            "cannot be told from them: save masks as PNG, from the originals."
         )
     if classes is not None and 255 in found and classes != 2:
         raise DataError(
