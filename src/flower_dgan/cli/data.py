@@ -61,7 +61,7 @@ def partition(
     if not number:
         raise ConfigError(f"partition={config.partition.name} takes any number of clients: give --clients.")
     parts = partition(source, config.partition, number, config.seed)
-    shown = distributions(source, parts, config.data.class_label if of_images else str)
+    shown = distributions(source, parts, config.data.class_names if of_images else ())
     columns = [heading for each in shown for heading in (each.what, "largest")]
     table = Table("client", Column("pairs", justify="right"), *columns)
     for index, (name, part) in enumerate(parts.items()):

@@ -51,7 +51,7 @@ class Distribution:
 
 
 def distributions(
-    source: Source, parts: Mapping[str, Sequence[Entry]], class_label: Callable[[int], str] = str
+    source: Source, parts: Mapping[str, Sequence[Entry]], class_names: Sequence[str] = ()
 ) -> tuple[Distribution, ...]:
     """Count the classes and the sites of each client's pairs.
 
@@ -65,8 +65,8 @@ def distributions(
         Where the pairs come from.
     parts : mapping of str to sequence of Entry
         At least one pair of each client.
-    class_label : callable
-        What a class of whole images is called.
+    class_names : sequence of str
+        What class 0, 1, ... of whole images are called; none for the names of the sites that they are, or numbers.
     """
     entries = [entry for part in parts.values() for entry in part]
     sites = sorted({entry.site for entry in entries})
@@ -79,7 +79,9 @@ def distributions(
         labels = sorted({entry.label for entry in entries})
         together = sorted({(entry.label, entry.site) for entry in entries})
         same = len(together) == len(labels) == len(sites)
-        names = [site for _, site in together] if same else list(map(class_label, labels))
+        names = [site for _, site in together] if same else list(map(str, labels))
+        if class_names:
+            names = [class_names[label] for label in labels]
         by_class = _count("class", names, parts, lambda entry: labels.index(entry.label))
         if same:
             return (by_class,)
