@@ -1,5 +1,6 @@
 """``data.classes``, ``data.class_names`` and ``data.class_colours``: what is read with them, shown, and refused."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,13 @@ def test_settings_that_do_not_fit_are_refused(overrides: str, words: str) -> Non
     with pytest.raises(ConfigError) as caught:
         resolve(overrides)
     assert words in str(caught.value)
+
+
+def test_colours_in_a_toml_file_as_the_documentation_writes_them() -> None:
+    page = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    data = resolve(tomllib.loads(text)["overrides"]).data
+    assert data.class_colours == ("#ffffff", "#ff0000", "#0000ff")
 
 
 def test_names_label_classes() -> None:
