@@ -1,8 +1,9 @@
 """What data hold, and everything that is wrong with them, before any run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from flower_dgan.config import DataConfig
 from flower_dgan.data.folder import divide_folder, read_pairs
 from flower_dgan.data.folder_scan import scan_folder
+from flower_dgan.data.image_files import unread_pictures
 from flower_dgan.data.numbered_objects import numbered_objects
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.source import open_source
@@ -89,7 +91,7 @@ def check_data(
 
 def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> DataCheck:
     scan = scan_folder(config, read_pixels=True, track=track)
-    problems = scan.problems
+    problems = (*scan.problems, *_unread(scan.root))
     if config.classes is None and config.condition == "label-map" and (problem := numbered_objects(scan)):
         problems += (problem,)
     train: tuple[Entry, ...] = ()
@@ -106,6 +108,14 @@ def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[s
     }
     lacking = _lacking(config, train, scan.classes, pixels)
     return DataCheck(train, test, sizes, scan.classes, _summed(pixels), lacking, problems, shown)
+
+
+def _unread(root: Path) -> Iterator[str]:
+    """Say how many pictures a run would leave out, folder by folder."""
+    for folder in (root / "images", root / "masks"):
+        if folder.is_dir() and (files := unread_pictures(folder)):
+            others = f" nor {len(files) - 1:,} more of other formats there" if len(files) > 1 else ""
+            yield f"No run reads {files[0]}{others}: save as PNG what belongs to the data, and remove the rest."
 
 
 def _summed(pixels: Mapping[str, Mapping[int, int]]) -> Counter[int]:

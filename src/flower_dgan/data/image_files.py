@@ -47,6 +47,12 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
     return list_files(folder, (*SUFFIXES, ARRAY_SUFFIX))
 
 
+def unread_pictures(folder: Path) -> list[Path]:
+    """List what Pillow knows by its suffix but :func:`list_images` leaves out, such as BMP, in alphabetical order."""
+    others = {*Image.registered_extensions()} - {*SUFFIXES, ARRAY_SUFFIX}
+    return [path for paths in list_files(folder, tuple(others)).values() for path in paths]
+
+
 def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
     """Say, for each stem that more than one file has, what to do."""
     return [
