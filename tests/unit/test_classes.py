@@ -311,6 +311,11 @@ def test_check_of_two_classes_proposes_nothing(tmp_path: Path) -> None:
     code, output = check(write_masks(tmp_path, {"a": [255], "b": [0]}), "data.name_pattern=null")
     assert code == 0
     assert "Set data.classes" not in output
+    # nor where the generator sees no masks
+    root = write_masks(tmp_path, {"a": [2], "b": [1]})
+    code, output = check(root, "data.name_pattern=null data.condition=none downstream=none")
+    assert code == 0
+    assert "Set data.classes" not in output
 
 
 def write_pieces(root: Path, pieces: int, *, numbered: bool) -> Path:

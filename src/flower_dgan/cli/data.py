@@ -103,7 +103,7 @@ def check(
     for site, lacking in found.lacking.items():
         named = ", ".join(map(settings.class_label, lacking))
         console.print(escape(f"No training pair of site {site} has class {named}."), soft_wrap=True, highlight=False)
-    if found.classes > 2 and settings.classes is None:
+    if found.classes > 2 and settings.classes is None and settings.condition == "label-map":
         console.print(
             f"Set data.classes={found.classes}, or as many as all clients have together: otherwise each node counts "
             "those that it finds, and they must agree.",
