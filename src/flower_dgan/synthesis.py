@@ -17,6 +17,7 @@ from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
+from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.models.build import ImageShape
 from flower_dgan.wire.formats import encode_images
@@ -166,7 +167,11 @@ def drawn_label_maps(pairs: Pairs) -> tuple[Pixels, ...]:
 
 
 def sample_grid(
-    network: nn.Module, draws: Sequence[GeneratorInput], real: NDArray[np.uint8] | None, path: Path
+    network: nn.Module,
+    draws: Sequence[GeneratorInput],
+    real: NDArray[np.uint8] | None,
+    path: Path,
+    colours: Sequence[str] = (),
 ) -> None:
     """Write a PNG with a row a sample: label map | synthetic, one for each draw | real.
 
@@ -182,12 +187,19 @@ def sample_grid(
         Real images of the same label maps; None where they must not be shown.
     path : Path
         The file.
+    colours : sequence of str
+        The colours of the classes, ``#rrggbb``; none for grey levels.
     """
-    label_maps = draws[0].label_maps
+    ids = draws[0].label_maps.argmax(1).to(torch.uint8).numpy()
+    classes = draws[0].label_maps.shape[1]
+    shown = paint(ids, colours) if len(colours) == classes else (ids * np.uint8(255 // max(1, classes - 1)))[..., None]
     columns = [to_pixels(draw(network, inputs)) for inputs in draws] + ([] if real is None else [real])
-    brightness = label_maps.argmax(1).numpy() * (255 // max(1, label_maps.shape[1] - 1))
-    shown = 3 if columns[0].shape[-1] == 3 else 1
-    grey = np.repeat(brightness[..., None].astype(np.uint8), shown, axis=-1)
-    rows = [np.concatenate([to_picture(column[row]) for column in [grey, *columns]], 1) for row in range(len(grey))]
-    picture = Image.fromarray(np.concatenate(rows))
+    rows = [[to_picture(column[row]) for column in [shown, *columns]] for row in range(len(ids))]
+    if any(cell.ndim == 3 for cell in rows[0]):
+        rows = [[_as_rgb(cell) for cell in row] for row in rows]
+    picture = Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+
+
+def _as_rgb(picture: Pixels) -> Pixels:
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)

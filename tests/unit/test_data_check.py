@@ -68,12 +68,27 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
         "images/tr_site1_tr0_0.jpg has mode CMYK",
         "masks/tr_site1_tr0_0.png has mode RGB",
         "holds both tr_site1_tr1_0.jpg and tr_site1_tr1_0.png",
-        "Problems: 9",
+        f"No run reads {images}/te_site1_te0_0.gif: save as PNG",
+        "Problems: 10",
     ):
         assert words in output
     # what is sound is counted all the same: 12 pairs of stems, five of them spoilt
     found = check_data(resolve(f"data=folder data.root='{root}'").data)
     assert len(found.train) + len(found.test) == sum(found.sizes.values()) == 7
+
+
+def test_pictures_that_no_run_reads_are_counted(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", sites=1, images=3)
+    for number in range(2):
+        Image.new("RGB", (64, 64)).save(root / "images" / f"tr_site0_b{number}_0.BMP")
+        Image.new("L", (64, 64)).save(root / "masks" / f"tr_site0_b{number}_0.bmp")
+    (root / "images" / "notes.txt").write_text("no picture")
+    found = check_data(resolve(f"data=folder data.root='{root}'").data)
+    assert len(found.train) == 3
+    assert [problem.split(": ")[0] for problem in found.problems] == [
+        f"No run reads {root}/images/tr_site0_b0_0.BMP nor 1 more of other formats there",
+        f"No run reads {root}/masks/tr_site0_b0_0.bmp nor 1 more of other formats there",
+    ]
 
 
 def test_names_that_do_not_match_leave_the_rest_to_be_seen(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from flower_dgan.errors import ConfigError
 from flower_dgan.resolve import resolve
 from tests.pairs import make_folder
 
-DIGITS = DataConfig("digits", None, 16, 1, (), None, None, (), (), 0.2, (), "none", "label-map", "images", "clients")
+DIGITS = DataConfig(
+    "digits", None, 16, 1, (), None, None, (), (), 0.2, (), "none", "label-map", "images", "clients", None, (), ()
+)
 
 
 def test_the_sources_own_label_maps_are_kept() -> None:
@@ -52,7 +54,24 @@ def test_a_folder_has_no_classes_of_images(tmp_path: Path) -> None:
     root = str(make_folder(tmp_path / "data", size=20))
     pattern = "(?P<split>tr|te)_(?P<site>[^_]+)_(?P<group>[^_]+)_.*"
     config = DataConfig(
-        "folder", root, 16, 3, (), pattern, None, ("tr",), ("te",), 0.2, (), "none", "none", "images", "clients"
+        "folder",
+        root,
+        16,
+        3,
+        (),
+        pattern,
+        None,
+        ("tr",),
+        ("te",),
+        0.2,
+        (),
+        "none",
+        "none",
+        "images",
+        "clients",
+        None,
+        (),
+        (),
     )
     source = open_source(config)
     assert (source.classes, source.image_classes) == (1, 0)

@@ -9,7 +9,9 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data import DigitsSource, open_source
 from flower_dgan.errors import ConfigError
 
-CONFIG = DataConfig("digits", None, 32, 1, (), None, None, (), (), 0.2, (), "none", "label-map", "images", "clients")
+CONFIG = DataConfig(
+    "digits", None, 32, 1, (), None, None, (), (), 0.2, (), "none", "label-map", "images", "clients", None, (), ()
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,24 @@ from flower_dgan.data import FolderSource, open_source
 from flower_dgan.errors import ConfigError, DataError
 
 CONFIG = DataConfig(
-    "folder", None, 4, 3, (), None, None, ("tr",), ("te",), 0.5, (), "none", "label-map", "images", "clients"
+    "folder",
+    None,
+    4,
+    3,
+    (),
+    None,
+    None,
+    ("tr",),
+    ("te",),
+    0.5,
+    (),
+    "none",
+    "label-map",
+    "images",
+    "clients",
+    None,
+    (),
+    (),
 )
 PATTERN = "(?P<split>tr|te)_(?P<site>[^_]+)_(?P<group>[^_]+)_.*"
 NUCLEI = Path(__file__).resolve().parents[3] / "shared" / "data" / "nuclei"

@@ -1,7 +1,7 @@
 """The commands ``flower-dgan data ...``."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,15 +51,17 @@ def partition(
     from flower_dgan.resolve import resolve
 
     config = resolve(overrides)
+    of_images = config.data.condition == "class"  # which a number of classes and their names are about then
+    classes = None if of_images else config.data.classes
     try:  # a condition hides the masks, which tell where the images have no label
-        source = open_source(replace(config.data, condition="label-map"))
+        source = open_source(replace(config.data, condition="label-map", classes=classes))
     except DataError:
         source = open_source(config.data)  # a run without masks needs none; any other problem is raised again
     number = clients or len(named_clients(source.train, config.partition))
     if not number:
         raise ConfigError(f"partition={config.partition.name} takes any number of clients: give --clients.")
     parts = partition(source, config.partition, number, config.seed)
-    shown = distributions(source, parts)
+    shown = distributions(source, parts, config.data.class_names if of_images else ())
     columns = [heading for each in shown for heading in (each.what, "largest")]
     table = Table("client", Column("pairs", justify="right"), *columns)
     for index, (name, part) in enumerate(parts.items()):
@@ -96,19 +98,29 @@ def check(
 
     settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
     found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
-    for table in _tables(found):
+    for table in _tables(found, settings.class_label):
         console.print(table)
+    for site, lacking in found.lacking.items():
+        named = ", ".join(map(settings.class_label, lacking))
+        console.print(escape(f"No training pair of site {site} has class {named}."), soft_wrap=True, highlight=False)
+    if found.classes > 2 and settings.classes is None and settings.condition == "label-map":
+        console.print(
+            f"Set data.classes={found.classes}, or as many as all clients have together: otherwise each node counts "
+            "those that it finds, and they must agree.",
+            soft_wrap=True,
+            highlight=False,
+        )
     for problem in found.problems:
         console.print(f"[bold red]-[/] {escape(problem)}", soft_wrap=True, highlight=False)
     console.print(f"Problems: {len(found.problems):,}")
     if picture is not None and len(found.examples):
-        draw_pairs(found.examples, picture)
+        draw_pairs(found.examples, picture, settings.class_colours)
         console.print(f"{len(found.examples)} pairs in {picture.resolve()}")
     if found.problems:
         raise typer.Exit(1)
 
 
-def _tables(found: "DataCheck") -> Iterator[Table]:
+def _tables(found: "DataCheck", class_label: Callable[[int], str]) -> Iterator[Table]:
     splits = {"training": found.train, "test": found.test}
     sites = Table("site", *splits, "groups", title="Pairs")
     for site in sorted({entry.site for entries in splits.values() for entry in entries}):
@@ -128,8 +140,8 @@ def _tables(found: "DataCheck") -> Iterator[Table]:
     yield sizes
     classes = Table("class", "share of pixels", title="Label maps")
     pixels = sum(found.class_pixels.values())
-    for index, count in sorted(found.class_pixels.items()):
-        classes.add_row(str(index), f"{count / pixels:.2%}")
+    for index in range(found.classes if pixels else 0):
+        classes.add_row(escape(class_label(index)), f"{found.class_pixels.get(index, 0) / pixels:.2%}")
     yield classes
 
 
@@ -196,5 +208,6 @@ def edit_masks(
         raise ConfigError(f"{output} exists already: choose a new folder.")
     given = read_label_maps(folder, image_size=1)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
-    write_label_maps(output, made, given.classes, [f"edited_{number:05d}" for number in range(count)])
+    names = [f"edited_{number:05d}" for number in range(count)]
+    write_label_maps(output, made, given.classes, names, ids=not given.binary)
     console.print(f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}")

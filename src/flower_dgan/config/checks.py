@@ -6,6 +6,7 @@ from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.config import Config, TrainingConfig
 from flower_dgan.config.channel_checks import check_channels
+from flower_dgan.config.class_checks import check_classes
 from flower_dgan.errors import ConfigError, unknown_name
 
 
@@ -84,6 +85,7 @@ def check_training(config: TrainingConfig) -> None:
         raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
     _check_dist_fid(config)
     check_channels(config)
+    check_classes(config.data)
     _check_partition(config)
     _check_algorithm(config)
     if data.target == "label-maps" and (data.condition != "none" or data.channels != 1):

@@ -50,6 +50,12 @@ class DataConfig:
     label_maps : str
         ``clients``: the generator draws from the clients' label maps, which they send to the server; else a folder of
         label maps at the server, which it draws from instead, and no client sends any.
+    classes : int or None
+        Number of classes, background included: of all label maps, or of the images with ``condition="class"``. A client
+        may lack some of them. None for the highest id that the source holds + 1, which clients with data of their own
+        may find different.
+    class_names, class_colours : tuple of str
+        What the classes are called and shown as, ``#rrggbb``, one each; empty for their numbers and grey levels.
     """
 
     source: SourceName | ImportPath
@@ -67,6 +73,13 @@ class DataConfig:
     condition: ConditionName
     target: TargetName
     label_maps: str
+    classes: int | None
+    class_names: tuple[str, ...]
+    class_colours: tuple[str, ...]
+
+    def class_label(self, index: int) -> str:
+        """Return what a class is called where people read it: ``2 (road)``, or ``2`` where it has no name."""
+        return f"{index} ({self.class_names[index]})" if index < len(self.class_names) else str(index)
 
     @property
     def foreign_label_maps(self) -> bool:

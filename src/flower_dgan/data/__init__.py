@@ -10,7 +10,7 @@ from flower_dgan.data.augmentation import (
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.label_map_folder import LabelMaps, read_foreign_label_maps, read_label_maps, write_label_maps
-from flower_dgan.data.label_maps import PackedLabelMaps, content_hash, pack, unpack
+from flower_dgan.data.label_maps import PackedLabelMaps, check_label_map_sizes, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source
 from flower_dgan.data.partition import named_clients, partition, require_batch
@@ -30,6 +30,7 @@ __all__ = [
     "Views",
     "apply_to_images",
     "apply_to_label_maps",
+    "check_label_map_sizes",
     "content_hash",
     "draw_views",
     "grid_views",

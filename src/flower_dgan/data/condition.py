@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from flower_dgan.config import DataConfig
+from flower_dgan.data.declared_classes import not_a_class
 from flower_dgan.data.pairs import Entry, Pairs, Source
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, DataError
 
 
 class ConstantLabelMaps:
@@ -22,7 +23,8 @@ class ConstantLabelMaps:
     Attributes
     ----------
     classes : int
-        For ``class`` those of whole images; for ``none`` 1, whose one-hot label map is a constant.
+        For ``class`` ``config.classes``, or else those of whole images; for ``none`` 1, whose one-hot label map is a
+        constant.
     image_classes : int
         As in the source.
     train, test : sequence of Entry
@@ -32,6 +34,8 @@ class ConstantLabelMaps:
     ------
     ConfigError
         For ``class``, if an image has none.
+    DataError
+        For ``class``, if an image has one beyond ``config.classes``.
     """
 
     def __init__(self, source: Source, config: DataConfig) -> None:
@@ -44,7 +48,10 @@ class ConstantLabelMaps:
                 f"data.condition=class needs a class for every image, and data.source={config.source} has images "
                 "without one: set data.condition=label-map, or data.condition=none."
             )
-        self.classes = self.image_classes if self._by_class else 1
+        self.classes = (config.classes or self.image_classes) if self._by_class else 1
+        for entry in (*self.train, *self.test) if self._by_class else ():
+            if entry.label >= self.classes:
+                raise DataError(not_a_class(entry.name, entry.label, self.classes))
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the images of some entries; their label maps hold the class of the image, or 0."""

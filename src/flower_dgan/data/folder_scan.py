@@ -57,7 +57,7 @@ class FolderScan:
     binary : bool
         Whether masks hold 0 and 255, decided over all of them.
     classes : int
-        2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+        ``data.classes``; without it 2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
     problems : tuple of str
         One sentence each: what is wrong with which file, and what to do.
     """
@@ -77,7 +77,8 @@ def scan_folder(
     Parameters
     ----------
     config : DataConfig
-        ``root``, ``image_size``, ``channels`` and ``condition`` are used: with ``none`` there may be no ``masks/``.
+        ``root``, ``image_size``, ``channels``, ``classes`` and ``condition`` are used: with ``none`` there may be no
+        ``masks/``.
     read_pixels : bool
         Whether images are read whole too, which finds those that are cut off.
     track : callable
@@ -115,9 +116,11 @@ def scan_folder(
                 read_image(pair.image, config.channels)
         if pair is not None and len(problems) == before:
             pairs[name] = pair
-    binary, classes = False, 2
+    binary, classes = False, config.classes or 2
     with _noted(problems):
-        binary, classes = decide_classes({pair.mask: pair.values for pair in pairs.values() if pair.mask})
+        binary, classes = decide_classes(
+            {pair.mask: pair.values for pair in pairs.values() if pair.mask}, config.classes
+        )
     return FolderScan(root, pairs, binary, classes, tuple(problems))
 
 
@@ -165,7 +168,7 @@ def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str
     with _noted(problems):
         if mask is not None:
             mask_size = read_size(mask, MASK_MODES)
-            values = mask_values(mask)
+            values = mask_values(mask, config.classes)
     if size is None:
         return None
     height, width = size

@@ -47,6 +47,12 @@ def list_images(folder: Path) -> dict[str, list[Path]]:
     return list_files(folder, (*SUFFIXES, ARRAY_SUFFIX))
 
 
+def unread_pictures(folder: Path) -> list[Path]:
+    """List what Pillow knows by its suffix but :func:`list_images` leaves out, such as BMP, in alphabetical order."""
+    others = {*Image.registered_extensions()} - {*SUFFIXES, ARRAY_SUFFIX}
+    return [path for paths in list_files(folder, tuple(others)).values() for path in paths]
+
+
 def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
     """Say, for each stem that more than one file has, what to do."""
     return [
@@ -118,6 +124,12 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     with opened(path) as image:
         _check(image, path, MASK_MODES)
         return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def is_jpeg(path: Path) -> bool:
+    """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
+    with opened(path) as image:
+        return image.format == "JPEG"
 
 
 def _check_pictured(path: Path, channels: int) -> None:

@@ -25,12 +25,15 @@ class LabelMaps:
         Where they are from.
     maps : tuple of uint8 arrays (height, width)
         Class ids, in the order of the names of their files.
+    binary : bool
+        Whether the files hold 0 and 255.
     classes : int
-        2 for files of 0 and 255, otherwise the highest id + 1 (at least 2).
+        As given; otherwise 2 for files of 0 and 255, else the highest id + 1 (at least 2).
     """
 
     folder: Path
     maps: tuple[Pixels, ...]
+    binary: bool
     classes: int
 
     @property
@@ -39,7 +42,7 @@ class LabelMaps:
         return content_hash(pack(self.maps, self.classes))
 
 
-def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
+def read_label_maps(folder: Path, image_size: int, classes: int | None = None) -> LabelMaps:
     """Read a folder of label maps without images.
 
     Parameters
@@ -48,6 +51,8 @@ def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
         PNG, JPEG or TIFF files of 0 and 255 or of class ids.
     image_size : int
         Least height and width in pixels.
+    classes : int or None
+        How many classes there are, some of which may be in no label map; None for those that are found.
 
     Raises
     ------
@@ -62,24 +67,30 @@ def read_label_maps(folder: Path, image_size: int) -> LabelMaps:
     for problem in double_stems(files):
         raise DataError(problem)
     paths = [path for (path,) in files.values()]
-    binary, classes = decide_classes({path: mask_values(path) for path in paths})
+    binary, classes = decide_classes({path: mask_values(path, classes) for path in paths}, classes)
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if min(mask.shape) < image_size:
             raise DataError(f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, less than {image_size}.")
-    return LabelMaps(folder, tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks), classes)
+    maps = tuple((mask > 0 if binary else mask).astype(np.uint8) for mask in masks)
+    return LabelMaps(folder, maps, binary, classes)
 
 
 def read_foreign_label_maps(config: DataConfig) -> LabelMaps | None:
     """Read those of ``data.label_maps``; None where the clients' own are used. Raises DataError as above."""
     if not config.foreign_label_maps:
         return None
-    return read_label_maps(Path(config.label_maps).expanduser(), config.image_size)
+    return read_label_maps(Path(config.label_maps).expanduser(), config.image_size, config.classes)
 
 
-def write_label_maps(folder: Path, label_maps: Iterable[Pixels], classes: int, names: Sequence[str]) -> None:
-    """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids."""
+def write_label_maps(
+    folder: Path, label_maps: Iterable[Pixels], classes: int, names: Sequence[str], *, ids: bool = False
+) -> None:
+    """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids.
+
+    With ``ids`` two classes are ids, too, for data of which another part may have more.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    scale = np.uint8(255 if classes == 2 else 1)
+    scale = np.uint8(255 if classes == 2 and not ids else 1)
     for name, label_map in zip(names, label_maps, strict=True):
         Image.fromarray(label_map * scale).save(folder / f"{name}.png")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,32 @@ def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
         raise ProtocolError(f"Packed label maps are refused: class {pixels.max()} of {packed.classes}.")
     flat = np.split(pixels, np.cumsum(areas)[:-1])
     return tuple(part.reshape(shape) for part, shape in zip(flat, packed.shapes.tolist(), strict=True))
+
+
+def check_label_map_sizes(shapes: NDArray[np.integer[Any]], image_size: int) -> None:
+    """Check that every window of a run fits into label maps; their sizes are what a node says.
+
+    Parameters
+    ----------
+    shapes : int array (n, 2)
+        Height and width of each label map in pixels.
+    image_size : int
+        Side of a window in pixels.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no label map, or one has a side below ``image_size`` or above 32,767 pixels.
+    """
+    if not len(shapes):
+        raise ProtocolError("There is no label map.")
+    wrong = shapes[((shapes < image_size) | (shapes > LARGEST_SIDE)).any(axis=1)]
+    if len(wrong):
+        height, width = wrong[0].tolist()
+        raise ProtocolError(
+            f"{len(wrong):,} of {len(shapes):,} label maps have sides beyond {image_size} (data.image_size) to "
+            f"{LARGEST_SIDE:,} pixels, the first of them {height} x {width}."
+        )
 
 
 def content_hash(packed: PackedLabelMaps) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flower_dgan.data.image_files import read_mask
+from flower_dgan.data.declared_classes import not_a_class
+from flower_dgan.data.image_files import is_jpeg, read_mask
 from flower_dgan.errors import DataError
 
 # Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
@@ -13,8 +14,26 @@ MOST_CLASSES = 64
 BINARY = frozenset({0, 255})
 
 
-def mask_values(path: Path) -> dict[int, int]:
-    """Count the values of a mask; raises DataError if it cannot be read or if a value is no class."""
+def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
+    """Count the values of a mask.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    classes : int or None
+        How many there are, where that is known.
+
+    Returns
+    -------
+    dict of int to int
+        How many pixels hold each value.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or if a value is no class.
+    """
     values, counts = np.unique(read_mask(path), return_counts=True)
     found = dict(zip(values.tolist(), counts.tolist(), strict=True))
     if not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
@@ -23,23 +42,37 @@ def mask_values(path: Path) -> dict[int, int]:
             f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
             "interpolation. A number for each object: flower-dgan data prepare folder --instances."
         )
+    if not set(found) <= BINARY and is_jpeg(path):
+        raise DataError(
+            f"{path} holds the values {_listed(found)} as JPEG, which invents values, and ids near the true ones "
+            "cannot be told from them: save masks as PNG, from the originals."
+        )
+    if classes is not None and 255 in found and classes != 2:
+        raise DataError(
+            f"{path} holds 0 and 255, which are two classes, and data.classes={classes}: save class ids from 0 to "
+            f"{classes - 1}, or set data.classes=2."
+        )
+    if classes is not None and 255 not in found and max(found) >= classes:
+        raise DataError(not_a_class(str(path), max(found), classes))
     return found
 
 
-def decide_classes(values: Mapping[Path, Mapping[int, int]]) -> tuple[bool, int]:
-    """Decide over all masks whether they are 0/255, and count the classes.
+def decide_classes(values: Mapping[Path, Mapping[int, int]], classes: int | None = None) -> tuple[bool, int]:
+    """Decide over all masks whether they are 0/255, and count the classes where their number is not known.
 
     Parameters
     ----------
     values : mapping of Path to mapping
         What each mask holds, see :func:`mask_values`.
+    classes : int or None
+        As given to :func:`mask_values`.
 
     Returns
     -------
     binary : bool
         Whether 255 is the foreground.
     classes : int
-        At least 2.
+        As given; otherwise 2 for 0/255, else the highest id + 1 (at least 2).
 
     Raises
     ------
@@ -48,9 +81,9 @@ def decide_classes(values: Mapping[Path, Mapping[int, int]]) -> tuple[bool, int]
     """
     every = set().union(*values.values())
     if every <= BINARY:
-        return True, 2
+        return True, classes or 2
     if 255 not in every:
-        return False, max(2, max(every) + 1)
+        return False, classes or max(2, max(every) + 1)
     ids = next(path for path in values if not set(values[path]) <= BINARY)
     binary = next(path for path in values if 255 in values[path])
     raise DataError(

@@ -50,7 +50,9 @@ class Distribution:
         return float(self.distances.sum() / (clients * (clients - 1))) if clients > 1 else 0.0
 
 
-def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple[Distribution, ...]:
+def distributions(
+    source: Source, parts: Mapping[str, Sequence[Entry]], class_names: Sequence[str] = ()
+) -> tuple[Distribution, ...]:
     """Count the classes and the sites of each client's pairs.
 
     The class is the label of the image where there is one. Otherwise it is the quarter of the pairs by the foreground's
@@ -63,6 +65,8 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
         Where the pairs come from.
     parts : mapping of str to sequence of Entry
         At least one pair of each client.
+    class_names : sequence of str
+        What class 0, 1, ... of whole images are called; none for the names of the sites that they are, or numbers.
     """
     entries = [entry for part in parts.values() for entry in part]
     sites = sorted({entry.site for entry in entries})
@@ -76,6 +80,8 @@ def distributions(source: Source, parts: Mapping[str, Sequence[Entry]]) -> tuple
         together = sorted({(entry.label, entry.site) for entry in entries})
         same = len(together) == len(labels) == len(sites)
         names = [site for _, site in together] if same else list(map(str, labels))
+        if class_names:
+            names = [class_names[label] for label in labels]
         by_class = _count("class", names, parts, lambda entry: labels.index(entry.label))
         if same:
             return (by_class,)

@@ -6,11 +6,12 @@ from types import MappingProxyType
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.condition import ConstantLabelMaps, LabelMapsAsImages
+from flower_dgan.data.declared_classes import DeclaredClasses
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
-from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.plugins import is_import_path, make
 
 SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
@@ -29,7 +30,8 @@ def open_source(config: DataConfig) -> Source:
     Returns
     -------
     Source
-        With at least one pair in each split; ``load`` reads the pixels.
+        With at least one pair in each split, and the number of classes that is set, if one is; ``load`` reads the
+        pixels.
 
     Raises
     ------
@@ -42,10 +44,23 @@ def open_source(config: DataConfig) -> Source:
     own = replace(config, condition="label-map") if masks else config  # the masks are wanted, though no condition
     if is_import_path(config.source):
         source: Source = make(config.source, "data.source", config=own)
+        _require_sizes(source, config.image_size)
     elif config.source in SOURCES:
         source = SOURCES[config.source](own)
     else:
         raise ConfigError(unknown_name("data source", config.source, SOURCES))
+    if config.classes not in (None, source.classes) and own.condition == "label-map":
+        source = DeclaredClasses(source, config.classes)
     if masks:
         source = LabelMapsAsImages(source)
     return source if config.condition == "label-map" else ConstantLabelMaps(source, config)
+
+
+def _require_sizes(source: Source, image_size: int) -> None:
+    """Raise DataError for an image that no window fits into; the shipped sources look for themselves."""
+    for entry in (*source.train, *source.test):
+        if min(entry.height, entry.width) < image_size:
+            raise DataError(
+                f"{entry.name} is {entry.height} x {entry.width} pixels, less than data.image_size={image_size}: set "
+                f"data.image_size={min(entry.height, entry.width)} or less, or leave the image out."
+            )

@@ -1,15 +1,17 @@
 """A picture of real pairs for the eye: each image above its label map, and their outline on the image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from flower_dgan.data.array_files import to_picture
+from flower_dgan.data.colours import paint
 from flower_dgan.data.pairs import Pairs
 
 
-def draw_pairs(pairs: Pairs, path: Path) -> None:
+def draw_pairs(pairs: Pairs, path: Path, colours: Sequence[str] = ()) -> None:
     """Write a PNG with a column a pair: image, label map, and the label map's outlines on the image.
 
     Of an image that is neither grey nor RGB the channels stand side by side, in grey, each with the outlines.
@@ -20,13 +22,16 @@ def draw_pairs(pairs: Pairs, path: Path) -> None:
         At least one.
     path : Path
         The file; its folder must exist.
+    colours : sequence of str
+        The colours of the classes, ``#rrggbb``; none for a scale from dark to light.
     """
     figure = Figure(figsize=(3 * len(pairs), 9), layout="constrained")
     axes = figure.subplots(3, len(pairs), squeeze=False)
     for column, image, label_map in zip(axes.T, pairs.images, pairs.label_maps, strict=True):
         shown = to_picture(image)
         column[0].imshow(shown, cmap="gray", vmin=0, vmax=255)
-        column[1].imshow(label_map, cmap="viridis", vmin=0, vmax=pairs.classes - 1, interpolation="nearest")
+        seen = paint(label_map, colours) if len(colours) == pairs.classes else label_map
+        column[1].imshow(seen, cmap="viridis", vmin=0, vmax=pairs.classes - 1, interpolation="nearest")
         column[2].imshow(shown, cmap="gray", vmin=0, vmax=255)
         if label_map.min() < label_map.max():
             outlined = np.tile(label_map, shown.shape[1] // label_map.shape[1])

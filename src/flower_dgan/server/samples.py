@@ -33,14 +33,17 @@ class SamplePlan:
         The rows' label maps and sites, each draw with other noise.
     real : uint8 array (rows, height, width, channels) or None
         The real images of those label maps.
+    colours : tuple of str
+        Of the classes; none for grey levels.
     """
 
     draws: tuple[GeneratorInput, ...]
     real: NDArray[np.uint8] | None
+    colours: tuple[str, ...]
 
     def write(self, network: nn.Module, path: Path) -> None:
         """Write the grid of a generator as PNG."""
-        sample_grid(network, self.draws, self.real, path)
+        sample_grid(network, self.draws, self.real, path, self.colours)
 
 
 def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: LocalFederation | None) -> SamplePlan:
@@ -71,4 +74,4 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: Lo
     noise = torch.randn(_DRAWS, _ROWS, config.model.noise_channels, generator=generator)
     texture = torch.randn(_DRAWS, _ROWS, 1, *label_maps.shape[2:], generator=generator)
     draws = tuple(GeneratorInput(label_maps, noise[i], texture[i], sites) for i in range(_DRAWS))
-    return SamplePlan(draws, np.concatenate(images) if images else None)
+    return SamplePlan(draws, np.concatenate(images) if images else None, config.data.class_colours)

@@ -109,4 +109,4 @@ def prepare(
     if settings.only_labelled and not found.classes:
         raise ConfigError(f"{name} has no masks: leave --only-labelled out.")
     about = {"dataset": name, "source": str(source.resolve()), "classes": list(found.classes)}
-    return write_folder(found.originals, output, settings, about, track)
+    return write_folder(found, output, settings, about, track)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from flower_dgan.data.colours import parse_colour
 from flower_dgan.data.image_files import IMAGE_MODES, opened, raw_modes
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import Samples
@@ -106,7 +106,7 @@ def to_class_ids(colours: Pixels, palette: Sequence[str], nearest: bool, source:
     DataError
         If there are other colours, and ``nearest`` is not set.
     """
-    known = np.array([_colour(text) for text in palette], dtype=np.int64)
+    known = np.array([parse_colour(text) for text in palette], dtype=np.int64)
     found, inverse = np.unique(colours.reshape(-1, 3).astype(np.int64), axis=0, return_inverse=True)
     distances = ((found[:, None] - known[None]) ** 2).sum(-1)
     if not nearest and (distances.min(1) > 0).any():
@@ -117,13 +117,3 @@ def to_class_ids(colours: Pixels, palette: Sequence[str], nearest: bool, source:
         )
     ids: Pixels = distances.argmin(1).astype(np.uint8)
     return ids[inverse].reshape(colours.shape[:2])
-
-
-def _colour(text: str) -> NDArray[np.uint8]:
-    try:
-        values = bytes.fromhex(text.removeprefix("#"))
-    except ValueError:
-        values = b""
-    if len(values) != 3:
-        raise ConfigError(f"'{text}' is no colour: write #rrggbb, such as #ff0000 for red.")
-    return np.frombuffer(values, np.uint8)

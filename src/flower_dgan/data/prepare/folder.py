@@ -26,17 +26,17 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     )
     match_stems(images, masks, "mask")
     instances = _find_instances(root, images, settings)
-    binary, classes = False, ["background", "foreground"]
+    binary, ids, classes = False, False, ["background", "foreground"]
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
     elif not settings.instances:
         binary, count = decide_classes({path: mask_values(path) for path in masks.values()})
-        classes = ["background", *(f"class {index}" for index in range(1, count))]
+        ids, classes = not binary, ["background", *(f"class {index}" for index in range(1, count))]
     originals = [
         Original(f"images/{path.name}", name, partial(_read, path, masks[name], instances.get(name), settings, binary))
         for name, path in images.items()
     ]
-    return Found(tuple(originals), tuple(classes))
+    return Found(tuple(originals), tuple(classes), ids)
 
 
 def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSettings) -> dict[str, Path]:

@@ -63,10 +63,18 @@ class Found:
         In a fixed order.
     classes : tuple of str
         What the class ids of its masks mean, background first; empty for a data set without masks.
+    ids : bool
+        Whether masks keep their class ids even if there are two: another part of the data may have more.
     """
 
     originals: tuple[Original, ...]
     classes: tuple[str, ...]
+    ids: bool = False
+
+    @property
+    def binary(self) -> bool:
+        """Whether masks are written as 0 and 255."""
+        return len(self.classes) == 2 and not self.ids
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Sam
 from flower_dgan.errors import DataError
 
 
-def scale(pair: OriginalPair, settings: PrepareSettings, classes: int, source: str) -> tuple[OriginalPair, int]:
+def scale(pair: OriginalPair, settings: PrepareSettings, binary: bool, source: str) -> tuple[OriginalPair, int]:
     """Take the channels, the range and the size that are wanted.
 
     Parameters
@@ -22,8 +22,8 @@ def scale(pair: OriginalPair, settings: PrepareSettings, classes: int, source: s
         As read.
     settings : PrepareSettings
         ``bands``, ``value_range`` and ``size`` are used; that tiles fit is checked.
-    classes : int
-        Of the data set; masks of 2 become 0 and 255.
+    binary : bool
+        Whether masks become 0 and 255; otherwise they keep class ids.
     source : str
         What to call the pair in an error.
 
@@ -40,7 +40,7 @@ def scale(pair: OriginalPair, settings: PrepareSettings, classes: int, source: s
         If mask and image do not fit each other, or the settings do not fit the image.
     """
     image, beyond = to_uint8(_channels(pair, settings, source), settings.value_range, source)
-    mask = None if pair.mask is None else pair.mask * np.uint8(255 if classes == 2 else 1)
+    mask = None if pair.mask is None else pair.mask * np.uint8(255 if binary else 1)
     if settings.size is None:
         return OriginalPair(image, mask, pair.instances), beyond
     image = _resized(image, settings.size, Image.Resampling.LANCZOS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.prepare.original import Original, PrepareSettings
+from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
 from flower_dgan.data.prepare.pixels import cut, scale
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
@@ -50,7 +50,7 @@ class Prepared:
 
 
 def write_folder(
-    originals: Sequence[Original],
+    found: Found,
     output: Path,
     settings: PrepareSettings,
     about: dict[str, Any],
@@ -60,8 +60,8 @@ def write_folder(
 
     Parameters
     ----------
-    originals : sequence of Original
-        Of a data set.
+    found : Found
+        A data set.
     output : Path
         A new folder, or one that the same settings have begun.
     settings : PrepareSettings
@@ -76,6 +76,7 @@ def write_folder(
     DataError
         If there is no original, two have one name, the folder holds something else, or an original cannot be read.
     """
+    originals = found.originals
     _check_names(originals, about)
     normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else _as_it_is
     # Which originals may be left out changes none of the others.
@@ -89,7 +90,7 @@ def write_folder(
             if original.source in done:
                 continue
             try:
-                line = _write_pairs(original, output, settings, len(about["classes"]), normalize)
+                line = _write_pairs(original, output, settings, found.binary, normalize)
             except DataError as error:
                 unreadable.append(str(error))
                 if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
@@ -172,14 +173,14 @@ def _write_pairs(
     original: Original,
     output: Path,
     settings: PrepareSettings,
-    classes: int,
+    binary: bool,
     normalize: Callable[[Pixels, str], Pixels],
 ) -> dict[str, Any]:
     made: list[str] = []
     folders: list[str] = []
     empty = all_beyond = 0
     for part, pair in original.read():
-        scaled, beyond = scale(pair, settings, classes, original.source)
+        scaled, beyond = scale(pair, settings, binary, original.source)
         scaled = replace(scaled, image=normalize(scaled.image, original.source))  # type: ignore[arg-type]
         all_beyond += beyond
         for tile, piece in cut(scaled, settings.tile, settings.stride):
