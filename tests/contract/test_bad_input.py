@@ -528,3 +528,19 @@ def test_contradictory_run_config_stops_before_anything_is_written(federation: F
     with pytest.raises(ConfigError, match="choose a divisor of 2"):
         federation.run("exchange.generator_steps=3")
     assert not federation.directory.exists()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (31, 40), (40_000, 64)])
+def test_label_maps_in_which_no_window_fits_are_refused_when_their_node_joins(
+    federation: Federation, shape: tuple[int, int]
+) -> None:
+    def lie(message: Message, context: Context, answer: Reply) -> Message:
+        reply = answer(message, context)
+        if message.metadata.message_type == JOIN and context.node_id == 2:
+            images = reply.content.config_records["node"]["images"]
+            sizes = np.tile(np.array(shape, np.int32), (images, 1))
+            reply.content["images"] = ArrayRecord({"sizes": Array(sizes)})
+        return reply
+
+    with pytest.raises(ProtocolError, match="client part-1: 719 of 719 label maps have sides beyond 32"):
+        federation.run("data.condition=none algorithm=dgan-images model=small", client_app=TamperedApp(lie))

@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.config import Config
 from flower_dgan.config.channel_checks import check_missing_channels
-from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, unpack
+from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, check_label_map_sizes, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.models.build import ImageShape
@@ -145,8 +145,13 @@ def joined(
 
     Where these stay at the node, blank ones of their sizes take their place.
     """
-    blank = None if description.sizes is None else PackedLabelMaps(b"", description.sizes, 1)
-    label_maps = unpack(blank or read_label_maps(description, cache))
+    sizes = description.sizes
+    packed = read_label_maps(description, cache) if sizes is None else PackedLabelMaps(b"", sizes, 1)
+    try:
+        check_label_map_sizes(packed.shapes, config.data.image_size)
+    except ProtocolError as error:
+        raise ProtocolError(f"client {description.name}: {error}") from error
+    label_maps = unpack(packed)
     if len(label_maps) != description.images:
         raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
     channels = channels_of(description, config)
@@ -191,7 +196,10 @@ def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> 
         raise FederationError(f"Two nodes have the same name among {', '.join(sorted(names))}: give each its own.")
     classes = {description.name: description.classes for description in descriptions}
     if len(set(classes.values())) > 1:
-        raise FederationError(f"The clients' numbers of classes differ: {classes}.")
+        raise FederationError(
+            f"The clients' numbers of classes differ: {classes}. Say how many there are, such as "
+            f"data.classes={max(classes.values())}: then one that lacks a class takes part, too."
+        )
     for description in descriptions:
         if not set(description.channels) <= set(range(config.data.channels)):
             raise FederationError(
