@@ -24,6 +24,11 @@ class FederationError(DganError):
     """The nodes that are present cannot run the job as configured."""
 
 
+def brief(reason: str, most: int = 300) -> str:
+    """Return a reason that somebody else gave, cut to so many characters: it may be megabytes long."""
+    return reason if len(reason) <= most else f"{reason[:most]}... ({len(reason):,} characters)"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which known name is nearest.
 

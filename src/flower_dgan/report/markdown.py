@@ -74,6 +74,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## What left each node", _record_table(metrics, "from node")),
         ("## What was sent to each node", _record_table(metrics, "to node")),
         ("## Rejected replies", _rejection_table(metrics)),
+        ("## Bounds that applied", _bounds_table(metrics)),
         ("## Configuration", f"````yaml\n{config_text.rstrip()}\n````"),
     ]
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
@@ -202,3 +203,22 @@ def _rejection_table(metrics: RunMetrics) -> str:
             rounds.setdefault((site, reason), []).append(each.round)
     rows = [(site, reason, str(len(n)), str(n[0]), str(n[-1])) for (site, reason), n in sorted(rounds.items())]
     return table(("site", "reason", "replies", "first round", "last round"), rows)
+
+
+def _bounds_table(metrics: RunMetrics) -> str:
+    """Say whose replies were beyond what is usual, and whose number of images beyond the largest share."""
+    what = {
+        "feedback or weights scaled down": lambda client: client.bounded > 0,
+        "weight lowered to algorithm.largest_share": lambda client: client.capped,
+    }
+    rows = []
+    for site in sorted({site for each in metrics.rounds for site in each.clients}):
+        for bound, applied in what.items():
+            rounds = [each for each in metrics.rounds if site in each.clients and applied(each.clients[site])]
+            samples = sum(each.clients[site].bounded for each in rounds) if bound.startswith("feedback") else 0
+            rows.append((site, bound, [each.round for each in rounds], f"{samples:,}" if samples else "-"))
+    together = [each for each in metrics.rounds if each.bounded_together]
+    merged = sum(each.bounded_together for each in together)
+    rows.append(("all", "merged scores' feedback scaled down", [each.round for each in together], f"{merged:,}"))
+    shown = [(site, bound, str(len(n)), samples, str(n[0]), str(n[-1])) for site, bound, n, samples in rows if n]
+    return table(("site", "bound", "rounds", "samples", "first round", "last round"), shown)

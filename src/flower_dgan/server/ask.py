@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash
-from flower_dgan.errors import ProtocolError
+from flower_dgan.errors import ProtocolError, brief
 from flower_dgan.resolve import configuration_hash
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import (
@@ -95,10 +95,10 @@ def _exchange(
         silent.discard(node)
         try:
             if reply.has_error():
-                raise ProtocolError(reply.error.reason)
+                raise ProtocolError(reply.error.reason or f"error {reply.error.code}")
             on_answer(node, reply.content)
         except ProtocolError as error:
-            problems.append(f"node {node}: {error}")
+            problems.append(f"node {node}: {brief(str(error))}")
     return [*problems, *(f"node {node} did not answer" for node in sorted(silent))]
 
 

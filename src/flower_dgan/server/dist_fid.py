@@ -20,7 +20,7 @@ from flower_dgan.client.policy import FEWEST_WINDOWS
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, sizes_of
 from flower_dgan.data.augmentation import grid_views
-from flower_dgan.errors import DataError, FederationError, ProtocolError
+from flower_dgan.errors import DataError, FederationError, ProtocolError, brief
 from flower_dgan.evaluation.comparison import POOLED, TEST, cut_windows, spread
 from flower_dgan.evaluation.feature_networks import encoder_features
 from flower_dgan.evaluation.generation_metrics import GenerationMetric
@@ -123,12 +123,12 @@ def ask_for_moments(
         if (name := names.get(node)) is None:
             missing[f"node {node}"] = "a reply that nobody asked for"
         elif reply.has_error():
-            missing[name] = str(reply.error.reason)
+            missing[name] = brief(reply.error.reason or f"error {reply.error.code}")
         else:
             try:
                 answer = MomentsAnswer.from_records(reply.content, windows[name], features_of(encoder))
             except ProtocolError as error:
-                missing[name] = str(error)
+                missing[name] = brief(str(error))
             else:
                 found[name] = answer.moments
                 missing.pop(name, None)

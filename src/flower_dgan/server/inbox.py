@@ -8,7 +8,7 @@ from flwr.app import Message
 from flower_dgan.algorithm.mdgan import swaps
 from flower_dgan.algorithm.schedule import discount, is_synchronous
 from flower_dgan.config import Config
-from flower_dgan.errors import ProtocolError
+from flower_dgan.errors import ProtocolError, brief
 from flower_dgan.server.answer import Answer
 from flower_dgan.server.discriminator import ServerDiscriminator
 from flower_dgan.server.join import JoinedClient
@@ -88,14 +88,14 @@ class Inbox:
                 continue
             client, rounds_late = clients[node_id], round_number - sent_in
             if reply.has_error():
-                rejected[client.name] = reply.error.reason or f"error {reply.error.code}"
+                rejected[client.name] = brief(reply.error.reason or f"error {reply.error.code}")
             elif not discount(self._schedule, rounds_late):
                 rejected[client.name] = f"more than {self._schedule.max_staleness} rounds old"
             else:
                 try:
                     accepted[node_id] = Answer(client, self._message(reply, client, sent_in), proposal, rounds_late)
                 except ProtocolError as error:
-                    rejected[client.name] = str(error)
+                    rejected[client.name] = brief(str(error))
             self.strikes[node_id] = 0 if node_id in accepted else self.strikes[node_id] + 1
         if is_synchronous(self._schedule):
             for key in [key for key in self._outbox.proposals if key[0] == round_number]:
