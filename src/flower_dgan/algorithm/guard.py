@@ -56,10 +56,10 @@ class Reach:
 GRADIENTS = Reach(50.0, 200.0)
 """Of a sample's gradient in image space; clients are compared by the root mean square over all their samples."""
 
-SCORES = Reach(50.0, 200.0, least=50.0)
+SCORES = Reach(100.0, 200.0, least=50.0)
 """Of a sample's score, a logit: up to 50 it is never bounded, as from there on a discriminator is sure to 1e-21."""
 
-WEIGHTS = Reach(20.0, 50.0, largest=100.0)
+WEIGHTS = Reach(10.0, 20.0, largest=100.0)
 """Of the largest weight of a discriminator that moves to another client, or of the largest change that is uploaded."""
 
 

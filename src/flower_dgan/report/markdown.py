@@ -1,6 +1,6 @@
 """The report of a run as markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES, TstrSummary, metrics_of, summarize
@@ -207,18 +207,22 @@ def _rejection_table(metrics: RunMetrics) -> str:
 
 def _bounds_table(metrics: RunMetrics) -> str:
     """Say whose replies were beyond what is usual, and whose number of images beyond the largest share."""
-    what = {
-        "feedback or weights scaled down": lambda client: client.bounded > 0,
-        "weight lowered to algorithm.largest_share": lambda client: client.capped,
-    }
     rows = []
     for site in sorted({site for each in metrics.rounds for site in each.clients}):
-        for bound, applied in what.items():
-            rounds = [each for each in metrics.rounds if site in each.clients and applied(each.clients[site])]
-            samples = sum(each.clients[site].bounded for each in rounds) if bound.startswith("feedback") else 0
-            rows.append((site, bound, [each.round for each in rounds], f"{samples:,}" if samples else "-"))
-    together = [each for each in metrics.rounds if each.bounded_together]
-    merged = sum(each.bounded_together for each in together)
-    rows.append(("all", "merged scores' feedback scaled down", [each.round for each in together], f"{merged:,}"))
-    shown = [(site, bound, str(len(n)), samples, str(n[0]), str(n[-1])) for site, bound, n, samples in rows if n]
+        theirs = {each.round: each.clients[site] for each in metrics.rounds if site in each.clients}
+        scaled = {number: client.bounded for number, client in theirs.items() if client.bounded}
+        rows.append((site, "feedback or weights scaled down", scaled))
+        capped = {number: 0 for number, client in theirs.items() if client.capped}
+        rows.append((site, "weight lowered to algorithm.largest_share", capped))
+    together = {each.round: each.bounded_together for each in metrics.rounds if each.bounded_together}
+    rows.append(("all", "feedback scaled down after scores were merged", together))
+    shown = [
+        (site, bound, str(len(rounds)), f"{sum(rounds.values()):,}" if any(rounds.values()) else "-", *_ends(rounds))
+        for site, bound, rounds in rows
+        if rounds
+    ]
     return table(("site", "bound", "rounds", "samples", "first round", "last round"), shown)
+
+
+def _ends(rounds: Mapping[int, int]) -> tuple[str, str]:
+    return str(min(rounds)), str(max(rounds))

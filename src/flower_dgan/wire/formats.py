@@ -60,9 +60,9 @@ def largest_decoded(gradients: NDArray[np.generic], scales: NDArray[np.float32])
     They are finite if all are, as its rounding keeps the order; both may be infinite though gradients and scales are
     not.
     """
-    flat = gradients.reshape(len(gradients), -1)
-    if not flat.size:
+    if not gradients.size:
         return np.zeros((2, len(gradients)), np.float32)
+    flat = gradients.reshape(len(gradients), -1)
     ends = np.stack([flat.max(1), flat.min(1)], 1)[:, :, None, None]
     decoded: NDArray[np.float32] = decode_gradients(ends, scales)[:, :, 0, 0].numpy().T
     return decoded
