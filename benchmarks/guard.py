@@ -1,9 +1,9 @@
 """How far honest clients go beyond what is usual: what the constants of ``flower_dgan.algorithm.guard`` stand on.
 
-Trains on the digits with each algorithm and several losses, in this process, and measures of every reply the magnitude
-of its largest sample over the median of the other clients' and over the median of its own past, as the guard takes them.
-Prints the largest of each training as a table, and how often the guard's bounds applied: 0, if they leave honest clients
-alone.
+Trains on the digits with each algorithm and several losses, in this process. Of every reply it takes the magnitude of
+the largest sample, over the median of the other clients' magnitudes and over the median of its client's past, as the
+guard has them. Prints the largest of each training as a table, and how often the guard's bounds applied: 0, if they
+leave honest clients alone.
 
     python benchmarks/guard.py [--only "minimax;uagan, minimax"]
 """
