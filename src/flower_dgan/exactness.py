@@ -98,7 +98,15 @@ def reference_generator(config: Config, clients: int) -> nn.Module:
         elif algorithm.shared_batches:
             train_reference_shared(half, taking_part, settings, rounds=rounds, algorithm=algorithm)
         else:
-            train_reference(half, taking_part, settings, rounds=rounds, merge=algorithm.merge, turns=algorithm.turns)
+            train_reference(
+                half,
+                taking_part,
+                settings,
+                rounds=rounds,
+                merge=algorithm.merge,
+                largest_share=algorithm.largest_share,
+                turns=algorithm.turns,
+            )
     return half.network
 
 

@@ -25,7 +25,9 @@ from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bund
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenate
 from flower_dgan.algorithm.generator import GeneratorHalf, scheduled_rate
+from flower_dgan.algorithm.guard import GRADIENTS, Guard, bound_gradients
 from flower_dgan.algorithm.merge import client_weights, require_clients
+from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.config import ImportPath, MergeName
 from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps
 from flower_dgan.data.channels import Channels, held
@@ -111,6 +113,7 @@ def train(
     merge: MergeName | ImportPath,
     in_flight: int = 1,
     final_rate: float = 1.0,
+    largest_share: float = 1.0,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Run the algorithm in one process: the centralised bound with one client on pooled data, the local one on its own.
@@ -133,20 +136,25 @@ def train(
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     final_rate : float
         Factor of the generator's rates in the last round, see ``generator.scheduled_rate``.
+    largest_share : float
+        Largest weight of one client among three or more.
     after_round : callable
         Called with the number of each finished round, from 1.
     """
     require_clients(merge, len(clients))
     weights = client_weights(merge, {client.labels.name: len(client.images) for client in clients})
+    weights = bound_shares(weights, largest_share, len(clients))
+    guard = Guard(GRADIENTS)
     drawn: deque[list[tuple[Views, Proposal]]] = deque()
     for round_number in range(1, rounds + 1):
         for ahead in range(round_number + len(drawn), min(rounds, round_number + in_flight - 1) + 1):
             inputs = [draw_bundle(client.labels, settings, ahead) for client in clients]
             drawn.append([(views, generator.propose(each)) for views, each in inputs])
-        proposals, feedback = [], []
+        proposals, feedback = [], {}
         for client, (views, proposal) in zip(clients, drawn.popleft(), strict=True):
             proposals.append(proposal)
-            feedback.append(local_feedback(client, views, proposal, settings))
+            feedback[client.labels.name] = local_feedback(client, views, proposal, settings)
+        bounded, _ = bound_gradients(guard, feedback)
         rate = scheduled_rate(round_number, rounds, final_rate)
-        generator.apply(proposals, feedback, weights, generator_steps, rate)
+        generator.apply(proposals, list(bounded.values()), weights, generator_steps, rate)
         after_round(round_number)

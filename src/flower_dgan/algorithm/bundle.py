@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.views import Views, join_views
+from flower_dgan.data.views import Views, join_views, sizes_of
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def draw_shared(
 
 
 def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, generator: torch.Generator) -> Views:
-    sizes = np.array([label_map.shape for label_map in label_maps])
+    sizes = sizes_of(label_maps)
     batches = [
         draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
         for _ in range(settings.exchanges)

@@ -15,8 +15,14 @@ from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.replay import Answered, Replay
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.algorithm.tdgan import Reminder
+from flower_dgan.errors import FederationError
 
 _INSPECTED = 16
+_LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
+_NOT_FINITE = (
+    "The generator's {} not finite: its steps are too large. Lower algorithm.generator_learning_rate or "
+    "algorithm.generator_weight, and begin a new training. The checkpoints are from before and are kept."
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -142,6 +148,12 @@ class GeneratorHalf:
         -------
         mapping of str to float
             The weights w_k that the clients got.
+
+        Raises
+        ------
+        FederationError
+            If the gradient of a step, or a parameter after it, is not finite. With feedback that was bounded, see
+            ``flower_dgan.algorithm.guard``, no client can bring that about.
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
@@ -157,9 +169,19 @@ class GeneratorHalf:
                     self._add(part)
             if self._reminder is not None:
                 self._add(torch.autograd.grad(self._reminder.loss(self.network, self.steps_done), self._parameters))
+            self._check_gradient()
             self.optimizer.step()
+            if not is_finite(self.network):
+                raise FederationError(_NOT_FINITE.format("parameters are"))
             self._follow()
         return weights
+
+    def _check_gradient(self) -> None:
+        """Raise FederationError if the gradient, or its square in the optimizer, is not finite."""
+        for parameter in self._parameters:
+            # A comparison with what is no number is false.
+            if parameter.grad is not None and not float(parameter.grad.abs().max()) <= _LARGEST_GRADIENT:
+                raise FederationError(_NOT_FINITE.format("gradient is"))
 
     def _add(self, part: Sequence[Tensor | None]) -> None:
         """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
@@ -219,5 +241,19 @@ def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:
 
 @torch.no_grad()
 def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
-    """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time."""
-    return torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time.
+
+    Raises
+    ------
+    FederationError
+        If they are not finite: as uint8 nobody would see it.
+    """
+    images = torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    if not images.isfinite().all():
+        raise FederationError(_NOT_FINITE.format("images are"))
+    return images
+
+
+def is_finite(network: nn.Module) -> bool:
+    """Return whether all that a network has learned is finite."""
+    return all(bool(value.isfinite().all()) for value in network.state_dict().values())

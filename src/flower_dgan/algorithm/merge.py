@@ -2,11 +2,14 @@
 
 ``samples``, ``equal``
     By its number of images, or all alike, as in the papers. One client with bad feedback, by mistake or on purpose,
-    then leads the generator where it likes.
+    then leads the generator where it likes, but no faster than ``flower_dgan.algorithm.guard`` lets it.
 ``agreement``
     All alike, but those not at all whose gradients point against the others', see :class:`Agreement`. It bears a
     minority of bad clients. It does not ask for the number of images, which is a client's own claim, and needs at least
     three clients: of two that contradict each other either may be right.
+
+A number of images is a client's own claim: ``flower_dgan.algorithm.shares`` holds what it is worth below a share of the
+whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +61,11 @@ def client_weights(rule: MergeName | ImportPath, image_counts: Mapping[str, int]
 
 
 def sample_shares(
-    rule: MergeName | ImportPath, clients: Sequence[ClientLabels], weights: Weights, label_maps: Tensor
+    rule: MergeName | ImportPath,
+    clients: Sequence[ClientLabels],
+    weights: Weights,
+    label_maps: Tensor,
+    largest: float = 1.0,
 ) -> Tensor:
     """Return how much each client counts for each of some samples, (clients, samples).
 
@@ -72,9 +79,12 @@ def sample_shares(
         Theirs, in the same order.
     label_maps : Tensor, (samples, classes, height, width)
         Those of the samples.
+    largest : float
+        Largest share of one client, below which the weights are already; see
+        :func:`flower_dgan.algorithm.uagan.class_shares`.
     """
     if rule == "odds-by-class":
-        return class_shares(clients, label_maps)
+        return class_shares(clients, label_maps, largest)
     return torch.tensor(list(weights.values()))[:, None].expand(-1, len(label_maps))
 
 
@@ -120,12 +130,13 @@ class Agreement:
     def __call__(self, weights: Weights, gradients: Callable[[], Tensor]) -> Weights:
         """Weigh the clients of one bundle."""
         rows = gradients()
-        rows[~rows.norm(dim=1).isfinite()] = 0.0
+        finite = rows.norm(dim=1).isfinite()
+        rows[~finite] = 0.0
         if len(rows) >= _FEWEST_CLIENTS:  # of two that contradict each other either may be right
             trusted = torch.tensor([float(self.scores.get(name, 1.0) > 0) for name in weights])
             for name, cosine in zip(weights, _cosines(F.normalize(rows), trusted).tolist(), strict=True):
                 self.scores[name] = _MEMORY * self.scores.get(name, 0.0) + (1 - _MEMORY) * cosine
-        agreeing = torch.tensor([float(self.scores.get(name, 1.0) > 0) for name in weights])
+        agreeing = finite * torch.tensor([float(self.scores.get(name, 1.0) > 0) for name in weights])
         shares = torch.tensor(list(weights.values())) * (agreeing if agreeing.any() else 1.0)
         lengths = rows.norm(dim=1)
         bound = _LONGEST * lengths.quantile(0.5)

@@ -22,6 +22,7 @@ from flower_dgan.algorithm.distributed_gan import whose_turn
 from flower_dgan.algorithm.exchange import Batch
 from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.algorithm.tdgan import Reminder
 from flower_dgan.config import ImportPath, MergeName, TurnsName
 from flower_dgan.data.channels import held
@@ -34,6 +35,7 @@ def train_reference(
     *,
     rounds: int,
     merge: MergeName | ImportPath,
+    largest_share: float = 1.0,
     turns: TurnsName = "together",
     reminder: Reminder | None = None,
 ) -> None:
@@ -51,6 +53,7 @@ def train_reference(
     for round_number in range(1, rounds + 1):
         asked = clients if turns == "together" else [whose_turn(clients, round_number)]
         weights = client_weights(merge, {client.labels.name: len(client.images) for client in asked})
+        weights = bound_shares(weights, largest_share, len(clients))
         generator.optimizer.zero_grad()
         image_gradients = []
         for client in asked:

@@ -18,6 +18,7 @@ from flower_dgan.algorithm.generator import GeneratorHalf
 from flower_dgan.algorithm.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import score_rule
+from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.channels import held
 
@@ -33,6 +34,7 @@ def train_reference_shared(
     """Train G and all D_k in place; see :func:`flower_dgan.algorithm.asyndgan.train` for the parameters."""
     labels = [client.labels for client in clients]
     weights = client_weights(algorithm.merge, {client.labels.name: len(client.images) for client in clients})
+    weights = bound_shares(weights, algorithm.largest_share, len(clients))
     rule = score_rule(algorithm)
     for round_number in range(1, rounds + 1):
         inputs = [draw_shared(labels, settings, round_number, n) for n in range(algorithm.shared_batches)]
@@ -65,7 +67,7 @@ def train_reference_shared(
         else:
             half = clients[0].half
             said = torch.stack([values for _, values, _ in answers]).requires_grad_(True)
-            shares = sample_shares(algorithm.merge, labels, weights, inputs[0].label_maps)
+            shares = sample_shares(algorithm.merge, labels, weights, inputs[0].label_maps, algorithm.largest_share)
             loss = half.generator_weight * rule(said, shares, half.loss.generator).sum()
             (slopes,) = torch.autograd.grad(loss, said)
             total = torch.zeros_like(answers[0][2])

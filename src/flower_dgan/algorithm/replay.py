@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.algorithm.exchange import Feedback, GeneratorInput, Proposal
+from flower_dgan.algorithm.guard import root_mean_square, root_mean_squares
 from flower_dgan.config import ReplayName
 from flower_dgan.data.channels import held
 
@@ -47,7 +48,8 @@ class Answered:
 
     def gradients(self, part: slice) -> Tensor:
         """Return the scaled gradients of some of the samples, in the channels that the client holds."""
-        return self.scale * self.feedback.gradients[part]
+        gradients = self.feedback.gradients[part]
+        return gradients if self.scale == 1 else (self.scale * gradients.double()).float()
 
     def draw(self, network: nn.Module, part: slice) -> Tensor:
         """Draw the same samples with the generator as it is now, in the same channels."""
@@ -78,11 +80,15 @@ class Replay:
         return proposal if self.kind == "target" else replace(proposal, images=proposal.images.new_empty(0))
 
     def answered(self, proposal: Proposal, feedback: Feedback, rate: float) -> Answered:
-        """Return them with the scale of the gradients: 1, or for ``target`` ``rate`` eta / rms(g)."""
+        """Return them with the scale of the gradients: 1, or for ``target`` ``rate`` eta / rms(g), 0 without any.
+
+        The root mean square is one of float64: in float32 that of gradients below 1e-23 is 0, and the scale without
+        bound.
+        """
         if self.kind == "gradient":
             return Answered(proposal, feedback, 1.0)
-        rms = float(feedback.gradients.square().mean().sqrt())
-        return Answered(proposal, feedback, rate * self.target_step / max(rms, torch.finfo(torch.float32).tiny))
+        rms = root_mean_square(root_mean_squares(feedback.gradients))
+        return Answered(proposal, feedback, rate * self.target_step / rms if rms else 0.0)
 
     def direction(self, network: nn.Module, images: Tensor, answered: Answered, part: slice, rate: float) -> Tensor:
         """Return the gradient in image space at some of the samples.

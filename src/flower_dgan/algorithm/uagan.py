@@ -13,7 +13,7 @@ and D_ua is the best against the mixture p; a mean of the D_k is not. The genera
 
 Deviations: written in logits, logit D_ua = log sum_k pi_k exp(logit D_k), which neither overflows nor divides by zero;
 the generator's loss is the configured one, non-saturating by default; images of one condition may be given shares
-pi_k(y) of the images of that class.
+pi_k(y) of the images of that class; no share is larger than ``algorithm.largest_share`` where three or more have some.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.algorithm.losses import SampleLoss
+from flower_dgan.algorithm.shares import bound_shares
 
 _ALMOST_NONE = 1e-30
 
@@ -42,7 +43,7 @@ def odds(scores: Tensor, shares: Tensor, loss: SampleLoss) -> Tensor:
     return loss(torch.logsumexp(scores + shares.log(), 0)[:, None])
 
 
-def class_shares(clients: Sequence[ClientLabels], label_maps: Tensor) -> Tensor:
+def class_shares(clients: Sequence[ClientLabels], label_maps: Tensor, largest: float = 1.0) -> Tensor:
     """Return pi_k(y), each client's share of the images of the class of each sample, (clients, samples).
 
     Parameters
@@ -51,11 +52,24 @@ def class_shares(clients: Sequence[ClientLabels], label_maps: Tensor) -> Tensor:
         Their label maps are constant and hold the class of the image.
     label_maps : Tensor, (samples, classes, height, width)
         Those of the samples. For a class that no client has, as somebody's answer is missing, all count alike.
+    largest : float
+        Largest share of one client in a class that three or more clients have. Where fewer have it they alone can judge
+        its images, and their shares stay.
     """
-    counts = torch.stack([_class_counts(client) for client in clients])[:, label_maps[:, :, 0, 0].argmax(1)].clamp_min(
-        _ALMOST_NONE
-    )
-    return counts / counts.sum(0)
+    counts = torch.stack([_class_counts(client) for client in clients])
+    shares = torch.stack([_shares_of_class(column, largest) for column in counts.T], 1)
+    return shares[:, label_maps[:, :, 0, 0].argmax(1)]
+
+
+def _shares_of_class(counts: Tensor, largest: float) -> Tensor:
+    """Return the clients' shares of the images of one class, of which they have so many."""
+    counts = counts.clamp_min(_ALMOST_NONE)
+    shares = counts / counts.sum(0)
+    have = [index for index, count in enumerate(counts.tolist()) if count >= 1]
+    if have and float(shares.max()) > largest:
+        bounded = bound_shares({str(index): float(shares[index]) for index in have}, largest, len(have))
+        shares[have] = torch.tensor(list(bounded.values()))
+    return shares
 
 
 def _class_counts(client: ClientLabels) -> Tensor:

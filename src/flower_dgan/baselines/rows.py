@@ -124,6 +124,7 @@ def train_centralized(config: Config, federation: LocalFederation, row: str) -> 
             merge=config.algorithm.merge,
             in_flight=exchange.in_flight,
             final_rate=config.algorithm.final_rate,
+            largest_share=config.algorithm.largest_share,
             after_round=log,
         )
     total = config.output.synthetic_images

@@ -26,6 +26,9 @@ class AlgorithmConfig:
         ``flower_dgan.algorithm.merge``. ``average``, ``odds``, ``odds-by-class``, ``softmax``: one loss made of the
         scores that all gave to the same images, see ``flower_dgan.algorithm.scores``; an import path names a rule for
         scores, too.
+    largest_share : float
+        Largest weight that the share of the images gives one client where there are three or more, in (0, 1]; what is
+        cut off goes to the others. The number of images is a client's own claim. 1 for no bound.
     sharpness : float
         For ``softmax``: lambda of GMAN; 0 is the mean, ``inf`` the harshest critic alone.
     turns : {"together", "one-by-one"}
@@ -75,6 +78,7 @@ class AlgorithmConfig:
 
     loss: LossName
     merge: MergeName | ImportPath
+    largest_share: float
     sharpness: float
     turns: TurnsName
     shared_batches: int

@@ -154,6 +154,8 @@ def _check_algorithm(config: TrainingConfig) -> None:
     of_scores = merges_scores(algorithm.merge)
     if algorithm.shared_batches < 0:
         raise ConfigError(f"algorithm.shared_batches={algorithm.shared_batches} must not be negative.")
+    if not 0 < algorithm.largest_share <= 1:
+        raise ConfigError(f"algorithm.largest_share={algorithm.largest_share} must be in (0, 1]: 1 is no bound.")
     if algorithm.sharpness < 0:
         raise ConfigError(f"algorithm.sharpness={algorithm.sharpness} must not be negative: 0 makes a mean.")
     if of_scores and (algorithm.shared_batches != 1 or algorithm.separate_batches):

@@ -14,6 +14,7 @@ from flower_dgan.errors import DataError, ProtocolError
 # Bounds on what a message may make the receiver allocate: 2**32 pixels are 65,536 label maps of 256 x 256.
 MOST_MAPS = 1_000_000
 MOST_PIXELS = 2**32
+_PART = 2**20  # bytes that are unpacked at a time, so that nothing else is as large as the label maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ def pack(label_maps: Sequence[Pixels], classes: int) -> PackedLabelMaps:
     highest = max(int(label_map.max()) for label_map in label_maps)
     if highest >= classes:
         raise DataError(f"Label maps cannot be packed: class {highest} of {classes} (0 .. {classes - 1}).")
+    if classes == 1:  # as many pixels as one likes, none of which travels
+        return PackedLabelMaps(b"", shapes, classes)
     pixels = np.concatenate([label_map.ravel() for label_map in label_maps])
     planes = [np.packbits((pixels >> bit) & 1).tobytes() for bit in range(_bits(classes))]
     return PackedLabelMaps(b"".join(planes), shapes, classes)
@@ -78,7 +81,8 @@ def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
     Returns
     -------
     tuple of uint8 arrays (height, width)
-        Exactly what was packed; read-only where there is one class.
+        Exactly what was packed; read-only where there is one class. They take at most 8 bytes for each byte that
+        travelled as data, and about 20 for each byte of shapes.
 
     Raises
     ------
@@ -97,18 +101,24 @@ def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:
         )
     if not bits:
         # No pixel travelled, so none takes memory here: a message of a few bytes must not cost gigabytes.
-        return tuple(np.broadcast_to(np.uint8(0), shape) for shape in packed.shapes.tolist())
+        zero = np.zeros(1, np.uint8)
+        zero.flags.writeable = False
+        return tuple(np.ndarray((height, width), np.uint8, zero, 0, (0, 0)) for height, width in packed.shapes)
     pixels = np.zeros(total, dtype=np.uint8)
     planes = np.frombuffer(packed.data, dtype=np.uint8).reshape(bits, plane_bytes)
     for bit, plane in enumerate(planes):
         # One content has one packing, or its hash would not name it.
         if total % 8 and plane[-1] & (0xFF >> total % 8):
             raise ProtocolError(f"Packed label maps are refused: fill-up bits of plane {bit} are set.")
-        pixels |= np.unpackbits(plane, count=total) << np.uint8(bit)
+        for start in range(0, plane_bytes, _PART):
+            part = pixels[8 * start : 8 * (start + _PART)]
+            part |= np.unpackbits(plane[start : start + _PART], count=len(part)) << np.uint8(bit)
     if pixels.max() >= packed.classes:
         raise ProtocolError(f"Packed label maps are refused: class {pixels.max()} of {packed.classes}.")
-    flat = np.split(pixels, np.cumsum(areas)[:-1])
-    return tuple(part.reshape(shape) for part, shape in zip(flat, packed.shapes.tolist(), strict=True))
+    ends = np.cumsum(areas)
+    return tuple(
+        pixels[end - area : end].reshape(shape) for end, area, shape in zip(ends, areas, packed.shapes, strict=True)
+    )
 
 
 def check_label_map_sizes(shapes: NDArray[np.integer[Any]], image_size: int) -> None:

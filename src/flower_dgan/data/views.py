@@ -97,4 +97,5 @@ def join_views(parts: Sequence[Views]) -> Views:
 
 def sizes_of(arrays: Sequence[Pixels]) -> NDArray[np.int64]:
     """Return the height and width of each image or label map as an int64 array (n, 2)."""
-    return np.array([array.shape[:2] for array in arrays], dtype=np.int64).reshape(len(arrays), 2)
+    sides = (side for array in arrays for side in array.shape[:2])
+    return np.fromiter(sides, np.int64, 2 * len(arrays)).reshape(len(arrays), 2)

@@ -52,5 +52,7 @@ def loss_figure(metrics: RunMetrics) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     if sites:
-        figure.legend(handles=generator_axes.get_lines(), loc="outside lower center", ncols=_COLUMNS)
+        legend = figure.legend(handles=generator_axes.get_lines(), loc="outside lower center", ncols=_COLUMNS)
+        for text in legend.get_texts():  # between two dollar signs of a name there is no mathematics
+            text.set_parse_math(False)
     return figure

@@ -1,6 +1,6 @@
 """The report of a run as markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES, TstrSummary, metrics_of, summarize
@@ -75,6 +75,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## What left each node", _record_table(metrics, "from node")),
         ("## What was sent to each node", _record_table(metrics, "to node")),
         ("## Rejected replies", _rejection_table(metrics)),
+        ("## Bounds that applied", _bounds_table(metrics)),
         ("## Configuration", f"````yaml\n{config_text.rstrip()}\n````"),
     ]
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
@@ -208,3 +209,26 @@ def _rejection_table(metrics: RunMetrics) -> str:
             rounds.setdefault((site, reason), []).append(each.round)
     rows = [(site, reason, str(len(n)), str(n[0]), str(n[-1])) for (site, reason), n in sorted(rounds.items())]
     return table(("site", "reason", "replies", "first round", "last round"), rows)
+
+
+def _bounds_table(metrics: RunMetrics) -> str:
+    """Say whose replies were beyond what is usual, and whose number of images beyond the largest share."""
+    rows = []
+    for site in sorted({site for each in metrics.rounds for site in each.clients}):
+        theirs = {each.round: each.clients[site] for each in metrics.rounds if site in each.clients}
+        scaled = {number: client.bounded for number, client in theirs.items() if client.bounded}
+        rows.append((site, "feedback or weights scaled down", scaled))
+        capped = {number: 0 for number, client in theirs.items() if client.capped}
+        rows.append((site, "weight lowered to algorithm.largest_share", capped))
+    together = {each.round: each.bounded_together for each in metrics.rounds if each.bounded_together}
+    rows.append(("all", "feedback scaled down after scores were merged", together))
+    shown = [
+        (site, bound, str(len(rounds)), f"{sum(rounds.values()):,}" if any(rounds.values()) else "-", *_ends(rounds))
+        for site, bound, rounds in rows
+        if rounds
+    ]
+    return table(("site", "bound", "rounds", "samples", "first round", "last round"), shown)
+
+
+def _ends(rounds: Mapping[int, int]) -> tuple[str, str]:
+    return str(min(rounds)), str(max(rounds))

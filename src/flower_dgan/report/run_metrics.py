@@ -76,14 +76,15 @@ def _field(fields: Mapping[str, Any], name: str, kind: type) -> Any:
         raise ValueError(f"the field '{name}' is missing")
     value = fields[name]
     allowed = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or isinstance(value, bool):
+    if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
         raise TypeError(f"the field '{name}' is {value!r}, not a {kind.__name__}")
     return value
 
 
 def _flat(record: type, fields: Mapping[str, Any]) -> Any:
-    """Build a record whose annotations are all str, int or float."""
-    return record(**{name: _field(fields, name, kind) for name, kind in record.__annotations__.items()})
+    """Build a record whose annotations are all str, int, float or bool; what has a default may be missing."""
+    there = {name: kind for name, kind in record.__annotations__.items() if name in fields or not hasattr(record, name)}
+    return record(**{name: _field(fields, name, kind) for name, kind in there.items()})
 
 
 def _round(fields: Mapping[str, Any]) -> Round:
@@ -100,6 +101,7 @@ def _round(fields: Mapping[str, Any]) -> Round:
         staleness=_field(fields, "staleness", int),
         late=tuple(str(site) for site in _field(fields, "late", list)),
         repeats={site: _field(repeats, site, int) for site in repeats},
+        bounded_together=_field(fields, "bounded_together", int) if "bounded_together" in fields else 0,
     )
 
 

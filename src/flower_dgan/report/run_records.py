@@ -30,7 +30,8 @@ class ClientRound:
     """What one client did in one round.
 
     Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them; rounds
-    between sending the bundle and using its feedback; weight in the generator's gradient.
+    between sending the bundle and using its feedback; weight in the generator's gradient; how many samples or uploads
+    were scaled down as they were beyond what is usual; whether its weight was lowered to the largest share.
     """
 
     discriminator_loss: float
@@ -41,6 +42,8 @@ class ClientRound:
     bytes_received: int
     rounds_late: int
     weight: float
+    bounded: int = 0
+    capped: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Round:
         Sites that were still at work when the round ended.
     repeats : Mapping[str, int]
         By site; messages that were sent again, as there was no reply.
+    bounded_together : int
+        Samples that were scaled down after the scores of all had been merged.
     """
 
     round: int
@@ -75,6 +80,7 @@ class Round:
     staleness: int
     late: tuple[str, ...]
     repeats: Mapping[str, int]
+    bounded_together: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class Answer:
         gradients = decode_gradients(self.message.gradients, self.message.scales)
         return Feedback(torch.from_numpy(self.message.losses), gradients, self.client.channels)
 
-    def report(self, weight: float, losses: Tensor) -> ClientRound:
-        """Return what is told of it, with how much it counted, and the generator's losses on its images."""
+    def report(self, weight: float, losses: Tensor, bounded: int, *, capped: bool) -> ClientRound:
+        """Return what is told of it: how much it counted, the generator's losses on its images, what was bounded."""
         message = self.message
         return ClientRound(
             message.discriminator_loss,
@@ -49,4 +49,6 @@ class Answer:
             message.peak_memory_mib,
             self.rounds_late,
             weight,
+            bounded,
+            capped,
         )

@@ -98,7 +98,7 @@ def _exchange(
                 raise ProtocolError(reason_of(reply.error))
             on_answer(node, reply.content)
         except ProtocolError as error:
-            problems.append(f"node {node}: {error}")
+            problems.append(f"node {node}: {reason_of(error)}")
     return [*problems, *(f"node {node} did not answer" for node in sorted(silent))]
 
 

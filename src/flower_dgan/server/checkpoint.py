@@ -58,15 +58,20 @@ class Start:
         Discriminators on their way to another client, by its name.
     discriminator : Parameters
         The server's own; empty where it has none, or has only begun.
+    past : mapping of str to Tensor
+        What the clients' next replies are held against, see
+        :meth:`flower_dgan.server.generator_step.GeneratorStep.snapshot`; empty where nothing is known of them, as in a
+        checkpoint of an earlier version.
     """
 
     round_number: int
     answered: Mapping[str, int]
     moving: Mapping[str, Parameters]
     discriminator: Parameters
+    past: Mapping[str, Tensor]
 
 
-BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
 """Where a new training begins."""
 
 

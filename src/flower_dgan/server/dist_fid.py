@@ -129,7 +129,7 @@ def ask_for_moments(
             try:
                 answer = MomentsAnswer.from_records(reply.content, windows[name], features_of(encoder))
             except ProtocolError as error:
-                missing[name] = str(error)
+                missing[name] = reason_of(error)
             else:
                 found[name] = answer.moments
                 missing.pop(name, None)

@@ -95,7 +95,7 @@ class Inbox:
                 try:
                     accepted[node_id] = Answer(client, self._message(reply, client, sent_in), proposal, rounds_late)
                 except ProtocolError as error:
-                    rejected[client.name] = str(error)
+                    rejected[client.name] = reason_of(error)
             if node_id in accepted:
                 self._attendance.answered(node_id)
             else:

@@ -6,6 +6,7 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
+from flower_dgan.algorithm.generator import is_finite
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
@@ -22,6 +23,7 @@ from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
 from flower_dgan.server.training import begin, train
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
+from flower_dgan.wire.answers import ANSWERS
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -66,7 +68,7 @@ def _run(
     foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
-    fast_grid = FastGrid(grid, Ledger())
+    fast_grid = FastGrid(grid, Ledger(ANSWERS))
     with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
             claims = directory.claims
@@ -94,7 +96,10 @@ def _run(
             else:
                 let_go()
         finally:  # what was learned is kept, whatever ends the training
-            save_generator(directory.path / GENERATOR, half.average, config.model, shape)
+            if is_finite(half.average):
+                save_generator(directory.path / GENERATOR, half.average, config.model, shape)
+            else:
+                logger.error("The generator is not finite: no %s is written.", GENERATOR)
             labels = [*earlier, *(client.labels for client in clients)]
             save_label_maps(directory.path / LABEL_MAPS, labels)
         with directory.stage("synthetic dataset"):
@@ -110,4 +115,14 @@ def _run(
                     measure_dist_fid(
                         grid, directory, config, clients, half.average, model.get_submodule("encoder"), test
                     )
-    logger.info("Report: %s", write_report(directory.path))
+    _report(directory)
+
+
+def _report(directory: RunDirectory) -> None:
+    """Write the report; the results are there without it, so that what goes wrong here ends nothing."""
+    try:
+        logger.info("Report: %s", write_report(directory.path))
+    except Exception as error:  # whatever a drawing library makes of what clients said
+        logger.warning(
+            "The report could not be written (%r): `flower-dgan report %s` tries again.", error, directory.path
+        )

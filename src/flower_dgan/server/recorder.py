@@ -88,6 +88,8 @@ class Recorder:
                     "bytes_received": received,
                     "rounds_late": done.rounds_late,
                     "weight": done.weight,
+                    "bounded": done.bounded,
+                    "capped": done.capped,
                 }
         seconds = self._split(report)
         self._directory.measure(
@@ -100,6 +102,7 @@ class Recorder:
             rejected=report.rejected,
             late=report.late,
             repeats=self._new_repeats(),
+            bounded_together=report.bounded_together,
         )
         self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
@@ -152,7 +155,7 @@ class Recorder:
         left = elapsed / (report.round_number - self._done) * (rounds - report.round_number)
         done = list(report.clients.values())
         logger.info(
-            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s%s",
+            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s%s%s",
             report.round_number,
             rounds,
             _mean(client.generator_loss for client in done),
@@ -162,6 +165,7 @@ class Recorder:
             *divmod(round(left), 60),
             f" | feedback {report.staleness} steps old" if report.staleness else "",
             f" | {', '.join(report.late)} still at work" if report.late else "",
+            "".join(f" | {name} is beyond what is usual" for name, c in report.clients.items() if c.bounded),
             "".join(f" | {name} contradicts the others" for name, c in report.clients.items() if not c.weight),
             "".join(f" | without {name}: {reason}" for name, reason in report.rejected.items()),
         )

@@ -19,6 +19,11 @@ class ClientRound:
         Rounds between sending the bundle and using its feedback.
     weight : float
         Its weight in the generator's gradient.
+    bounded : int
+        Samples, or uploads of weights, that were scaled down as they were beyond what is usual, see
+        ``flower_dgan.algorithm.guard``.
+    capped : bool
+        Whether its number of images would have given it more than the largest share.
     """
 
     discriminator_loss: float
@@ -28,6 +33,8 @@ class ClientRound:
     peak_memory_mib: float
     rounds_late: int
     weight: float
+    bounded: int
+    capped: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class RoundReport:
         Client name to the reason why its reply was not used.
     late : tuple of str
         Clients that are still at work on a bundle.
+    bounded_together : int
+        Samples that were scaled down after the scores of all clients had been merged.
     """
 
     round_number: int
@@ -59,3 +68,4 @@ class RoundReport:
     clients: dict[str, ClientRound]
     rejected: dict[str, str]
     late: tuple[str, ...]
+    bounded_together: int

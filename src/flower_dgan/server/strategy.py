@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
 from itertools import chain
@@ -22,7 +23,7 @@ from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.server.attendance import Attendance
 from flower_dgan.server.checkpoint import BEGINNING, Start
 from flower_dgan.server.discriminator import ServerDiscriminator
-from flower_dgan.server.generator_step import GeneratorStep
+from flower_dgan.server.generator_step import GeneratorStep, Step
 from flower_dgan.server.inbox import Inbox
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.outbox import Outbox
@@ -91,7 +92,7 @@ class DganStrategy(Strategy):
             half = server_discriminator_half(config, clients[0].labels.classes)
             self._server_discriminator = ServerDiscriminator(half, start.discriminator)
             self._outbox.common = self._server_discriminator.parameters()
-        self._step = GeneratorStep(generator, config, self._server_discriminator)
+        self._step = GeneratorStep(generator, config, self._server_discriminator, start.past)
         shapes = discriminator_shapes(config, clients[0].labels.classes)
         self._attendance = Attendance(config, on_change)
         self._inbox = Inbox(self._outbox, config, self._shape, shapes, self._server_discriminator, self._attendance)
@@ -204,14 +205,14 @@ class DganStrategy(Strategy):
         return self._outbox.draw_round(round_number, self._clients, nodes, self.answered)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return all that a server needs to go on, by name: the generator's half, and the discriminators it has."""
+        """Return all that a server needs to go on, by name: the generator, the clients' past, the discriminators."""
         moving = {
             f"moving:{name}:{key}": torch.from_numpy(value)
             for name, parameters in self._outbox.moving.items()
             for key, value in parameters.items()
         }
         own = self._server_discriminator.snapshot() if self._server_discriminator else {}
-        return self._generator.snapshot() | moving | own
+        return self._generator.snapshot() | self._step.snapshot() | moving | own
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -226,7 +227,7 @@ class DganStrategy(Strategy):
         Raises
         ------
         FederationError
-            If no reply of the round can be used.
+            If no reply of the round can be used; if what the server made of them is not finite.
         """
         arrived = time.monotonic()
         round_number = self._first + server_round
@@ -240,10 +241,13 @@ class DganStrategy(Strategy):
         answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
         oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
         staleness = self._generator.steps_done - oldest
-        weights = self._step.take(round_number, answers) if answers else {}
+        step = self._step.take(round_number, answers, len(self._clients)) if answers else Step()
+        came_back = {a.client.name: a.message.discriminator for a in answers if a.message.discriminator is not None}
+        bounded = Counter(step.bounded)
         if self._config.algorithm.swap_interval:
-            came_back = {each.client.name: each.message.discriminator for each in answers}
-            self._outbox.swap(round_number, {name: each for name, each in came_back.items() if each is not None})
+            moving, acted = self._step.bound_discriminators(came_back)
+            bounded.update(acted)
+            self._outbox.swap(round_number, moving)
         self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
         self._on_round(
             RoundReport(
@@ -251,9 +255,18 @@ class DganStrategy(Strategy):
                 images=len({id(answer.proposal) for answer in answers}) * self._shape.samples,  # shared ones once
                 staleness=staleness,
                 generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
-                clients={a.client.name: a.report(weights[a.client.name], self._step.losses(a)) for a in answers},
+                clients={
+                    a.client.name: a.report(
+                        step.weights[a.client.name],
+                        self._step.losses(a),
+                        bounded[a.client.name],
+                        capped=a.client.name in step.capped,
+                    )
+                    for a in answers
+                },
                 rejected=rejected,
                 late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
+                bounded_together=step.together,
             )
         )
         last = round_number == self._config.exchange.rounds

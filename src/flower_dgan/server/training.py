@@ -72,7 +72,8 @@ def begin(
             moving.setdefault(client, {})[parameter] = tensor.numpy()
         elif kind == DISCRIMINATOR:
             discriminator[name] = tensor.numpy()
-    return Start(checkpoint.round_number, checkpoint.answered, moving, discriminator)
+    # Not all of these are about clients, but a guard takes its own alone.
+    return Start(checkpoint.round_number, checkpoint.answered, moving, discriminator, checkpoint.tensors)
 
 
 def train(

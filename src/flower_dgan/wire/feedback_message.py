@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.formats import FULL_SCALE
+from flower_dgan.wire.formats import FULL_SCALE, largest_decoded
 from flower_dgan.wire.parameters import (
     DISCRIMINATOR,
     EMPTY,
@@ -20,6 +20,16 @@ from flower_dgan.wire.parameters import (
     write_parameters,
 )
 from flower_dgan.wire.records import check_names, pack_array, read_array, read_packed, read_value
+
+_LARGEST_LOSS = float(np.finfo(np.float32).max)
+
+_METRICS = {
+    "discriminator-loss": (-_LARGEST_LOSS, _LARGEST_LOSS),
+    "busy-seconds": (0.0, 1e8),
+    "compute-seconds": (0.0, 1e8),
+    "peak-memory-mib": (0.0, 1e9),
+}
+"""The metrics of an answer, and from where to where each may be: losses as float32 has them, 3 years, 1 PiB."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +97,28 @@ class FeedbackMessage:
 
         It brings a discriminator of that form if there is one, and a change of so many entries if there are any.
         """
-        keys = {"discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib"}
         check_names(
             content,
             {
                 "feedback": (ArrayRecord, {"losses", "gradients", "scales"}),
-                "metrics": (MetricRecord, keys),
+                "metrics": (MetricRecord, {*_METRICS}),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator))} if discriminator is not None else {}),
                 **({"change": (ArrayRecord, {"entries"})} if entries else {}),
             },
         )
         arrays, metrics = content.array_records["feedback"], content.metric_records["metrics"]
-        numbers = {key: read_value(metrics, key, float) for key in sorted(keys)}
-        if not all(math.isfinite(number) for number in numbers.values()):
-            raise ProtocolError(f"metrics that are not finite: {numbers}")
+        numbers = {key: read_value(metrics, key, float) for key in _METRICS}
+        for key, (low, high) in _METRICS.items():
+            if not low <= numbers[key] <= high:
+                raise ProtocolError(f"'{key}' is {numbers[key]}, not finite and in {low:g} .. {high:g}")
         gradients = read_packed(arrays["gradients"], shape.feedback_format, shape.gradients)
         judged = shape.gradients[:1]
         scales = read_array(arrays["scales"], "float32", judged).astype(np.float32)
         full = FULL_SCALE.get(shape.feedback_format, math.inf)
         if scales.min(initial=0) < 0 or gradients.max(initial=0) > full or gradients.min(initial=0) < -full:
-            # Their products could be infinite though they are not.
             raise ProtocolError(f"gradients beyond {full:g}, or negative scales")
+        if not np.isfinite(largest_decoded(gradients, scales)).all():
+            raise ProtocolError("gradients that are not finite once they are multiplied by their scales")
         return cls(
             losses=read_array(arrays["losses"], "float32", judged).astype(np.float32),
             gradients=gradients,

@@ -52,3 +52,17 @@ def decode_gradients(gradients: NDArray[np.generic], scales: NDArray[np.float32]
     if decoded.dtype == torch.float32:
         return decoded
     return decoded.float() * (torch.from_numpy(scales) / FULL_SCALE[str(gradients.dtype)])[:, None, None, None]
+
+
+def largest_decoded(gradients: NDArray[np.generic], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest and the smallest number of each sample, (2, samples), as :func:`decode_gradients` makes them.
+
+    They are finite if all are, as its rounding keeps the order; both may be infinite though gradients and scales are
+    not.
+    """
+    if not gradients.size:
+        return np.zeros((2, len(gradients)), np.float32)
+    flat = gradients.reshape(len(gradients), -1)
+    ends = np.stack([flat.max(1), flat.min(1)], 1)[:, :, None, None]
+    decoded: NDArray[np.float32] = decode_gradients(ends, scales)[:, :, 0, 0].numpy().T
+    return decoded

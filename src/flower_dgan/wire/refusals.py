@@ -91,6 +91,7 @@ def refuse(error: Exception, *, details: bool) -> Error:
     return Error(code=refusal, reason=f"{refusal.sentence} {told}" if details else refusal.sentence)
 
 
-def reason_of(error: Error) -> str:
-    """Return, at the server, what an error reply says: a peer may have sent any text."""
-    return printable(error.reason or f"error {error.code}", LONGEST_REASON)
+def reason_of(error: Error | DganError) -> str:
+    """Return, at the server, what an error reply says, or what is wrong with a reply: a peer may have sent any text."""
+    said = (error.reason or f"error {error.code}") if isinstance(error, Error) else str(error)
+    return printable(said, LONGEST_REASON)
