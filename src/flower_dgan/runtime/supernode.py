@@ -35,7 +35,7 @@ _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
 _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It executes the installed ClientApp and
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
-the ones of flower-supernode, listed below. Of these, --isolation and --allow-runtime-dependency-installation are refused,
+those of flower-supernode, listed below. Of these, --isolation and --allow-runtime-dependency-installation are refused,
 and --superexec-auth-secret-file is made where it is not given. Tested with flwr {TESTED_RELEASE}x."""
 
 
