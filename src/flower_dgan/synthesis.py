@@ -19,6 +19,7 @@ from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.memory import machine_memory
 from flower_dgan.models.build import ImageShape
 from flower_dgan.wire.formats import encode_images
 
@@ -114,9 +115,17 @@ def synthesize_folder(
     Raises
     ------
     DataError, ConfigError
-        If the folder or the site cannot be used.
+        If the folder or the site cannot be used, or the machine has not the memory for so many images of this size.
     """
     network, model, shape = trained
+    side = shape.image_size
+    needed = 4 * count * side**2 * (shape.classes + shape.channels)  # float32 label maps and images
+    if needed > machine_memory():
+        raise ConfigError(
+            f"{count:,} images of {side:,} x {side:,} pixels, as the generator makes them, take more than "
+            f"{needed / 2**30:,.1f} GiB, and this machine has {machine_memory() / 2**30:,.1f}: draw fewer at a time, "
+            "with another --seed each."
+        )
     if site is not None and site not in shape.sites:
         raise ConfigError(unknown_name("site", site, shape.sites))
     if shape.classes == 1:

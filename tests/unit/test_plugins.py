@@ -145,7 +145,7 @@ def test_a_saved_generator_is_built_again(tmp_path: Path, installed: None) -> No
     config = resolve(OVERRIDES)
     network = build_generator(config.model, SHAPE)
     save_generator(tmp_path / "generator.safetensors", network, config.model, SHAPE)
-    again, model, shape = load_generator(tmp_path / "generator.safetensors")
+    again, model, shape = load_generator(tmp_path / "generator.safetensors", ["own_networks"])
     assert (type(again).__name__, model, shape) == ("Painter", config.model, SHAPE)
     for name, value in network.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
@@ -156,7 +156,7 @@ def test_a_saved_generator_whose_code_is_missing(tmp_path: Path) -> None:
     model = replace(config.model, generator=ImportPath("no_such_package:Net"))
     save_generator(tmp_path / "generator.safetensors", nn.Linear(1, 1), model, SHAPE)
     with pytest.raises(ConfigError, match="there is no module no_such_package here"):
-        load_generator(tmp_path / "generator.safetensors")
+        load_generator(tmp_path / "generator.safetensors", ["no_such_package"])
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

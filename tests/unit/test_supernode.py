@@ -1,18 +1,74 @@
 """What can be told of a warm SuperNode without starting one; ``tests/e2e`` starts them."""
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, pull_objects
+from typer.testing import CliRunner
 
+from flower_dgan.cli.main import app
 from flower_dgan.errors import ConfigError
-from flower_dgan.runtime import flower_internals, supernode
-from flower_dgan.runtime.flower_internals import AdaptiveSleep, reason_against_warm_clients, shorten_waits_for_parts
+from flower_dgan.runtime import executor_internals, supernode
+from flower_dgan.runtime.executor_internals import RuntimeApi
+from flower_dgan.runtime.flower_internals import shorten_waits_for_parts
+from flower_dgan.runtime.supernode import load_client_app, reason_against_warm_clients
+from flower_dgan.runtime.supernode_internals import AdaptiveSleep
+
+
+class Started:
+    """What :func:`run_supernode` starts and serves, written down in place of being done."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+        self.plain: list[list[str]] = []
+        self.served: list[tuple[RuntimeApi, bytes]] = []
+        self.secret_mode = 0
+        self.secret_file = Path()
+
+    def popen(self, command: Sequence[str]) -> "Started.Running":
+        self.commands.append(list(command))
+        return Started.Running()
+
+    def run(self, command: Sequence[object], check: bool) -> subprocess.CompletedProcess[bytes]:
+        self.plain.append([str(part) for part in command])
+        return subprocess.CompletedProcess([], 7)
+
+    def serve(self, runtime: RuntimeApi, secret: bytes, app: object) -> None:
+        self.served.append((runtime, secret))
+        self.secret_file = Path(self.commands[-1][-1])
+        self.secret_mode = stat.S_IMODE(self.secret_file.stat().st_mode)
+        assert self.secret_file.read_bytes() == secret
+
+    class Running:
+        returncode = None
+
+        def poll(self) -> None: ...
+
+        def terminate(self) -> None: ...
+
+        def wait(self, seconds: float) -> None: ...
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+    """Start nothing, and return what would be."""
+    found = Started()
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(subprocess, "Popen", found.popen)
+    monkeypatch.setattr(subprocess, "run", found.run)
+    monkeypatch.setattr(executor_internals, "serve_tasks", found.serve)
+    monkeypatch.setattr(supernode, "load_client_app", lambda path: path)
+    before = list(sys.path)
+    yield found
+    sys.path[:] = before
 
 
 def test_the_installed_flower_takes_warm_clients() -> None:
@@ -48,21 +104,63 @@ def test_parts_of_a_message_are_waited_for_in_small_steps(monkeypatch: pytest.Mo
     assert [wait for wait in waits if wait] == pytest.approx([0.02, 0.04], rel=0.21)
 
 
-def test_another_release_of_flower_runs_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_another_release_of_flower_is_used_with_a_warning(
+    started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    commands: list[list[str]] = []
+    monkeypatch.setattr(supernode, "version", lambda _: "1.60.0")
+    assert supernode.run_supernode(["--insecure"]) == 0
+    assert len(started.served) == 1
+    assert "tested with flwr 1.41.x. This is 1.60.0, which has all that is used of it" in caplog.text
 
-    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
-        commands.append([str(part) for part in command])
-        return subprocess.CompletedProcess(command, 7)
 
-    monkeypatch.setattr(flower_internals, "version", lambda _: "1.60.0")
-    monkeypatch.setattr(subprocess, "run", run)
-    assert supernode.run_supernode(["--insecure", "--superlink", "host:1"]) == 7
-    plain = Path(sys.executable).parent / "flower-supernode"
-    assert commands == [[str(plain), "--insecure", "--superlink", "host:1"]]
-    assert "imports torch anew: it is tested with flwr 1.41.x, not 1.60.0" in caplog.text
+def lacks_a_module(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(sys.modules, "flower_dgan.runtime.executor_internals", None)
+    return "lacks what is used of it: import of flower_dgan.runtime.executor_internals halted"
+
+
+def lacks_an_argument(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(executor_internals, "USED", {executor_internals.pull_task_input: {"client", "colour", "age"}})
+    return "pull_task_input of flwr 1.41.0 takes no age, colour"
+
+
+def lacks_forks(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.delattr(os, "fork")
+    return "this system cannot fork a process"
+
+
+@pytest.mark.parametrize("lacking", [lacks_a_module, lacks_an_argument, lacks_forks])
+def test_where_the_bundle_cannot_be_kept_out_the_owner_decides(
+    lacking: Callable[[pytest.MonkeyPatch], str],
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reason = lacking(monkeypatch)
+    monkeypatch.setattr(supernode, "version", lambda _: "1.41.0")
+    with pytest.raises(ConfigError, match=reason) as error:
+        supernode.run_supernode(["--insecure", "--superlink", "host:1"])
+    assert "whoever starts a run can then run any code here" in str(error.value)
+    assert (started.commands, started.plain, started.served) == ([], [], [])
+    assert supernode.run_supernode(["--insecure", "--allow-bundle-code", "--superlink", "host:1"]) == 7
+    plain = str(Path(sys.executable).parent / "flower-supernode")
+    assert started.plain == [[plain, "--insecure", "--superlink", "host:1"]]
+    assert started.commands == []
+    assert "whoever starts a run can run any code here" in caplog.text
+
+
+def test_the_owners_permission_changes_nothing_where_it_is_not_needed(started: Started) -> None:
+    assert supernode.run_supernode(["--allow-bundle-code", "--insecure"]) == 0
+    assert started.plain == []
+    assert len(started.served) == 1
+    assert "--allow-bundle-code" not in started.commands[0]
+
+
+@pytest.mark.parametrize("more", [[], ["--allow-bundle-code"]])
+@pytest.mark.parametrize("option", ["--allow-runtime-dependency-installation", "--allow-runtime"])
+def test_nothing_is_installed_for_a_run(option: str, more: list[str], started: Started) -> None:
+    with pytest.raises(ConfigError, match="installs nothing that a run asks for"):
+        supernode.run_supernode([option, *more])
+    assert (started.commands, started.plain) == ([], [])
 
 
 def test_isolation_is_not_for_the_user_to_choose() -> None:
@@ -70,9 +168,86 @@ def test_isolation_is_not_for_the_user_to_choose() -> None:
         supernode.run_supernode(["--isolation", "subprocess"])
 
 
-def test_a_secret_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_secret_is_made_that_only_we_can_read_and_that_ends(umask: int, started: Started) -> None:
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            assert supernode.run_supernode(["--insecure"]) == 0
+    finally:
+        os.umask(before)
+    (_, first), (_, second) = started.served
+    assert len(first) == len(second) == 32
+    assert first != second
+    assert started.secret_mode & 0o077 == 0
+    assert not started.secret_file.exists()
+    assert started.commands[0][-2] == "--superexec-auth-secret-file"
+
+
+def test_a_secret_of_the_owner_is_used_and_kept(started: Started, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"mine\n")
+    assert supernode.run_supernode(["--superexec-auth-secret-file", str(file)]) == 0
+    assert started.served[0][1] == b"mine\n"
+    assert file.read_bytes() == b"mine\n"
+
+
+def test_a_secret_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere cannot be read"):
         supernode.run_supernode(["--superexec-auth-secret-file", str(tmp_path / "nowhere")])
+    (tmp_path / "empty").touch()
+    with pytest.raises(ConfigError, match="empty is empty"):
+        supernode.run_supernode(["--superexec-auth-secret-file", str(tmp_path / "empty")])
+
+
+def test_the_directory_of_the_start_is_not_on_the_path(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend("")
+    assert supernode.run_supernode(["--insecure"]) == 0
+    assert "" not in sys.path
+    command = started.commands[0]
+    assert command[1] == "-P"  # without it, `python -c` has the directory first on sys.path
+    assert command[2] == "-c"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("flower_dgan.client_app", "is no import path"),
+        ("no_such_package:app", "there is no module no_such_package here"),
+        ("flower_dgan.client_app:ap", "Did you mean 'app'"),
+        ("flower_dgan.server_app:app", "of type ServerApp: a flwr.clientapp.ClientApp is wanted"),
+    ],
+)
+def test_an_app_of_the_owners_must_be_one(path: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        load_client_app(path)
+
+
+def test_the_app_of_the_owner_is_loaded(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(supernode, "load_client_app", loaded.append)
+    supernode.run_supernode(["--client-app", "own.client:app", "--insecure"])
+    supernode.run_supernode(["--insecure"])
+    assert loaded == ["own.client:app", "flower_dgan.client_app:app"]
+    assert "own.client:app" not in started.commands[0]
+    with pytest.raises(ConfigError, match=r"--client-app=own client is no import path"):
+        supernode.run_supernode(["--client-app", "own client"])
+    assert len(started.commands) == 2
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_shows_our_options_first_and_starts_nothing(option: str, started: Started) -> None:
+    result = CliRunner().invoke(app, ["supernode", "--insecure", option])
+    assert result.exit_code == 0
+    ours, flowers = (result.output.index(each) for each in ("--allow-bundle-code", "--node-config"))
+    assert ours < flowers
+    assert "run any code here" in " ".join(result.output.split())
+    assert (started.commands, started.plain, started.served) == ([], [], [])
+
+
+def test_help_does_without_a_parser_of_flowers(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flower_dgan.runtime.supernode_internals", None)
+    assert "see `flower-supernode --help`" in CliRunner().invoke(app, ["supernode", "--help"]).output
 
 
 @pytest.mark.parametrize(
@@ -81,34 +256,26 @@ def test_a_secret_that_cannot_be_read(tmp_path: Path) -> None:
         ([], "127.0.0.1:9094", None),
         (["--host", "0.0.0.0", "--port=9100"], "127.0.0.1:9100", None),
         (["--host", "::1"], "[::1]:9094", None),
-        (["--ssl-ca-certfile", "~/ca.pem"], "127.0.0.1:9094", "/home/owner/ca.pem"),
-        (["--appio-ssl-ca-certfile=/ca.pem"], "127.0.0.1:9094", "/ca.pem"),
-        (["--ssl-ca", "/ca.pem", "--ssl-certfile", "/a", "--superlink", "host:1"], "127.0.0.1:9094", "/ca.pem"),
+        (["--ssl-ca-certfile", "~/ca.pem"], "127.0.0.1:9094", b"owner"),
+        (["--appio-ssl-ca-certfile=~/ca.pem"], "127.0.0.1:9094", b"owner"),
+        (["--ssl-ca", "~/ca.pem", "--ssl-certfile", "/a", "--superlink", "host:1"], "127.0.0.1:9094", b"owner"),
     ],
 )
 def test_the_executor_reads_the_options_as_the_supernode_does(
-    options: list[str], address: str, certificate: str | None, monkeypatch: pytest.MonkeyPatch
+    options: list[str],
+    address: str,
+    certificate: bytes | None,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    class Running:
-        returncode = None
-
-        def __init__(self, command: list[str]) -> None:
-            commands.append(command)
-
-        def poll(self) -> None: ...
-
-        def terminate(self) -> None: ...
-
-        def wait(self, seconds: float) -> None: ...
-
-    commands: list[list[str]] = []
-    served: list[tuple[object, ...]] = []
-    monkeypatch.setenv("HOME", "/home/owner")
-    monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.02")
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(subprocess, "Popen", Running)
-    monkeypatch.setattr(supernode, "_import_everything", lambda: None)
-    monkeypatch.setattr(supernode, "run_forking_superexec", lambda *arguments: served.append(arguments))
+    (tmp_path / "ca.pem").write_bytes(b"owner")
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert supernode.run_supernode(options) == 0
-    assert served == [(address, certificate, None)]
-    assert commands[0][3:] == [*options, "--isolation", "process"]
+    assert [runtime for runtime, _ in started.served] == [RuntimeApi(address, certificate)]
+    assert started.commands[0][4:-2] == [*options, "--isolation", "process"]
+
+
+def test_a_certificate_that_cannot_be_read(started: Started, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"The certificate .+nowhere cannot be read"):
+        supernode.run_supernode(["--ssl-ca-certfile", str(tmp_path / "nowhere")])

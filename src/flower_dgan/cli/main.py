@@ -46,12 +46,16 @@ def synthesize(
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of views and noise.")] = 0,
+    package: Annotated[
+        list[str] | None, typer.Option(help="A package of your own whose network the file may name; repeatable.")
+    ] = None,
 ) -> None:
     """Draw labelled images from a trained generator on label maps of your own."""
     from flower_dgan.generator_file import load_generator
     from flower_dgan.synthesis import synthesize_folder, write_pairs
 
-    pairs, names = synthesize_folder(load_generator(generator), label_maps, count=count, site=site, seed=seed)
+    trained = load_generator(generator, package or ())
+    pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
     write_pairs(output, pairs, names)
     console.print(f"{count} pairs in {output.resolve()}")
 

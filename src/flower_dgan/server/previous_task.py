@@ -14,6 +14,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, pack, unpack
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator
+from flower_dgan.plugins import import_paths, package_of
 from flower_dgan.whole_file import whole_file
 
 GENERATOR, LABEL_MAPS = "generator.safetensors", "label_maps.npz"
@@ -40,17 +41,20 @@ class PreviousTask:
 def open_previous_task(config: Config) -> PreviousTask | None:
     """Read the run directory that ``algorithm.previous`` names; None for the first task.
 
+    It may be somebody else's: only code of packages that this run's own settings name is imported for it.
+
     Raises
     ------
     ConfigError
-        If networks or images of the two tasks differ.
+        If networks or images of the two tasks differ, or the network of the one before is of another package.
     DataError
         If it is not a run directory with a generator and label maps.
     """
     if config.algorithm.previous is None:
         return None
     directory = Path(config.algorithm.previous).expanduser()
-    generator, model, shape = load_generator(directory / GENERATOR)
+    packages = {package_of(path) for path in import_paths(config).values()}
+    generator, model, shape = load_generator(directory / GENERATOR, packages)
     if model != config.model:
         raise ConfigError(f"{directory} was trained with {model}, not with {config.model}: a task keeps the networks.")
     labels = read_label_maps_of_run(directory / LABEL_MAPS)

@@ -96,6 +96,8 @@ class RunDirectory:
             )
         try:
             before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+        except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"The settings of {path} cannot be read: {error}") from error
         except ConfigError as error:
             raise ConfigError(
                 f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
