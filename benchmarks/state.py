@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,9 +49,10 @@ def main(
     try:
         with local_flower(CLIENTS) as flower:
             found["simulated"] = measure(flower, values, messages)
-        with deployed_flower(
-            [f"partition-id={client} num-partitions={CLIENTS}" for client in range(CLIENTS)]
-        ) as flower:
+        # SuperNodes execute nothing of a bundle: state_app is installed where they run, and named.
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+        node_configs = [f"partition-id={client} num-partitions={CLIENTS}" for client in range(CLIENTS)]
+        with deployed_flower(node_configs, options=["--client-app", "state_app:client"]) as flower:
             found["deployed"] = measure(flower, values, messages)
     except DganError as error:
         print(f"Not measured. {error}")

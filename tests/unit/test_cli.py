@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from rich.table import Table
 from typer.testing import CliRunner
 
+from flower_dgan import cli
+from flower_dgan.cli.consoles import console, errors
 from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError
@@ -107,3 +112,44 @@ def test_mistakes_are_one_line_not_a_traceback(
     error = capsys.readouterr().err
     assert "Did you mean 'seed'?" in error
     assert "Traceback" not in error
+
+
+TRAPS = ("[medical]", "/data/[/x]/images", "[bold]", ":key:", "[red", r"\[x]", "[link=http://x]y[/link]")
+
+
+@pytest.mark.parametrize("text", TRAPS)
+def test_an_error_is_printed_as_it_is(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ConfigError(f"pip install {text}")
+
+    monkeypatch.setattr("flower_dgan.cli.main.app", fail)
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == f"Error: pip install {text}\n"
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_no_text_is_taken_for_markup(text: str) -> None:
+    with errors.capture() as captured:
+        errors.print(text)
+    assert captured.get() == f"{text}\n"
+    table = Table(text, title=text)
+    table.add_row(text)
+    with console.capture() as captured:  # three cells, and no more is asked of how they are laid out
+        console.print(table, width=10_000)
+    printed = captured.get()
+    assert not text.strip() or printed.count(text.strip()) >= 3
+
+
+@pytest.mark.parametrize("text", [text for text in TRAPS if "\\" not in text])
+def test_settings_are_printed_as_they_are(text: str) -> None:
+    printed = run("config", f"data=folder 'data.root=\"{text}\"'")
+    assert yaml.safe_load(printed)["data"]["root"] == text
+
+
+def test_only_one_module_makes_consoles() -> None:
+    """Another console would take names for markup."""
+    folder = Path(cli.__file__).parent
+    assert [file.name for file in folder.glob("*.py") if "Console(" in file.read_text()] == ["consoles.py"]

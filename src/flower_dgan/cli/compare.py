@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from flower_dgan.cli.consoles import console
 from flower_dgan.errors import ConfigError
-
-console = Console()
 
 
 def compare(
@@ -55,7 +52,7 @@ def compare(
         rows = compare(windows, metrics, looks)
         table = Table("images", *(f"{each} (few)" if each.samples < each.wanted else str(each) for each in metrics))
         for row, values in rows.items():
-            table.add_row(escape(row), *("-" if value is None else f"{value:.4g}" for value in values))
+            table.add_row(row, *("-" if value is None else f"{value:.4g}" for value in values))
         console.print(table)
         if None in rows[TEST]:
             console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
@@ -65,9 +62,9 @@ def compare(
         by_network = {key: frechet_by_site(source, others, size, looks[key]) for key in names} if sites else {}
         for key, found in by_network.items():
             title = f"Fréchet distance by {key[0]}-{key[1]}"
-            site_table = Table("real training images of", "windows", *map(escape, others), title=title)
+            site_table = Table("real training images of", "windows", *others, title=title)
             for site, (count, distances) in found.items():
-                site_table.add_row(escape(site), f"{count:,}", *(f"{distance:.4g}" for distance in distances))
+                site_table.add_row(site, f"{count:,}", *(f"{distance:.4g}" for distance in distances))
             console.print(site_table)
     if json_file is not None:
         results = {

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Column, Table
+from rich.text import Text
 
+from flower_dgan.cli.consoles import console
 from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from flower_dgan.data.check import DataCheck
 
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
-console = Console()
 _SIZES = 5
 
 
@@ -111,7 +110,7 @@ def check(
             highlight=False,
         )
     for problem in found.problems:
-        console.print(f"[bold red]-[/] {escape(problem)}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble(("- ", "bold red"), problem), soft_wrap=True)
     console.print(f"Problems: {len(found.problems):,}")
     if picture is not None and len(found.examples):
         draw_pairs(found.examples, picture, settings.class_colours)
@@ -126,7 +125,7 @@ def _tables(found: "DataCheck", class_label: Callable[[int], str]) -> Iterator[T
     for site in sorted({entry.site for entries in splits.values() for entry in entries}):
         here = {split: [entry for entry in entries if entry.site == site] for split, entries in splits.items()}
         groups = {entry.group for entries in here.values() for entry in entries}
-        sites.add_row(escape(site), *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
+        sites.add_row(site, *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
     sites.add_section()
     totals = (f"{len(entries):,}" for entries in splits.values())
     sites.add_row("all", *totals, f"{len({entry.group for entry in (*found.train, *found.test)}):,}")
@@ -185,7 +184,7 @@ def prepare(
     shown = partial(track, description="Preparing", console=console, transient=True)
     result = prepare(name, path, output, settings, shown)
     for sentence in result.unreadable:
-        console.print(f"[bold red]Left out:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble(("Left out: ", "bold red"), sentence), soft_wrap=True)
     if result.beyond:
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
     if result.empty:

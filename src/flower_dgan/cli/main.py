@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from flower_dgan.cli.compare import compare
+from flower_dgan.cli.consoles import console, errors
 from flower_dgan.cli.data import data
 from flower_dgan.errors import DganError
 
@@ -24,7 +25,6 @@ verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run d
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
-console = Console()
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
 
@@ -157,5 +157,5 @@ def main() -> None:
     try:
         app()
     except DganError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        errors.print(Text.assemble(("Error: ", "bold red"), str(error)))
         raise SystemExit(1) from error

@@ -123,20 +123,24 @@ def local_flower(nodes: int, *, cpus_per_node: int = 1) -> Iterator[LocalFlower]
 
 
 @contextmanager
-def deployed_flower(node_configs: Sequence[str], *, warm: bool = True) -> Iterator[LocalFlower]:
+def deployed_flower(
+    node_configs: Sequence[str], *, options: Sequence[str] = (), warm: bool = True
+) -> Iterator[LocalFlower]:
     """Start a SuperLink and SuperNodes as processes of their own on loopback, without TLS; end them and their children.
 
     Parameters
     ----------
     node_configs : sequence of str
         ``--node-config`` of each SuperNode.
+    options : sequence of str
+        Further options of all SuperNodes.
     warm : bool
         ``flower-dgan supernode``; otherwise Flower's own ``flower-supernode``.
     """
     with superlink() as flower, ExitStack() as nodes:
         for number, node_config in enumerate(node_configs):
-            options = ["--insecure", "--node-config", node_config]
-            nodes.enter_context(supernode(flower, f"supernode-{number}", *options, warm=warm))
+            given = ["--insecure", "--node-config", node_config, *options]
+            nodes.enter_context(supernode(flower, f"supernode-{number}", *given, warm=warm))
         yield flower
 
 
