@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from flower_dgan.printable import printable
+
 
 class DganError(Exception):
     """Base of every error that flower-dgan raises on purpose."""
@@ -39,9 +41,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        One sentence, with the nearest known name first if one is near.
+        One sentence, with the nearest known name first if one is near; names as
+        :func:`~flower_dgan.printable.printable` shows them.
     """
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    return f"Unknown {kind} '{name}'.{hint} Known: {', '.join(names)}."
+    hint = f" Did you mean '{printable(nearest[0])}'?" if nearest else ""
+    return f"Unknown {kind} '{printable(name)}'.{hint} Known: {', '.join(map(printable, names))}."

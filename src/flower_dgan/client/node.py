@@ -15,6 +15,7 @@ from flower_dgan.data.channels import (
     simulated_channels,
 )
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.names import check_name
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
     Raises
     ------
     ConfigError
-        If the node is told neither, or not its name, or channels that are not its own to tell.
+        If the node is told neither, or not its name, or one that is none, or channels that are not its own to tell.
     DataError, FederationError
         If the data cannot be used or shared.
     """
@@ -54,7 +55,7 @@ def open_node(config: Config, node_config: NodeConfig) -> Node:
         if "name" not in node_config:
             raise ConfigError("""The node configuration has a data-path but no name: add name="<site>" to it.""")
         channels = str(node_config["channels"]) if "channels" in node_config else None
-        return _open_own(config, str(node_config["data-path"]), str(node_config["name"]), channels)
+        return _open_own(config, str(node_config["data-path"]), check_name(str(node_config["name"])), channels)
     if "channels" in node_config:
         raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
     if "partition-id" not in node_config:

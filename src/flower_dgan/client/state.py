@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.names import file_stem
 from flower_dgan.resolve import read_config
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.bundle_message import BundleMessage
@@ -47,11 +47,12 @@ class ClientState:
     Attributes
     ----------
     path : Path
-        ``clients/<training>/<node>`` in the user's state directory.
+        ``clients/<training>/<node>`` in the user's state directory, the node by its
+        :func:`~flower_dgan.names.file_stem`.
     """
 
     def __init__(self, training: str, node: str) -> None:
-        self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
+        self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
         self._rounds = KeptRounds(self.path)
 
     def join(self, name: str, pairs: Pairs, config: Config, attempt: int) -> None:

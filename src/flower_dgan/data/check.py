@@ -1,7 +1,7 @@
 """What data hold, and everything that is wrong with them, before any run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from flower_dgan.data.folder_scan import scan_folder
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.source import open_source
 from flower_dgan.errors import DataError
+from flower_dgan.names import check_name
 
 Item = TypeVar("Item")
 
@@ -74,7 +75,7 @@ def check_data(
         pixels.update(dict(enumerate(np.bincount(label_map.ravel()).tolist())))
     shown = source.load(_spaced(entries, examples))
     sizes = Counter((entry.height, entry.width) for entry in entries)
-    return DataCheck(tuple(source.train), tuple(source.test), sizes, pixels, (), shown)
+    return DataCheck(tuple(source.train), tuple(source.test), sizes, pixels, tuple(_odd_sites(source.train)), shown)
 
 
 def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> DataCheck:
@@ -89,9 +90,19 @@ def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[s
         train, test = divide_folder(scan, config)
     except DataError as error:
         problems += (str(error),)
+    problems += tuple(_odd_sites(train))
     shown = read_pairs(scan, _spaced(list(scan.pairs), examples), config.channels)
     sizes = Counter((pair.height, pair.width) for pair in scan.pairs.values())
     return DataCheck(train, test, sizes, pixels, problems, shown)
+
+
+def _odd_sites(train: Iterable[Entry]) -> Iterator[str]:
+    """Say which sites could not be clients, as which partition=site takes them."""
+    for site in sorted({entry.site for entry in train}):
+        try:
+            check_name(site, DataError, "The site, which partition=site makes a client of")
+        except DataError as error:
+            yield str(error)
 
 
 def _spaced(items: Sequence[Item], count: int) -> list[Item]:
