@@ -90,9 +90,9 @@ def file_stems(names: Iterable[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By name: what is readable of it, in letters, digits and single ``-``, such as ``St-Mary-3`` for ``St. Mary (3)``;
-        where that is also another's, small and capital letters being the same, then ``~`` and twelve digits of the
-        name's hash after it. At most 133 bytes each, no path, none with ``_`` or a blank.
+        By name: what is readable of it, in letters, digits and single ``-``, such as ``St-Mary-3`` for
+        ``St. Mary (3)``; where that is also another's, small and capital letters being the same, then ``~`` and twelve
+        digits of the name's hash after it. At most 133 bytes each, no path, none with ``_`` or a blank.
     """
     readable = {name: _readable(name) for name in names}
     counts = Counter(map(_folded, readable.values()))

@@ -46,7 +46,8 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
         *most, last = [f"'{column}'" for column in columns]
         wanted = f"any of {', '.join(most)} and {last}, each" if most else f"{last}, each"
         raise DataError(
-            f"{setting}: {path} has the columns {printable(', '.join(header)) or '(none)'}: it needs 'name' and {wanted} once."
+            f"{setting}: {path} has the columns {printable(', '.join(header)) or '(none)'}: it needs 'name' and "
+            f"{wanted} once."
         )
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
