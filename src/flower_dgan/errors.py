@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 from flower_dgan.printable import printable
 
+_LONGEST_QUOTE = 500
+
 
 class DganError(Exception):
     """Base of every error that flower-dgan raises on purpose."""
@@ -19,11 +21,21 @@ class DataError(DganError):
 
 
 class ProtocolError(DganError):
-    """A message does not follow the protocol; nothing in it was used."""
+    """A message does not follow the protocol; nothing in it was used.
+
+    Its text quotes what a peer sent: it is kept as :func:`~flower_dgan.printable.printable` shows it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, _LONGEST_QUOTE))
 
 
 class FederationError(DganError):
     """The nodes that are present cannot run the job as configured."""
+
+
+class StorageError(DganError):
+    """A node cannot write what it has to keep, as its disk is full or the directory is not its own."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

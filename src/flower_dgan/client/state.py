@@ -24,7 +24,7 @@ from flower_dgan.client.kept_rounds import KeptRounds
 from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.errors import FederationError, ProtocolError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.resolve import read_config
 from flower_dgan.whole_file import whole_file
@@ -66,6 +66,8 @@ class ClientState:
             If it joins again with other pairs.
         ProtocolError
             If it has joined a later attempt.
+        StorageError
+            If it cannot be written. Nothing of it is left then, unless the node had joined before.
         """
         node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
         if (self.path / _NODE).is_file():
@@ -77,14 +79,26 @@ class ClientState:
                 )
             if before["attempt"] > attempt:
                 raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
-        else:
-            self.leave()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700)  # real images are in here
-            keep_pairs(self.path, pairs)
-        # Last: where this file is, the others are whole.
-        with whole_file(self.path / _NODE) as partial:
-            partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
+        with self.forgotten_if_it_fails(), self._written():
+            if not (self.path / _NODE).is_file():
+                self.leave()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(mode=0o700)  # real images are in here
+                keep_pairs(self.path, pairs)
+            # Last: where this file is, the others are whole.
+            with whole_file(self.path / _NODE) as partial:
+                partial.write_text(json.dumps({**node, "config": asdict(config)}), encoding="utf-8")
+
+    @contextmanager
+    def forgotten_if_it_fails(self) -> Iterator[None]:
+        """Delete what the body keeps of the training if it fails, and the node had not joined before."""
+        before = (self.path / _NODE).is_file()
+        try:
+            yield
+        except BaseException:
+            if not before:
+                self.leave()
+            raise
 
     def joined(self) -> tuple[str, Pairs, Config]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
@@ -176,6 +190,17 @@ class ClientState:
             yield
             if not again:
                 self._rounds.keep(half, bundle, base)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say of a write in the body that failed where that was, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"The node cannot keep its pairs in {self.path}: {error.strerror or error}. Free space there, or start "
+                "it with XDG_STATE_HOME set to a directory of its own with more."
+            ) from error
 
     def _check_attempt(self, training: Training) -> None:
         if training.attempt != (joined := self._node()["attempt"]):
