@@ -13,12 +13,12 @@ from flower_dgan.printable import printable
 LONGEST_NAME = 64
 RESERVED = ("server", "centralized", "all, from the moments of the sites")
 """What the server calls itself, and a discriminator and a row of a table that are no client's."""
+_SIGNS = "._-+(),'\u2019&\u00b7\u2116"
 RULE = (
-    f"A client's name has 1 to {LONGEST_NAME} letters, digits, single blanks and any of . _ - + ( ) , ' \u2019 &; its "
-    "first is a letter or digit, and its last one too, or a closing bracket."
+    f"A client's name has 1 to {LONGEST_NAME} letters, digits, single blanks and any of {' '.join(_SIGNS)}; its first "
+    "is a letter or digit, and its last one too, or a closing bracket."
 )
 
-_SIGNS = frozenset(" ._-+(),'\u2019&")
 _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
 # Letters and marks by their category, but nothing is to be seen of them.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
@@ -136,7 +136,7 @@ def _problem(text: str) -> str | None:
 
 def _allowed(character: str) -> bool:
     kind = category(character)
-    if character in _SIGNS:
+    if character == " " or character in _SIGNS:
         return True
     return (kind in _LETTERS or kind in ("Mn", "Mc")) and not _INVISIBLE.match(character)
 
