@@ -19,7 +19,8 @@ from flower_dgan.wire.join_messages import NodeDescription
 
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=80)
 # Near the border of what is allowed, and near each other.
-NEAR = st.text(
+_LETTERS = "abABß\u017féÖж東\u09661 ._-+(),'\u2019&/\\\0\n\u0301\u202e\u3164$<"
+NEAR = st.text(st.sampled_from(_LETTERS), min_size=1, max_size=8)
     st.sampled_from("abABß\u017féÖж東\u09661 ._-+(),'\u2019&/\\\0\n\u0301\u202e\u3164$<"), min_size=1, max_size=8
 )
 
