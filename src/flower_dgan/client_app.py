@@ -16,10 +16,11 @@ from flower_dgan.algorithm.asyndgan import client_update
 from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
-from flower_dgan.client.node import node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.client.node import Node, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.client.policy import release_policy
 from flower_dgan.client.simulation import in_simulation
 from flower_dgan.client.state import ClientState
+from flower_dgan.config import TrainingConfig
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
@@ -84,7 +85,13 @@ def _describe(message: Message, context: Context) -> RecordDict:
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
     node = open_node(config, context.node_config)
-    token = _state(request.training, context).join(node.name, node.pairs, config, request.training.attempt)
+    state = _state(request.training, context)
+    with state.forgotten_if_it_fails():
+        token = state.join(node.name, node.pairs, config, request.training.attempt)
+        return _description(node, config, token).to_records()
+
+
+def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescription:
     description = NodeDescription(
         name=node.name,
         images=len(node.pairs),
@@ -95,9 +102,9 @@ def _describe(message: Message, context: Context) -> RecordDict:
         label_maps_hash=None,
     )
     if not config.data.label_maps_leave:
-        return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32)).to_records()
+        return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32))
     packed = pack(node.pairs.label_maps, node.pairs.classes)
-    return replace(description, label_maps_hash=content_hash(packed)).to_records()
+    return replace(description, label_maps_hash=content_hash(packed))
 
 
 def _give_label_maps(message: Message, context: Context) -> RecordDict:

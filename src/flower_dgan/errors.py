@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from flower_dgan.printable import printable
+
+_LONGEST_QUOTE = 500
+
 
 class DganError(Exception):
     """Base of every error that flower-dgan raises on purpose."""
@@ -17,7 +21,13 @@ class DataError(DganError):
 
 
 class ProtocolError(DganError):
-    """A message does not follow the protocol; nothing in it was used."""
+    """A message does not follow the protocol; nothing in it was used.
+
+    Its text quotes what a peer sent: it is kept as :func:`~flower_dgan.printable.printable` shows it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, _LONGEST_QUOTE))
 
 
 class VersionError(ProtocolError):
@@ -48,6 +58,10 @@ class ForgottenError(FederationError):
     """A node has not joined a training, or what it kept of it is gone."""
 
 
+class StorageError(DganError):
+    """A node cannot write what it has to keep, as its disk is full or the directory is not its own."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which known name is nearest.
 
@@ -63,9 +77,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        One sentence, with the nearest known name first if one is near.
+        One sentence, with the nearest known name first if one is near; names as
+        :func:`~flower_dgan.printable.printable` shows them.
     """
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    return f"Unknown {kind} '{name}'.{hint} Known: {', '.join(names)}."
+    hint = f" Did you mean '{printable(nearest[0])}'?" if nearest else ""
+    return f"Unknown {kind} '{printable(name)}'.{hint} Known: {', '.join(map(printable, names))}."

@@ -1,5 +1,6 @@
 """Synthetic pairs: draw them, write them, show them beside real ones."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.memory import machine_memory
 from flower_dgan.models.build import ImageShape
+from flower_dgan.names import file_stems
 from flower_dgan.wire.formats import encode_images
 
 
@@ -55,11 +57,12 @@ def synthesize(
     pairs : Pairs
         uint8 images and label maps of ``settings.image_size``.
     names : tuple of str
-        ``<client>_<number>`` of each pair.
+        ``<client>_<number>`` of each pair, the client by its :func:`~flower_dgan.names.file_stems`. No two are equal,
+        also where a client takes part in two tasks.
     """
     images: list[Pixels] = []
     label_maps: list[Pixels] = []
-    names: list[str] = []
+    sources: list[str] = []
     counts = shares([len(c.label_maps) for c in clients], total)
     sites = torch.cat([torch.full((count,), c.site) for c, count in zip(clients, counts, strict=True)])
     sites = sites[torch.randperm(total, generator=derive_generator(settings.seed, "sites"))]
@@ -69,8 +72,8 @@ def synthesize(
         drawn = draw_for(network, client, settings, count, dealt)
         images += drawn.images
         label_maps += drawn.label_maps
-        names += [f"{client.name.replace(' ', '-').replace('_', '-')}_{number:05d}" for number in range(count)]
-    return Pairs(tuple(images), tuple(label_maps), clients[0].classes), tuple(names)
+        sources += [client.name] * count
+    return Pairs(tuple(images), tuple(label_maps), clients[0].classes), _numbered(sources)
 
 
 def draw_for(
@@ -146,10 +149,19 @@ def synthesize_folder(
     )
     images = to_pixels(draw(network, replace(inputs, sites=chosen)))
     drawn = inputs.label_maps.argmax(1).to(torch.uint8).numpy()
-    names = tuple(
-        f"{shape.sites[index]}_{number:05d}".replace(" ", "-") for number, index in enumerate(chosen.tolist())
-    )
+    stems = file_stems(shape.sites)
+    names = tuple(f"{stems[shape.sites[index]]}_{number:05d}" for number, index in enumerate(chosen.tolist()))
     return Pairs(tuple(images), tuple(drawn), shape.classes), names
+
+
+def _numbered(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return a file stem for each source, with its number among those of the same source."""
+    stems, seen = file_stems(sources), Counter[str]()
+    names = []
+    for source in sources:
+        names.append(f"{stems[source]}_{seen[source]:05d}")
+        seen[source] += 1
+    return tuple(names)
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:

@@ -229,11 +229,16 @@ def test_number_of_clients_can_be_swept() -> None:
 
 
 def test_job_directories_are_names_of_files() -> None:
-    assert job_directory("data.root=/a/b,seed=0") == "data.root=_a_b,seed=0"
+    assert job_directory("algorithm=uagan,seed=0") == "algorithm=uagan,seed=0"
     assert job_directory("") == "job"
-    first, second = (job_directory("x" * 300 + each) for each in "ab")
-    assert first != second
-    assert len(first) < 200
+    assert job_directory("data.root=/a/b,seed=0").startswith("data.root=_a_b,seed=0-")
+    long = ["x" * 300 + each for each in "ab"]
+    alike = ["data.root=/site/a", "data.root=/site_a", "data.root=_site_a", "data.root=/SITE/a", "data.root=_SITE_a"]
+    names = [job_directory(each) for each in (*long, *alike, "ж" * 300)]
+    assert len({name.casefold() for name in names}) == len(names)
+    for name in names:
+        assert len(name.encode()) < 200
+        assert Path(name).name == name
 
 
 def test_runs_are_given_what_flower_would_give_them() -> None:

@@ -101,7 +101,7 @@ def check(
         console.print(table)
     for site, lacking in found.lacking.items():
         named = ", ".join(map(settings.class_label, lacking))
-        console.print(escape(f"No training pair of site {site} has class {named}."), soft_wrap=True, highlight=False)
+        console.print(f"No training pair of site {site} has class {named}.", soft_wrap=True, highlight=False)
     if found.classes > 2 and settings.classes is None and settings.condition == "label-map":
         console.print(
             f"Set data.classes={found.classes}, or as many as all clients have together: otherwise each node counts "
@@ -140,7 +140,7 @@ def _tables(found: "DataCheck", class_label: Callable[[int], str]) -> Iterator[T
     classes = Table("class", "share of pixels", title="Label maps")
     pixels = sum(found.class_pixels.values())
     for index in range(found.classes if pixels else 0):
-        classes.add_row(escape(class_label(index)), f"{found.class_pixels.get(index, 0) / pixels:.2%}")
+        classes.add_row(class_label(index), f"{found.class_pixels.get(index, 0) / pixels:.2%}")
     yield classes
 
 

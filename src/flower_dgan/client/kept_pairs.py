@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs, Pixels
@@ -13,12 +13,15 @@ _IMAGES, _LABEL_MAPS, _SHAPES = "images.npy", "label_maps.npy", "shapes.npy"
 
 
 def keep_pairs(directory: Path, pairs: Pairs) -> None:
-    """Write pairs into a directory."""
+    """Write pairs into a directory; raises OSError if the disk is full."""
     for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
-        # Written in place: a copy in memory would double what a large data set takes.
-        flat = open_memmap(directory / file, "w+", np.uint8, (sum(array.size for array in arrays),))
-        np.concatenate([array.reshape(-1) for array in arrays], out=flat)
-        flat.flush()
+        # One after the other: a copy in memory would double what a large data set takes. Not by way of a map of the
+        # file in memory, as a full disk then ends the process by a signal.
+        with (directory / file).open("wb") as opened:
+            size = sum(array.size for array in arrays)
+            write_array_header_1_0(opened, header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": (size,)})
+            for array in arrays:
+                opened.write(np.ascontiguousarray(array, np.uint8).data)
     np.save(directory / _SHAPES, np.array([image.shape for image in pairs.images]))
 
 

@@ -14,6 +14,7 @@ from flower_dgan.data.channels import (
     simulated_channels,
 )
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.names import check_name
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
     Raises
     ------
     ConfigError
-        If the node is told neither, or not its name, or channels that are not its own to tell.
+        If the node is told neither, or not its name, or one that is none, or channels that are not its own to tell.
     DataError, FederationError
         If the data cannot be used or shared.
     """
@@ -64,7 +65,7 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
                 """'... channels="0,2"' if its files hold only these."""
             )
         data, channels = own_data(config.data, node_config)
-        return _open_own(data, channels, str(node_config["name"]), config.exchange.batch_size)
+        return _open_own(data, channels, check_name(str(node_config["name"])), config.exchange.batch_size)
     if "channels" in node_config:
         raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
     if "partition-id" not in node_config:

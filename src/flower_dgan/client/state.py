@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -27,7 +26,8 @@ from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.read import read_settings
 from flower_dgan.data import Pairs
-from flower_dgan.errors import FederationError, ForgottenError, ProtocolError
+from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
+from flower_dgan.names import file_stem
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.join_messages import TOKEN_BYTES
@@ -49,11 +49,12 @@ class ClientState:
     Attributes
     ----------
     path : Path
-        ``clients/<training>/<node>`` in the user's state directory.
+        ``clients/<training>/<node>`` in the user's state directory, the node by its
+        :func:`~flower_dgan.names.file_stem`.
     """
 
     def __init__(self, training: str, node: str) -> None:
-        self.path = user_state_path("flower-dgan") / "clients" / training / quote(node, safe=" ")
+        self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
         self._rounds = KeptRounds(self.path)
 
     def join(self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int) -> str:
@@ -68,6 +69,8 @@ class ClientState:
             If it joins again with other pairs.
         ProtocolError
             If it has joined a later attempt, or the training is described in another way than before.
+        StorageError
+            If it cannot be written. Nothing of it is left then, unless the node had joined before.
         """
         node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
         token = secrets.token_hex(TOKEN_BYTES)
@@ -83,15 +86,27 @@ class ClientState:
             if before["config"] != json.loads(json.dumps(asdict(config))):
                 raise ProtocolError("a training that this node has joined is described in another way")
             token = before["token"]
-        else:
-            self.leave()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700)  # real images are in here
-            keep_pairs(self.path, pairs)
-        # Last: where this file is, the others are whole.
-        with whole_file(self.path / _NODE) as partial:
-            partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
+        with self.forgotten_if_it_fails(), self._written():
+            if not (self.path / _NODE).is_file():
+                self.leave()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(mode=0o700)  # real images are in here
+                keep_pairs(self.path, pairs)
+            # Last: where this file is, the others are whole.
+            with whole_file(self.path / _NODE) as partial:
+                partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
         return str(token)
+
+    @contextmanager
+    def forgotten_if_it_fails(self) -> Iterator[None]:
+        """Delete what the body keeps of the training if it fails, and the node had not joined before."""
+        before = (self.path / _NODE).is_file()
+        try:
+            yield
+        except BaseException:
+            if not before:
+                self.leave()
+            raise
 
     def joined(self) -> tuple[str, Pairs, TrainingConfig]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
@@ -184,6 +199,17 @@ class ClientState:
             yield
             if not again:
                 self._rounds.keep(half, bundle, base)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say of a write in the body that failed where that was, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"The node cannot keep its pairs in {self.path}: {error.strerror or error}. Free space there, or start "
+                "it with XDG_STATE_HOME set to a directory of its own with more."
+            ) from error
 
     def _check_attempt(self, training: Training) -> None:
         if training.attempt != (joined := self._node()["attempt"]):

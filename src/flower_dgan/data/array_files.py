@@ -10,6 +10,7 @@ from PIL import Image
 
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.names import inside
 from flower_dgan.whole_file import whole_file
 
 ARRAY_SUFFIX = ".npy"
@@ -66,10 +67,15 @@ def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:
         Made if need be.
     name : str
         Stem of the file.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` is a path: nothing is written outside of the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     image = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-    path = folder / f"{name}{'.png' if image.ndim == 2 or image.shape[2] in PICTURED else ARRAY_SUFFIX}"
+    path = inside(folder, f"{name}{'.png' if image.ndim == 2 or image.shape[2] in PICTURED else ARRAY_SUFFIX}")
     with whole_file(path) as partial, partial.open("wb") as file:
         if path.suffix == ARRAY_SUFFIX:
             np.save(file, image)

@@ -16,6 +16,7 @@ from flower_dgan.data.numbered_objects import numbered_objects
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.source import open_source
 from flower_dgan.errors import DataError
+from flower_dgan.names import check_name
 
 Item = TypeVar("Item")
 
@@ -84,8 +85,9 @@ def check_data(
     shown = source.load(_spaced(entries, examples))
     sizes = Counter((entry.height, entry.width) for entry in entries)
     lacking = _lacking(config, source.train, source.classes, pixels)
+    problems = tuple(_odd_sites(source.train))
     return DataCheck(
-        tuple(source.train), tuple(source.test), sizes, source.classes, _summed(pixels), lacking, (), shown
+        tuple(source.train), tuple(source.test), sizes, source.classes, _summed(pixels), lacking, problems, shown
     )
 
 
@@ -100,6 +102,7 @@ def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[s
         train, test = divide_folder(scan, config)
     except DataError as error:
         problems += (str(error),)
+    problems += tuple(_odd_sites(train))
     shown = read_pairs(scan, _spaced(list(scan.pairs), examples), config.channels)
     sizes = Counter((pair.height, pair.width) for pair in scan.pairs.values())
     pixels = {
@@ -136,6 +139,15 @@ def _lacking(
         held.setdefault(entry.site, set()).update(k for k, count in pixels[entry.name].items() if count)
     lacking = {site: tuple(sorted(set(range(classes)) - found)) for site, found in sorted(held.items())}
     return {site: missing for site, missing in lacking.items() if missing}
+
+
+def _odd_sites(train: Iterable[Entry]) -> Iterator[str]:
+    """Say which sites could not be clients, as which partition=site takes them."""
+    for site in sorted({entry.site for entry in train}):
+        try:
+            check_name(site, DataError, "The site, which partition=site makes a client of")
+        except DataError as error:
+            yield str(error)
 
 
 def _spaced(items: Sequence[Item], count: int) -> list[Item]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
@@ -11,6 +12,7 @@ from flower_dgan.data.image_files import (
     double_stems,
     list_files,
     list_images,
+    misnamed,
     read_image,
     read_image_size,
     read_size,
@@ -100,13 +102,15 @@ def scan_folder(
         raise DataError(
             f"{root / 'images'} holds no PNG, JPEG, TIFF or .npy image: put images there, or change data.root."
         )
-    problems = [*double_stems(images), *double_stems(masks)]
+    problems: list[str] = []
+    for files in (images, masks):
+        odd = misnamed(files)
+        problems += odd.values()
+        for name in odd:
+            del files[name]
+    problems += [*double_stems(images), *double_stems(masks)]
     for here, there, kind in ((images, masks, "mask"), (masks, images, "image")) if labelled else ():
-        problems += [
-            f"{here[name][0]} has no {kind} of the same name in {root / (kind + 's')}: add it, or remove the file."
-            for name in here
-            if name not in there
-        ]
+        problems += _without_partner(here, there, kind, root / f"{kind}s")
     pairs: dict[str, ScannedPair] = {}
     for name in track([name for name in images if name in masks or not labelled]):
         before = len(problems)
@@ -157,6 +161,23 @@ def _require_folders(root: Path, names: Sequence[str]) -> None:
                 f"{root} has no folder '{name}': put images into {root / 'images'} and masks of the same names into "
                 f"{root / 'masks'}, or change data.root. Only data.condition=none does without masks."
             )
+
+
+def _without_partner(
+    here: Mapping[str, Sequence[Path]], there: Mapping[str, Sequence[Path]], kind: str, folder: Path
+) -> Iterator[str]:
+    """Say which files have none of the same name, and whether one only looks as if it had."""
+    alike = {normalize("NFC", name) for name in there}
+    for name, (path, *_) in here.items():
+        if name in there:
+            continue
+        if normalize("NFC", name) in alike:
+            yield (
+                f"{path} has no {kind} of the same name in {folder}, but one that looks the same: a letter with its "
+                "accent is one character in one name and two in the other. Rename one of them."
+            )
+        else:
+            yield f"{path} has no {kind} of the same name in {folder}: add it, or remove the file."
 
 
 def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str]) -> ScannedPair | None:

@@ -12,6 +12,7 @@ from PIL import Image
 from flower_dgan.data.array_files import ARRAY_SUFFIX, PICTURED, open_array
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.printable import misleads, printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -60,6 +61,16 @@ def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
         for paths in files.values()
         if len(paths) > 1
     ]
+
+
+def misnamed(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """Say, for each stem that no message and no report could name, what to do."""
+    return {
+        stem: f"{path.parent} holds '{printable(path.name)}', whose name is no UTF-8 or has control characters, shown "
+        "here with backslashes: rename the file."
+        for stem, (path, *_) in files.items()
+        if misleads(path.name)
+    }
 
 
 def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:

@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.image_files import double_stems, list_files, read_mask
+from flower_dgan.data.image_files import double_stems, list_files, misnamed, read_mask
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.names import inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def read_label_maps(folder: Path, image_size: int, classes: int | None = None) -
     files = list_files(folder)
     if not files:
         raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
-    for problem in double_stems(files):
+    for problem in (*misnamed(files).values(), *double_stems(files)):
         raise DataError(problem)
     paths = [path for (path,) in files.values()]
     binary, classes = decide_classes({path: mask_values(path, classes) for path in paths}, classes)
@@ -88,9 +89,10 @@ def write_label_maps(
 ) -> None:
     """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids.
 
-    With ``ids`` two classes are ids, too, for data of which another part may have more.
+    With ``ids`` two classes are ids, too, for data of which another part may have more. Raises ValueError if a name is
+    a path.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scale = np.uint8(255 if classes == 2 and not ids else 1)
     for name, label_map in zip(names, label_maps, strict=True):
-        Image.fromarray(label_map * scale).save(folder / f"{name}.png")
+        Image.fromarray(label_map * scale).save(inside(folder, f"{name}.png"))

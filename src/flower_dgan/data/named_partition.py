@@ -9,14 +9,15 @@ from flower_dgan.data.pairs import Entry
 from flower_dgan.data.splits import some
 from flower_dgan.data.tables import read_table
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.names import LONGEST_NAME, check_name
 
 Named = tuple[tuple[str, ...], list[int | None]]
 """The names of clients 0, 1, ..., and the client of each pair; None for a pair that is not used."""
 
 
 def by_site(entries: Sequence[Entry], _config: PartitionConfig) -> Named:
-    """Make one client a site, in alphabetical order."""
-    return _in_order([entry.site for entry in entries])
+    """Make one client a site, in alphabetical order; raises DataError where a site is no name of a client."""
+    return _in_order([entry.site for entry in entries], "The site")
 
 
 def by_file(entries: Sequence[Entry], config: PartitionConfig) -> Named:
@@ -25,7 +26,7 @@ def by_file(entries: Sequence[Entry], config: PartitionConfig) -> Named:
     Raises
     ------
     DataError
-        If it cannot be read, or does not name every pair once and nothing else.
+        If it cannot be read, does not name every pair once and nothing else, or a client's name is none.
     """
     path = Path(config.file or "").expanduser().absolute()
     names = [entry.name for entry in entries]
@@ -35,7 +36,7 @@ def by_file(entries: Sequence[Entry], config: PartitionConfig) -> Named:
             f"partition.file: {path} has rows for {some(foreign)}, which are no training pairs (which are: "
             f"{some(names)}): remove them."
         )
-    return _in_order([rows[name]["client"] for name in names])
+    return _in_order([rows[name]["client"] for name in names], f"partition.file: {path}: the client")
 
 
 def by_label_group(entries: Sequence[Entry], config: PartitionConfig) -> Named:
@@ -67,8 +68,8 @@ NAMED: Mapping[str, Callable[[Sequence[Entry], PartitionConfig], Named]] = Mappi
 )
 
 
-def _in_order(name_of: Sequence[str]) -> Named:
-    names = tuple(sorted(set(name_of)))
+def _in_order(name_of: Sequence[str], what: str) -> Named:
+    names = tuple(sorted({check_name(name, DataError, what) for name in set(name_of)}))
     number = {name: index for index, name in enumerate(names)}
     return names, [number[name] for name in name_of]
 
@@ -79,4 +80,6 @@ def _labels_name(group: Sequence[int]) -> str:
         return f"label {labels[0]}"
     if labels == list(range(labels[0], labels[-1] + 1)):
         return f"labels {labels[0]}-{labels[-1]}"
-    return f"labels {','.join(map(str, labels))}"
+    all_of_them = f"labels {','.join(map(str, labels))}"
+    # No two groups share a label, so that the first one tells which it is.
+    return all_of_them if len(all_of_them) <= LONGEST_NAME else f"labels {labels[0]} and {len(labels) - 1} more"

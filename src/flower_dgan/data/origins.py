@@ -9,6 +9,7 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.splits import some
 from flower_dgan.data.tables import read_table
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.printable import printable
 
 FIELDS = ("split", "site", "group")
 ONLY_SITE = "all"
@@ -87,8 +88,8 @@ def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[st
     if odd := [name for name in names if name not in found]:
         others = f" Nor do {some(odd[1:])}." if odd[1:] else ""
         raise DataError(
-            f"The file name '{odd[0]}' does not match data.name_pattern={pattern!r} with a value for each group: set "
-            "data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
+            f"The file name '{printable(odd[0])}' does not match data.name_pattern={pattern!r} with a value for each "
+            "group: set data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
             f"{others}"
         )
     return found

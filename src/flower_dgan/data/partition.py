@@ -63,7 +63,8 @@ def named_clients(entries: Sequence[Entry], config: PartitionConfig) -> tuple[st
     ConfigError
         If the partition is unknown, or does not fit the data.
     DataError
-        If its file cannot be read, or does not fit the data.
+        If its file cannot be read, or does not fit the data, or a site or client of the file is called what no client
+        can be, see :func:`~flower_dgan.names.check_name`.
     """
     _check_name(entries, config)
     return NAMED[config.name](entries, config)[0] if config.name in NAMED else ()

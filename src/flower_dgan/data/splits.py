@@ -6,6 +6,7 @@ from hashlib import sha256
 from flower_dgan.config import DataConfig
 from flower_dgan.data.pairs import Entry
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.printable import printable
 
 
 def some(names: Iterable[str]) -> str:
@@ -19,11 +20,11 @@ def some(names: Iterable[str]) -> str:
     Returns
     -------
     str
-        Such as ``"a, b, c, d, e and 2 more"``.
+        Such as ``"a, b, c, d, e and 2 more"``, each as :func:`~flower_dgan.printable.printable` shows it.
     """
     ordered = sorted(set(names))
     rest = f" and {len(ordered) - 5:,} more" if len(ordered) > 5 else ""
-    return ", ".join(ordered[:5]) + rest
+    return ", ".join(map(printable, ordered[:5])) + rest
 
 
 def held_out_groups(groups: Iterable[str], fraction: float) -> frozenset[str]:

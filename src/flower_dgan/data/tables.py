@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError, unknown_name
+from flower_dgan.printable import printable
 
 
 def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting: str) -> dict[str, Mapping[str, str]]:
@@ -45,16 +46,19 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
         *most, last = [f"'{column}'" for column in columns]
         wanted = f"any of {', '.join(most)} and {last}, each" if most else f"{last}, each"
         raise DataError(
-            f"{setting}: {path} has the columns {', '.join(header) or '(none)'}: it needs 'name' and {wanted} once."
+            f"{setting}: {path} has the columns {printable(', '.join(header)) or '(none)'}: it needs 'name' and "
+            f"{wanted} once."
         )
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
         if len(row) != len(header) or not all(row):
-            raise DataError(f"{setting}: {path}: the row '{','.join(row)}' needs {len(header)} filled cells.")
+            raise DataError(
+                f"{setting}: {path}: the row '{printable(','.join(row))}' needs {len(header)} filled cells."
+            )
         fields = dict(zip(header, row, strict=True))
         name = fields.pop("name")
         if name in found:
-            raise DataError(f"{setting}: {path}: '{name}' has two rows: keep one.")
+            raise DataError(f"{setting}: {path}: '{printable(name)}' has two rows: keep one.")
         found[name] = fields
     if missing := [name for name in names if name not in found]:
         raise DataError(f"{setting}: {path} has no row for {some(missing)}: add it (the name without its suffix).")

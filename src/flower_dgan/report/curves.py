@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.report.text import in_figure
 
 _COLUMNS = 5
 _LEGEND_ROW = 0.25  # inches
@@ -45,8 +46,8 @@ def loss_figure(metrics: RunMetrics) -> Figure:
         numbers = [each.round for each in rounds]
         generator_losses = [each.clients[site].generator_loss for each in rounds]
         discriminator_losses = [each.clients[site].discriminator_loss for each in rounds]
-        generator_axes.plot(numbers, generator_losses, marker=".", label=site)
-        discriminator_axes.plot(numbers, discriminator_losses, marker=".", label=site)
+        generator_axes.plot(numbers, generator_losses, marker=".", label=in_figure(site))
+        discriminator_axes.plot(numbers, discriminator_losses, marker=".", label=in_figure(site))
     for axes, who in ((generator_axes, "generator"), (discriminator_axes, "discriminator")):
         axes.set(title=f"Loss of the {who}", xlabel="round", ylabel="loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

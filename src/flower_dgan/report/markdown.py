@@ -1,10 +1,11 @@
 """The report of a run as markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from urllib.parse import quote
 
 from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES, TstrSummary, metrics_of, summarize
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.report.text import in_fence, in_markdown
 
 CURVES_NAME = "curves.png"
 _COSTS = (
@@ -55,8 +56,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
     images = sum(each.images for each in metrics.rounds)
     stale = max((each.staleness for each in metrics.rounds), default=0)
     curves = f"![Losses of every client over the rounds]({CURVES_NAME})" if metrics.rounds else "none"
-    shown = f"![{samples[-1]}](<{samples[-1]}>)\n\n{len(samples)} in all; the first is " if samples else "none"
-    shown += f"[{samples[0]}](<{samples[0]}>)." if samples else ""
+    shown = f"!{_link(samples[-1])}\n\n{len(samples)} in all; the first is {_link(samples[0])}." if samples else "none"
     sections = [
         (
             "# Report of the run",
@@ -76,14 +76,17 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## What was sent to each node", _record_table(metrics, "to node")),
         ("## Rejected replies", _rejection_table(metrics)),
         ("## Bounds that applied", _bounds_table(metrics)),
-        ("## Configuration", f"````yaml\n{config_text.rstrip()}\n````"),
+        ("## Configuration", in_fence(config_text, "yaml")),
     ]
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
 
 
 def _line(cells: Sequence[str]) -> str:
-    shown = (" ".join(escape(cell, quote=False).split()).replace("|", "\\|") for cell in cells)
-    return "| " + " | ".join(shown) + " |"
+    return "| " + " | ".join(map(in_markdown, cells)) + " |"
+
+
+def _link(path: str) -> str:
+    return f"[{in_markdown(path)}](<{quote(path, errors='surrogateescape')}>)"
 
 
 def _tstr_table(metrics: RunMetrics) -> str:

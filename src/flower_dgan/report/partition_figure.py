@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from flower_dgan.report.text import in_figure
+
 if TYPE_CHECKING:
     from flower_dgan.data.skew import Distribution
 
@@ -37,6 +39,7 @@ def partition_figure(clients: Sequence[str], distributions: Sequence["Distributi
     side = max(2.4, 0.26 * len(clients))  # inches that the clients need along an axis
     figure = Figure(figsize=(max(6.4, side + 3) * len(distributions), 2 * side + 2.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr,call-arg]
+    clients = [in_figure(client) for client in clients]
     rows = figure.subplots(2, len(distributions), squeeze=False)
     for bars, heat_map, distribution in zip(*rows, distributions, strict=True):
         _draw_bars(bars, clients, distribution)
@@ -55,7 +58,7 @@ def _draw_bars(axes: Axes, clients: Sequence[str], distribution: "Distribution")
     ends = np.cumsum(distribution.counts, axis=1)
     places = range(len(clients))
     for kind, color, count, end in zip(distribution.kinds, colors, distribution.counts.T, ends.T, strict=True):
-        axes.barh(places, count, left=end - count, color=color, label=kind)
+        axes.barh(places, count, left=end - count, color=color, label=in_figure(kind))
     axes.set(title=f"Training pairs by {distribution.what}", xlabel="pairs")
     axes.set(xlim=(0, 1.03 * ends.max()), ylim=(len(clients) - 0.4, -0.6))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from flower_dgan.evaluation.tstr_summary import REFERENCE_ROW
 from flower_dgan.report.sweep_runs import MAIN_ROW, Sweep, SweptRun, mean_and_spread, number
+from flower_dgan.report.text import in_figure
 
 _DECADES = 30.0
 _COLUMNS = 6
@@ -50,10 +51,10 @@ def dice_figure(sweep: Sweep) -> Figure | None:
     reference = mean_and_spread(run.dice(REFERENCE_ROW) for run in sweep.finished)
     if reference is not None:
         axes.axhline(reference[0], color="grey", linestyle="--", label=f"{REFERENCE_ROW}, mean of all")
-    axes.set(xlabel=along or "", ylabel=f"Dice of {MAIN_ROW}")
+    axes.set(xlabel=in_figure(along or ""), ylabel=f"Dice of {MAIN_ROW}")
     axes.grid(alpha=0.3, axis="both" if along in numeric else "y")
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(title="\n".join(axis for axis in sweep.axes if axis != along) or None)
+        axes.legend(title="\n".join(in_figure(axis) for axis in sweep.axes if axis != along) or None)
     return figure
 
 
@@ -90,7 +91,7 @@ def _lines(sweep: Sweep, along: str | None) -> dict[str, list[_Point]]:
         assert found is not None
         given = dict(zip(sweep.axes, values, strict=True))
         x = given.pop(along) if along else ""
-        lines.setdefault("\n".join(given.values()), []).append(_Point(x, found[0], found[1] or 0.0))
+        lines.setdefault("\n".join(map(in_figure, given.values())), []).append(_Point(x, found[0], found[1] or 0.0))
     return lines
 
 
@@ -116,4 +117,4 @@ def _draw_points(axes: Axes, lines: dict[str, list[_Point]], xs: Sequence[str]) 
 
 def _wrapped(value: str) -> str:
     """Break a long value into lines, a list before it and between its parts."""
-    return fill(value.replace("],[", "], [").replace("=[", "= ["), _LINE)
+    return fill(in_figure(value).replace("],[", "], [").replace("=[", "= ["), _LINE)

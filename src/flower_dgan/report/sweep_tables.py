@@ -8,6 +8,7 @@ from statistics import fmean
 from flower_dgan.evaluation.tstr_summary import metrics_of, spread
 from flower_dgan.report.markdown import table
 from flower_dgan.report.sweep_runs import MAIN_ROW, SEED, Sweep, SweptRun, mean_and_spread, value_of
+from flower_dgan.report.text import in_code, in_markdown
 
 _MEASURED = ("generator_seconds", "bytes_up", "bytes_down", "run_directory")
 
@@ -49,11 +50,12 @@ def render_markdown(sweep: Sweep, figures: Sequence[str]) -> str:
         Files beside the report that it shows.
     """
     finished = sweep.finished
-    seeds = list(dict.fromkeys(run.settings[SEED] for run in finished if SEED in run.settings))
-    swept = ", ".join(f"`{axis}`" for axis in sweep.axes) or "nothing but the seed"
+    seeds = dict.fromkeys(run.settings[SEED] for run in finished if SEED in run.settings)
+    shown = in_markdown(", ".join(seeds)) or "one"
+    swept = ", ".join(map(in_code, sweep.axes)) or "nothing but the seed"
     sections = [
         "# Sweep",
-        f"{len(finished)} of {len(sweep.runs)} runs finished. Swept: {swept}. Seeds: {', '.join(seeds) or 'one'}.",
+        f"{len(finished)} of {len(sweep.runs)} runs finished. Swept: {swept}. Seeds: {shown}.",
     ]
     if len(sweep.axes) == 2 and MAIN_ROW in sweep.common_rows():
         sections += [f"## Dice of {MAIN_ROW}", _two_axes(sweep)]

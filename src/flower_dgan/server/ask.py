@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, content_hash
 from flower_dgan.errors import ProtocolError
-from flower_dgan.whole_file import whole_file
+from flower_dgan.server.cached_label_maps import read_cached, write_cached
 from flower_dgan.wire.join_messages import (
     JOIN,
     LABEL_MAPS,
@@ -70,8 +69,7 @@ def ask(
 def read_label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:
     """Return label maps from the cache; raises ProtocolError if they have another hash or number of classes."""
     path = _cached(description, cache)
-    with np.load(path, allow_pickle=False) as arrays:
-        packed = PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
+    packed = read_cached(path)
     if content_hash(packed) != description.label_maps_hash:
         raise ProtocolError(f"the label maps in {path} do not have the hash in their name: delete the file")
     if packed.classes != description.classes:
@@ -106,9 +104,7 @@ def _fill_cache(description: NodeDescription, packed: PackedLabelMaps, cache: Pa
     """Keep label maps that have the hash that their node announced; raises ProtocolError."""
     if content_hash(packed) != description.label_maps_hash:
         raise ProtocolError(f"the label maps of {description.name} do not have the hash that it announced")
-    cache.mkdir(parents=True, exist_ok=True)
-    with whole_file(_cached(description, cache), shared=True) as partial, partial.open("wb") as file:
-        np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+    write_cached(_cached(description, cache), packed)
 
 
 def _cached(description: NodeDescription, cache: Path) -> Path:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.bundle_message import KEPT_CHECKPOINTS
 from flower_dgan.wire.parameters import Parameters
@@ -93,14 +94,14 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, and delete those that it makes superfluous."""
-        self._directory.mkdir(exist_ok=True)
+        private_directory(self._directory)  # a generator may remember images
         about = {
             "training": checkpoint.training,
             "answered": json.dumps(checkpoint.answered),
             "ledger": json.dumps(checkpoint.ledger),
         }
         tensors = {name: value.contiguous() for name, value in checkpoint.tensors.items()}
-        with whole_file(self._file(checkpoint.round_number)) as partial:
+        with whole_file(self._file(checkpoint.round_number), private=True) as partial:
             save_file(tensors, partial, about | {"digest": _digest(about, tensors)})
         for old in self.rounds()[:-KEPT_CHECKPOINTS]:
             self._file(old).unlink()

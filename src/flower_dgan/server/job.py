@@ -12,11 +12,14 @@ from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
 from flower_dgan.errors import FederationError
 from flower_dgan.generator_file import save_generator
+from flower_dgan.private import private_directory
 from flower_dgan.report import write_report
 from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.runtime.ledger import Ledger
+from flower_dgan.server.cached_label_maps import tidy
 from flower_dgan.server.dist_fid import windows_of
 from flower_dgan.server.evaluation import make_segmentation_table, measure_dist_fid, read_test_pairs
+from flower_dgan.server.failed_start import forgotten_if_it_fails
 from flower_dgan.server.join import image_shape, join, leave
 from flower_dgan.server.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
 from flower_dgan.server.run_directory import RunDirectory, label_map_cache
@@ -49,6 +52,7 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     previous = open_previous_task(config)
     foreign = read_foreign_label_maps(config.data)
     test = read_test_pairs(config) if config.downstream.seeds else None
+    tidy(label_map_cache())
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     with directory.in_use():
@@ -70,22 +74,23 @@ def _run(
     checkpoint = directory.go_on()
     fast_grid = FastGrid(grid, Ledger(ANSWERS))
     with threads(config.threads), ExitStack() as at_the_end:
-        with directory.stage("join"):
-            claims = directory.claims
-            clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
-            fast_grid.queues.update(client.node_id for client in clients if client.queue)
-            federation = open_federation(config, len(clients)) if test is not None else None
-            if config.downstream.dist_fid:
-                windows_of(clients, config)  # before any work, as it may be too many
-        shape = image_shape(config, clients)
-        earlier = previous.labels if previous else ()
-        if earlier and earlier[0].classes != shape.classes:
-            raise FederationError(
-                f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
-            )
-        before = (previous.generator, earlier) if previous else None
-        half = generator_half(config, shape, free_cores(), before)
-        start = begin(checkpoint, config, fast_grid, clients, half)
+        with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
+            with directory.stage("join"):
+                claims = directory.claims
+                clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
+                fast_grid.queues.update(client.node_id for client in clients if client.queue)
+                federation = open_federation(config, len(clients)) if test is not None else None
+                if config.downstream.dist_fid:
+                    windows_of(clients, config)  # before any work, as it may be too many
+            shape = image_shape(config, clients)
+            earlier = previous.labels if previous else ()
+            if earlier and earlier[0].classes != shape.classes:
+                raise FederationError(
+                    f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
+                )
+            before = (previous.generator, earlier) if previous else None
+            half = generator_half(config, shape, free_cores(), before)
+            start = begin(checkpoint, config, fast_grid, clients, half)
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
@@ -105,6 +110,7 @@ def _run(
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
             synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
+            private_directory(directory.synthetic)  # its masks are pieces of the clients' own
             write_pairs(directory.synthetic, synthetic, names)
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)

@@ -68,7 +68,10 @@ def open_previous_task(config: Config) -> PreviousTask | None:
 
 
 def save_label_maps(path: Path, labels: Sequence[ClientLabels]) -> None:
-    """Write the label maps of clients, losslessly packed; foreign ones once for all clients that have them."""
+    """Write the label maps of clients, losslessly packed; foreign ones once for all clients that have them.
+
+    Only the user who runs the server can read the file.
+    """
     foreign = [ClientLabels(FOLDER, each.foreign, each.classes, 0) for each in labels if each.foreign]
     labels = [*(each for each in labels if not each.foreign), *foreign[:1]]
     arrays: dict[str, Any] = {
@@ -77,7 +80,7 @@ def save_label_maps(path: Path, labels: Sequence[ClientLabels]) -> None:
     for index, each in enumerate(labels):
         packed = pack(each.label_maps, each.classes)
         arrays |= {f"data-{index}": np.frombuffer(packed.data, np.uint8), f"shapes-{index}": packed.shapes}
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with whole_file(path, private=True) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
 
 

@@ -17,6 +17,7 @@ import yaml
 from flower_dgan.config import Config
 from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError
+from flower_dgan.private import private_directory
 from flower_dgan.resolve import differences, to_yaml
 from flower_dgan.server.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.server.claims import Claims
@@ -50,6 +51,9 @@ class RunDirectory:
     def open(cls, config: Config, run_id: int) -> "RunDirectory":
         """Make the directory of a new training, or take that of the one that goes on.
 
+        Only the user who runs the server may enter it where it is new: samples and synthetic masks show label maps of
+        the clients. One that was there before keeps its mode, and what shows them is private inside.
+
         Parameters
         ----------
         config : Config
@@ -76,7 +80,9 @@ class RunDirectory:
         path = path.resolve()
         training = Training(secrets.token_hex(8), 1)
         try:
-            (path / "samples").mkdir(parents=True, exist_ok=False)
+            if not path.exists():
+                private_directory(path)
+            (path / "samples").mkdir(mode=0o700)
             (path / _CONFIG).write_text(to_yaml(config), encoding="utf-8")
             _write_training(path, training)
         except FileExistsError as error:

@@ -19,6 +19,7 @@ from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
 from flower_dgan.evaluation.deeplab import check_segmentation
+from flower_dgan.printable import printable
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
@@ -27,7 +28,7 @@ from flower_dgan.server.run_directory import RunDirectory
 
 OBJECTIVE_ROW = "DGAN"
 _SWEEP = "sweep."
-_LONGEST_NAME = 150
+_LONGEST_NAME = 150  # bytes, without the hash
 
 
 def run(settings: DictConfig) -> float | None:
@@ -102,11 +103,16 @@ def check(overrides: str, clients: int | None) -> tuple[Config, int]:
 
 
 def job_directory(overrides: str) -> str:
-    """Return the name of a job's directory: its overrides, shortened where they are long, without path separators."""
-    name = re.sub(r"[/\s]+", "_", overrides) or "job"
-    if len(name) <= _LONGEST_NAME:
+    """Return the name of a job's directory: its overrides, without path separators and blanks, and not too long.
+
+    Where it does not hold all that they say, as of ``data.root=a/b`` and ``data.root=a_b``, or where a file system may
+    take small and capital letters for the same, digits of their hash tell it from the others.
+    """
+    words = re.sub(r"[/\s]+", "_", overrides) or "job"
+    name = printable(words, None).encode()[:_LONGEST_NAME].decode(errors="ignore")
+    if name in (overrides, "job") and name == name.casefold():
         return name
-    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(overrides.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 # For conf/sweep.yaml, here so that a process that another launcher starts has them as well.

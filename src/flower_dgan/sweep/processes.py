@@ -13,6 +13,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 
+from flower_dgan.printable import printable
+
+_LONGEST_REASON = 4000
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -119,7 +122,7 @@ class Processes:
 
 def one_line(error: BaseException) -> str:
     """Return what went wrong in one line: a message that this package wrote, or the kind of error and its message."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()), _LONGEST_REASON)
     return text if type(error).__module__ == "flower_dgan.errors" else f"{type(error).__name__}: {text}"
 
 

@@ -11,6 +11,7 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.data.array_files import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
+from flower_dgan.names import check_name
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training, check_version
 from flower_dgan.wire.records import check_names, read_array, read_value
@@ -128,7 +129,7 @@ class NodeDescription:
         else:
             sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
         return cls(
-            name=read_value(node, "name", str),
+            name=check_name(read_value(node, "name", str), ProtocolError),
             images=images,
             channels=channels,
             classes=classes,

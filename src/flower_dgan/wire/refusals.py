@@ -15,9 +15,10 @@ from flower_dgan.errors import (
     ForgottenError,
     PolicyError,
     ProtocolError,
+    StorageError,
     VersionError,
 )
-from flower_dgan.names import printable
+from flower_dgan.printable import printable
 
 LONGEST_REASON = 500
 """Characters of a node's reason that a server keeps."""
@@ -77,10 +78,10 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal.DATA
         case ForgottenError():
             return Refusal.FORGOTTEN
+        case StorageError() | OSError():
+            return Refusal.STORAGE
         case DganError():
             return Refusal.OTHER
-        case OSError():
-            return Refusal.STORAGE
     return Refusal.FAILED
 
 
