@@ -64,7 +64,5 @@ class Claims:
             )
         if holder != (now := _Holder(node_id, token)):
             self._holders[description.name] = now
-            with whole_file(self._file) as partial:
-                partial.touch(mode=0o600)
-                partial.chmod(0o600)
+            with whole_file(self._file, private=True) as partial:
                 partial.write_text(json.dumps({n: asdict(h) for n, h in self._holders.items()}), encoding="utf-8")
