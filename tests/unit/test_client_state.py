@@ -1,5 +1,11 @@
 import copy
+import errno
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +14,12 @@ from torch import Tensor
 
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.exchange import Batch
+from flower_dgan.client.kept_pairs import keep_pairs
 from flower_dgan.client.policy import ReleasePolicy
 from flower_dgan.client.state import ClientState
 from flower_dgan.data import Pairs
 from flower_dgan.data.views import Views
-from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.errors import FederationError, ProtocolError, StorageError
 from flower_dgan.models.build import ImageShape
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_message import BundleMessage
@@ -246,3 +253,48 @@ def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: ClientStat
     with pytest.raises(FederationError, match=r"allows 5 queries on one image.*image 0 would have 6"):
         ask(asked(3))
     assert rounds_kept(state) == [1, 2]
+
+
+def test_nothing_is_left_of_a_join_that_failed(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
+    """A disk that is full amid the label maps, after the images were written."""
+
+    def fill(directory: Path, pairs: Pairs) -> None:
+        keep_pairs(directory, pairs)
+        (directory / "label_maps.npy").write_bytes(b"")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("flower_dgan.client.state.keep_pairs", fill)
+    state = ClientState("c" * 16, "breast")
+    with pytest.raises(StorageError, match=r"No space left on device\. Free space there") as caught:
+        state.join("breast", some_pairs(), CONFIG, 1)
+    assert str(state.path) in str(caught.value)
+    assert not any(path.is_file() for path in (own_home / "state").rglob("*"))
+
+
+def test_a_join_again_that_fails_keeps_what_the_training_left(
+    state: ClientState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step(state, asked(1))
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(StorageError, match="full"):
+        state.join("breast", some_pairs(), CONFIG, 2)
+    monkeypatch.undo()
+    assert rounds_kept(state) == [1]
+
+
+def test_pairs_on_a_full_disk_are_an_error_and_no_signal(tmp_path: Path) -> None:
+    """On a real disk of 300 kB: a file that is mapped into memory ends the process with SIGBUS there."""
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from flower_dgan.client.kept_pairs import keep_pairs\n"
+        "from flower_dgan.data import Pairs\n"
+        "images = tuple(np.ones((100, 100, 3), np.uint8) for _ in range(40))\n"
+        "try: keep_pairs(Path(sys.argv[1]), Pairs(images, tuple(image[..., 0] for image in images), 2))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    mount = f"mount -t tmpfs -o size=300k none {tmp_path} && exec {sys.executable} -c '{code}' {tmp_path}"
+    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*own, f"mount -t tmpfs none {tmp_path}"]).returncode:
+        pytest.skip("no file system of one's own can be mounted here")
+    done = subprocess.run([*own, mount], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "No space left on device\n", "")

@@ -1,5 +1,6 @@
 """``flower-dgan data check``: what is counted, and that every problem is named."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
+from flower_dgan.data import open_source, read_label_maps
 from flower_dgan.data.check import check_data
 from flower_dgan.errors import DataError
 from flower_dgan.resolve import resolve
@@ -109,3 +111,56 @@ def test_other_sources(tmp_path: Path) -> None:
     assert "28 x 28" in output
     with pytest.raises(DataError, match="There are no files of mnist"):
         check_data(resolve(f"data=mnist data.root='{tmp_path / 'none'}'").data)
+
+
+def _rename(root: Path, name: str, new: bytes, folders: tuple[str, ...] = ("images", "masks")) -> None:
+    for folder in folders:
+        try:
+            (root / folder / name).rename(os.fsdecode(os.fsencode(root / folder) + b"/" + new))
+        except OSError:
+            pytest.skip("the file system takes no such names")
+
+
+@pytest.mark.parametrize(
+    ("new", "shown"),
+    [
+        ("tr_Zürich_tr0_0.png".encode("latin-1"), r"tr_Z\udcfcrich_tr0_0.png"),
+        (b"tr_site0_\x1b[2J_0.png", r"tr_site0_\x1b[2J_0.png"),
+        ("tr_site0_\u202e_0.png".encode(), r"tr_site0_\u202e_0.png"),
+    ],
+)
+def test_names_of_files_that_cannot_be_shown(tmp_path: Path, new: bytes, shown: str) -> None:
+    """A folder from a system with another encoding; a run refuses it in one line, as it does every other problem."""
+    root = make_folder(tmp_path / "data", sites=2, images=3)
+    _rename(root, "tr_site0_tr0_0.png", new)
+    code, output = _check(root)
+    assert code == 1
+    for folder in ("images", "masks"):
+        assert f"{folder} holds '{shown}'" in output.replace("\n", "")
+    assert "Problems: 2" in output
+    with pytest.raises(DataError, match="whose name is no UTF-8 or has control characters") as caught:
+        open_source(resolve(f"data=folder data.root='{root}'").data)
+    assert str(caught.value).replace("\n", "").isprintable()
+    with pytest.raises(DataError, match="whose name is no UTF-8"):
+        read_label_maps(root / "masks", 16)
+
+
+def test_a_mask_whose_name_only_looks_the_same(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", sites=2, images=3)
+    _rename(root, "tr_site0_tr0_0.png", "tr_K\u00f6ln_tr0_0.png".encode(), ("images",))
+    _rename(root, "tr_site0_tr0_0.png", "tr_Ko\u0308ln_tr0_0.png".encode(), ("masks",))
+    found = check_data(replace(resolve("data=folder").data, root=str(root)))
+    assert len(found.problems) == 2
+    assert all("but one that looks the same" in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize(("site", "problem"), [("Bonn ", "ends with ' '"), ("Unit 1/2", "has the character '/'")])
+def test_a_site_that_can_be_no_client_is_a_problem(tmp_path: Path, site: str, problem: str) -> None:
+    root = make_folder(tmp_path / "data", sites=1, images=4)
+    names = sorted(path.stem for path in (root / "images").iterdir())
+    rows = [f"{name},{name[:2]},{site if number % 2 else 'Bonn'},{name}" for number, name in enumerate(names)]
+    (root / "table.csv").write_text("\n".join(["name,split,site,group", *rows]) + "\n")
+    code, output = _check(root, "data.name_pattern=null data.table=table.csv")
+    assert code == 1
+    assert f"'{site}', {problem}" in output
+    assert "Problems: 1" in output

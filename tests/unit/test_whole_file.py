@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
 
 
@@ -35,3 +39,26 @@ def test_two_processes_write_the_same_file(tmp_path: Path, monkeypatch: pytest.M
             second.write_text("second")
         assert path.read_text() == "second"
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("maps.npz", "first")]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_private_file_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Also while it is written, by whatever writes it, and where a partial one of an earlier time is there."""
+    before = os.umask(umask)
+    try:
+        for name, write in (
+            ("a.npz", lambda path: np.savez(path.open("wb"), x=np.zeros(3))),
+            ("b.safetensors", lambda path: save_file({"x": torch.zeros(3)}, path)),
+        ):
+            (tmp_path / name).with_suffix(".partial").touch(mode=0o644)
+            with whole_file(tmp_path / name, private=True) as partial:
+                assert partial.stat().st_mode & 0o777 == 0o600
+                write(partial)
+                assert partial.stat().st_mode & 0o777 == 0o600
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        (tmp_path / "there").mkdir(mode=0o755)
+        for directory in (tmp_path / "there", tmp_path / "new" / "one"):
+            private_directory(directory)
+            assert directory.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)

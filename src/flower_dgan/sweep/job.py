@@ -20,6 +20,7 @@ from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
 from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.printable import printable
+from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
@@ -58,6 +59,7 @@ def run(settings: DictConfig) -> float | None:
         config = replace(config, resume=str(directory))
     else:
         shutil.rmtree(directory / "samples", ignore_errors=True)  # of a start that died before it began
+        private_directory(directory)  # Hydra made it for everybody
         config = replace(config, output=replace(config.output, directory=str(directory)))
     grid = InProcessGrid(app, simulated_contexts(clients, overrides))
     path = run_job(grid, config, int(hydra.job.num)).path
