@@ -16,6 +16,7 @@ from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
 from flower_dgan.client.node import node_key, open_node, takes_messages_in_order
+from flower_dgan.client.parcels import answer_in_parts
 from flower_dgan.client.policy import release_policy
 from flower_dgan.client.state import ClientState
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
@@ -23,6 +24,7 @@ from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.models.build import ImageShape, discriminator_shapes
 from flower_dgan.resolve import configuration_hash, resolve
+from flower_dgan.runtime.flower_chunks import cut_arrays_small
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
@@ -35,6 +37,7 @@ from flower_dgan.wiring import discriminator_half, threads
 REFUSED = 1000
 """Error code of a reply that refuses a message, with the reason."""
 
+cut_arrays_small()
 app = ClientApp()
 
 
@@ -62,6 +65,12 @@ def moments(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_moments)
 
 
+@app.query("part")
+def part(message: Message, context: Context) -> Message:
+    """Answer ``query.part``: keep a part of a larger message, or give one of a larger answer."""
+    return _answer(message, context, _refuse_whole)
+
+
 @app.query("leave")
 def leave(message: Message, context: Context) -> Message:
     """Answer ``query.leave``: forget the training."""
@@ -71,7 +80,8 @@ def leave(message: Message, context: Context) -> Message:
 def _answer(message: Message, context: Context, handle: Callable[[Message, Context], RecordDict]) -> Message:
     """Turn errors that are somebody's to mend into a reply that names them; nothing else leaves then."""
     try:
-        return Message(handle(message, context), reply_to=message)
+        answer = answer_in_parts(message, node_key(context.node_config), lambda whole: handle(whole, context))
+        return Message(answer, reply_to=message)
     except DganError as error:
         return Message(Error(code=REFUSED, reason=str(error)), reply_to=message)
 
@@ -116,6 +126,10 @@ def _give_moments(message: Message, context: Context) -> RecordDict:
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)
+
+
+def _refuse_whole(message: Message, context: Context) -> RecordDict:
+    raise ProtocolError(f"a {message.metadata.message_type} that is no part, at node {context.node_id}")
 
 
 def _forget(message: Message, context: Context) -> RecordDict:

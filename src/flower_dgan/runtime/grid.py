@@ -10,11 +10,21 @@ from typing import NamedTuple
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from flower_dgan.runtime.flower_internals import LOST, NODE_IS_AWAY, code_name, shorten_waits_for_parts
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger, size_of
+from flower_dgan.runtime.flower_chunks import cut_arrays_small
+from flower_dgan.runtime.flower_internals import (
+    LOST,
+    NODE_IS_AWAY,
+    code_name,
+    shorten_waits_for_parts,
+)
+from flower_dgan.runtime.journey import Journey
+from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.runtime.progress import Progress
 from flower_dgan.runtime.pull import Pull
-from flower_dgan.runtime.sent import Sent, addressed
+from flower_dgan.runtime.sent import Sent
+from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.packing import weigh
+from flower_dgan.wire.parcels import PART, Parcel
 
 logger = logging.getLogger("flwr")
 
@@ -54,7 +64,10 @@ class FastGrid(Grid):
     grid : Grid
         The grid of the run.
     ledger : Ledger
-        Where messages are counted that the SuperLink took, and replies.
+        Where messages are counted that the SuperLink took, and replies: whole ones, not their parts.
+    envelope : Parcel or None
+        The training, and how many bytes a message of Flower may have: larger ones, and larger replies, travel in parts,
+        see :class:`~flower_dgan.runtime.journey.Journey`. None to send and take them as they are.
 
     Attributes
     ----------
@@ -70,9 +83,11 @@ class FastGrid(Grid):
         Called every few seconds while there is no reply.
     """
 
-    def __init__(self, grid: Grid, ledger: Ledger) -> None:
+    def __init__(self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None) -> None:
         shorten_waits_for_parts()
+        cut_arrays_small()
         self._grid = grid
+        self._envelope = envelope
         self.ledger = ledger
         self.queues: set[int] = set()
         self.names: dict[int, str] = {}
@@ -114,14 +129,16 @@ class FastGrid(Grid):
 
     def redirect(self, before: int, after: int) -> None:
         """Send the messages to a node that is gone to the one that took its place; a reply of the old one counts."""
-        self._held = [addressed(each, after) if each.metadata.dst_node_id == before else each for each in self._held]
+        for message in self._held:
+            if message.metadata.dst_node_id == before:
+                message.metadata.dst_node_id = after
         for sent in self._out:
             if sent.node == before:
                 sent.move(after)
 
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
-        return FastGrid(self._grid, self.ledger)
+        return FastGrid(self._grid, self.ledger, self._envelope)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages and return the replies that came within ``timeout`` seconds of the last one sent."""
@@ -135,7 +152,7 @@ class FastGrid(Grid):
         if awaited is not None and awaited.group is not None:
             groups = {awaited.group}
         enough, deadline = (None, None) if awaited is None else (awaited.enough, awaited.deadline)
-        waiting = [sent for sent in self._out if enough is not None or sent.message.metadata.group_id in groups]
+        waiting = [sent for sent in self._out if enough is not None or sent.group in groups]
         good = 0
         self.arrivals = {}
         replies: list[Message] = []
@@ -181,17 +198,21 @@ class FastGrid(Grid):
     def _take(self, sent: Sent, pull: Pull, found: Message | Exception) -> None:
         if isinstance(found, Exception):
             raise found
-        current = sent.pulls.pop(pull.message_id, None) is not None
-        if sent.reply is not None or sent not in self._out:  # the second reply to a message that was sent twice
+        if sent not in self._out or not sent.wants(pull):
             return
-        if not (found.has_error() and found.error.code in LOST):
-            sent.answered(found)
-            waited = self._waits[sent.node, sent.kind] = sent.arrived - sent.first
-            self._longest_waits[sent.kind] = max(self._longest_waits.get(sent.kind, 0.0), waited)
-            self.ledger.add(sent.node, FROM_NODE, found)
-        elif current and not sent.pulls:
-            sent.absent = found.error.code == NODE_IS_AWAY
-            self._fail(sent, f"{code_name(found.error.code)}: {found.error.reason}")
+        if found.has_error() and found.error.code in LOST:
+            if sent.lost(pull):
+                sent.absent = found.error.code == NODE_IS_AWAY
+                self._fail(sent, f"{code_name(found.error.code)}: {found.error.reason}")
+            return
+        kind, since = sent.sent_kind, sent.since
+        whole = sent.answered(found)
+        self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), sent.arrived - since)
+        if whole:
+            self._waits[sent.node, sent.kind] = sent.arrived - sent.first
+            self.ledger.add(sent.node, FROM_NODE, sent.taken())
+        else:
+            self._push(sent)
 
     def _fail(self, sent: Sent, reason: str) -> None:
         if not sent.failures:
@@ -209,7 +230,9 @@ class FastGrid(Grid):
             if node not in self.queues and any(sent.node == node and sent.reply is None for sent in self._out):
                 self._held.append(message)
                 continue
-            sent = Sent(message, self._waits.get((node, message.metadata.message_type)))
+            kind = message.metadata.message_type
+            envelope = None if kind == JOIN else self._envelope  # what a node of another version can read
+            sent = Sent(Journey(message, envelope), self._waits.get((node, kind)))
             self._out.append(sent)
             self._push(sent)
 
@@ -224,7 +247,7 @@ class FastGrid(Grid):
             if not sent.failures:  # else it is said why
                 logger.warning("No reply from %s to %s in time.", self._called(sent.node), sent.kind)
             sent.absent = False
-            sent.message = addressed(sent.message, sent.node)
+            sent.copy()
             self._push(sent, again=True)
 
     def _push(self, sent: Sent, *, again: bool = False) -> None:
@@ -235,11 +258,18 @@ class FastGrid(Grid):
         if again:
             logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
             self.repeats[sent.node] += 1
-        self.ledger.add(sent.node, TO_NODE, sent.message)
-        longest = self._longest_waits.get(sent.kind)
-        first = _FIRST_PATIENCE + size_of(sent.message.content) / _SLOWEST_LINK
+        if sent.journey.all_sent:
+            self.ledger.add(sent.node, TO_NODE, sent.journey.message)
         pull = Pull(self._grid, message_id, lambda pull, found: self._news.put((sent, pull, found)))
-        sent.took(pull, first if longest is None else max(_SHORTEST_PATIENCE, 4 * longest))
+        sent.took(pull, self._patience(sent))
+
+    def _patience(self, sent: Sent) -> float:
+        """Return the seconds after which silence means that what was sent last is lost."""
+        first = _FIRST_PATIENCE + weigh(sent.message.content) / _SLOWEST_LINK
+        if sent.sent_kind == PART:  # which may have to wait until the node is done with another message
+            return max([first, *(4 * wait for wait in self._longest_waits.values())])
+        longest = self._longest_waits.get(sent.sent_kind)
+        return first if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
 
     def set_run(self, run: object) -> None:
         """Pass on to Flower's grid."""

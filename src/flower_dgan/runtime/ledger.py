@@ -4,15 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Message
 
 FROM_NODE = "from node"
 TO_NODE = "to node"
-
-
-def size_of(content: RecordDict) -> int:
-    """Return the bytes of all arrays of a message."""
-    return sum(len(array.data) for record in content.array_records.values() for array in record.values())
 
 
 @dataclass

@@ -22,6 +22,7 @@ from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
 from flower_dgan.server.training import begin, train
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
+from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -66,7 +67,8 @@ def _run(
     foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
-    fast_grid = FastGrid(grid, Ledger())
+    envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
+    fast_grid = FastGrid(grid, Ledger(), envelope)
     with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
