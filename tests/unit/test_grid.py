@@ -400,3 +400,15 @@ def test_ledger_counts_errors(nodes: list[Node]) -> None:
     (message,) = messages(nodes[0])
     ledger.add(1, FROM_NODE, Message(Error(code=1000, reason="refused"), reply_to=message))
     assert [(row[2], row[4].bytes) for row in ledger.rows()] == [("error", 7)]
+
+
+def test_a_large_reply_tells_how_fast_a_link_is(grid: FastGrid, nodes: list[Node], link: SuperLink) -> None:
+    """Two thirds of a second for 400 kB; what is small tells nothing."""
+    slow, small, _ = nodes
+    slow.uploads.clear()
+    meanwhile(lambda: (eventually(lambda: link.claimed), time.sleep(0.67), slow.uploads.set()))
+    large = RecordDict({"values": ArrayRecord({"x": Array(np.zeros(100_000, np.float32))})})
+    content = Message(large, dst_node_id=slow.node_id, message_type="query.double")
+    grid.send_and_receive([content, *messages(small)], timeout=20)
+    assert set(grid.rates) == {slow.node_id}
+    assert 1000 < grid.rates[slow.node_id] < 400_000 / 0.6

@@ -33,6 +33,7 @@ _LONGEST_NAP = 0.25
 _SHORTEST_PATIENCE = 10.0
 _FIRST_PATIENCE = 90.0
 _SLOWEST_LINK = 20_000.0
+_TELLING_BYTES = 100_000
 
 
 class _Awaited(NamedTuple):
@@ -77,6 +78,8 @@ class FastGrid(Grid):
         What nodes are called in the log.
     arrivals : dict of int to tuple of float
         Node id to the seconds between the call and the arrival of its reply, in the last call.
+    rates : dict of int to float
+        Node id to the bytes a second of its last reply that was large enough to tell.
     repeats : Counter of int
         Node id to the number of messages that were sent again.
     while_waiting : callable
@@ -92,6 +95,7 @@ class FastGrid(Grid):
         self.queues: set[int] = set()
         self.names: dict[int, str] = {}
         self.arrivals: dict[int, float] = {}
+        self.rates: dict[int, float] = {}
         self.repeats: Counter[int] = Counter()
         self.while_waiting: Callable[[], object] = lambda: None
         self._out: list[Sent] = []
@@ -205,6 +209,8 @@ class FastGrid(Grid):
                 sent.absent = found.error.code == NODE_IS_AWAY
                 self._fail(sent, f"{code_name(found.error.code)}: {found.error.reason}")
             return
+        if found.has_content() and (size := weigh(found.content)) >= _TELLING_BYTES:
+            self.rates[sent.node] = size / max(pull.seconds, 1e-6)
         kind, since = sent.sent_kind, sent.since
         whole = sent.answered(found)
         self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), sent.arrived - since)

@@ -38,11 +38,14 @@ class Pull:
         As given.
     asking : bool
         Whether a call is under way, or its answer was told. If that lasts, a reply is on its way.
+    seconds : float
+        How long the last call took: where a large reply was told, its time on the way.
     """
 
     def __init__(self, grid: Grid, message_id: str, tell: "Callable[[Pull, Message | Exception], None]") -> None:
         self.message_id = message_id
         self.asking = True
+        self.seconds = 0.0
         self._grid = grid
         self._tell = tell
         self._unwanted = threading.Event()
@@ -55,9 +58,10 @@ class Pull:
     def _ask(self) -> None:
         begin = time.monotonic()
         while not self._unwanted.is_set():
-            self.asking = True
+            self.asking, asked = True, time.monotonic()
             try:
                 found = next(iter(self._grid.pull_messages([self.message_id])), None)
+                self.seconds = time.monotonic() - asked
             except Exception as error:  # it ends the run, which only the thread that waits can
                 self._tell(self, error)
                 return

@@ -7,7 +7,7 @@ from flwr.app import Error, Message, RecordDict
 from flower_dgan.runtime.journey import Journey
 from flower_dgan.runtime.pull import Pull
 
-_LONGEST_BACKOFF = 60.0
+_LONGEST_BACKOFF, _LONGEST_ABSENCE = 60.0, 5.0
 
 
 class Sent:
@@ -95,12 +95,16 @@ class Sent:
     def took(self, pull: Pull, patience: float) -> None:
         """Note that the SuperLink took it; it is due again after ``patience`` seconds, after twice that, and so on."""
         self.pulls[pull.message_id] = pull
-        self.due = time.monotonic() + patience * 2**self.times
+        self.due = time.monotonic() + patience * 2 ** min(self.times, 9)
         self.times += 1
 
     def failed(self) -> None:
-        """Note that it was not taken, or that its last copy got lost: it is due after 1, 2, 4, ... 60 s."""
-        self.due = time.monotonic() + min(2.0**self.failures, _LONGEST_BACKOFF)
+        """Note that it was not taken, or that its last copy got lost: it is due after 1, 2, 4, ... 60 s.
+
+        While its node is away that is when to look for the node, at least every 5 s.
+        """
+        longest = _LONGEST_ABSENCE if self.absent else _LONGEST_BACKOFF
+        self.due = time.monotonic() + min(2.0 ** min(self.failures, 9), longest)
         self.failures += 1
 
     def answered(self, reply: Message) -> bool:

@@ -17,6 +17,7 @@ from flower_dgan.runtime.ledger import Ledger
 from flower_dgan.server.dist_fid import windows_of
 from flower_dgan.server.evaluation import make_segmentation_table, measure_dist_fid, read_test_pairs
 from flower_dgan.server.join import image_shape, join, leave
+from flower_dgan.server.link_report import say_how_long
 from flower_dgan.server.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
 from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
@@ -72,6 +73,7 @@ def _run(
     with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
+            say_how_long(config, clients, fast_grid.rates)
             fast_grid.queues.update(client.node_id for client in clients if client.queue)
             federation = open_federation(config, len(clients)) if test is not None else None
             if config.downstream.dist_fid:
