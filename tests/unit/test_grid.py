@@ -41,9 +41,11 @@ def nodes(link: SuperLink) -> list[Node]:
 
 
 @pytest.fixture
-def grid(link: SuperLink, nodes: list[Node]) -> FastGrid:
+def grid(link: SuperLink, nodes: list[Node]) -> Iterator[FastGrid]:
     """Return the fast grid of the three nodes."""
-    return FastGrid(link.grid, Ledger())
+    grid = FastGrid(link.grid, Ledger())
+    yield grid
+    grid.give_up()
 
 
 @pytest.fixture
@@ -188,6 +190,20 @@ def test_a_deadline_wants_one_reply_at_least(grid: FastGrid, nodes: list[Node]) 
     assert answered(grid.send_and_receive(in_groups((a, "1"), (b, "1")))) == expected((a, "1"))
 
 
+def test_a_node_whose_reply_is_given_up_may_have_another_message(
+    grid: FastGrid, nodes: list[Node], link: SuperLink
+) -> None:
+    """It has no queue, and its reply to the first was not waited for."""
+    late, other, _ = nodes
+    late.answers.clear()
+    grid.await_any(1, None)
+    assert answered(grid.send_and_receive(in_groups((late, "1"), (other, "1")))) == expected((other, "1"))
+    grid.give_up()
+    eventually(lambda: not any(thread.name.startswith("pull") for thread in threading.enumerate()))
+    late.answers.set()
+    assert answered(grid.send_and_receive(messages(late), timeout=20)) == expected((late, ""))
+
+
 def test_errors_do_not_close_a_round_but_come_with_it(grid: FastGrid, nodes: list[Node]) -> None:
     a, b, _ = nodes
     a.answers.clear()
@@ -310,7 +326,7 @@ def test_a_message_that_nobody_takes_is_brought_seldom_and_not_counted(
 
 
 def test_a_reply_of_the_node_before_counts_for_the_one_in_its_place(
-    grid: FastGrid, nodes: list[Node], link: SuperLink
+    grid: FastGrid, nodes: list[Node], link: SuperLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was given before the redirection, and is taken after it."""
     before, after, _ = nodes
@@ -318,21 +334,29 @@ def test_a_reply_of_the_node_before_counts_for_the_one_in_its_place(
     before.uploads.clear()
 
     def take_its_place() -> None:
-        eventually(lambda: link.claimed)
-        grid.redirect(before.node_id, after.node_id)
-        eventually(lambda: after.taken)
-        before.uploads.set()
+        if link.claimed and not before.uploads.is_set():
+            grid.redirect(before.node_id, after.node_id)
+            before.uploads.set()
 
-    meanwhile(take_its_place)
+    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    grid.while_waiting = take_its_place
     assert answered(grid.send_and_receive(in_groups((before, "7")), timeout=20)) == expected((after, "7"))
     assert set(grid.arrivals) == {after.node_id}
 
 
-def test_the_node_in_its_place_is_asked_at_once(grid: FastGrid, nodes: list[Node], link: SuperLink) -> None:
+def test_the_node_in_its_place_is_asked_at_once(
+    grid: FastGrid, nodes: list[Node], link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reply of the one before stays half-way."""
     before, after, _ = nodes
     before.uploads.clear()
-    meanwhile(lambda: (eventually(lambda: link.claimed), grid.redirect(before.node_id, after.node_id)))
+
+    def take_its_place() -> None:
+        if link.claimed:
+            grid.redirect(before.node_id, after.node_id)
+
+    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    grid.while_waiting = take_its_place
     assert answered(grid.send_and_receive(in_groups((before, "7")), timeout=20)) == expected((after, "7"))
     assert before.taken == after.taken == {"query.double": 1}
 

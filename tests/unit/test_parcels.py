@@ -21,6 +21,7 @@ from flower_dgan.runtime.flower_chunks import cut_arrays_small
 from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.runtime.journey import BROKEN, Journey
 from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.wire.join_messages import JOIN
 from flower_dgan.wire.packing import pack_content, unpack_content
 from flower_dgan.wire.parcels import LARGEST, PARCEL, PART, Parcel, Whole, kept, missing, room
 from tests.superlink import SuperLink
@@ -374,3 +375,32 @@ def test_the_node_in_the_place_of_one_gets_all_parts(link: SuperLink) -> None:
     expect(reply.content, large(900_000))
     assert reply.metadata.src_node_id == after
     assert link.nodes[after].taken["query.double"] == 1
+
+
+def test_a_part_that_is_lost_is_sent_once_more_and_not_the_whole(
+    link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flwr.supercore.corestate.in_memory_corestate.OBJECT_PUSH_SESSION_TTL_SECONDS", 0.5)
+    node, grid = joined(link, "north"), FastGrid(link.grid, Ledger(), ENVELOPE)
+    link.nodes[node].breaks_off = 1
+    (reply,) = grid.send_and_receive([message(large(250_000), node=node)], timeout=60)
+    expect(reply.content, large(250_000))
+    assert link.nodes[node].taken == {PART: 2 + 5 + 1, "query.double": 1}
+    assert grid.repeats == {node: 1}
+    assert grid.ledger.counts[node, TO_NODE, "values", "x"].messages == 1
+
+
+def test_what_asks_a_node_to_join_can_be_read_by_one_of_another_version(link: SuperLink) -> None:
+    seen: list[set[str]] = []
+    app = ClientApp()
+
+    def answer(asked: Message, context: Context) -> Message:
+        seen.append(set(asked.content))
+        return Message(RecordDict(), reply_to=asked)
+
+    for action in ("join", "double"):
+        app.query(action)(answer)
+    node, grid = link.add(app, "north").node_id, FastGrid(link.grid, Ledger(), ENVELOPE)
+    for kind in (JOIN, "query.double"):
+        grid.send_and_receive([message(large(10), kind, node)], timeout=20)
+    assert seen == [{"settings", "values"}, {"settings", "values", PARCEL}]

@@ -140,6 +140,12 @@ class FastGrid(Grid):
             if sent.node == before:
                 sent.move(after)
 
+    def give_up(self) -> None:
+        """Ask no more for the replies that are missing, and hold nothing back for them: nobody wants them any more."""
+        for sent in self._out:
+            sent.drop()
+        self._out, self._held = [], []
+
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
         return FastGrid(self._grid, self.ledger, self._envelope)
