@@ -4,6 +4,8 @@
 
 starts a SuperLink (TLS, registered keys, database) and two warm SuperNodes on loopback, and one synchronous training.
 Then one process after the other gets ``kill -9``: the ServerApp, the SuperLink, a SuperNode, its executor, a ClientApp.
+With ``--unregistered`` the SuperNodes have no keys, so that one that is started again is a new node for Flower; with
+``--rate`` and ``--latency`` they are behind a link of so many bytes a second and so many seconds.
 What a service manager would start again is started again; a training whose ServerApp is gone is resumed by
 ``flwr run`` with ``resume=<run directory>``. At the end the generator is held against that of the same training in one
 process, which nobody disturbs, and the exchanges of every client in every round are counted.
@@ -36,6 +38,9 @@ from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.runtime.local_flower import write_app
 from flower_dgan.server.job import run_job
 
+sys.path.append(str(Path(__file__).parents[1]))  # run as a script it finds only what is beside it
+from tests.slow_link import SlowLink
+
 CLIENTS = 2
 KINDS = {
     "ServerApp": "flwr-serverapp",
@@ -57,7 +62,9 @@ def free_port() -> int:
 class Machine:
     """The processes of a deployment, started again as a service manager would."""
 
-    def __init__(self, home: Path, threads: int = 1) -> None:
+    def __init__(
+        self, home: Path, threads: int = 1, *, registered: bool = True, link: tuple[float, float] | None = None
+    ) -> None:
         self.home = home
         self.port, control = free_port(), free_port()
         self.environment = os.environ | {
@@ -71,13 +78,17 @@ class Machine:
         }
         self._make_keys()
         tls = ["--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem", "--ssl-keyfile", "server.key"]
-        more = ["--enable-supernode-auth", "--database", "superlink.db", "--disable-runtime-dependency-installation"]
+        more = ["--database", "superlink.db", "--disable-runtime-dependency-installation"]
+        more += ["--enable-supernode-auth"] if registered else []
         address = ["--host", "127.0.0.1", "--port", str(self.port), "--control-api-address", f"127.0.0.1:{control}"]
+        self.link = SlowLink(f"127.0.0.1:{self.port}", *link) if link else None
+        server = self.link.address if self.link else f"127.0.0.1:{self.port}"
         self.commands = {"superlink": ["flower-superlink", *tls, *more, *address]}
         for client in range(CLIENTS):
+            key = ["--auth-supernode-private-key", f"node-{client}"] if registered else []
             self.commands[f"node-{client}"] = [
-                "flower-dgan", "supernode", "--superlink", f"127.0.0.1:{self.port}", "--port", str(free_port()),
-                "--root-certificates", "ca.pem", "--auth-supernode-private-key", f"node-{client}",
+                "flower-dgan", "supernode", "--superlink", server, "--port", str(free_port()),
+                "--root-certificates", "ca.pem", *key,
                 "--node-config", f"partition-id={client} num-partitions={CLIENTS}",
             ]  # fmt: skip
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -137,6 +148,8 @@ class Machine:
                     os.kill(pid, signal.SIGKILL)
             for process in self.running.values():
                 process.wait()
+        if self.link:
+            self.link.close()
 
 
 def training(rounds: int, directory: Path) -> str:
@@ -189,6 +202,11 @@ def main(
     kills: Annotated[int, typer.Option(min=0, help="Processes to kill.")] = 30,
     rounds: Annotated[int, typer.Option(min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Of the moments and the victims.")] = 0,
+    registered: Annotated[
+        bool, typer.Option("--registered/--unregistered", help="Whether SuperNodes have keys.")
+    ] = True,
+    rate: Annotated[float | None, typer.Option(min=1, help="Bytes a second of the link before the SuperLink.")] = None,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds that this link takes.")] = 0.0,
 ) -> None:
     """Kill processes of a deployment and hold its generator against that of an undisturbed training."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -196,10 +214,10 @@ def main(
         directory, app, undisturbed = home / "run", write_app(home / "app"), home / "undisturbed"
         overrides = training(rounds, undisturbed)
         run_job(InProcessGrid(client_app, simulated_contexts(CLIENTS, overrides)), resolve(overrides), 0)
-        machine = Machine(home)
+        machine = Machine(home, registered=registered, link=None if rate is None else (rate, latency))
         try:
             machine.start()
-            for client in range(CLIENTS):
+            for client in range(CLIENTS if registered else 0):
                 while machine.flwr("supernode", "register", f"node-{client}.pub", "chaos").returncode:
                     time.sleep(1)
             begin = time.monotonic()
@@ -211,6 +229,8 @@ def main(
         metrics = read_metrics(directory)
         found = {
             "machine": {"cpus": os.cpu_count(), "torch": torch.__version__},
+            "registered": registered,
+            "link": {"bytes_a_second": rate, "latency_seconds": latency},
             "killed": dict(killed),
             "attempts": json.loads((directory / "training.json").read_text())["attempt"],
             "seconds": seconds,

@@ -17,6 +17,7 @@ from flower_dgan.algorithm.distributed_gan import select, train_user
 from flower_dgan.algorithm.exchange import Batch, Feedback
 from flower_dgan.algorithm.randomness import derive_generator, derive_seed
 from flower_dgan.client.node import Node, node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.client.parcels import answer_in_parts
 from flower_dgan.client.policy import release_policy
 from flower_dgan.client.simulation import in_simulation
 from flower_dgan.client.state import ClientState
@@ -25,6 +26,7 @@ from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash,
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.models.build import ImageShape, discriminator_shapes
+from flower_dgan.runtime.flower_chunks import cut_arrays_small
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
@@ -37,6 +39,7 @@ from flower_dgan.wiring import discriminator_half, threads
 
 logger = logging.getLogger("flwr")
 
+cut_arrays_small()
 app = ClientApp()
 
 
@@ -64,6 +67,12 @@ def moments(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_moments)
 
 
+@app.query("part")
+def part(message: Message, context: Context) -> Message:
+    """Answer ``query.part``: keep a part of a larger message, or give one of a larger answer."""
+    return _answer(message, context, _refuse_whole)
+
+
 @app.query("leave")
 def leave(message: Message, context: Context) -> Message:
     """Answer ``query.leave``: forget the training."""
@@ -73,7 +82,8 @@ def leave(message: Message, context: Context) -> Message:
 def _answer(message: Message, context: Context, handle: Callable[[Message, Context], RecordDict]) -> Message:
     """Answer a message, or refuse it by a code: whatever went wrong, its text stays in this node's log."""
     try:
-        return Message(handle(message, context), reply_to=message)
+        answer = answer_in_parts(message, node_key(context.node_config), lambda whole: handle(whole, context))
+        return Message(answer, reply_to=message)
     except Exception as error:
         ours = isinstance(error, DganError)
         logger.error("%s was refused: %s", message.metadata.message_type, error, exc_info=None if ours else error)
@@ -122,6 +132,10 @@ def _give_moments(message: Message, context: Context) -> RecordDict:
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)
+
+
+def _refuse_whole(message: Message, context: Context) -> RecordDict:
+    raise ProtocolError(f"a {message.metadata.message_type} that is no part, at node {context.node_id}")
 
 
 def _forget(message: Message, context: Context) -> RecordDict:

@@ -19,6 +19,8 @@ from flower_dgan.resolve import resolve, to_yaml
         ("seed='unclosed", "cannot be split"),
         ("algorithm.betas=[0.5]", "no list of the right length"),
         ("exchange.rounds=0", "exchange.rounds=0 must be positive"),
+        ("exchange.message_mb=0.09", "message_mb=0.09 must be in 0.1 .. 2000"),
+        ("exchange.message_mb=nan", "message_mb=nan must be in 0.1 .. 2000"),
         ("threads=0", "threads=0"),
         ("algorithm.average_decay=1", "must be in"),
         ("exchange.exchanges=6 exchange.generator_steps=4", "choose a divisor of 6"),

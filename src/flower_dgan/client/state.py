@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,18 @@ class ClientState:
         ForgottenError
             If the node has not joined the training, or its directory is gone.
         """
-        if not (self.path / _NODE).is_file():
-            raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
+        self._require_joined()
         node = self._node()
         return node["name"], kept_pairs(self.path, node["classes"]), read_settings(TrainingConfig, node["config"])
+
+    def parcels(self) -> Path:
+        """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
+        self._require_joined()
+        return self.path / "parcels"
+
+    def _require_joined(self) -> None:
+        if not (self.path / _NODE).is_file():
+            raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
 
     def note_moments(self, training: Training, digest: str) -> None:
         """Note which moments a training asked for: these it may have again, but no others.

@@ -51,6 +51,10 @@ def check_training(config: TrainingConfig) -> None:
             f"exchange.exchanges={exchange.exchanges} cannot be shared by "
             f"exchange.generator_steps={exchange.generator_steps}: choose a divisor of {exchange.exchanges}."
         )
+    if not 0.1 <= exchange.message_mb <= 2000:
+        raise ConfigError(
+            f"exchange.message_mb={exchange.message_mb} must be in 0.1 .. 2000: the largest message in 10^6 bytes."
+        )
     schedule = config.schedule
     if not 0 < schedule.quorum <= 1:
         raise ConfigError(f"schedule.quorum={schedule.quorum} must be in (0, 1]: it is a share of the clients.")

@@ -27,6 +27,8 @@ class ExchangeConfig:
         Images of one synthetic batch.
     image_format, feedback_format : str
         Number format on the wire.
+    message_mb : float
+        Largest message of Flower in either direction, in 10^6 bytes, from 0.1 to 2000: what is larger travels in parts.
     min_nodes : int
         Nodes to wait for at the start; the run goes with all that are connected then.
     timeout : float
@@ -42,9 +44,15 @@ class ExchangeConfig:
     batch_size: int
     image_format: ImageFormat
     feedback_format: FeedbackFormat
+    message_mb: float
     min_nodes: int
     timeout: float
     join_timeout: float
+
+    @property
+    def message_bytes(self) -> int:
+        """Largest message of Flower in bytes."""
+        return int(self.message_mb * 1e6)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,15 @@ LOST = frozenset(
 )
 """Codes of error replies that say that a message was lost, so that it is worth sending again."""
 
+NODE_IS_AWAY = ErrorCode.NODE_UNAVAILABLE
+"""Code of an error reply that says that Flower has heard nothing of the node for a minute."""
+
+
+def code_name(code: int) -> str:
+    """Return what Flower calls an error code."""
+    return next((name for name, value in vars(ErrorCode).items() if value == code), f"error {code}")
+
+
 _FIRST_WAIT_SECONDS = 0.02
 _PULLS: tuple[Any, ...] = (pull_objects, pull_and_inflate_object_from_tree)
 

@@ -1,44 +1,39 @@
-"""A grid that polls fast and keeps a ledger, around the one that Flower gives to the ServerApp."""
+"""A grid that waits for each reply by itself and keeps a ledger, around the one that Flower gives to the ServerApp."""
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Container, Iterable, Sequence
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from flower_dgan.runtime.flower_internals import LOST, shorten_waits_for_parts
+from flower_dgan.runtime.flower_chunks import cut_arrays_small
+from flower_dgan.runtime.flower_internals import (
+    LOST,
+    NODE_IS_AWAY,
+    code_name,
+    shorten_waits_for_parts,
+)
+from flower_dgan.runtime.journey import Journey
 from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.runtime.progress import Progress
+from flower_dgan.runtime.pull import Pull
+from flower_dgan.runtime.sent import Sent
+from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.packing import weigh
+from flower_dgan.wire.parcels import PART, Parcel
 
 logger = logging.getLogger("flwr")
 
-_SHORTEST_POLL = 0.01
-_LONGEST_POLL = 0.25
-_PAUSE = 1.0
 _LOOK = 5.0
-_SLOW_PULL = 2.0
+_LONGEST_NAP = 0.25
 _SHORTEST_PATIENCE = 10.0
 _FIRST_PATIENCE = 90.0
-
-
-@dataclass(eq=False)
-class _Sent:
-    """A message that is out: under which ids and how often it was sent, and when it is sent again."""
-
-    message: Message
-    ids: set[str]
-    first: float
-    due: float
-    times: int = 0
-
-    @property
-    def node(self) -> int:
-        return self.message.metadata.dst_node_id
+_SLOWEST_LINK = 20_000.0
+_TELLING_BYTES = 100_000
 
 
 class _Awaited(NamedTuple):
@@ -47,21 +42,20 @@ class _Awaited(NamedTuple):
     deadline: float | None
 
 
-def _copy(message: Message, node: int) -> Message:
-    metadata = message.metadata
-    return Message(message.content, dst_node_id=node, message_type=metadata.message_type, group_id=metadata.group_id)
-
-
 class FastGrid(Grid):
-    """Sends each message as soon as its node may have it and polls adaptively for the replies.
+    """Sends each message as soon as its node may have it and takes each reply as soon as it is there.
 
-    Flower's own grid sleeps 3 s between two polls in deployment. This one waits a twentieth of the time that has passed
-    since the last reply or message, between 10 and 250 ms.
+    Flower's own grid sleeps 3 s between two questions for replies, and one slow reply holds up all others. This one has
+    a :class:`~flower_dgan.runtime.pull.Pull` for each message.
 
     A message may be lost: a node is killed amid its work and started again, and nobody tells. So a message is sent
-    again where Flower says that it or its node is gone, and after four times the longest wait for a reply to such a
-    message so far (at least 10 s; 90 s while there was none), then after twice that, and so on. A node answers a
-    message that it has answered as it did before.
+    again where Flower says that it, or its reply, is gone; and after four times the longest wait for a reply to such a
+    message so far (at least 10 s; while there was none 90 s, and a second for each 20 kB of it), then after twice that,
+    and so on, but not while its reply is on the way. To a node that is away it is sent when that is back. A node
+    answers a message that it has answered as it did before.
+
+    A reply comes back as one of the node that is asked now, also where a node that this one took the place of had
+    given it.
 
     Messages may be sent ahead, see :meth:`await_group`. A node with a queue is sent its next message at once, so that
     it finds one whenever it is done; any other is sent it when its last reply is in.
@@ -71,34 +65,45 @@ class FastGrid(Grid):
     grid : Grid
         The grid of the run.
     ledger : Ledger
-        Where messages are counted.
+        Where messages are counted that the SuperLink took, and replies: whole ones, not their parts.
+    envelope : Parcel or None
+        The training, and how many bytes a message of Flower may have: larger ones, and larger replies, travel in parts,
+        see :class:`~flower_dgan.runtime.journey.Journey`. None to send and take them as they are.
 
     Attributes
     ----------
     queues : set of int
         Ids of the nodes that take a second message while they work on the first.
+    names : dict of int to str
+        What nodes are called in the log.
     arrivals : dict of int to tuple of float
         Node id to the seconds between the call and the arrival of its reply, in the last call.
+    rates : dict of int to float
+        Node id to the bytes a second of its last reply that was large enough to tell.
     repeats : Counter of int
         Node id to the number of messages that were sent again.
     while_waiting : callable
         Called every few seconds while there is no reply.
     """
 
-    def __init__(self, grid: Grid, ledger: Ledger) -> None:
+    def __init__(self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None) -> None:
         shorten_waits_for_parts()
+        cut_arrays_small()
         self._grid = grid
+        self._envelope = envelope
         self.ledger = ledger
         self.queues: set[int] = set()
+        self.names: dict[int, str] = {}
         self.arrivals: dict[int, float] = {}
+        self.rates: dict[int, float] = {}
         self.repeats: Counter[int] = Counter()
         self.while_waiting: Callable[[], object] = lambda: None
-        self._out: list[_Sent] = []
+        self._out: list[Sent] = []
         self._held: list[Message] = []
         self._awaited: _Awaited | None = None
+        self._waits: dict[tuple[int, str], float] = {}
         self._longest_waits: dict[str, float] = {}
-        self._pool = ThreadPoolExecutor(thread_name_prefix="pull")
-        self._pulls: list[Future[list[Message]]] = []
+        self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
     def await_group(self, group_id: str) -> None:
         """Let the next call of :meth:`send_and_receive` return the replies to a group of messages.
@@ -127,21 +132,28 @@ class FastGrid(Grid):
         self._awaited = _Awaited(None, enough, deadline)
 
     def redirect(self, before: int, after: int) -> None:
-        """Send the messages to a node that is gone to the one that took its place."""
-        self._held = [_copy(each, after) if each.metadata.dst_node_id == before else each for each in self._held]
+        """Send the messages to a node that is gone to the one that took its place; a reply of the old one counts."""
+        for message in self._held:
+            if message.metadata.dst_node_id == before:
+                message.metadata.dst_node_id = after
         for sent in self._out:
             if sent.node == before:
-                sent.message = _copy(sent.message, after)
-                sent.due = time.monotonic()
+                sent.move(after)
 
-    def give_up(self, node_id: int) -> None:
-        """Wait no more for the replies of a node to what it was sent; the call that waits returns without them."""
-        self._out = [sent for sent in self._out if sent.node != node_id]
-        self._held = [message for message in self._held if message.metadata.dst_node_id != node_id]
+    def give_up(self, nodes: Container[int] | None = None) -> None:
+        """Ask no more for the replies of some nodes, or of all, and hold nothing back for them: nobody wants them.
+
+        A call of :meth:`send_and_receive` that waits for them goes on without.
+        """
+        unwanted = [sent for sent in self._out if nodes is None or sent.node in nodes]
+        for sent in unwanted:
+            sent.drop()
+        self._out = [sent for sent in self._out if sent not in unwanted]
+        self._held = [each for each in self._held if nodes is not None and each.metadata.dst_node_id not in nodes]
 
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
-        return FastGrid(self._grid, self.ledger)
+        return FastGrid(self._grid, self.ledger, self._envelope)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages and return the replies that came within ``timeout`` seconds of the last one sent."""
@@ -154,94 +166,128 @@ class FastGrid(Grid):
         awaited, self._awaited = self._awaited, None
         if awaited is not None and awaited.group is not None:
             groups = {awaited.group}
-        waiting = [sent for sent in self._out if self._is_awaited(sent, awaited, groups)]
         enough, deadline = (None, None) if awaited is None else (awaited.enough, awaited.deadline)
+        waiting = [sent for sent in self._out if enough is not None or sent.group in groups]
         good = 0
         self.arrivals = {}
         replies: list[Message] = []
-        looked = last_event = begin = time.monotonic()
+        progress = Progress(self.names)
+        looked = begin = time.monotonic()
+        nap = 0.0
         while waiting and (enough is None or good < enough):
             waited = time.monotonic() - begin
             if (timeout is not None and waited >= timeout) or (deadline is not None and waited >= deadline and good):
                 break
-            for sent, reply in self._pull(waiting):
-                last_event = time.monotonic()
+            self._hear(nap)
+            for sent in [each for each in waiting if each.reply is not None]:
                 waiting.remove(sent)
-                self.arrivals[sent.node] = last_event - start
-                replies.append(reply)
+                self._out.remove(sent)
+                self.arrivals[sent.node] = max(0.0, sent.arrived - start)
+                replies.append(reply := sent.taken())
                 good += not reply.has_error()
-            waiting = [sent for sent in waiting if sent in self._out]  # those that were not given up
+                looked = time.monotonic()
             self._send_held()
-            for sent in waiting:
-                if time.monotonic() >= sent.due:
-                    self._repeat(sent)
-            if waiting and (enough is None or good < enough):
-                idle = time.monotonic() - last_event
-                if time.monotonic() - looked > _LOOK:
-                    self.while_waiting()
-                    looked = time.monotonic()
-                time.sleep(min(max(idle / 20, _SHORTEST_POLL), _LONGEST_POLL))
+            self._send_again(waiting)
+            if time.monotonic() - looked > _LOOK:
+                self.while_waiting()
+                waiting = [sent for sent in waiting if sent in self._out]  # those that were not given up
+                looked = time.monotonic()
+            progress.tell(waiting)
+            ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
+            nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
         if enough is None:  # too late: the nodes get their next message
+            for sent in waiting:
+                sent.drop()
             self._out = [sent for sent in self._out if sent not in waiting]
             self._send_held()
         return replies
 
-    def _is_awaited(self, sent: _Sent, awaited: "_Awaited | None", groups: set[str]) -> bool:
-        return (awaited is not None and awaited.enough is not None) or sent.message.metadata.group_id in groups
+    def _hear(self, nap: float) -> None:
+        """Take in what the pulls found, and wait for so many seconds for something if there is nothing."""
+        try:
+            self._take(*self._news.get(timeout=nap))
+            while True:
+                self._take(*self._news.get_nowait())
+        except Empty:
+            return
 
-    def _pull(self, waiting: Sequence[_Sent]) -> Iterator[tuple[_Sent, Message]]:
-        """Take the replies that are there; a message that was lost is due to be sent again.
+    def _take(self, sent: Sent, pull: Pull, found: Message | Exception) -> None:
+        if isinstance(found, Exception):
+            raise found
+        if sent not in self._out or not sent.wants(pull):
+            return
+        if found.has_error() and found.error.code in LOST:
+            if sent.lost(pull):
+                sent.absent = found.error.code == NODE_IS_AWAY
+                self._fail(sent, f"{code_name(found.error.code)}: {found.error.reason}")
+            return
+        if found.has_content() and (size := weigh(found.content)) >= _TELLING_BYTES:
+            self.rates[sent.node] = size / max(pull.seconds, 1e-6)
+        kind, since = sent.sent_kind, sent.since
+        whole = sent.answered(found)
+        self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), sent.arrived - since)
+        if whole:
+            self._waits[sent.node, sent.kind] = sent.arrived - sent.first
+            self.ledger.add(sent.node, FROM_NODE, sent.taken())
+        else:
+            self._push(sent)
 
-        Flower waits up to three minutes for the rest of a reply whose sender was killed. Such a call goes on in
-        its thread, and nobody else waits for it.
-        """
-        ids = [message_id for sent in waiting for message_id in sent.ids]
-        if ids:
-            self._pulls.append(self._pool.submit(lambda: list(self._grid.pull_messages(ids))))
-            wait(self._pulls[-1:], _SLOW_PULL)
-        done = [pull for pull in self._pulls if pull.done()]
-        self._pulls = [pull for pull in self._pulls if pull not in done]
-        for reply in chain.from_iterable(pull.result() for pull in done):
-            sent = next((s for s in waiting if reply.metadata.reply_to_message_id in s.ids), None)
-            if sent is None:  # the second reply to a message that was sent twice
-                continue
-            if reply.has_error() and reply.error.code in LOST:
-                sent.ids.discard(reply.metadata.reply_to_message_id)
-                sent.due = time.monotonic() + _PAUSE
-            else:
-                self._out.remove(sent)
-                kind = sent.message.metadata.message_type
-                self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), time.monotonic() - sent.first)
-                self.ledger.add(sent.node, FROM_NODE, reply)
-                yield sent, reply
+    def _fail(self, sent: Sent, reason: str) -> None:
+        if not sent.failures:
+            logger.warning("No reply from %s to %s. %s", self._called(sent.node), sent.kind, reason)
+        sent.failed()
+
+    def _called(self, node: int) -> str:
+        return f"{self.names[node]} (node {node})" if node in self.names else f"node {node}"
 
     def _send_held(self) -> None:
         """Push every message that its node may have now, in their order."""
         held, self._held = self._held, []
         for message in held:
             node = message.metadata.dst_node_id
-            if node not in self.queues and any(sent.node == node for sent in self._out):
+            if node not in self.queues and any(sent.node == node and sent.reply is None for sent in self._out):
                 self._held.append(message)
                 continue
-            now = time.monotonic()
-            sent = _Sent(message, set(), now, now)
+            kind = message.metadata.message_type
+            envelope = None if kind == JOIN else self._envelope  # what a node of another version can read
+            sent = Sent(Journey(message, envelope), self._waits.get((node, kind)))
             self._out.append(sent)
             self._push(sent)
 
-    def _repeat(self, sent: _Sent) -> None:
-        logger.warning("No reply from node %d to %s: sending again.", sent.node, sent.message.metadata.message_type)
-        self.repeats[sent.node] += 1
-        sent.message = _copy(sent.message, sent.node)
-        self._push(sent)
+    def _send_again(self, waiting: Sequence[Sent]) -> None:
+        """Push each message that is due, but for those whose node is away."""
+        due = [sent for sent in waiting if sent.is_due()]
+        connected = set(self.get_node_ids()) if any(sent.absent for sent in due) else set()
+        for sent in due:
+            if sent.absent and sent.node not in connected:
+                sent.failed()
+                continue
+            if not sent.failures:  # else it is said why
+                logger.warning("No reply from %s to %s in time.", self._called(sent.node), sent.kind)
+            sent.absent = False
+            sent.copy()
+            self._push(sent, again=True)
 
-    def _push(self, sent: _Sent) -> None:
-        self.ledger.add(sent.node, TO_NODE, sent.message)
-        pushed = [str(message_id) for message_id in self._grid.push_messages([sent.message]) if message_id]
-        sent.ids.update(pushed)
-        longest = self._longest_waits.get(sent.message.metadata.message_type)
-        patience = _FIRST_PATIENCE if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
-        sent.due = time.monotonic() + (patience * 2**sent.times if pushed else _PAUSE)
-        sent.times += bool(pushed)
+    def _push(self, sent: Sent, *, again: bool = False) -> None:
+        message_id = next((str(found) for found in self._grid.push_messages([sent.message]) if found), None)
+        if message_id is None:
+            self._fail(sent, "The SuperLink takes no message for it: Flower has it no more in this federation.")
+            return
+        if again:
+            logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
+            self.repeats[sent.node] += 1
+        if sent.journey.all_sent:
+            self.ledger.add(sent.node, TO_NODE, sent.journey.message)
+        pull = Pull(self._grid, message_id, lambda pull, found: self._news.put((sent, pull, found)))
+        sent.took(pull, self._patience(sent))
+
+    def _patience(self, sent: Sent) -> float:
+        """Return the seconds after which silence means that what was sent last is lost."""
+        first = _FIRST_PATIENCE + weigh(sent.message.content) / _SLOWEST_LINK
+        if sent.sent_kind == PART:  # which may have to wait until the node is done with another message
+            return max([first, *(4 * wait for wait in self._longest_waits.values())])
+        longest = self._longest_waits.get(sent.sent_kind)
+        return first if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
 
     def set_run(self, run: object) -> None:
         """Pass on to Flower's grid."""

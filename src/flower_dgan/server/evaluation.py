@@ -26,6 +26,7 @@ from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.recorder import record_ledger
 from flower_dgan.server.run_directory import RunDirectory
 from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.parcels import Parcel
 
 logger = logging.getLogger("flwr")
 
@@ -97,7 +98,9 @@ def measure_dist_fid(
     test: Pairs,
 ) -> None:
     """Ask the nodes for the moments of their real images, and write down how far the generator's images are."""
-    counting = FastGrid(grid, Ledger(ANSWERS))  # the training's ledger is written down already
+    envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
+    counting = FastGrid(grid, Ledger(ANSWERS), envelope)  # the training's ledger is written down already
+    counting.names.update({client.node_id: client.name for client in clients})
     answers = ask_for_moments(counting, config, clients, directory.training, encoder)
     record_ledger(directory, counting.ledger, {client.node_id: client.name for client in clients})
     for site, reason in answers.missing.items():

@@ -21,12 +21,14 @@ from flower_dgan.server.dist_fid import windows_of
 from flower_dgan.server.evaluation import make_segmentation_table, measure_dist_fid, read_test_pairs
 from flower_dgan.server.failed_start import forgotten_if_it_fails
 from flower_dgan.server.join import image_shape, join, leave
+from flower_dgan.server.link_report import say_how_long
 from flower_dgan.server.previous_task import GENERATOR, LABEL_MAPS, PreviousTask, open_previous_task, save_label_maps
 from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
 from flower_dgan.server.training import begin, train
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -72,12 +74,14 @@ def _run(
     foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
-    fast_grid = FastGrid(grid, Ledger(ANSWERS))
+    envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
+    fast_grid = FastGrid(grid, Ledger(ANSWERS), envelope)
     with threads(config.threads), ExitStack() as at_the_end:
         with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
             with directory.stage("join"):
                 claims = directory.claims
                 clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
+                say_how_long(config, clients, fast_grid.rates)
                 fast_grid.queues.update(client.node_id for client in clients if client.queue)
                 federation = open_federation(config, len(clients)) if test is not None else None
                 if config.downstream.dist_fid:

@@ -61,6 +61,7 @@ class Recorder:
             node_id = str(client.node_id)
             self._directory.measure("join", site=client.name, node_id=node_id, images=client.images, channels=channels)
         self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
+        self._grid.names[client.node_id] = client.name
         self._counted[client.node_id] = self._bytes(client.node_id)
 
     def record_change(self, who: str, what: str) -> None:

@@ -155,6 +155,7 @@ def train(
             timeout=config.exchange.timeout,
         )
     grid.while_waiting = lambda: None  # from here on nobody is taken in
+    grid.give_up()  # a bundle that is late keeps nobody from leaving
     write_samples(config.exchange.rounds)
     recorder.record_end(peak_memory_mib())
     return tuple(members.clients.values())

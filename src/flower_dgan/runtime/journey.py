@@ -1,0 +1,111 @@
+"""How one message gets to its node and its answer back, in as many messages as the setting for their size wants."""
+
+from flwr.app import Error, Message, RecordDict
+
+from flower_dgan.errors import ProtocolError
+from flower_dgan.wire.packing import pack_content, weigh
+from flower_dgan.wire.parcels import PARCEL, PART, Parcel, Whole, room, state_of
+
+BROKEN = 1100
+"""Error code of an answer whose parts make no whole."""
+
+_MOST_BEGINNINGS = 4
+
+
+class Journey:
+    """A message, whole or in parts, and what came back of its answer.
+
+    Parts go one after the other: the node acknowledges each but the last one, which it answers. An answer that is too
+    large comes as its first part, and the others are asked for. A node that lost parts says so, and gets all anew.
+
+    Parameters
+    ----------
+    message : Message
+        What is to be sent.
+    envelope : Parcel or None
+        The training, and how large a message may be; None to send it as it is.
+
+    Attributes
+    ----------
+    message : Message
+        As given.
+    """
+
+    def __init__(self, message: Message, envelope: Parcel | None) -> None:
+        self.message = message
+        self._envelope = envelope
+        self._beginnings = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._beginnings += 1
+        self._number = 0
+        self._data, self._whole = b"", None
+        self._answer: Whole | None = None
+        self._parts: list[bytes] = []
+        if self._envelope is not None and weigh(self.message.content) > room(self._envelope.limit):
+            self._data = pack_content(self.message.content)
+            self._whole = Whole.of(self._data, self._envelope.limit)
+
+    def step(self, node: int) -> Message:
+        """Return what is to be sent to a node now: a new message each time."""
+        content, kind = self.message.content, self.message.metadata.message_type
+        if self._envelope is not None:
+            if self._answer is not None:
+                kind = PART
+                content = Parcel(self._envelope.training, self._envelope.limit, self._number, self._answer).records()
+            elif self._whole is not None:
+                kind = kind if self.all_sent else PART
+                parcel = Parcel(self._envelope.training, self._envelope.limit, self._number, self._whole)
+                content = parcel.records(self._data[self._whole.place(self._number)])
+            else:
+                content = self._envelope.beside(content)
+        group = self.message.metadata.group_id
+        return Message(content, dst_node_id=node, message_type=kind, group_id=group)
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether what is sent now is the message, or the last part of it."""
+        return self._answer is None and (self._whole is None or self._number == self._whole.count - 1)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the message, or what came of its answer, is in parts."""
+        return self._whole is not None or self._answer is not None
+
+    def begin_anew(self) -> None:
+        """Forget what was sent and came, as another node goes on."""
+        self._beginnings = 0
+        self._begin()
+
+    def take(self, reply: Message) -> RecordDict | Error | None:
+        """Take the answer to what was sent last, and return the whole answer, or None if there is more to send."""
+        if reply.has_error() or PARCEL not in reply.content:
+            return reply.error if reply.has_error() else reply.content
+        try:
+            return self._take(reply.content)
+        except ProtocolError as error:
+            return Error(code=BROKEN, reason=f"an answer in parts: {error}")
+
+    def _take(self, content: RecordDict) -> RecordDict | None:
+        state = state_of(content)
+        if state == "missing":
+            if self._beginnings == _MOST_BEGINNINGS:
+                raise ProtocolError(f"parts were lost {_MOST_BEGINNINGS} times")
+            self._begin()
+            return None
+        if state == "kept":
+            if self.all_sent or self._answer is not None:
+                raise ProtocolError("an acknowledgement in place of an answer")
+            self._number += 1
+            return None
+        parcel = Parcel.from_records(content)
+        if self._envelope is None or parcel.whole is None or not (self.all_sent or self._answer is not None):
+            raise ProtocolError("a part of an answer that was not asked for")
+        if self._answer is None:
+            self._answer, self._number, self._data = parcel.whole, 0, b""
+        if (parcel.whole, parcel.number) != (self._answer, self._number):
+            raise ProtocolError("another part than was asked for")
+        self._parts.append(parcel.part(content))
+        self._number += 1
+        return self._answer.join(b"".join(self._parts)) if self._number == self._answer.count else None

@@ -1,0 +1,36 @@
+"""Lines that say what a run waits for."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from flower_dgan.runtime.sent import Sent
+
+logger = logging.getLogger("flwr")
+
+_SECONDS = 10.0
+
+
+class Progress:
+    """Says every ten seconds whose replies are awaited, for how long, and how long they took before.
+
+    Parameters
+    ----------
+    names : mapping of int to str
+        What nodes are called.
+    """
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._names = names
+        self._said = time.monotonic()
+
+    def tell(self, waiting: Sequence[Sent]) -> None:
+        """Write the line if it is time."""
+        if waiting and time.monotonic() - self._said >= _SECONDS:
+            self._said = time.monotonic()
+            logger.info("Waiting for %s", ", ".join(map(self._line, waiting)))
+
+    def _line(self, sent: Sent) -> str:
+        name = self._names.get(sent.node, f"node {sent.node}")
+        expected = "" if sent.expected is None else f" of about {sent.expected:.0f}"
+        return f"{name}: {time.monotonic() - sent.first:.0f}{expected} s"
