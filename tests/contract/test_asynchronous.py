@@ -216,7 +216,7 @@ def test_who_answers_with_nonsense_three_times_is_not_asked_again(tmp_path: Path
 
 
 def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
-    """One of two is slow; all of the other's replies are nonsense."""
+    """One of two is slow; all of the other's replies are nonsense. A round waits for both, but not for long."""
 
     def answer_with_nonsense(message: Message, context: Context, reply: Reply) -> Message:
         if message.metadata.message_type == EXCHANGE and context.node_config["partition-id"] == 0:
@@ -225,7 +225,7 @@ def test_a_round_without_usable_feedback_goes_by(tmp_path: Path) -> None:
 
     metrics = run(
         tmp_path / "run",
-        "exchange.rounds=3",
+        "exchange.rounds=3 schedule.quorum=1 schedule.deadline=0.5",
         late={2: 2},
         present=lambda _: [1, 2],
         client_app=TamperedApp(answer_with_nonsense),

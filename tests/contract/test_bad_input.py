@@ -142,18 +142,12 @@ def with_real_images(reply: Message) -> Message:
     return reply
 
 
-def of_nobody(reply: Message) -> Message:
-    reply.metadata.__dict__["_src_node_id"] = 99
-    return reply
-
-
 @pytest.mark.parametrize(
     ("break_reply", "name", "reason"),
     [
         (raises, "part-1", "the disk is full"),
         (with_nan, "part-1", "not finite"),
         (with_real_images, "part-1", "'images'"),
-        (of_nobody, "node 99", "nobody asked"),
     ],
 )
 def test_a_broken_client_is_left_out_by_name(

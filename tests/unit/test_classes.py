@@ -283,13 +283,13 @@ def check(root: Path, overrides: str = "", *options: object) -> tuple[int, str]:
 def test_check_names_classes_and_who_lacks_them(tmp_path: Path) -> None:
     root = write_masks(
         tmp_path / "data",
-        {"tr_bonn_b1_0": [1], "te_bonn_b2_0": [2], "tr_arles_a1_0": [1, 2], "tr_[red]_r1_0": [1]},
+        {"tr_bonn_b1_0": [1], "te_bonn_b2_0": [2], "tr_arles_a1_0": [1, 2], "tr_red(1)_r1_0": [1]},
     )
     code, output = check(root)
     assert code == 0
     assert "Set data.classes=3, or as many as all clients have together" in output
     assert "No training pair of site bonn has class 2." in output  # its test pair has
-    assert "No training pair of site [red] has class 2." in output
+    assert "No training pair of site red(1) has class 2." in output
     assert "site arles has" not in output
     colours = str(list(COLOURS)).replace(" ", "").replace("'", '"')
     named = "data.classes=4 'data.class_names=[ground,house,road,\"[b]\"]' "

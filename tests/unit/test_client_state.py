@@ -23,12 +23,13 @@ from flower_dgan.errors import FederationError, ProtocolError, StorageError
 from flower_dgan.models.build import ImageShape
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import discriminator_half
 
 SHAPE = ImageShape(2, 1, 16, ())
 ANY = ReleasePolicy(True, False, False, False, None)
-CONFIG = resolve("model.discriminator_width=4")
+CONFIG = read_description(describe_training(resolve("model.discriminator_width=4")))
 
 
 def batches(count: int) -> list[tuple[Batch, Batch]]:
@@ -147,13 +148,15 @@ def test_the_same_bundle_is_answered_again_as_it_was(state: ClientState) -> None
     step(state, asked(1))
     second = step(state, asked(2, 1))
     third = step(state, asked(3, 2))
-    after = kept(state, 4)
-    assert step(state, asked(3, 2)) == third
-    torch.testing.assert_close(kept(state, 4), after, rtol=0, atol=0)
+    fourth = step(state, asked(4, 3))
+    after = kept(state, 5)
+    assert step(state, asked(4, 3)) == fourth
+    assert step(state, asked(3, 2)) == third  # of two that are under way the first one may be lost
+    torch.testing.assert_close(kept(state, 5), after, rtol=0, atol=0)
     with pytest.raises(ProtocolError, match="round 2 was answered too long ago"):
         step(state, asked(2, 1))
     state.join("breast", some_pairs(), CONFIG, 2)
-    assert step(state, asked(3, 2, attempt=2)) == third
+    assert step(state, asked(4, 3, attempt=2)) == fourth
     assert second != third
 
 
@@ -177,7 +180,7 @@ def test_a_server_that_starts_again_takes_the_node_back(state: ClientState) -> N
     with pytest.raises(ProtocolError, match="attempt 1 at a node that has joined attempt 2"):
         step(state, asked(6, 5))
     step(state, asked(4, 3, attempt=2, content=1))
-    assert rounds_kept(state) == [3, 4]
+    assert rounds_kept(state) == [1, 3, 4]
     step(state, asked(5, 4, attempt=2, content=1))
     torch.testing.assert_close(kept(state, 6, attempt=2), before, rtol=0, atol=0)
 
