@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -8,8 +10,11 @@ from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bund
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import scheduled_rate
 from flower_dgan.data import Pairs
+from flower_dgan.errors import ConfigError
+from flower_dgan.models.build import ImageShape
 from flower_dgan.models.small import SmallGenerator
-from flower_dgan.synthesis import sample_grid, shares, synthesize, to_pixels, write_pairs
+from flower_dgan.resolve import resolve
+from flower_dgan.synthesis import sample_grid, shares, synthesize, synthesize_folder, to_pixels, write_pairs
 
 SETTINGS = BundleSettings(2, 3, 16, "flips", 2, seed=0)
 
@@ -103,3 +108,31 @@ def test_sample_grid_of_constant_label_maps(tmp_path: Path) -> None:
 def test_rates_fall_over_the_second_half() -> None:
     rates = [scheduled_rate(number, 8, 0.2) for number in (1, 4, 5, 6, 8)]
     np.testing.assert_allclose(rates, [1.0, 1.0, 0.8, 0.6, 0.2])
+
+
+def test_no_pair_takes_the_files_of_another(tmp_path: Path) -> None:
+    """Clients whose names differ by a sign, by capitals, or not at all, as of one that takes part in two tasks."""
+    torch.manual_seed(0)
+    network = SmallGenerator(2, 1, 8, 16, 2, 2)
+    names = ["clinic_a", "clinic a", "Clinic-A", "c", "c", "../d"]
+    clients = [client(name, 2, 0) for name in names]
+    pairs, stems = synthesize(network, clients, SETTINGS, 2 * len(names))
+    write_pairs(tmp_path / "set", pairs, stems)
+    for folder in ("images", "masks"):
+        written = [path.name for path in (tmp_path / "set" / folder).iterdir()]
+        assert len({name.casefold() for name in written}) == 2 * len(names)
+        assert {f"c_0000{number}.png" for number in range(4)} < set(written)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_sites_of_a_generator_file_are_no_paths(tmp_path: Path) -> None:
+    network, model = SmallGenerator(1, 1, 8, 16, 2), replace(resolve("").model, noise_channels=2)
+    shape = ImageShape(1, 1, 16, ("../../elsewhere", "a/b"))
+    pairs, names = synthesize_folder((network, model, shape), tmp_path, count=6, site=None, seed=0)
+    assert {name.rpartition("_")[0] for name in names} <= {"elsewhere", "a-b"}
+    write_pairs(tmp_path / "set", pairs, names)
+    with pytest.raises(ValueError, match="is not the name of a file in"):
+        write_pairs(tmp_path / "set", pairs, [f"../{number}" for number in range(6)])
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    with pytest.raises(ConfigError, match=r"Unknown site '\\x1b\[31m'"):
+        synthesize_folder((network, model, shape), tmp_path, count=6, site="\x1b[31m", seed=0)
