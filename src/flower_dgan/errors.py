@@ -24,6 +24,10 @@ class FederationError(DganError):
     """The nodes that are present cannot run the job as configured."""
 
 
+class DivergedError(FederationError):
+    """What the server computed is not finite; its generator is of no use any more."""
+
+
 def brief(reason: str, most: int = 300) -> str:
     """Return a reason that somebody else gave, cut to so many characters: it may be megabytes long."""
     return reason if len(reason) <= most else f"{reason[:most]}... ({len(reason):,} characters)"

@@ -224,7 +224,7 @@ def test_images_and_parameters_that_are_not_finite_are_named() -> None:
     half = honest_half("gradient", learning_rate=3e38)
     next(half.network.parameters()).data.fill_(-3e38)
     rising = Feedback(torch.zeros(4), torch.ones(4, 1, 8, 8))
-    with pytest.raises(FederationError, match="The generator's (images are|gradient is|parameters are) not finite"):
+    with pytest.raises(FederationError, match=r"The generator's (images are|gradient is|parameters are) not finite"):
         half.apply([half.propose(some_input())], [rising], {"a": 1.0}, steps=1)
     half = honest_half("gradient")
     next(half.network.parameters()).data.fill_(float("nan"))

@@ -6,11 +6,10 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
-from flower_dgan.algorithm.generator import is_finite
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import DivergedError, FederationError
 from flower_dgan.generator_file import save_generator
 from flower_dgan.report import write_report
 from flower_dgan.runtime.grid import FastGrid
@@ -85,6 +84,7 @@ def _run(
         before = (previous.generator, earlier) if previous else None
         half = generator_half(config, shape, free_cores(), before)
         start = begin(checkpoint, config, fast_grid, clients, half)
+        diverged = False
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
@@ -94,11 +94,12 @@ def _run(
                 at_the_end.callback(let_go)
             else:
                 let_go()
-        finally:  # what was learned is kept, whatever ends the training
-            if is_finite(half.average):
+        except DivergedError:
+            diverged = True
+            raise
+        finally:  # what was learned is kept, whatever else ends the training
+            if not diverged:
                 save_generator(directory.path / GENERATOR, half.average, config.model, shape)
-            else:
-                logger.error("The generator is not finite: no %s is written.", GENERATOR)
             labels = [*earlier, *(client.labels for client in clients)]
             save_label_maps(directory.path / LABEL_MAPS, labels)
         with directory.stage("synthetic dataset"):
