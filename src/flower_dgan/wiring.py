@@ -88,6 +88,7 @@ def bundle_settings(config: Config) -> BundleSettings:
         augmentation=config.data.augmentation,
         noise_channels=config.model.noise_channels,
         seed=config.seed,
+        largest_share=config.algorithm.largest_share,
     )
 
 

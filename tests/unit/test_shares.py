@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, bound_counts, draw_shared
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.algorithm.uagan import class_shares
@@ -72,3 +72,18 @@ def test_shares_of_a_class_are_bounded_where_three_have_it() -> None:
 def test_a_largest_share_that_is_none(share: str) -> None:
     with pytest.raises(ConfigError, match=r"algorithm.largest_share=.* must be in \(0, 1\]: 1 is no bound"):
         resolve(f"algorithm.largest_share={share}")
+
+
+def test_label_maps_are_drawn_from_by_bounded_shares() -> None:
+    """Of 10,000 blank ones of one client, 30 and 10: half are its own, and the others' are drawn 3 to 1."""
+    assert bound_counts([10_000, 30, 10], 0.5) == [40, 30, 10]
+    assert bound_counts([10_000, 30, 10], 1.0) == [10_000, 30, 10]
+    assert bound_counts([10_000, 30], 0.5) == [10_000, 30]
+    blank = np.zeros((8, 8), np.uint8)
+    clients = [
+        ClientLabels(name, (blank,) * count, 2, site)
+        for site, (name, count) in enumerate({"a": 10_000, "b": 30, "c": 10}.items())
+    ]
+    drawn = draw_shared(clients, BundleSettings(1, 4000, 8, "none", 1, 0, largest_share=0.5), 1, 0)
+    shares = torch.bincount(drawn.sites, minlength=3) / 4000
+    torch.testing.assert_close(shares, torch.tensor([0.5, 0.375, 0.125]), atol=0.03, rtol=0)

@@ -6,9 +6,10 @@ magnitude m_k of what client k says, a root mean square, is bounded before anyth
     m_k  <=  min( c times the median of the others' m_j,  c' times the median of its own last 20 ).
 
 Of an even number the upper median is taken. Where fewer than two others answer in the round, as where clients take
-turns, their pasts stand for them, with c' in place of c; with fewer than two others a client's own past alone counts, and
-where there is no past either only a constant. What is too large is scaled down by a factor, so that its direction stays.
-The past of a client holds what was left after that: it follows a slow drift, and a jump by c' in ten rounds at most.
+turns, their pasts stand for them, with c' in place of c. With fewer than two others a client's own past alone counts,
+and where there is no past either, only a constant. What is too large is scaled down by a factor, so that its direction
+stays. The past of a client holds what was left after that: it follows a slow drift, and a jump by c' in ten rounds at
+most.
 
 With three or more answers, one of which is bad, the bad one reaches c times the median of the honest ones, and it
 cannot press their bounds down: the upper median of honest clients and one other is at least the smallest of the honest.
