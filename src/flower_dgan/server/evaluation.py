@@ -25,7 +25,7 @@ from flower_dgan.server.dist_fid import ask_for_moments, distances, require_wind
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.recorder import record_ledger
 from flower_dgan.server.run_directory import RunDirectory
-from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.answers import known_answers
 
 logger = logging.getLogger("flwr")
 
@@ -97,7 +97,7 @@ def measure_dist_fid(
     test: Pairs,
 ) -> None:
     """Ask the nodes for the moments of their real images, and write down how far the generator's images are."""
-    counting = FastGrid(grid, Ledger(ANSWERS))  # the training's ledger is written down already
+    counting = FastGrid(grid, Ledger(known_answers()))  # the training's ledger is written down already
     answers = ask_for_moments(counting, config, clients, directory.training, encoder)
     record_ledger(directory, counting.ledger, {client.node_id: client.name for client in clients})
     for site, reason in answers.missing.items():

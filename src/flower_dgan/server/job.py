@@ -11,6 +11,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
 from flower_dgan.errors import DivergedError, FederationError
 from flower_dgan.generator_file import save_generator
+from flower_dgan.models.build import discriminator_shapes
 from flower_dgan.report import write_report
 from flower_dgan.runtime.grid import FastGrid
 from flower_dgan.runtime.ledger import Ledger
@@ -22,7 +23,7 @@ from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
 from flower_dgan.server.training import begin, train
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
-from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.answers import known_answers
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
 logger = logging.getLogger("flwr")
@@ -67,7 +68,7 @@ def _run(
     foreign: LabelMaps | None,
 ) -> None:
     checkpoint = directory.go_on()
-    fast_grid = FastGrid(grid, Ledger(ANSWERS))
+    fast_grid = FastGrid(grid, Ledger(known_answers()))
     with threads(config.threads), ExitStack() as at_the_end:
         with directory.stage("join"):
             clients = join(fast_grid, config, label_map_cache(), directory.training, foreign)
@@ -76,6 +77,7 @@ def _run(
             if config.downstream.dist_fid:
                 windows_of(clients, config)  # before any work, as it may be too many
         shape = image_shape(config, clients)
+        fast_grid.ledger.answers = known_answers(discriminator_shapes(config, shape.classes))
         earlier = previous.labels if previous else ()
         if earlier and earlier[0].classes != shape.classes:
             raise FederationError(
