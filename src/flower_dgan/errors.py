@@ -62,6 +62,10 @@ class StorageError(DganError):
     """A node cannot write what it has to keep, as its disk is full or the directory is not its own."""
 
 
+class DivergedError(FederationError):
+    """What the server computed is not finite; its generator is of no use any more."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which known name is nearest.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, bound_counts, draw_bundle
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.generator import draw
 from flower_dgan.algorithm.randomness import derive_generator
@@ -45,8 +45,8 @@ def synthesize(
         The generator.
     clients : sequence of ClientLabels
         Whose label maps to use, or which foreign ones; each client's share of the images is its share of the clients'
-        label maps. Sites have the same shares but are dealt out at random, so that every label map may be drawn in the
-        style of every site.
+        label maps, at most the largest share of the settings. Sites have the same shares but are dealt out at random,
+        so that every label map may be drawn in the style of every site.
     settings : BundleSettings
         Views and seed; exchanges and batch size do not matter.
     total : int
@@ -63,7 +63,7 @@ def synthesize(
     images: list[Pixels] = []
     label_maps: list[Pixels] = []
     sources: list[str] = []
-    counts = shares([len(c.label_maps) for c in clients], total)
+    counts = shares(bound_counts([len(c.label_maps) for c in clients], settings.largest_share), total)
     sites = torch.cat([torch.full((count,), c.site) for c, count in zip(clients, counts, strict=True)])
     sites = sites[torch.randperm(total, generator=derive_generator(settings.seed, "sites"))]
     for client, count, dealt in zip(clients, counts, torch.split(sites, list(counts)), strict=True):

@@ -91,6 +91,7 @@ def bundle_settings(config: TrainingConfig) -> BundleSettings:
         augmentation=config.data.augmentation,
         noise_channels=config.model.noise_channels,
         seed=config.seed,
+        largest_share=config.algorithm.largest_share,
     )
 
 

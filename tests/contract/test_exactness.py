@@ -22,6 +22,8 @@ def test_three_clients_twenty_rounds() -> None:
         "dgan-selective algorithm.upload_share=1",
         "dgan-sequential",
         "dgan data.augmentation=all",
+        "dgan partition=size partition.exponent=2 algorithm.largest_share=0.4",
+        "uagan partition=size partition.exponent=2 algorithm.largest_share=0.4",
         "fusion",
         "fusion model=fusion-gate",
         "dgan-sequential model=fusion-mixture",

@@ -1,5 +1,7 @@
 """Packed label maps: bit for bit, and nothing absurd is unpacked."""
 
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_dgan.data import PackedLabelMaps, content_hash, pack, unpack
+from flower_dgan.data import PackedLabelMaps, content_hash, pack, sizes_of, unpack
 from flower_dgan.errors import DataError, ProtocolError
 
 BINARY = np.array([[1, 0, 1], [0, 0, 1]], dtype=np.uint8)
@@ -141,3 +143,33 @@ def test_the_same_data_in_bounds_pass() -> None:
 def test_what_cannot_be_packed(maps: list[np.ndarray], classes: int, words: str) -> None:
     with pytest.raises(DataError, match=words):
         pack(maps, classes)
+
+
+def _largest_memory(work: Callable[[], object]) -> tuple[int, object]:
+    tracemalloc.start()
+    try:
+        result = work()
+        return tracemalloc.get_traced_memory()[1], result
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_is_bounded_by_what_travelled() -> None:
+    """Of a hundred thousand announced images, and of binary maps of one bit a pixel."""
+    shapes = np.full((100_000, 2), 100, np.int32)
+    blank = PackedLabelMaps(b"", shapes, 1)
+    needed, maps = _largest_memory(lambda: unpack(blank))
+    assert needed < 25 * shapes.nbytes
+    assert isinstance(maps, tuple)
+    # 1 GB of pixels, none of which is made: to measure them or to pack them again.
+    needed, _ = _largest_memory(lambda: (sizes_of(maps), pack(maps, 1)))
+    assert needed < 25 * shapes.nbytes
+    packed = PackedLabelMaps(bytes(4_000_000), np.full((3200, 2), 100, np.int32), 2)
+    needed, _ = _largest_memory(lambda: unpack(packed))
+    assert needed < 12 * len(packed.data)
+
+
+def test_blank_label_maps_are_read_only() -> None:
+    (blank,) = unpack(_packed(b"", [[2, 3]], 1))
+    with pytest.raises(ValueError, match="read-only"):
+        blank[0, 0] = 1

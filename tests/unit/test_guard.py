@@ -51,9 +51,9 @@ def test_limits_by_hand() -> None:
         guard.remember({"a": magnitude})
     # Its own past without the zero is 3, 5 and 0.01; one other is no measure, as either may be right.
     assert guard.limits({"a": 7.0, "b": 1.0}) == {"a": 300.0, "b": 1e6}
-    # Those who are away are others too: of b they are a with 3 and c with 2.
+    # For those who are away their past stands, a's 3 and c's 2, with the factor of the past.
     guard.remember({"c": 2.0})
-    assert guard.limits({"b": 1.0}) == {"b": 30.0}
+    assert guard.limits({"b": 1.0}) == {"b": 300.0}
 
 
 def test_zeros_say_nothing() -> None:

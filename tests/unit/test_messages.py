@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from flower_dgan.config import FeedbackFormat
@@ -13,6 +14,7 @@ from flower_dgan.errors import ProtocolError
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
+from flower_dgan.wire.formats import decode_gradients
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,
@@ -160,6 +162,10 @@ FEEDBACK_ATTACKS = {
         change("feedback", "gradients", Array(np.full((2, 1, 4, 4), -1.001, np.float16))),
         "gradients beyond 1",
     ),
+    "negative time": (change("metrics", "busy-seconds", -1e308), "'busy-seconds' is -1e.308, not finite and in 0 .. "),
+    "time of ages": (change("metrics", "compute-seconds", 1e9), "'compute-seconds' is 1000000000.0"),
+    "negative memory": (change("metrics", "peak-memory-mib", -0.5), "'peak-memory-mib' is -0.5"),
+    "loss that no float32 has": (change("metrics", "discriminator-loss", 1e39), "'discriminator-loss' is 1e.39"),
     "NaN metric": (change("metrics", "discriminator-loss", float("nan")), "not finite"),
     "metric of another type": (change("metrics", "discriminator-loss", 3), "not of type float"),
     "another shape": (change("feedback", "gradients", Array(np.zeros((2, 1, 4, 5), np.float16))), r"\(2, 1, 4, 5\)"),
@@ -198,6 +204,22 @@ def test_feedback_that_breaks_the_protocol_is_refused(name: str) -> None:
     attack(content)
     with pytest.raises(ProtocolError, match=reason):
         FeedbackMessage.from_records(content, SHAPE)
+
+
+def test_a_scale_that_makes_bytes_infinite_is_refused() -> None:
+    """By rounding: the largest float32 divided by 127 and multiplied by it again."""
+    largest = float(np.finfo(np.float32).max)
+    for scale, fits in ((largest, False), (largest / 2, True)):
+        message = replace(
+            feedback(), gradients=np.full((2, 1, 4, 4), -127, np.int8), scales=np.array([0.0, scale], np.float32)
+        )
+        content, shape = message.to_records(), replace(SHAPE, feedback_format="int8")
+        if fits:
+            read = FeedbackMessage.from_records(content, shape)
+            assert torch.isfinite(decode_gradients(read.gradients, read.scales)).all()
+        else:
+            with pytest.raises(ProtocolError, match="not finite once they are multiplied by their scales"):
+                FeedbackMessage.from_records(content, shape)
 
 
 @pytest.mark.parametrize("missing", ["feedback", "metrics"])

@@ -245,3 +245,28 @@ def test_curves_of_many_clients_have_room(run_directory: Path) -> None:
     figure.draw_without_rendering()
     heights = [axes.get_position().height * figure.get_size_inches()[1] for axes in figure.axes]
     assert min(heights) > 2.5  # inches
+
+
+def test_bounds_that_applied_are_in_the_report(tmp_path: Path) -> None:
+    """Client a was bounded in rounds 1 and 3, b claimed too much in round 1; lines of earlier versions say nothing."""
+    first = {**LINES[2], "clients": {"a": {**A_FIRST, "bounded": 8}, "b": {**B_FIRST, "capped": True}}}
+    third = {**LINES[3], "round": 3, "clients": {"a": {**A_LAST, "bounded": 2}}, "bounded_together": 5}
+    write_run(tmp_path, [json.dumps(line) for line in (first, LINES[3], third)])
+    assert section(write_report(tmp_path).read_text(), "Bounds that applied") == [
+        "| site | bound | rounds | samples | first round | last round |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | feedback or weights scaled down | 2 | 10 | 1 | 3 |",
+        "| b | weight lowered to algorithm.largest_share | 1 | - | 1 | 1 |",
+        "| all | feedback scaled down after scores were merged | 1 | 5 | 3 | 3 |",
+    ]
+    write_run(tmp_path, [json.dumps(line) for line in LINES])
+    assert section(write_report(tmp_path).read_text(), "Bounds that applied") == ["none"]
+
+
+@pytest.mark.parametrize("loss", [3.4e38, -3.4e38, 1.2e77, 0.0])
+@pytest.mark.parametrize("name", ["a$\\frac$", "_a", "$", "a\nb"])
+def test_curves_of_any_losses_and_names_are_drawn(tmp_path: Path, loss: float, name: str) -> None:
+    said = {**A_FIRST, "discriminator_loss": loss, "generator_loss": loss}
+    write_run(tmp_path, [json.dumps({**LINES[2], "clients": {name: said}, "late": []})])
+    write_report(tmp_path)
+    assert (tmp_path / "curves.png").stat().st_size > 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.algorithm.randomness import derive_generator
+from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
 from flower_dgan.data.pairs import Pixels
@@ -32,6 +33,9 @@ class BundleSettings:
         Length of the noise vector of a sample.
     seed : int
         Seed of the run.
+    largest_share : float
+        Largest share of one client's label maps, where there are three clients or more, in what is drawn from those of
+        all; 1 for no bound.
     """
 
     exchanges: int
@@ -40,6 +44,7 @@ class BundleSettings:
     augmentation: AugmentationName
     noise_channels: int
     seed: int
+    largest_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def draw_shared(
     Parameters
     ----------
     clients : sequence of ClientLabels
-        Each of their label maps, with its client's site, is drawn as often as any other. With a foreign label map comes
+        Each of their label maps, with its client's site, is drawn as often as any other; of a client that has more than
+        the largest share as many as that allows, others in each round. With a foreign label map comes
         the site of any of their images.
     settings : BundleSettings
         What is drawn.
@@ -118,11 +124,38 @@ def draw_shared(
     """
     generator = derive_generator(settings.seed, "shared", round_number, number)
     foreign = clients[0].foreign
-    label_maps = foreign or tuple(label_map for client in clients for label_map in client.label_maps)
+    pool = _bound_label_maps(clients, settings, derive_generator(settings.seed, "share", round_number, number))
+    label_maps = foreign or tuple(label_map for maps in pool for label_map in maps)
     views = _draw_views(label_maps, settings, generator)
-    sites = torch.tensor([client.site for client in clients for _ in client.label_maps])
+    sites = torch.tensor([client.site for client, maps in zip(clients, pool, strict=True) for _ in maps])
     ids = torch.randint(len(sites), views.ids.shape, generator=generator) if foreign else torch.from_numpy(views.ids)
     return _draw_inputs(label_maps, clients[0].classes, views, sites[ids], settings, generator)
+
+
+def bound_counts(counts: Sequence[int], largest: float) -> list[int]:
+    """Return how many label maps of each client are drawn from, so that none has more than the largest share of all."""
+    total = sum(counts)
+    shares = {str(index): count / total for index, count in enumerate(counts)}
+    bounded = bound_shares(shares, largest, len(counts))
+    if bounded == shares:
+        return list(counts)
+    whole = min(count / share for count, share in zip(counts, bounded.values(), strict=True))
+    return [min(count, max(1, round(share * whole))) for count, share in zip(counts, bounded.values(), strict=True)]
+
+
+def _bound_label_maps(
+    clients: Sequence[ClientLabels], settings: BundleSettings, generator: torch.Generator
+) -> list[Sequence[Pixels]]:
+    """Return the label maps of each client that are drawn from: all, or some at random where these are too many."""
+    counts = bound_counts([len(client.label_maps) for client in clients], settings.largest_share)
+    return [
+        client.label_maps
+        if count == len(client.label_maps)
+        else [
+            client.label_maps[i] for i in torch.randperm(len(client.label_maps), generator=generator)[:count].tolist()
+        ]
+        for client, count in zip(clients, counts, strict=True)
+    ]
 
 
 def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, generator: torch.Generator) -> Views:

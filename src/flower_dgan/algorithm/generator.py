@@ -15,7 +15,7 @@ from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.algorithm.replay import Answered, Replay
 from flower_dgan.algorithm.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.algorithm.tdgan import Reminder
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import DivergedError
 
 _INSPECTED = 16
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
@@ -151,7 +151,7 @@ class GeneratorHalf:
 
         Raises
         ------
-        FederationError
+        DivergedError
             If the gradient of a step, or a parameter after it, is not finite. With feedback that was bounded, see
             ``flower_dgan.algorithm.guard``, no client can bring that about.
         """
@@ -172,16 +172,16 @@ class GeneratorHalf:
             self._check_gradient()
             self.optimizer.step()
             if not is_finite(self.network):
-                raise FederationError(_NOT_FINITE.format("parameters are"))
+                raise DivergedError(_NOT_FINITE.format("parameters are"))
             self._follow()
         return weights
 
     def _check_gradient(self) -> None:
-        """Raise FederationError if the gradient, or its square in the optimizer, is not finite."""
+        """Raise DivergedError if the gradient, or its square in the optimizer, is not finite."""
         for parameter in self._parameters:
             # A comparison with what is no number is false.
             if parameter.grad is not None and not float(parameter.grad.abs().max()) <= _LARGEST_GRADIENT:
-                raise FederationError(_NOT_FINITE.format("gradient is"))
+                raise DivergedError(_NOT_FINITE.format("gradient is"))
 
     def _add(self, part: Sequence[Tensor | None]) -> None:
         """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
@@ -245,12 +245,12 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Te
 
     Raises
     ------
-    FederationError
+    DivergedError
         If they are not finite: as uint8 nobody would see it.
     """
     images = torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
     if not images.isfinite().all():
-        raise FederationError(_NOT_FINITE.format("images are"))
+        raise DivergedError(_NOT_FINITE.format("images are"))
     return images
 
 

@@ -5,12 +5,13 @@ magnitude m_k of what client k says, a root mean square, is bounded before anyth
 
     m_k  <=  min( c times the median of the others' m_j,  c' times the median of its own last 20 ).
 
-The others' magnitudes are those of this round, or where they do not answer in it those of their past; of an even number
-the upper median is taken. With fewer than two others a client's own past alone counts, and where there is no past
-either only a constant. What is too large is scaled down by a factor, so that its direction stays. The past of
-a client holds what was left after that: it follows a slow drift, and a jump by c' in ten rounds at most.
+Of an even number the upper median is taken. Where fewer than two others answer in the round, as where clients take
+turns, their pasts stand for them, with c' in place of c. With fewer than two others a client's own past alone counts,
+and where there is no past either, only a constant. What is too large is scaled down by a factor, so that its direction
+stays. The past of a client holds what was left after that: it follows a slow drift, and a jump by c' in ten rounds at
+most.
 
-With three or more clients, one of which is bad, the bad one reaches c times the median of the honest ones, and it
+With three or more answers, one of which is bad, the bad one reaches c times the median of the honest ones, and it
 cannot press their bounds down: the upper median of honest clients and one other is at least the smallest of the honest.
 Zeros say nothing of a magnitude and are left out of all medians.
 
@@ -53,7 +54,7 @@ class Reach:
     largest: float = 1e6
 
 
-GRADIENTS = Reach(50.0, 200.0)
+GRADIENTS = Reach(50.0, 400.0)
 """Of a sample's gradient in image space; clients are compared by the root mean square over all their samples."""
 
 SCORES = Reach(100.0, 200.0, least=50.0)
@@ -89,13 +90,16 @@ class Guard:
         magnitudes : mapping of str to float
             By the names of the clients that say something in this round, at least 0.
         """
-        levels = {name: _upper_median(past) for name, past in self.past.items()} | {**magnitudes}
+        usual = {name: _upper_median(past) for name, past in self.past.items()}
         limits = {}
         for name in magnitudes:
-            others = [level for other, level in levels.items() if other != name and level > 0]
             limit = self._reach.largest
-            if len(others) >= _FEWEST_OTHERS:
-                limit = min(limit, self._reach.others * _upper_median(others))
+            present = {other: level for other, level in magnitudes.items() if other != name and level > 0}
+            others = {other: level for other, level in usual.items() if other != name} | present
+            if len(present) >= _FEWEST_OTHERS:
+                limit = min(limit, self._reach.others * _upper_median(present.values()))
+            elif len(others) >= _FEWEST_OTHERS:
+                limit = min(limit, self._reach.past * _upper_median(others.values()))
             if past := self.past.get(name):
                 limit = min(limit, self._reach.past * _upper_median(past))
             limits[name] = max(limit, self._reach.least)

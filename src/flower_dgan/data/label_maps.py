@@ -60,7 +60,7 @@ def pack(label_maps: Sequence[Pixels], classes: int) -> PackedLabelMaps:
     shapes = np.array([label_map.shape for label_map in label_maps], dtype=np.int32).reshape(len(label_maps), 2)
     if problem := _problem(shapes, classes):
         raise DataError(f"Label maps cannot be packed: {problem}.")
-    highest = max(int(label_map.max()) for label_map in label_maps)
+    highest = max(_highest(label_map) for label_map in label_maps)
     if highest >= classes:
         raise DataError(f"Label maps cannot be packed: class {highest} of {classes} (0 .. {classes - 1}).")
     if classes == 1:  # as many pixels as one likes, none of which travels
@@ -162,6 +162,11 @@ def content_hash(packed: PackedLabelMaps) -> str:
     """
     head = f"{packed.classes} {len(packed.shapes)} ".encode()
     return sha256(head + packed.shapes.astype("<i4").tobytes() + packed.data).hexdigest()
+
+
+def _highest(label_map: Pixels) -> int:
+    """Return the highest class; of a blank label map that takes no memory, without a look at each pixel."""
+    return int(label_map.flat[0] if label_map.strides == (0, 0) else label_map.max())
 
 
 def _bits(classes: int) -> int:

@@ -42,14 +42,14 @@ class Ledger:
 
     Attributes
     ----------
-    answers : mapping of str to (set of str or None), or None
-        The keys of each record that nodes may send; those of a record with None are counted as one. Whatever else they
-        send is counted as :data:`REFUSED`, so that no node makes rows. Without it every key is counted.
+    answers : mapping of str to set of str, or None
+        The keys of each record that nodes may send. Whatever else they send is counted as :data:`REFUSED`, so that no
+        node makes rows. Without it every key is counted.
     counts : dict
         Keys are (node id, direction, record, key).
     """
 
-    answers: Mapping[str, frozenset[str] | None] | None = None
+    answers: Mapping[str, frozenset[str]] | None = None
     counts: dict[tuple[int, str, str, str], RecordCount] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)  # newcomers are asked in threads of their own
 
@@ -106,10 +106,7 @@ class Ledger:
         """Return under which record and key something is counted."""
         if self.answers is None or direction == TO_NODE:
             return record, key
-        keys = self.answers.get(record, frozenset())
-        if keys is None:
-            return record, "all parameters"
-        return (record, key) if key in keys else REFUSED
+        return (record, key) if key in self.answers.get(record, ()) else REFUSED
 
     def _count(self, node_id: int, direction: str, record: str, key: str, dtype: str, shape: str, size: int) -> None:
         with self._lock:

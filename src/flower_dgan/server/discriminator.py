@@ -10,7 +10,7 @@ from torch import Tensor
 from flower_dgan.algorithm.discriminator import DiscriminatorHalf
 from flower_dgan.algorithm.distributed_gan import keep_largest
 from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import DivergedError
 from flower_dgan.wire.parameters import DISCRIMINATOR, Parameters
 
 
@@ -61,12 +61,12 @@ class ServerDiscriminator:
 
         Raises
         ------
-        FederationError
+        DivergedError
             If that is not finite, as changes that are finite may still be too large.
         """
         synthetic = Batch(proposal.images, proposal.inputs().label_maps)
         feedback = self._half.feedback(synthetic, synthetic)  # there are no pixel losses to read the first
         if not (feedback.losses.isfinite().all() and feedback.gradients.isfinite().all()):
-            raise FederationError("The clients' changes were too large: the server's discriminator is not finite.")
+            raise DivergedError("The clients' changes were too large: the server's discriminator is not finite.")
         self.losses = feedback.losses
         return feedback

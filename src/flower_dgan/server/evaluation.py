@@ -25,7 +25,7 @@ from flower_dgan.server.dist_fid import ask_for_moments, distances, require_wind
 from flower_dgan.server.join import JoinedClient
 from flower_dgan.server.recorder import record_ledger
 from flower_dgan.server.run_directory import RunDirectory
-from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 
 logger = logging.getLogger("flwr")
@@ -99,7 +99,7 @@ def measure_dist_fid(
 ) -> None:
     """Ask the nodes for the moments of their real images, and write down how far the generator's images are."""
     envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
-    counting = FastGrid(grid, Ledger(ANSWERS), envelope)  # the training's ledger is written down already
+    counting = FastGrid(grid, Ledger(known_answers()), envelope)  # the training's ledger is written down already
     counting.names.update({client.node_id: client.name for client in clients})
     answers = ask_for_moments(counting, config, clients, directory.training, encoder)
     record_ledger(directory, counting.ledger, {client.node_id: client.name for client in clients})

@@ -15,7 +15,7 @@ from flower_dgan.algorithm.schedule import discount
 from flower_dgan.algorithm.scores import merge_scores, score_rule
 from flower_dgan.algorithm.shares import bound_shares
 from flower_dgan.config import Config
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import DivergedError
 from flower_dgan.server.answer import Answer
 from flower_dgan.server.discriminator import ServerDiscriminator
 from flower_dgan.wire.parameters import Parameters
@@ -104,7 +104,7 @@ class GeneratorStep:
 
         Raises
         ------
-        FederationError
+        DivergedError
             If the generator, or the server's own discriminator, is not finite.
         """
         config = self._config
@@ -154,7 +154,7 @@ class GeneratorStep:
         weight, channels = config.algorithm.generator_weight, config.data.channels
         merged = merge_scores(self._rule, list(feedback.values()), shares, self._loss, weight, channels)
         if not merged.gradients.isfinite().all():
-            raise FederationError(
+            raise DivergedError(
                 f"algorithm.merge={config.algorithm.merge} made of finite scores something that is not: choose another "
                 "rule, or bound what it computes."
             )

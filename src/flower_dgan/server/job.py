@@ -6,12 +6,12 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
-from flower_dgan.algorithm.generator import is_finite
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import DivergedError, FederationError
 from flower_dgan.generator_file import save_generator
+from flower_dgan.models.build import discriminator_shapes
 from flower_dgan.private import private_directory
 from flower_dgan.report import write_report
 from flower_dgan.runtime.grid import FastGrid
@@ -27,7 +27,7 @@ from flower_dgan.server.run_directory import RunDirectory, label_map_cache
 from flower_dgan.server.samples import plan_samples
 from flower_dgan.server.training import begin, train
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
-from flower_dgan.wire.answers import ANSWERS
+from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
 
@@ -75,7 +75,7 @@ def _run(
 ) -> None:
     checkpoint = directory.go_on()
     envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
-    fast_grid = FastGrid(grid, Ledger(ANSWERS), envelope)
+    fast_grid = FastGrid(grid, Ledger(known_answers()), envelope)
     with threads(config.threads), ExitStack() as at_the_end:
         with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
             with directory.stage("join"):
@@ -87,6 +87,7 @@ def _run(
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
+            fast_grid.ledger.answers = known_answers(discriminator_shapes(config, shape.classes))
             earlier = previous.labels if previous else ()
             if earlier and earlier[0].classes != shape.classes:
                 raise FederationError(
@@ -95,6 +96,7 @@ def _run(
             before = (previous.generator, earlier) if previous else None
             half = generator_half(config, shape, free_cores(), before)
             start = begin(checkpoint, config, fast_grid, clients, half)
+        diverged = False
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
@@ -104,11 +106,12 @@ def _run(
                 at_the_end.callback(let_go)
             else:
                 let_go()
-        finally:  # what was learned is kept, whatever ends the training
-            if is_finite(half.average):
+        except DivergedError:
+            diverged = True
+            raise
+        finally:  # what was learned is kept, whatever else ends the training
+            if not diverged:
                 save_generator(directory.path / GENERATOR, half.average, config.model, shape)
-            else:
-                logger.error("The generator is not finite: no %s is written.", GENERATOR)
             labels = [*earlier, *(client.labels for client in clients)]
             save_label_maps(directory.path / LABEL_MAPS, labels)
         with directory.stage("synthetic dataset"):

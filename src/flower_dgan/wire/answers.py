@@ -1,12 +1,19 @@
 """What nodes may send at all: the records and keys of their answers, which are all that a report lists."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 
 from flower_dgan.wire.parameters import DISCRIMINATOR
 
-ANSWERS: Mapping[str, frozenset[str] | None] = MappingProxyType(
-    {
+
+def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]]:
+    """Return the keys of each record that a node may send.
+
+    Parameters
+    ----------
+    parameters : iterable of str
+        Names of the parameters of the training's discriminator, which some algorithms send.
+    """
+    return {
         "node": frozenset(
             {"protocol-version", "name", "images", "channels", "classes", "queue", "token", "label-maps-hash"}
         ),
@@ -18,7 +25,5 @@ ANSWERS: Mapping[str, frozenset[str] | None] = MappingProxyType(
         "moments": frozenset({"mean", "covariance"}),
         "count": frozenset({"windows"}),
         "leave": frozenset({"protocol-version", "training", "attempt"}),
-        DISCRIMINATOR: None,
+        DISCRIMINATOR: frozenset(parameters),
     }
-)
-"""Keys by record; None where they are the names of the parameters of a network."""
