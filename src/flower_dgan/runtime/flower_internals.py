@@ -51,6 +51,8 @@ from flwr.supernode.cli import flower_supernode
 from flwr.supernode.nodestate import NodeState
 from flwr.supernode.runtime import run_clientapp as clientapp
 
+from flower_dgan.runtime.flower_pushes import go_on_after_lost_answers
+
 LOST = frozenset(
     {
         ErrorCode.MESSAGE_UNAVAILABLE,
@@ -85,6 +87,7 @@ _USED: dict[tuple[ModuleType, str], set[str]] = {
     (clientapp, "run_clientapp"): {"runtime_api_address", "token", "insecure", "certificates", "parent_pid"},
     (start_client_internal, "time"): set(),
     (start_client_internal, "_pull_and_store_message"): {"state", "object_store", *_ASKS_THE_SUPERLINK},
+    (start_client_internal, "_push_messages"): {"push_object"},
 }
 
 
@@ -194,9 +197,11 @@ def run_fast_supernode() -> None:
     shorten_waits_for_parts()
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     take_message = leave_stopped_runs(start_client_internal._pull_and_store_message)
+    push_messages = go_on_after_lost_answers(start_client_internal._push_messages)
     with (
         patch.object(start_client_internal, "time", AdaptiveSleep()),
         patch.object(start_client_internal, "_pull_and_store_message", take_message),
+        patch.object(start_client_internal, "_push_messages", push_messages),
     ):
         flower_supernode()
 
