@@ -103,6 +103,7 @@ class FastGrid(Grid):
         self._awaited: _Awaited | None = None
         self._waits: dict[tuple[int, str], float] = {}
         self._longest_waits: dict[str, float] = {}
+        self._progress = Progress(self.names)
         self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
     def await_group(self, group_id: str) -> None:
@@ -140,11 +141,18 @@ class FastGrid(Grid):
             if sent.node == before:
                 sent.move(after)
 
-    def give_up(self) -> None:
-        """Ask no more for the replies that are missing, and hold nothing back for them: nobody wants them any more."""
-        for sent in self._out:
+    def give_up(self, node: int | None = None) -> None:
+        """Ask no more for the replies that are missing, and send and hold nothing for them: nobody wants them any more.
+
+        Parameters
+        ----------
+        node : int or None
+            Of which node; None for all.
+        """
+        for sent in [each for each in self._out if node in (None, each.node)]:
             sent.drop()
-        self._out, self._held = [], []
+            self._out.remove(sent)
+        self._held = [each for each in self._held if node not in (None, each.metadata.dst_node_id)]
 
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
@@ -166,7 +174,6 @@ class FastGrid(Grid):
         good = 0
         self.arrivals = {}
         replies: list[Message] = []
-        progress = Progress(self.names)
         looked = begin = time.monotonic()
         nap = 0.0
         while waiting and (enough is None or good < enough):
@@ -186,7 +193,8 @@ class FastGrid(Grid):
             if time.monotonic() - looked > _LOOK:
                 self.while_waiting()
                 looked = time.monotonic()
-            progress.tell(waiting)
+                waiting = [sent for sent in waiting if sent in self._out]  # some may be given up
+            self._progress.tell(waiting)
             ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
             nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
         if enough is None:  # too late: the nodes get their next message
@@ -267,10 +275,11 @@ class FastGrid(Grid):
         if message_id is None:
             self._fail(sent, "The SuperLink takes no message for it: Flower has it no more in this federation.")
             return
+        again = again and sent.copies > 0
         if again:
             logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
             self.repeats[sent.node] += 1
-        if sent.journey.all_sent:
+        if sent.journey.all_sent and not (again and sent.journey.in_parts):  # then one part was sent again
             self.ledger.add(sent.node, TO_NODE, sent.journey.message)
         pull = Pull(self._grid, message_id, lambda pull, found: self._news.put((sent, pull, found)))
         sent.took(pull, self._patience(sent))
