@@ -38,7 +38,7 @@ from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.runtime.local_flower import write_app
 from flower_dgan.server.job import run_job
 
-sys.path.append(str(Path(__file__).parents[1]))  # run as a script it finds only what is beside it
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script it finds only what is beside it
 from tests.slow_link import SlowLink
 
 CLIENTS = 2

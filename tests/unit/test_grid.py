@@ -204,6 +204,27 @@ def test_a_node_whose_reply_is_given_up_may_have_another_message(
     assert answered(grid.send_and_receive(messages(late), timeout=20)) == expected((late, ""))
 
 
+def test_one_node_is_given_up_while_others_are_waited_for(
+    grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, other, _ = nodes
+    silent.answers.clear()
+    other.answers.clear()
+
+    def give_up() -> None:
+        grid.give_up(silent.node_id)
+        other.answers.set()
+        grid.while_waiting = lambda: None
+
+    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    grid.while_waiting = give_up
+    assert answered(grid.send_and_receive(in_groups((silent, "1"), (other, "1"), (silent, "2")))) == expected(
+        (other, "1")
+    )
+    silent.answers.set()
+    assert answered(grid.send_and_receive(in_groups((silent, "3")))) == expected((silent, "3"))
+
+
 def test_errors_do_not_close_a_round_but_come_with_it(grid: FastGrid, nodes: list[Node]) -> None:
     a, b, _ = nodes
     a.answers.clear()
@@ -311,7 +332,7 @@ def test_a_node_that_is_away_gets_its_message_when_it_is_back(
 def test_a_message_that_nobody_takes_is_brought_seldom_and_not_counted(
     grid: FastGrid, nodes: list[Node], link: SuperLink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At 0, 1 and 3 s, next at 7; who left is named once."""
+    """At 0, 1 and 3 s, next at 7; who left is named once, and nothing was sent, so nothing again."""
     (node, *_) = nodes
     node.leave()
     with caplog.at_level(logging.INFO, "flwr"):

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -103,6 +103,7 @@ class FastGrid(Grid):
         self._awaited: _Awaited | None = None
         self._waits: dict[tuple[int, str], float] = {}
         self._longest_waits: dict[str, float] = {}
+        self._progress = Progress(self.names)
         self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
     def await_group(self, group_id: str) -> None:
@@ -140,16 +141,18 @@ class FastGrid(Grid):
             if sent.node == before:
                 sent.move(after)
 
-    def give_up(self, nodes: Container[int] | None = None) -> None:
-        """Ask no more for the replies of some nodes, or of all, and hold nothing back for them: nobody wants them.
+    def give_up(self, node: int | None = None) -> None:
+        """Ask no more for the replies that are missing, and send and hold nothing for them: nobody wants them any more.
 
-        A call of :meth:`send_and_receive` that waits for them goes on without.
+        Parameters
+        ----------
+        node : int or None
+            Of which node; None for all.
         """
-        unwanted = [sent for sent in self._out if nodes is None or sent.node in nodes]
-        for sent in unwanted:
+        for sent in [each for each in self._out if node in (None, each.node)]:
             sent.drop()
-        self._out = [sent for sent in self._out if sent not in unwanted]
-        self._held = [each for each in self._held if nodes is not None and each.metadata.dst_node_id not in nodes]
+            self._out.remove(sent)
+        self._held = [each for each in self._held if node not in (None, each.metadata.dst_node_id)]
 
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
@@ -171,7 +174,6 @@ class FastGrid(Grid):
         good = 0
         self.arrivals = {}
         replies: list[Message] = []
-        progress = Progress(self.names)
         looked = begin = time.monotonic()
         nap = 0.0
         while waiting and (enough is None or good < enough):
@@ -190,9 +192,9 @@ class FastGrid(Grid):
             self._send_again(waiting)
             if time.monotonic() - looked > _LOOK:
                 self.while_waiting()
-                waiting = [sent for sent in waiting if sent in self._out]  # those that were not given up
                 looked = time.monotonic()
-            progress.tell(waiting)
+                waiting = [sent for sent in waiting if sent in self._out]  # some may be given up
+            self._progress.tell(waiting)
             ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
             nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
         if enough is None:  # too late: the nodes get their next message
@@ -273,10 +275,11 @@ class FastGrid(Grid):
         if message_id is None:
             self._fail(sent, "The SuperLink takes no message for it: Flower has it no more in this federation.")
             return
+        again = again and sent.copies > 0
         if again:
             logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
             self.repeats[sent.node] += 1
-        if sent.journey.all_sent:
+        if sent.journey.all_sent and not (again and sent.journey.in_parts):  # then one part was sent again
             self.ledger.add(sent.node, TO_NODE, sent.journey.message)
         pull = Pull(self._grid, message_id, lambda pull, found: self._news.put((sent, pull, found)))
         sent.took(pull, self._patience(sent))

@@ -12,7 +12,7 @@ _SECONDS = 10.0
 
 
 class Progress:
-    """Says every ten seconds whose replies are awaited, for how long, and how long they took before.
+    """Says every ten seconds whose replies are awaited for longer than that, how long, and how long they took before.
 
     Parameters
     ----------
@@ -26,9 +26,11 @@ class Progress:
 
     def tell(self, waiting: Sequence[Sent]) -> None:
         """Write the line if it is time."""
-        if waiting and time.monotonic() - self._said >= _SECONDS:
-            self._said = time.monotonic()
-            logger.info("Waiting for %s", ", ".join(map(self._line, waiting)))
+        now = time.monotonic()
+        slow = [sent for sent in waiting if now - sent.first >= _SECONDS]
+        if slow and now - self._said >= _SECONDS:
+            self._said = now
+            logger.info("Waiting for %s", ", ".join(map(self._line, slow)))
 
     def _line(self, sent: Sent) -> str:
         name = self._names.get(sent.node, f"node {sent.node}")

@@ -33,6 +33,8 @@ class Sent:
         the monotonic clock.
     times : int
         How often the SuperLink took that part.
+    copies : int
+        How often the SuperLink took it or a part of it.
     failures : int
         How often in a row it was not taken or got lost.
     absent : bool
@@ -53,6 +55,7 @@ class Sent:
         self._before: list[Pull] = []
         self.first = self.since = self.due = time.monotonic()
         self.times = 0
+        self.copies = 0
         self.failures = 0
         self.absent = False
         self.reply: RecordDict | Error | None = None
@@ -97,6 +100,7 @@ class Sent:
         self.pulls[pull.message_id] = pull
         self.due = time.monotonic() + patience * 2 ** min(self.times, 9)
         self.times += 1
+        self.copies += 1
 
     def failed(self) -> None:
         """Note that it was not taken, or that its last copy got lost: it is due after 1, 2, 4, ... 60 s.

@@ -29,11 +29,13 @@ from flwr.supernode.cli.flower_supernode import _parse_args_run_supernode, flowe
 from flwr.supernode.nodestate import NodeState
 
 from flower_dgan.runtime.flower_internals import shorten_waits_for_parts
+from flower_dgan.runtime.flower_pushes import go_on_after_lost_answers
 from flower_dgan.runtime.parent_process import end_with
 
 _ASKS_THE_SUPERLINK = ("receive", "pull_object", "confirm_message_received")
 USED: Mapping[Callable[..., Any], set[str]] = {
     start_client_internal._pull_and_store_message: {"state", "object_store", *_ASKS_THE_SUPERLINK},
+    start_client_internal._push_messages: {"push_object"},
     flower_supernode: set(),
     resolve_bind_address: set(),
 }
@@ -115,9 +117,11 @@ def run_fast_supernode() -> None:
     shorten_waits_for_parts()
     Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     take_message = leave_stopped_runs(start_client_internal._pull_and_store_message)
+    push_messages = go_on_after_lost_answers(start_client_internal._push_messages)
     with (
         patch.object(start_client_internal, "time", AdaptiveSleep()),
         patch.object(start_client_internal, "_pull_and_store_message", take_message),
+        patch.object(start_client_internal, "_push_messages", push_messages),
     ):
         flower_supernode()
 

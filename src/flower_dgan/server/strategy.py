@@ -172,7 +172,8 @@ class DganStrategy(Strategy):
     def _look(self, grid: FastGrid) -> None:
         """While a round waits: take in who came, and do not wait for who is gone."""
         connected = self._take_in(grid)
-        grid.give_up(self._attendance.gone(self._outbox.at_work(), connected))
+        for node_id in self._attendance.gone(self._outbox.at_work(), connected):
+            grid.give_up(node_id)
 
     def _take_in(self, grid: FastGrid) -> set[int]:
         """Take in the nodes that came, and return all that are connected."""
@@ -232,7 +233,8 @@ class DganStrategy(Strategy):
         round_number = self._first + server_round
         accepted, rejected = self._inbox.read(round_number, replies, self._clients)
         if self._grid is not None:
-            self._grid.give_up(set(self._clients) - self._outbox.at_work())
+            for node_id in set(self._clients) - self._outbox.at_work():
+                self._grid.give_up(node_id)
         if not accepted and (not rejected or self._is_last_chance()):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
             raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
