@@ -1,6 +1,6 @@
 """Dist-FID in parts: its messages, what a node gives, and what the server makes of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flower_dgan.algorithm.bundle import ClientLabels
 from flower_dgan.client.moments import give_moments
 from flower_dgan.client.policy import check_windows
+from flower_dgan.client.simulation import simulating
 from flower_dgan.client.state import ClientState
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
@@ -26,6 +27,7 @@ from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.server.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.server.join import JoinedClient
+from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten, unflatten
 from flower_dgan.wire.protocol import Training
@@ -146,8 +148,15 @@ def ask(state: ClientState, encoder: torch.nn.Module, windows: int, policy: Path
 @pytest.fixture
 def state() -> ClientState:
     state = ClientState(TRAINING.identity, "breast")
-    state.join("breast", some_pairs(15), CONFIG, 1)
+    state.join("breast", some_pairs(15), read_description(describe_training(CONFIG)), 1)
     return state
+
+
+@pytest.fixture(autouse=True)
+def simulated() -> Iterator[None]:
+    """Let nodes without data of their own be simulated ones."""
+    with simulating():
+        yield
 
 
 def test_a_node_gives_the_moments_of_windows_spread_over_its_images(
