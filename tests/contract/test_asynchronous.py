@@ -1,6 +1,7 @@
 """Rounds that do not wait: slow clients, clients that go and come, clients that answer with nonsense."""
 
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -147,7 +148,7 @@ def test_a_client_that_comes_with_nonsense_does_not_end_the_training(
 
 @pytest.mark.parametrize("setting", ["model.site_condition=true", "model.generator=fusion-mixture"])
 def test_a_new_site_is_refused_where_the_generator_knows_the_sites(
-    setting: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    setting: str, tmp_path: Path, own_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("WARNING", logger="flwr"):
         metrics = run(
@@ -157,6 +158,10 @@ def test_a_new_site_is_refused_where_the_generator_knows_the_sites(
         )
     assert all(set(each) == {"part-0", "part-1"} for each in used(metrics))
     assert f"part-2): {setting.removesuffix('=true')} fixes the sites when the training begins" in caplog.text
+    deadline = time.monotonic() + 20
+    while kept := [path for path in (own_home / "state").rglob("images.npy") if path.is_file()]:
+        assert time.monotonic() < deadline, kept  # it forgets what it kept of its images when it was asked
+        time.sleep(0.05)
 
 
 def test_a_node_that_was_started_again_goes_on_as_the_same_client(tmp_path: Path, own_home: Path) -> None:

@@ -3,8 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
+
+from flwr.app import Message
 
 from flower_dgan.algorithm.schedule import is_synchronous
 from flower_dgan.config import Config
@@ -14,7 +17,7 @@ from flower_dgan.server.ask import ask
 from flower_dgan.server.claims import Claims
 from flower_dgan.server.join import JoinedClient, channels_of, check_agreement, joined
 from flower_dgan.server.run_directory import label_map_cache
-from flower_dgan.wire.join_messages import NodeDescription
+from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 
 logger = logging.getLogger("flwr")
@@ -129,6 +132,8 @@ class Membership:
                     found.append(self._take_in(node, description, connected))
                 except DganError as error:
                     problems = [f"node {node} ({description.name}): {error}"]
+                    if description.name not in self.clients:  # whose node may be back with a mistake in its settings
+                        Thread(target=self._let_go, args=(node,), daemon=True).start()
             self._tell(node, "; ".join(problems))
         return found
 
@@ -145,6 +150,12 @@ class Membership:
             self._on_change(client.name, f"is node {node} now, and was node {before.node_id}")
         self._add(client)
         return client
+
+    def _let_go(self, node: int) -> None:
+        """Let a newcomer that does not take part forget what it kept; whether it answers does not matter."""
+        message = Message(self._training.to_records("leave"), dst_node_id=node, message_type=LEAVE)
+        with suppress(Exception):
+            self._grid.beside().send_and_receive([message], timeout=self._config.exchange.join_timeout)
 
     def _tell(self, node: int, problem: str) -> None:
         """Say once why a node does not take part; of a client that was left out that is known."""
