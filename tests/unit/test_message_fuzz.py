@@ -16,6 +16,7 @@ from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
+from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
@@ -39,16 +40,16 @@ PACKED = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
 
 
 KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] = {
-    "join": (lambda: JoinRequest(TRAINING, "a" * 64).to_records(), JoinRequest.from_records),
+    "join": (lambda: JoinRequest(TRAINING, resolve("")).to_records(), JoinRequest.from_records),
     "description": (
-        lambda: NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(PACKED)).to_records(),
+        lambda: NodeDescription("breast", 2, (0, 1, 2), 2, True, "0" * 32, content_hash(PACKED)).to_records(),
         NodeDescription.from_records,
     ),
     "label maps request": (lambda: TRAINING.to_records("request"), partial(Training.from_records, name="request")),
     "label maps": (lambda: label_maps_to_records(PACKED), lambda content: unpack(label_maps_from_records(content))),
     "description without label maps": (
         lambda: NodeDescription(
-            "breast", 2, (0, 1, 2), 2, True, None, np.array([[3, 5], [4, 4]], np.int32)
+            "breast", 2, (0, 1, 2), 2, True, "0" * 32, None, np.array([[3, 5], [4, 4]], np.int32)
         ).to_records(),
         partial(NodeDescription.from_records, label_maps_leave=False),
     ),

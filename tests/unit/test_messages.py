@@ -11,8 +11,10 @@ from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
+from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_gradients
 from flower_dgan.wire.join_messages import (
@@ -48,7 +50,7 @@ PACKED = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
 
 
 def description() -> NodeDescription:
-    return NodeDescription("breast", 2, (0, 1, 2), 2, True, content_hash(PACKED))
+    return NodeDescription("breast", 2, (0, 1, 2), 2, True, "a0" * 16, content_hash(PACKED))
 
 
 def test_bundle_round_trip() -> None:
@@ -82,8 +84,10 @@ def test_feedback_round_trip() -> None:
 
 
 def test_join_round_trip() -> None:
-    request = JoinRequest(TRAINING, "abc")
-    assert JoinRequest.from_records(request.to_records()) == request
+    config = resolve("seed=3 algorithm=uagan")
+    read = JoinRequest.from_records(JoinRequest(TRAINING, config).to_records())
+    assert (read.training, read.config) == (TRAINING, read_description(describe_training(config)))
+    assert (read.config.seed, read.config.algorithm) == (3, config.algorithm)
     assert NodeDescription.from_records(description().to_records()) == description()
 
 
@@ -102,8 +106,17 @@ def test_a_hash_that_is_none(announced: str) -> None:
         NodeDescription.from_records(content)
 
 
+@pytest.mark.parametrize("token", ["", "a0" * 15, "A0" * 16, "../../secret", "a0" * 17])
+def test_a_token_that_is_none(token: str) -> None:
+    content = description().to_records()
+    content.config_records["node"]["token"] = token
+    with pytest.raises(ProtocolError, match="a node with a token that is none"):
+        NodeDescription.from_records(content)
+
+
 def test_where_label_maps_stay_their_sizes_travel_and_nothing_else_of_them_is_read() -> None:
-    sent = NodeDescription("breast", 2, (0, 1, 2), 2, True, None, np.array([[4, 4], [2, 3]], np.int32)).to_records()
+    sizes = np.array([[4, 4], [2, 3]], np.int32)
+    sent = NodeDescription("breast", 2, (0, 1, 2), 2, True, "a0" * 16, None, sizes).to_records()
     read = NodeDescription.from_records(sent, label_maps_leave=False)
     assert (read.classes, read.label_maps_hash) == (2, None)
     assert read.sizes is not None
@@ -233,9 +246,9 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 8 meets version 7: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 9 meets version 8: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
-    request = JoinRequest(TRAINING, "abc").to_records()
+    request = JoinRequest(TRAINING, resolve("")).to_records()
     request.config_records["join"]["protocol-version"] = 99
     with pytest.raises(ProtocolError, match="protocol version 99"):
         JoinRequest.from_records(request)

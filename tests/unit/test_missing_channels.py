@@ -105,7 +105,7 @@ def test_who_holds_what() -> None:
 
 @pytest.mark.parametrize("channels", [[], [1, 0], [0, 0], [-1], [255], ["0"], [1.0, 2.0]])
 def test_nodes_with_impossible_channels(channels: list[float]) -> None:
-    content = NodeDescription("breast", 2, (0, 1), 2, True, "f" * 64).to_records()
+    content = NodeDescription("breast", 2, (0, 1), 2, True, "0" * 32, "f" * 64).to_records()
     content.config_records["node"]["channels"] = channels
     with pytest.raises(ProtocolError, match="a node with the channels"):
         NodeDescription.from_records(content)

@@ -154,7 +154,7 @@ def test_reserved_names_are_those_that_the_server_uses() -> None:
 def test_both_ends_refuse_a_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="The client's name"):
         open_node(resolve("data=folder"), {"data-path": str(tmp_path), "name": name})
-    content = NodeDescription(name, 5, (0,), 2, True, "0" * 64).to_records()
+    content = NodeDescription(name, 5, (0,), 2, True, "0" * 32, "0" * 64).to_records()
     with pytest.raises(ProtocolError, match="The client's name"):
         NodeDescription.from_records(content)
 

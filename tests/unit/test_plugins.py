@@ -13,6 +13,7 @@ from torch import nn
 from flower_dgan.algorithm.merge import client_weights, sample_shares
 from flower_dgan.algorithm.scores import score_rule
 from flower_dgan.client.policy import ReleasePolicy, release_policy
+from flower_dgan.client.simulation import simulating
 from flower_dgan.config import Config, ImportPath
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, FederationError
@@ -170,7 +171,8 @@ def test_a_deployed_node_lets_no_training_name_code_that_its_owner_did_not(setti
         with pytest.raises(FederationError, match=reason):
             replace(shown, plugins=others).check_settings(config)
     replace(shown, plugins=("other", "my_package")).check_settings(config)
-    release_policy(config, {"partition-id": 0}).check_settings(config)
+    with simulating():
+        release_policy(config, {"partition-id": 0}).check_settings(config)
 
 
 def test_a_policy_file_lists_packages(tmp_path: Path) -> None:

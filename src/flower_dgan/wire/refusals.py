@@ -20,7 +20,7 @@ from flower_dgan.errors import (
 )
 from flower_dgan.printable import printable
 
-LONGEST_REASON = 500
+LONGEST_REASON = 300
 """Characters of a node's reason that a server keeps."""
 
 
