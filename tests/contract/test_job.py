@@ -17,6 +17,7 @@ from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.server.claims import Claims
 from flower_dgan.server.join import image_shape, join
 from flower_dgan.server.round_report import RoundReport
 from flower_dgan.server.strategy import DganStrategy
@@ -93,6 +94,7 @@ def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) 
         ("node", "channels"),
         ("node", "classes"),
         ("node", "queue"),
+        ("node", "token"),
         ("node", "label-maps-hash"),
         ("label-maps", "shapes"),
         ("label-maps", "data"),
@@ -193,7 +195,7 @@ class TwiceReadingGrid(InProcessGrid):
 def test_the_strategy_runs_on_flowers_own_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=1")
     grid = TwiceReadingGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=1"))
-    clients = join(grid, config, tmp_path, TRAINING)
+    clients = join(grid, config, tmp_path, TRAINING, Claims(tmp_path / "members.json"))
     reports: list[RoundReport] = []
     strategy = DganStrategy(
         generator_half(config, image_shape(config, clients)), clients, config, TRAINING, reports.append
@@ -205,7 +207,7 @@ def test_the_strategy_runs_on_flowers_own_grid(tmp_path: Path) -> None:
 def test_bundles_ahead_need_the_fast_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=2")
     grid = InProcessGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=2"))
-    clients = join(grid, config, tmp_path, TRAINING)
+    clients = join(grid, config, tmp_path, TRAINING, Claims(tmp_path / "members.json"))
     strategy = DganStrategy(
         generator_half(config, image_shape(config, clients)), clients, config, TRAINING, lambda _: None
     )

@@ -14,6 +14,7 @@ from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.server.job import run_job
 from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.refusals import Refusal
 from tests.unit.test_plugins import OVERRIDES, installed
 
 from .conftest import TINY, Federation
@@ -42,7 +43,7 @@ def test_a_node_imports_nothing_that_its_owner_did_not_list(
         del sys.modules["own_networks"]
 
     reply = resend(federation, deploy, message_type, f"{OVERRIDES} exchange.rounds=2")
-    assert "does not let a training name code of own_networks (plugins)" in reply.error.reason
+    assert reply.error.reason == Refusal.PLUGINS.sentence
     assert not reply.has_content()
     assert "own_networks" not in sys.modules
 

@@ -155,9 +155,9 @@ class DganStrategy(Strategy):
         Raises
         ------
         FederationError
-            If they are fewer than ``exchange.min_nodes`` for ``exchange.timeout`` seconds.
+            If they are fewer than ``exchange.min_nodes`` for ``exchange.join_timeout`` seconds.
         """
-        deadline = time.monotonic() + self._config.exchange.timeout
+        deadline = time.monotonic() + self._config.exchange.join_timeout
         while True:
             connected = self._take_in(grid)
             left_out = self._attendance.left_out()
@@ -183,7 +183,10 @@ class DganStrategy(Strategy):
             clients = self._clients | {before: client}  # in its place, so that the order of additions stays
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
             self._outbox.redirect(before, client.node_id)
-            grid.redirect(before, client.node_id)
+            if before != client.node_id:
+                grid.redirect(before, client.node_id)
+            if client.queue:
+                grid.queues.add(client.node_id)
             self._attendance.answered(client.node_id)
             self.answered.setdefault(client.name, 0)
         return connected
