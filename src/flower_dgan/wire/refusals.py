@@ -1,7 +1,7 @@
 """What a node says where it does not answer: a code from this list, and the sentence that belongs to it.
 
 No text of an exception leaves a node: it may hold a path, a line of a file, or a patient's name. Details are in the
-node's own log. In a simulation one owner holds both ends, and the details follow the sentence.
+node's own log. In a simulation one owner holds both ends, and is told them in place of the sentence.
 """
 
 from enum import IntEnum
@@ -86,10 +86,10 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def refuse(error: Exception, *, details: bool) -> Error:
-    """Return the reply to a message that ended in an error; with its text only where one owner holds both ends."""
+    """Return the reply to a message that ended in an error: its text only where one owner holds both ends."""
     refusal = refusal_of(error)
     told = str(error) if isinstance(error, DganError) else f"{type(error).__name__}: {error}"
-    return Error(code=refusal, reason=f"{refusal.sentence} {told}" if details else refusal.sentence)
+    return Error(code=refusal, reason=told if details else refusal.sentence)
 
 
 def reason_of(error: Error | DganError) -> str:
