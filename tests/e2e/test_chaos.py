@@ -10,9 +10,16 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.slow
-def test_three_kills_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("registered", "seed"), [(True, 6), (False, 17)])
+def test_three_kills_change_nothing(
+    registered: bool, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node without a key is another one for Flower when it is started again: its token tells whose it is.
+
+    Seed 17 kills a SuperNode, then an executor, then a ClientApp.
+    """
     monkeypatch.syspath_prepend(BENCHMARKS)
-    importlib.import_module("chaos").main(tmp_path / "found.json", kills=3, rounds=8, seed=6)
+    importlib.import_module("chaos").main(tmp_path / "found.json", kills=3, rounds=8, seed=seed, registered=registered)
     found = json.loads((tmp_path / "found.json").read_text())
     assert sum(found["killed"].values()) == 3
     assert found["largest_relative_difference"] == 0
