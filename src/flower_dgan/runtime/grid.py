@@ -281,7 +281,9 @@ class FastGrid(Grid):
             self.repeats[sent.node] += 1
         if sent.journey.all_sent and not (again and sent.journey.in_parts):  # then one part was sent again
             self.ledger.add(sent.node, TO_NODE, sent.journey.message)
-        pull = Pull(self._grid, message_id, lambda pull, found: self._news.put((sent, pull, found)))
+        pull = Pull(
+            self._grid, message_id, lambda: len(self._out), lambda pull, found: self._news.put((sent, pull, found))
+        )
         sent.took(pull, self._patience(sent))
 
     def _patience(self, sent: Sent) -> float:

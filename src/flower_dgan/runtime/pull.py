@@ -15,13 +15,15 @@ from flwr.serverapp import Grid
 
 _SHORTEST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.25
+_PAUSE_OF_EACH = 0.005
 
 
 class Pull:
     """Asks a grid for the reply to a message until there is one, or nobody wants it any more.
 
-    The pauses are a twentieth of the time since the message was sent, between 10 and 250 ms. The thread does not keep
-    the process from ending.
+    The pauses are a twentieth of the time since the message was sent, between 10 and 250 ms, and at least 5 ms for each
+    message that is out: all pulls together ask 200 times a second at most. The thread does not keep the process from
+    ending.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ class Pull:
         Flower's grid.
     message_id : str
         Id under which the SuperLink took the message.
+    out : callable
+        Returns how many messages are out, this one among them.
     tell : callable
         Called in the thread, once at most, with this pull and the reply or the exception that the grid raised.
 
@@ -42,11 +46,18 @@ class Pull:
         How long the last call took: where a large reply was told, its time on the way.
     """
 
-    def __init__(self, grid: Grid, message_id: str, tell: "Callable[[Pull, Message | Exception], None]") -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        message_id: str,
+        out: Callable[[], int],
+        tell: "Callable[[Pull, Message | Exception], None]",
+    ) -> None:
         self.message_id = message_id
         self.asking = True
         self.seconds = 0.0
         self._grid = grid
+        self._out = out
         self._tell = tell
         self._unwanted = threading.Event()
         threading.Thread(target=self._ask, name=f"pull {message_id[:8]}", daemon=True).start()
@@ -69,7 +80,12 @@ class Pull:
                 self._tell(self, found)
                 return
             self.asking = False
-            self._unwanted.wait(min(max((time.monotonic() - begin) / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+            pause = min(max((time.monotonic() - begin) / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            _pause(self._unwanted, max(pause, _PAUSE_OF_EACH * self._out()))
+
+
+def _pause(unwanted: threading.Event, seconds: float) -> None:
+    unwanted.wait(seconds)
 
 
 def _leave_stuck_calls() -> None:
