@@ -18,7 +18,7 @@ def test_two_supernodes_are_the_reference(warm: bool, rounds: int) -> None:
 
 @pytest.mark.slow
 def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) -> None:
-    """The server has no data. One owner's images do not fit at first, and the run says so and stops."""
+    """The server has no data. The owners' images do not fit at first: the run stops, and each node's log says why."""
     configs = [f'data-path="{make_folder(tmp_path / name, sites=1)}" name="{name}"' for name in ("north", "south")]
     overrides = (
         "data=folder downstream=none exchange.min_nodes=2 exchange.rounds=3 exchange.exchanges=2 "
@@ -27,8 +27,11 @@ def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) ->
     with deployed_flower(configs) as flower:
         app = write_app(tmp_path / "app")
         refused = flower.run(app, f"{overrides} data.image_size=128 output.directory='{tmp_path / 'no'}'", timeout=200)
+        logs = [flower.log.with_name(f"supernode-{number}.txt").read_text() for number in range(2)]
         flower.run(app, f"{overrides} output.directory='{tmp_path / 'run'}'", timeout=200)
-    assert "64 x 64 pixels, less than data.image_size=128" in refused
+    assert all("64 x 64 pixels, less than data.image_size=128" in log for log in logs)
+    assert "64 x 64 pixels" not in refused
+    assert refused.count("The node's data cannot be used for this training.") >= 2
     metrics = read_metrics(tmp_path / "run")
     assert [join.site for join in metrics.joins] == ["north", "south"]
     assert [set(each.clients) for each in metrics.rounds] == [{"north", "south"}] * 3

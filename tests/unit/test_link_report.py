@@ -19,7 +19,7 @@ def said(caplog: pytest.LogCaptureFixture, overrides: str, rates: dict[int, floa
     )
     with caplog.at_level(logging.INFO, "flwr"):
         say_how_long(config, [client(1, "north"), client(2, "south")], rates)
-    return [record.message for record in caplog.records]
+    return [record.message for record in caplog.records if record.module == "link_report"]
 
 
 def test_who_takes_how_long_and_what_would_take_a_minute(caplog: pytest.LogCaptureFixture) -> None:
