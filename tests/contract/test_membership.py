@@ -132,8 +132,7 @@ def test_below_the_smallest_number_the_run_stops_and_says_how_to_go_on(tmp_path:
 
 
 def test_one_after_the_other_goes_on_without_the_silent_one(tmp_path: Path) -> None:
-    grid = SilentNodes(ROUNDS, lambda node, number: node == 2, not_12)
-    grid._silent = lambda node, number: node == 2 and number >= 1
+    grid = SilentNodes(ROUNDS, lambda node, number: node == 2 and number >= 1, not_12)
     metrics = run(tmp_path / "run", grid, "algorithm=dgan-sequential exchange.rounds=12")
     asked = [node for _, node in grid.asked]
     assert asked.count(2) == 3
@@ -192,9 +191,6 @@ def test_with_two_bundles_under_way_an_answer_that_was_lost_is_given_again(tmp_p
     """The reply to round n is lost while round n + 1 was answered: the node still has the state before round n."""
     lost: list[str] = []
 
-    def lose(message: Message, context: Context, answer: Reply) -> Message:
-        return answer(message, context)
-
     class LosesOne(InProcessGrid):
         def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
             replies = list(super().pull_messages([each for each in message_ids if each not in lost]))
@@ -209,7 +205,7 @@ def test_with_two_bundles_under_way_an_answer_that_was_lost_is_given_again(tmp_p
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setattr("flower_dgan.runtime.grid._SHORTEST_PATIENCE", patience)
             overrides = f"{ROUNDS} {extra}"
-            run_job(kind(TamperedApp(lose), simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
+            run_job(kind(app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
         return load_generator(directory / "generator.safetensors")[0].state_dict()
 
     undisturbed = trained(tmp_path / "a", InProcessGrid, 10.0)

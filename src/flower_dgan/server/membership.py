@@ -108,7 +108,7 @@ class Membership:
             self._asked[node] = now
             self._asking.add(node)
             Thread(target=self._ask, args=(node,), daemon=True, name=f"ask-{node}").start()
-        return self._taken_in(connected, until=now + _PATIENCE, wait_for=first_time)
+        return self._taken_in(until=now + _PATIENCE, wait_for=first_time)
 
     def _ask(self, node: int) -> None:
         try:
@@ -117,7 +117,7 @@ class Membership:
         except Exception as error:  # the training goes on, whatever a newcomer did
             self._answers.put((node, None, [f"node {node}: {error}"]))
 
-    def _taken_in(self, connected: Set[int], until: float, wait_for: Set[int]) -> list[JoinedClient]:
+    def _taken_in(self, until: float, wait_for: Set[int]) -> list[JoinedClient]:
         """Take in who answered; those who were asked for the first time just now are waited for a little."""
         found = []
         while self._asking:
@@ -129,7 +129,7 @@ class Membership:
             self._asking.discard(node)
             if description is not None:
                 try:
-                    found.append(self._take_in(node, description, connected))
+                    found.append(self._take_in(node, description))
                 except DganError as error:
                     problems = [f"node {node} ({description.name}): {error}"]
                     if description.name not in self.clients:  # whose node may be back with a mistake in its settings
@@ -137,7 +137,7 @@ class Membership:
             self._tell(node, "; ".join(problems))
         return found
 
-    def _take_in(self, node: int, description: NodeDescription, connected: Set[int]) -> JoinedClient:
+    def _take_in(self, node: int, description: NodeDescription) -> JoinedClient:
         site = self._site(node, description)
         client = joined(node, description, self._config, site, label_map_cache(), self._first.foreign)
         before = self.clients.get(client.name)
