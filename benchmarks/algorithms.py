@@ -39,10 +39,10 @@ from flower_dgan.evaluation.generation import (
     frechet_cnn32_floor,
     train_classifier,
 )
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wiring import threads
 
 FEDGAN = "FedGAN "

@@ -22,14 +22,14 @@ import typer
 
 from bundles_report import write_reports
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithm.asyndgan import train
-from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithms.asyndgan import train
 from flower_dgan.baselines.rows import LocalFederation, draw_untrained, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
 from flower_dgan.evaluation.scoring import segmentation_score
 from flower_dgan.evaluation.segmentation import train_segmenter
+from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.resolve import resolve, to_yaml
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads

@@ -23,9 +23,9 @@ from flower_dgan.data import open_source, partition
 from flower_dgan.evaluation.comparison import cut_windows
 from flower_dgan.evaluation.feature_networks import Features, open_network
 from flower_dgan.evaluation.moments import frechet_of_moments, moments_of
+from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.server.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.synthesis import draw_for
 from flower_dgan.wiring import bundle_settings
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from flower_dgan.client.node import simulated_clients
 from flower_dgan.config import Config
+from flower_dgan.node.node import simulated_clients
 
 
 def natural_clients(config: Config, otherwise: int) -> int:

@@ -25,11 +25,11 @@ from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source, partition
 from flower_dgan.evaluation.generation import class_agreement
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
-from flower_dgan.server.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import bundle_settings
 

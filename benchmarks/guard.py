@@ -1,4 +1,4 @@
-"""How far honest clients go beyond what is usual: what the constants of ``flower_dgan.algorithm.guard`` stand on.
+"""How far honest clients go beyond what is usual: what the constants of ``flower_dgan.gan.guard`` stand on.
 
 Trains on the digits with each algorithm and several losses, in this process. Of every reply it takes the magnitude of
 the largest sample, over the median of the other clients' magnitudes and over the median of its client's past, as the
@@ -19,15 +19,15 @@ import typer
 from flwr.app import Context, Message
 from numpy.typing import NDArray
 
-from flower_dgan.algorithm.guard import Guard, Reach, root_mean_square, root_mean_squares
-from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
-from flower_dgan.models.build import discriminator_shapes
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.gan.guard import Guard, Reach, root_mean_square, root_mean_squares
+from flower_dgan.gan.scores import merges_scores
+from flower_dgan.networks.build import discriminator_shapes
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage

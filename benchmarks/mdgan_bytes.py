@@ -19,12 +19,12 @@ from typing import Annotated, Any
 import typer
 
 from flower_dgan.client_app import app
-from flower_dgan.models.build import discriminator_shapes
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.networks.build import discriminator_shapes
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 
 NUMBER = 4  # bytes
 ROUNDS, SWAP_INTERVAL, PLAIN = 4, 3, 2  # discriminators go up in round 3 and down in round 4

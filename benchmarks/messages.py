@@ -14,11 +14,11 @@ from typing import Annotated
 import typer
 
 from flower_dgan.client_app import app
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RecordCount
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 
 CLIENTS = 2
 DISCRIMINATOR = "discriminator"

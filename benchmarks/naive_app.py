@@ -8,11 +8,11 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
+from flower_dgan.federation.join import image_shape, join
+from flower_dgan.federation.round_report import RoundReport
+from flower_dgan.federation.run_directory import label_map_cache
+from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.resolve import resolve
-from flower_dgan.server.join import image_shape, join
-from flower_dgan.server.round_report import RoundReport
-from flower_dgan.server.run_directory import label_map_cache
-from flower_dgan.server.strategy import DganStrategy
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import generator_half, threads
 

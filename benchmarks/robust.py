@@ -30,15 +30,15 @@ import typer
 
 from bundles import NUCLEI, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithm.asyndgan import train
-from flower_dgan.algorithm.bundle import draw_bundle
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.merge import client_weights
+from flower_dgan.algorithms.asyndgan import train
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, open_source
+from flower_dgan.gan.bundle import draw_bundle
+from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.merge import client_weights
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads
 from robust_report import table

@@ -34,14 +34,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from bundles import NUCLEI, base_overrides, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithm.asyndgan import LocalClient, train
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf, generator_losses
-from flower_dgan.algorithm.exchange import Batch, Feedback, Proposal, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf
+from flower_dgan.algorithms.asyndgan import LocalClient, train
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
+from flower_dgan.gan.discriminator import DiscriminatorHalf, generator_losses
+from flower_dgan.gan.exchange import Batch, Feedback, Proposal, concatenate
+from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import bundle_settings, discriminator_half, generator_half, seeded, threads
 

@@ -12,8 +12,8 @@ from flwr.serverapp import Grid, ServerApp
 from platformdirs import user_state_path
 from safetensors.torch import load_file, save_file
 
-from flower_dgan.runtime.grid import FastGrid
-from flower_dgan.runtime.ledger import Ledger
+from flower_dgan.flower.grid import FastGrid
+from flower_dgan.flower.ledger import Ledger
 
 app = ServerApp()
 client = ClientApp()

@@ -23,10 +23,10 @@ from flwr.app import Message
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import DganError
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wire.bundle_message import EXCHANGE
 
 CLIENTS, SLOW, LEAVING = 4, 1, 2

@@ -15,12 +15,12 @@ import typer
 
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
-from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 
 CLIENTS = 2
 FORMATS = (("float32", "float32"), ("uint8", "float16"), ("uint8", "int8"))

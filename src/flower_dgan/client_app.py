@@ -12,21 +12,21 @@ from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 from torch import nn
 
-from flower_dgan.algorithm.asyndgan import client_update
-from flower_dgan.algorithm.distributed_gan import select, train_user
-from flower_dgan.algorithm.exchange import Batch, Feedback
-from flower_dgan.algorithm.randomness import derive_generator, derive_seed
-from flower_dgan.client.node import Node, node_key, open_node, settings_at, takes_messages_in_order
-from flower_dgan.client.parcels import answer_in_parts
-from flower_dgan.client.policy import release_policy
-from flower_dgan.client.simulation import in_simulation
-from flower_dgan.client.state import ClientState
+from flower_dgan.algorithms.asyndgan import client_update
+from flower_dgan.algorithms.distributed_gan import select, train_user
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
+from flower_dgan.flower.flower_chunks import cut_arrays_small
+from flower_dgan.gan.exchange import Batch, Feedback
+from flower_dgan.gan.randomness import derive_generator, derive_seed
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.models.build import ImageShape, discriminator_shapes
-from flower_dgan.runtime.flower_chunks import cut_arrays_small
+from flower_dgan.networks.build import ImageShape, discriminator_shapes
+from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.node.parcels import answer_in_parts
+from flower_dgan.node.policy import release_policy
+from flower_dgan.node.simulation import in_simulation
+from flower_dgan.node.state import ClientState
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
@@ -128,7 +128,7 @@ def _give_label_maps(message: Message, context: Context) -> RecordDict:
 
 def _give_moments(message: Message, context: Context) -> RecordDict:
     # Imported here: the segmentation library takes seconds, which no other message need wait for.
-    from flower_dgan.client.moments import give_moments
+    from flower_dgan.node.moments import give_moments
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)

@@ -8,17 +8,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.reference import train_reference
-from flower_dgan.algorithm.reference_selective import train_reference_selective
-from flower_dgan.algorithm.reference_shared import train_reference_shared
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.flower.local_flower import deployed_flower, local_flower, write_app
+from flower_dgan.gan.reference import train_reference
+from flower_dgan.gan.reference_selective import train_reference_selective
+from flower_dgan.gan.reference_shared import train_reference_shared
 from flower_dgan.generator_file import load_generator
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.runtime.local_flower import deployed_flower, local_flower, write_app
-from flower_dgan.server.job import run_job
 from flower_dgan.wiring import bundle_settings, generator_half, server_discriminator_half, threads
 
 TOLERANCE = 1e-5

@@ -3,8 +3,8 @@
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from flower_dgan.federation.job import run_job
 from flower_dgan.resolve import resolve
-from flower_dgan.server.job import run_job
 
 app = ServerApp()
 

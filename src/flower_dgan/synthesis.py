@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, bound_counts, draw_bundle
-from flower_dgan.algorithm.exchange import GeneratorInput
-from flower_dgan.algorithm.generator import draw
-from flower_dgan.algorithm.randomness import derive_generator
 from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_bundle
+from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.generator import draw
+from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.memory import machine_memory
-from flower_dgan.models.build import ImageShape
 from flower_dgan.names import file_stems
+from flower_dgan.networks.build import ImageShape
 from flower_dgan.wire.formats import encode_images
 
 

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.algorithm.merge import merge_rule
-from flower_dgan.algorithm.perceptual import pretrained_perceptual_loss
-from flower_dgan.algorithm.randomness import derive_seed
-from flower_dgan.algorithm.replay import Replay
-from flower_dgan.algorithm.scores import merges_scores
-from flower_dgan.algorithm.tdgan import Reminder
+from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.config import TrainingConfig
-from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels
+from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.losses import LOSSES
+from flower_dgan.gan.merge import merge_rule
+from flower_dgan.gan.perceptual import pretrained_perceptual_loss
+from flower_dgan.gan.randomness import derive_seed
+from flower_dgan.gan.replay import Replay
+from flower_dgan.gan.scores import merges_scores
+from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 
 
 def generator_half(

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from flower_dgan.algorithm.perceptual import PerceptualLoss
 from flower_dgan.config.places import conf_directory
 from flower_dgan.data import open_source
 from flower_dgan.data.prepare.original import name_pair
 from flower_dgan.errors import DataError
+from flower_dgan.gan.perceptual import PerceptualLoss
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from tests.contract.conftest import Federation, federation, undrawn_figures
@@ -166,7 +166,7 @@ def test_released_asyndgan_constants() -> None:
 
 
 def test_perceptual_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from flower_dgan.algorithm import perceptual
+    from flower_dgan.gan import perceptual
 
     def offline(**_: object) -> None:
         raise OSError("no route to host")

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
-from flower_dgan.server.run_directory import RunDirectory
 
 TINY = (
     "partition=iid downstream=none exchange.rounds=2 exchange.exchanges=2 exchange.generator_steps=1 "

@@ -10,10 +10,10 @@ from PIL import Image
 from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
 from flower_dgan.exactness import TOLERANCE, exactness_overrides, largest_relative_difference, reference_generator
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 
 SITES = {"arles": 3, "bonn": 2, "cork": 1}
 """How many classes each site has: all, all but the rarest, and the background alone."""

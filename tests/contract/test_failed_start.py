@@ -58,7 +58,7 @@ def test_nodes_forget_where_the_start_fails_after_the_join(
         assert kept_at_nodes(own_home)
         raise FederationError("They do not fit.")
 
-    monkeypatch.setattr(f"flower_dgan.server.job.{place}", fail)
+    monkeypatch.setattr(f"flower_dgan.federation.job.{place}", fail)
     with pytest.raises(FederationError, match="They do not fit"):
         federation.run()
     assert kept_at_nodes(own_home) == []
@@ -88,7 +88,8 @@ def test_a_training_that_has_begun_stays_at_the_nodes(
         raise InterruptedError
 
     with monkeypatch.context() as broken:
-        broken.setattr("flower_dgan.server.training.peak_memory_mib", stop)  # after the last round and its checkpoint
+        # after the last round and its checkpoint
+        broken.setattr("flower_dgan.federation.training.peak_memory_mib", stop)
         with pytest.raises(InterruptedError):
             federation.run()
     kept = kept_at_nodes(own_home)

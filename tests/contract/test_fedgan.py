@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.fedgan import rounds_of
-from flower_dgan.algorithm.reference_fedgan import train_reference_fedgan
+from flower_dgan.algorithms.fedgan import rounds_of
 from flower_dgan.baselines.averaging import average
 from flower_dgan.baselines.fedgan import generator_steps, local_gans
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.exactness import exactness_overrides
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
+from flower_dgan.gan.reference_fedgan import train_reference_fedgan
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE
 
 from .conftest import Federation
 

@@ -11,9 +11,9 @@ from flower_dgan.baselines.rows import open_federation, train_centralized
 from flower_dgan.data import Pixels
 from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
+from flower_dgan.federation.previous_task import LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.server.previous_task import LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.wire.join_messages import JOIN
 
 from .conftest import Federation, Reply, TamperedApp

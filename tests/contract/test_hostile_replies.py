@@ -14,10 +14,10 @@ from flwr.app import Array, ArrayRecord, Context, Error, Message
 from safetensors.torch import load_file
 
 from flower_dgan.errors import FederationError
+from flower_dgan.federation import job
+from flower_dgan.federation.checkpoint import Checkpoints
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
-from flower_dgan.server import job
-from flower_dgan.server.checkpoint import Checkpoints
 from flower_dgan.wire.bundle_message import EXCHANGE
 
 from .conftest import Federation, Reply, TamperedApp

@@ -10,17 +10,17 @@ import torch
 from flwr.app import ArrayRecord, Context, Message
 from PIL import Image
 
-from flower_dgan.algorithm.asyndgan import train
+from flower_dgan.algorithms.asyndgan import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
+from flower_dgan.federation.claims import Claims
+from flower_dgan.federation.join import image_shape, join
+from flower_dgan.federation.round_report import RoundReport
+from flower_dgan.federation.strategy import DganStrategy
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.claims import Claims
-from flower_dgan.server.join import image_shape, join
-from flower_dgan.server.round_report import RoundReport
-from flower_dgan.server.strategy import DganStrategy
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import bundle_settings, generator_half, threads
 

@@ -11,11 +11,11 @@ from flwr.app import Context, Message
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN
 
@@ -99,7 +99,7 @@ def test_a_silent_client_costs_three_timeouts_and_is_asked_anew_when_it_is_back(
 
 
 def test_one_that_is_back_takes_part_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flower_dgan.server.membership._ASK_AGAIN", 0.0)
+    monkeypatch.setattr("flower_dgan.federation.membership._ASK_AGAIN", 0.0)
     grid = SilentNodes(ROUNDS, lambda node, number: node == 2 and 2 <= number < 6, not_12)
     metrics = run(tmp_path / "run", grid, "exchange.rounds=60")
     assert set(metrics.rounds[-1].clients) == {"part-0", "part-1", "part-2"}
@@ -109,7 +109,7 @@ def test_one_that_is_back_takes_part_again(tmp_path: Path, monkeypatch: pytest.M
 
 def test_one_that_is_gone_is_not_waited_for_by_the_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The timeout is an hour; that its node is not connected is waited for as long as at the join."""
-    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.grid._LOOK", 0.05)
     grid = SilentNodes(
         ROUNDS,
         lambda node, number: node == 2 and number >= 2,
@@ -141,7 +141,7 @@ def test_one_after_the_other_goes_on_without_the_silent_one(tmp_path: Path) -> N
 
 def test_a_silent_newcomer_does_not_hold_up_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked in a thread of its own, and waited for a little, once."""
-    monkeypatch.setattr("flower_dgan.server.membership._PATIENCE", 0.05)
+    monkeypatch.setattr("flower_dgan.federation.membership._PATIENCE", 0.05)
     grid = SilentNodes(
         ROUNDS.replace("exchange.join_timeout=0.2", "exchange.join_timeout=30"),
         lambda node, _: node == 12,
@@ -203,7 +203,7 @@ def test_with_two_bundles_under_way_an_answer_that_was_lost_is_given_again(tmp_p
 
     def trained(directory: Path, kind: type[InProcessGrid], patience: float) -> dict[str, torch.Tensor]:
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr("flower_dgan.runtime.grid._SHORTEST_PATIENCE", patience)
+            monkeypatch.setattr("flower_dgan.flower.grid._SHORTEST_PATIENCE", patience)
             overrides = f"{ROUNDS} {extra}"
             run_job(kind(app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
         return load_generator(directory / "generator.safetensors")[0].state_dict()

@@ -11,10 +11,10 @@ from flower_dgan.client_app import app
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.evaluation.comparison import read_images
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wire.join_messages import JOIN
 from tests.pairs import write_digits
 

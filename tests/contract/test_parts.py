@@ -10,11 +10,11 @@ from torch import nn
 
 from flower_dgan.client_app import app
 from flower_dgan.exactness import largest_relative_difference
+from flower_dgan.federation.job import run_job
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import RunMetrics, read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
 from flower_dgan.wire.join_messages import LABEL_MAPS
 from flower_dgan.wire.parcels import PART
 from tests.contract.conftest import TINY

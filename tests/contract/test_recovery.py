@@ -9,13 +9,13 @@ from flwr.app import Context, Error, Message
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.flower.flower_internals import LOST
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.flower_internals import LOST
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
-from flower_dgan.server.run_directory import RunDirectory
 
 from .conftest import TINY, Reply, TamperedApp, configuration
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from flower_dgan.algorithm.reference import train_reference
-from flower_dgan.algorithm.tdgan import Reminder
+from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.exactness import exactness_overrides
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.previous_task import LABEL_MAPS, read_label_maps_of_run
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.gan.reference import train_reference
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
-from flower_dgan.server.previous_task import LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.wiring import bundle_settings, generator_half
 
 ROUNDS = 5

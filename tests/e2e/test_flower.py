@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flower_dgan.exactness import TOLERANCE, through_flower
+from flower_dgan.flower.local_flower import local_flower
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.local_flower import local_flower
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = (

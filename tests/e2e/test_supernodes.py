@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flower_dgan.exactness import TOLERANCE, through_supernodes
+from flower_dgan.flower.local_flower import deployed_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.runtime.local_flower import deployed_flower, write_app
 from tests.pairs import make_folder
 
 

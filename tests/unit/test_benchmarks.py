@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from flower_dgan.algorithm.exchange import Feedback
 from flower_dgan.data import open_source
-from flower_dgan.models.build import ImageShape
+from flower_dgan.gan.exchange import Feedback
+from flower_dgan.networks.build import ImageShape
 from flower_dgan.report.run_records import ClientRound, Round, RunMetrics
 from flower_dgan.resolve import resolve
 

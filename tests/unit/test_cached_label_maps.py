@@ -9,7 +9,7 @@ import pytest
 
 from flower_dgan.data import content_hash, pack
 from flower_dgan.errors import ConfigError
-from flower_dgan.server.cached_label_maps import KEPT_DAYS, read_cached, tidy, write_cached
+from flower_dgan.federation.cached_label_maps import KEPT_DAYS, read_cached, tidy, write_cached
 
 PACKED = pack((np.ones((3, 4), np.uint8), np.zeros((2, 2), np.uint8)), 2)
 DAY = 24 * 3600

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.cli.main import app
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.check import check_data
@@ -17,7 +16,8 @@ from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.evaluation.comparison import read_images
 from flower_dgan.evaluation.deeplab import build_deeplab
 from flower_dgan.evaluation.generation_metrics import parse_metric, require_pictures
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import sample_grid, to_pixels, write_pairs
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flower_dgan.server.checkpoint import Checkpoint, Checkpoints
+from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 
 MINE, FOREIGN = "1" * 16, "2" * 16
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from flower_dgan.algorithm.exchange import GeneratorInput
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError
-from flower_dgan.models.build import ImageShape, build_discriminator, build_generator
-from flower_dgan.models.condition import class_features, class_vector
-from flower_dgan.models.dcgan import DcganDiscriminator, DcganGenerator
-from flower_dgan.models.mlp import MlpDiscriminator, MlpGenerator
+from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.networks.condition import class_features, class_vector
+from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
+from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
 
 MODEL = ModelConfig("mlp", "mlp", 8, 8, 4, False)
 SHAPE = ImageShape(10, 1, 28, ("a", "b"))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.cli.main import app
 from flower_dgan.config import DataConfig
 from flower_dgan.data import (
@@ -32,7 +31,8 @@ from flower_dgan.data.check import check_data
 from flower_dgan.data.colours import paint
 from flower_dgan.data.declared_classes import DeclaredClasses
 from flower_dgan.errors import ConfigError, DataError, ProtocolError
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import sample_grid
 

@@ -16,7 +16,7 @@ from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator, save_generator
-from flower_dgan.models.build import ImageShape, build_generator
+from flower_dgan.networks.build import ImageShape, build_generator
 
 MODEL = ModelConfig("small", "small", 4, 4, 3, True)
 SHAPE = ImageShape(2, 1, 16, ("breast", "kidney"))

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.algorithm.exchange import Batch
-from flower_dgan.client.kept_pairs import keep_pairs
-from flower_dgan.client.policy import ReleasePolicy
-from flower_dgan.client.state import ClientState
 from flower_dgan.data import Pairs
 from flower_dgan.data.views import Views
 from flower_dgan.errors import FederationError, ProtocolError, StorageError
-from flower_dgan.models.build import ImageShape
+from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.exchange import Batch
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.node.kept_pairs import keep_pairs
+from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.description import describe_training, read_description
@@ -266,7 +266,7 @@ def test_nothing_is_left_of_a_join_that_failed(monkeypatch: pytest.MonkeyPatch, 
         (directory / "label_maps.npy").write_bytes(b"")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("flower_dgan.client.state.keep_pairs", fill)
+    monkeypatch.setattr("flower_dgan.node.state.keep_pairs", fill)
     state = ClientState("c" * 16, "breast")
     with pytest.raises(StorageError, match=r"No space left on device\. Free space there") as caught:
         state.join("breast", some_pairs(), CONFIG, 1)
@@ -289,7 +289,7 @@ def test_pairs_on_a_full_disk_are_an_error_and_no_signal(tmp_path: Path) -> None
     """On a real disk of 300 kB: a file that is mapped into memory ends the process with SIGBUS there."""
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
-        "from flower_dgan.client.kept_pairs import keep_pairs\n"
+        "from flower_dgan.node.kept_pairs import keep_pairs\n"
         "from flower_dgan.data import Pairs\n"
         "images = tuple(np.ones((100, 100, 3), np.uint8) for _ in range(40))\n"
         "try: keep_pairs(Path(sys.argv[1]), Pairs(images, tuple(image[..., 0] for image in images), 2))\n"

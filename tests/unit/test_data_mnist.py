@@ -11,11 +11,11 @@ import torchvision
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
-from flower_dgan.client.node import open_node
 from flower_dgan.config import DataConfig
 from flower_dgan.data import MnistSource, open_source
 from flower_dgan.data.mnist import download
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.node.node import open_node
 from flower_dgan.resolve import resolve
 from tests.idx import write_idx, write_part
 

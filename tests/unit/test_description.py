@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_dgan.client.node import open_node, settings_at
-from flower_dgan.client.own_data import own_data, without_paths
-from flower_dgan.client.simulation import simulating
 from flower_dgan.config import TrainingConfig
 from flower_dgan.errors import ConfigError, DataError, DganError, ProtocolError
+from flower_dgan.node.node import open_node, settings_at
+from flower_dgan.node.own_data import own_data, without_paths
+from flower_dgan.node.simulation import simulating
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.description import MOST_BYTES, describe_training, read_description
 from tests.pairs import make_folder

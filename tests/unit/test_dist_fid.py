@@ -10,11 +10,6 @@ import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from flower_dgan.algorithm.bundle import ClientLabels
-from flower_dgan.client.moments import give_moments
-from flower_dgan.client.policy import check_windows
-from flower_dgan.client.simulation import simulating
-from flower_dgan.client.state import ClientState
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
@@ -22,11 +17,16 @@ from flower_dgan.errors import ConfigError, DataError, FederationError, Protocol
 from flower_dgan.evaluation.comparison import POOLED, TEST
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import Moments, combine_moments, moments_of
-from flower_dgan.models.build import ImageShape
+from flower_dgan.federation.dist_fid import ask_for_moments, distances, require_windows, windows_of
+from flower_dgan.federation.join import JoinedClient
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.node.moments import give_moments
+from flower_dgan.node.policy import check_windows
+from flower_dgan.node.simulation import simulating
+from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.dist_fid import ask_for_moments, distances, require_windows, windows_of
-from flower_dgan.server.join import JoinedClient
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten, unflatten

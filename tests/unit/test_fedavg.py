@@ -13,9 +13,9 @@ from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.evaluation.segmentation import SegmenterTraining
-from flower_dgan.models.build import ImageShape
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
+from flower_dgan.networks.build import ImageShape
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE
 
 
 class Descent:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.asyndgan import train
-from flower_dgan.algorithm.fedgan import LocalGan, rounds_of
+from flower_dgan.algorithms.asyndgan import train
+from flower_dgan.algorithms.fedgan import LocalGan, rounds_of
 from flower_dgan.baselines.averaging import average
 from flower_dgan.baselines.fedgan import local_gans
 from flower_dgan.baselines.rows import LocalFederation, open_federation

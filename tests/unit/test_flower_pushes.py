@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError, push_object_contents_from_iterable
 
-from flower_dgan.runtime.flower_pushes import go_on_after_lost_answers
+from flower_dgan.flower.flower_pushes import go_on_after_lost_answers
 
 PARTS = [str(number) for number in range(12)]
 

@@ -15,8 +15,8 @@ from flwr.proto.runtime_pb2 import AcquireTaskRequest, AcquireTaskResponse
 from flwr.supercore.constant import TaskType
 from flwr.supercore.task_identity import TaskIdentity
 
-from flower_dgan.runtime.executor_internals import APP_FAILED, NO_OTHER_TASKS, do_task
-from flower_dgan.runtime.supernode import load_client_app
+from flower_dgan.flower.executor_internals import APP_FAILED, NO_OTHER_TASKS, do_task
+from flower_dgan.flower.supernode import load_client_app
 from tests.node_runtime import Node, build_bundle, serve_node
 
 SECRET = b"of SuperNode and executor"
@@ -66,8 +66,8 @@ run_clientapp(address, token, insecure=True)
 """
 OURS = """
 import sys
-from flower_dgan.runtime.executor_internals import RuntimeApi, serve_tasks
-from flower_dgan.runtime.supernode import load_client_app
+from flower_dgan.flower.executor_internals import RuntimeApi, serve_tasks
+from flower_dgan.flower.supernode import load_client_app
 serve_tasks(RuntimeApi(sys.argv[1], None), sys.argv[2].encode(), load_client_app("installed_app:app"))
 """
 

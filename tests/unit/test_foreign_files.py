@@ -22,11 +22,11 @@ from flower_dgan import generator_file, synthesis
 from flower_dgan.cli.main import app
 from flower_dgan.config import ImportPath, ModelConfig
 from flower_dgan.errors import ConfigError, DataError, DganError
+from flower_dgan.federation.previous_task import open_previous_task, read_label_maps_of_run
+from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.generator_file import load_generator, save_generator
-from flower_dgan.models.build import ImageShape, build_generator
+from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.resolve import resolve, to_yaml
-from flower_dgan.server.previous_task import open_previous_task, read_label_maps_of_run
-from flower_dgan.server.run_directory import RunDirectory
 from flower_dgan.synthesis import synthesize_folder
 
 MODEL = ModelConfig("small", "small", 4, 4, 3, True)

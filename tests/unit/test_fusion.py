@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.replay import Replay
 from flower_dgan.errors import ConfigError
+from flower_dgan.gan.exchange import Feedback, GeneratorInput
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.replay import Replay
 from flower_dgan.generator_file import load_generator, save_generator
-from flower_dgan.models.build import ImageShape, build_generator
-from flower_dgan.models.fusion import GatedGenerator, MixtureGenerator
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.networks.build import ImageShape, build_generator
+from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
+from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve
 
 SETTINGS = (3, 1, 8, 16, 4)

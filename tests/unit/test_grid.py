@@ -13,8 +13,8 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from flower_dgan.runtime.grid import FastGrid
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.flower.grid import FastGrid
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from tests.superlink import Node, SuperLink
 
 app = ClientApp()
@@ -51,9 +51,9 @@ def grid(link: SuperLink, nodes: list[Node]) -> Iterator[FastGrid]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let silence be answered with another message after 0.05 s."""
-    monkeypatch.setattr("flower_dgan.runtime.grid._FIRST_PATIENCE", 0.05)
-    monkeypatch.setattr("flower_dgan.runtime.grid._SHORTEST_PATIENCE", 0.05)
-    monkeypatch.setattr("flower_dgan.runtime.grid._LONGEST_NAP", 0.02)
+    monkeypatch.setattr("flower_dgan.flower.grid._FIRST_PATIENCE", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.grid._SHORTEST_PATIENCE", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.grid._LONGEST_NAP", 0.02)
 
 
 def messages(*nodes: Node, group: str = "") -> list[Message]:
@@ -216,7 +216,7 @@ def test_one_node_is_given_up_while_others_are_waited_for(
         other.answers.set()
         grid.while_waiting = lambda: None
 
-    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    monkeypatch.setattr("flower_dgan.flower.grid._LOOK", 0.0)
     grid.while_waiting = give_up
     assert answered(grid.send_and_receive(in_groups((silent, "1"), (other, "1"), (silent, "2")))) == expected(
         (other, "1")
@@ -298,8 +298,8 @@ def test_a_large_message_is_given_the_time_that_a_slow_link_needs(
     grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """3 values and numpy's header are 140 bytes: 0.05 s and 1000 s at 0.14 bytes a second."""
-    monkeypatch.setattr("flower_dgan.runtime.grid._FIRST_PATIENCE", 0.05)
-    monkeypatch.setattr("flower_dgan.runtime.grid._SLOWEST_LINK", 0.14)
+    monkeypatch.setattr("flower_dgan.flower.grid._FIRST_PATIENCE", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.grid._SLOWEST_LINK", 0.14)
     nodes[0].answers.clear()
     grid.send_and_receive(messages(nodes[0]), timeout=0.6)
     assert grid.repeats == {}
@@ -359,7 +359,7 @@ def test_a_reply_of_the_node_before_counts_for_the_one_in_its_place(
             grid.redirect(before.node_id, after.node_id)
             before.uploads.set()
 
-    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    monkeypatch.setattr("flower_dgan.flower.grid._LOOK", 0.0)
     grid.while_waiting = take_its_place
     assert answered(grid.send_and_receive(in_groups((before, "7")), timeout=20)) == expected((after, "7"))
     assert set(grid.arrivals) == {after.node_id}
@@ -376,7 +376,7 @@ def test_the_node_in_its_place_is_asked_at_once(
         if link.claimed:
             grid.redirect(before.node_id, after.node_id)
 
-    monkeypatch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+    monkeypatch.setattr("flower_dgan.flower.grid._LOOK", 0.0)
     grid.while_waiting = take_its_place
     assert answered(grid.send_and_receive(in_groups((before, "7")), timeout=20)) == expected((after, "7"))
     assert before.taken == after.taken == {"query.double": 1}
@@ -385,7 +385,7 @@ def test_the_node_in_its_place_is_asked_at_once(
 def test_a_line_says_who_is_awaited_and_for_how_long(
     grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("flower_dgan.runtime.progress._SECONDS", 0.2)
+    monkeypatch.setattr("flower_dgan.flower.progress._SECONDS", 0.2)
     a, b, _ = nodes
     grid.names[a.node_id] = "north"
     grid.send_and_receive(messages(a))
@@ -402,8 +402,8 @@ def test_a_process_ends_though_a_reply_stays_half_way() -> None:
     code = """
 from tests.superlink import SuperLink
 from tests.unit.test_grid import app, messages
-from flower_dgan.runtime.grid import FastGrid
-from flower_dgan.runtime.ledger import Ledger
+from flower_dgan.flower.grid import FastGrid
+from flower_dgan.flower.ledger import Ledger
 link = SuperLink()
 node = link.add(app, "key")
 node.uploads.clear()

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import GeneratorHalf, is_finite
-from flower_dgan.algorithm.guard import (
+from flower_dgan.config import ReplayName
+from flower_dgan.errors import FederationError
+from flower_dgan.gan.exchange import Feedback, GeneratorInput
+from flower_dgan.gan.generator import GeneratorHalf, is_finite
+from flower_dgan.gan.guard import (
     GRADIENTS,
     REMEMBERED,
     SCORES,
@@ -23,10 +25,8 @@ from flower_dgan.algorithm.guard import (
     root_mean_square,
     root_mean_squares,
 )
-from flower_dgan.algorithm.replay import Replay
-from flower_dgan.config import ReplayName
-from flower_dgan.errors import FederationError
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.gan.replay import Replay
+from flower_dgan.networks.small import SmallGenerator
 
 HUGE = float(np.finfo(np.float32).max) / 2
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf, PixelLosses
-from flower_dgan.algorithm.exchange import Batch, Feedback, GeneratorInput, Proposal, concatenate
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.algorithm.merge import merge_rule
-from flower_dgan.algorithm.replay import Replay
 from flower_dgan.config import MergeName, ReplayName
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
+from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal, concatenate
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.losses import LOSSES
+from flower_dgan.gan.merge import merge_rule
+from flower_dgan.gan.replay import Replay
+from flower_dgan.networks.small import SmallGenerator
 
 
 class Scale(nn.Module):

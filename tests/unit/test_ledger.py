@@ -5,8 +5,8 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from flower_dgan.client_app import app
-from flower_dgan.runtime.inprocess import InProcessGrid
-from flower_dgan.runtime.ledger import FROM_NODE, REFUSED, TO_NODE, Ledger
+from flower_dgan.flower.inprocess import InProcessGrid
+from flower_dgan.flower.ledger import FROM_NODE, REFUSED, TO_NODE, Ledger
 from flower_dgan.wire.answers import known_answers
 
 

@@ -3,10 +3,10 @@ import logging
 import numpy as np
 import pytest
 
-from flower_dgan.algorithm.bundle import ClientLabels
+from flower_dgan.federation.join import JoinedClient
+from flower_dgan.federation.link_report import say_how_long
+from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.resolve import resolve
-from flower_dgan.server.join import JoinedClient
-from flower_dgan.server.link_report import say_how_long
 
 
 def client(node_id: int, name: str) -> JoinedClient:

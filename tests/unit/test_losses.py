@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from flower_dgan.algorithm.losses import LOSSES
 from flower_dgan.config import LossName
+from flower_dgan.gan.losses import LOSSES
 
 # two samples with two patches each
 LOGITS = torch.tensor([[[[0.0, 2.0]]], [[[-2.0, -0.5]]]])

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flower_dgan.algorithm.merge import MergeRule, client_weights, merge_rule, require_clients
 from flower_dgan.config import MergeName
 from flower_dgan.errors import FederationError
+from flower_dgan.gan.merge import MergeRule, client_weights, merge_rule, require_clients
 
 RULES: tuple[MergeName, ...] = get_args(MergeName)
 GOOD, BAD, ZERO = [1.0, -2.0, 2.0], [-1.0, 2.0, -2.0], [0.0, 0.0, 0.0]

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithm.exchange import Feedback, GeneratorInput
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.replay import Replay
-from flower_dgan.client.node import open_node
 from flower_dgan.config import ReplayName
 from flower_dgan.data import Pairs
 from flower_dgan.data.channels import fill_channels, hide_channels, own_channels, simulated_channels
 from flower_dgan.errors import ConfigError, ProtocolError
-from flower_dgan.models.whole import BlackElsewhere
+from flower_dgan.gan.exchange import Feedback, GeneratorInput
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.replay import Replay
+from flower_dgan.networks.whole import BlackElsewhere
+from flower_dgan.node.node import open_node
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import NodeDescription
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from flower_dgan.algorithm.exchange import GeneratorInput
-from flower_dgan.models.condition import condition
-from flower_dgan.models.patchgan import PatchDiscriminator
-from flower_dgan.models.resnet import ResnetGenerator
-from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
-from flower_dgan.models.unet import UnetGenerator
+from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.networks.condition import condition
+from flower_dgan.networks.patchgan import PatchDiscriminator
+from flower_dgan.networks.resnet import ResnetGenerator
+from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.networks.unet import UnetGenerator
 
 
 def parameters(network: nn.Module) -> int:

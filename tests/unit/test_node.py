@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flower_dgan.client.node import node_key, open_node, open_partition
-from flower_dgan.client.policy import ReleasePolicy, release_policy
-from flower_dgan.client.simulation import simulating
 from flower_dgan.data import DigitsSource, Entry, Pairs
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.node.node import node_key, open_node, open_partition
+from flower_dgan.node.policy import ReleasePolicy, release_policy
+from flower_dgan.node.simulation import simulating
 from flower_dgan.resolve import resolve
 from tests.contract.test_bad_input import make_folder
 

@@ -13,14 +13,14 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_dgan.client.parcels import KeptParts, answer_in_parts
-from flower_dgan.client.state import ClientState
 from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.flower.flower_chunks import cut_arrays_small
+from flower_dgan.flower.grid import FastGrid
+from flower_dgan.flower.journey import BROKEN, Journey
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.node.parcels import KeptParts, answer_in_parts
+from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.flower_chunks import cut_arrays_small
-from flower_dgan.runtime.grid import FastGrid
-from flower_dgan.runtime.journey import BROKEN, Journey
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.wire.join_messages import JOIN
 from flower_dgan.wire.packing import pack_content, unpack_content
 from flower_dgan.wire.parcels import LARGEST, PARCEL, PART, Parcel, Whole, kept, missing, room
@@ -370,7 +370,7 @@ def test_the_node_in_the_place_of_one_gets_all_parts(link: SuperLink) -> None:
 
     grid.while_waiting = redirect_amid_parts
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flower_dgan.runtime.grid._LOOK", 0.0)
+        patch.setattr("flower_dgan.flower.grid._LOOK", 0.0)
         (reply,) = grid.send_and_receive([message(large(900_000), node=before)], timeout=60)
     expect(reply.content, large(900_000))
     assert reply.metadata.src_node_id == after

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import pytest
 from flwr.app import Message
 
-from flower_dgan.runtime.inprocess import InProcessGrid
-from flower_dgan.runtime.pull import Pull
+from flower_dgan.flower.inprocess import InProcessGrid
+from flower_dgan.flower.pull import Pull
 
 
 class EmptyGrid(InProcessGrid):
@@ -33,7 +33,7 @@ def test_all_pulls_together_ask_two_hundred_times_a_second(
         waited.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr("flower_dgan.runtime.pull._pause", pause)
+        patch.setattr("flower_dgan.flower.pull._pause", pause)
         Pull(EmptyGrid(), "message", lambda: out, lambda *_: None)
         assert waited.wait(20)
     (seconds,) = pauses

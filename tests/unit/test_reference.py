@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from flower_dgan.algorithm.asyndgan import LocalClient, train
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
-from flower_dgan.algorithm.exchange import Batch
-from flower_dgan.algorithm.generator import GeneratorHalf
-from flower_dgan.algorithm.losses import LOSSES
-from flower_dgan.algorithm.merge import client_weights
-from flower_dgan.algorithm.reference import train_reference
-from flower_dgan.algorithm.replay import Replay
+from flower_dgan.algorithms.asyndgan import LocalClient, train
 from flower_dgan.config import LossName
 from flower_dgan.data.augmentation import apply_to_images
-from flower_dgan.models.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.gan.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
+from flower_dgan.gan.exchange import Batch
+from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.losses import LOSSES
+from flower_dgan.gan.merge import client_weights
+from flower_dgan.gan.reference import train_reference
+from flower_dgan.gan.replay import Replay
+from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
 
 SETTINGS = BundleSettings(1, 4, 16, "flips", 2, seed=3)
 ROUNDS = 6

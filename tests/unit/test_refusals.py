@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower_dgan import client_app
-from flower_dgan.client.simulation import simulating
 from flower_dgan.errors import (
     ConfigError,
     DataError,
@@ -18,7 +17,8 @@ from flower_dgan.errors import (
     ProtocolError,
     VersionError,
 )
-from flower_dgan.runtime.flower_internals import take_identity
+from flower_dgan.flower.flower_internals import take_identity
+from flower_dgan.node.simulation import simulating
 from flower_dgan.wire.refusals import LONGEST_REASON, Refusal, reason_of, refuse
 
 SECRET = "/home/dr-mabuse/patients/anna_k_1971.png"

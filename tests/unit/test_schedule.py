@@ -1,8 +1,8 @@
 import pytest
 
-from flower_dgan.algorithm.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.config import ScheduleConfig
 from flower_dgan.errors import ConfigError
+from flower_dgan.gan.schedule import discount, is_synchronous, replies_needed
 from flower_dgan.resolve import resolve
 
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, bound_counts, draw_shared
-from flower_dgan.algorithm.merge import client_weights, sample_shares
-from flower_dgan.algorithm.shares import bound_shares
-from flower_dgan.algorithm.uagan import class_shares
+from flower_dgan.algorithms.uagan import class_shares
 from flower_dgan.data import to_one_hot
 from flower_dgan.errors import ConfigError
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_shared
+from flower_dgan.gan.merge import client_weights, sample_shares
+from flower_dgan.gan.shares import bound_shares
 from flower_dgan.resolve import resolve
 
 

@@ -13,8 +13,8 @@ from flwr.supercore.run import Run, RunNotRunningException
 from flwr.supernode import start_client_internal
 from flwr.supernode.nodestate.in_memory_nodestate import InMemoryNodeState
 
-from flower_dgan.runtime.flower_internals import take_identity
-from flower_dgan.runtime.supernode_internals import leave_stopped_runs
+from flower_dgan.flower.flower_internals import take_identity
+from flower_dgan.flower.supernode_internals import leave_stopped_runs
 
 STOPPED, NEW = 7, 8
 

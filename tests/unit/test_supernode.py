@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
 from flower_dgan.errors import ConfigError
-from flower_dgan.runtime import executor_internals, supernode
-from flower_dgan.runtime.executor_internals import RuntimeApi
-from flower_dgan.runtime.flower_internals import shorten_waits_for_parts
-from flower_dgan.runtime.supernode import load_client_app, reason_against_warm_clients
-from flower_dgan.runtime.supernode_internals import AdaptiveSleep
+from flower_dgan.flower import executor_internals, supernode
+from flower_dgan.flower.executor_internals import RuntimeApi
+from flower_dgan.flower.flower_internals import shorten_waits_for_parts
+from flower_dgan.flower.supernode import load_client_app, reason_against_warm_clients
+from flower_dgan.flower.supernode_internals import AdaptiveSleep
 
 
 class Started:
@@ -114,8 +114,8 @@ def test_another_release_of_flower_is_used_with_a_warning(
 
 
 def lacks_a_module(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(sys.modules, "flower_dgan.runtime.executor_internals", None)
-    return "lacks what is used of it: import of flower_dgan.runtime.executor_internals halted"
+    monkeypatch.setitem(sys.modules, "flower_dgan.flower.executor_internals", None)
+    return "lacks what is used of it: import of flower_dgan.flower.executor_internals halted"
 
 
 def lacks_an_argument(monkeypatch: pytest.MonkeyPatch) -> str:
@@ -246,7 +246,7 @@ def test_help_shows_our_options_first_and_starts_nothing(option: str, started: S
 
 
 def test_help_does_without_a_parser_of_flowers(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "flower_dgan.runtime.supernode_internals", None)
+    monkeypatch.setitem(sys.modules, "flower_dgan.flower.supernode_internals", None)
     assert "see `flower-supernode --help`" in CliRunner().invoke(app, ["supernode", "--help"]).output
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from flower_dgan.algorithm.bundle import BundleSettings, ClientLabels, draw_bundle
-from flower_dgan.algorithm.exchange import GeneratorInput
-from flower_dgan.algorithm.generator import scheduled_rate
 from flower_dgan.data import Pairs
 from flower_dgan.errors import ConfigError
-from flower_dgan.models.build import ImageShape
-from flower_dgan.models.small import SmallGenerator
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.generator import scheduled_rate
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import sample_grid, shares, synthesize, synthesize_folder, to_pixels, write_pairs
 

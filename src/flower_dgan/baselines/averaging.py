@@ -10,8 +10,8 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 from torch import nn
 
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.runtime.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 
 logger = logging.getLogger("flwr")
 

@@ -14,7 +14,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.evaluation.segmentation import SegmenterTraining
 from flower_dgan.evaluation.tstr import score_on_real
 from flower_dgan.evaluation.tstr_summary import TstrResult
-from flower_dgan.runtime.ledger import Ledger
+from flower_dgan.flower.ledger import Ledger
 
 ROW = "FedAvg"
 

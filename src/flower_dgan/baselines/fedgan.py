@@ -6,12 +6,12 @@ K steps, which its policy forbids unless it says ``weights: true``.
 
 from dataclasses import replace
 
-from flower_dgan.algorithm.fedgan import LocalGan, rounds_of
+from flower_dgan.algorithms.fedgan import LocalGan, rounds_of
 from flower_dgan.baselines.averaging import average
 from flower_dgan.baselines.rows import LocalFederation, with_one_discriminator
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.runtime.ledger import Ledger
+from flower_dgan.flower.ledger import Ledger
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import bundle_settings, generator_half
 

@@ -3,15 +3,15 @@
 import logging
 from dataclasses import dataclass, replace
 
-from flower_dgan.algorithm.asyndgan import LocalClient, train
-from flower_dgan.algorithm.bundle import ClientLabels
-from flower_dgan.algorithm.discriminator import DiscriminatorHalf
-from flower_dgan.client.node import open_partition
+from flower_dgan.algorithms.asyndgan import LocalClient, train
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
-from flower_dgan.models.build import ImageShape
-from flower_dgan.models.whole import BlackElsewhere
+from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.networks.whole import BlackElsewhere
+from flower_dgan.node.node import open_partition
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import bundle_settings, discriminator_half, free_cores, generator_half, seeded, threads
 

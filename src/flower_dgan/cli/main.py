@@ -120,7 +120,7 @@ def report(
 )
 def supernode(context: typer.Context) -> None:
     """Run a SuperNode whose clients have torch imported already, with the options of `flower-supernode`."""
-    from flower_dgan.runtime.supernode import run_supernode
+    from flower_dgan.flower.supernode import run_supernode
 
     raise typer.Exit(run_supernode(context.args))
 

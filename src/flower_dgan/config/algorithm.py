@@ -19,12 +19,12 @@ class AlgorithmConfig:
     Attributes
     ----------
     loss : str
-        Adversarial loss, see ``flower_dgan.algorithm.losses``.
+        Adversarial loss, see ``flower_dgan.gan.losses``.
     merge : str
         How the feedback of the clients becomes one. ``samples``, ``equal``, ``agreement``: a sum with the share of the
         images as weights; with the same for all; or the same for all but those that contradict the others, see
-        ``flower_dgan.algorithm.merge``. ``average``, ``odds``, ``odds-by-class``, ``softmax``: one loss made of the
-        scores that all gave to the same images, see ``flower_dgan.algorithm.scores``; an import path names a rule for
+        ``flower_dgan.gan.merge``. ``average``, ``odds``, ``odds-by-class``, ``softmax``: one loss made of the
+        scores that all gave to the same images, see ``flower_dgan.gan.scores``; an import path names a rule for
         scores, too.
     largest_share : float
         Largest weight that the share of the images gives one client where there are three or more, in (0, 1]; what is
@@ -40,7 +40,7 @@ class AlgorithmConfig:
         Whether clients are trained on another of the shared batches than they give feedback on.
     replay : {"gradient", "target"}
         How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
-        image to approach, see ``flower_dgan.algorithm.replay``.
+        image to approach, see ``flower_dgan.gan.replay``.
     target_step : float
         For ``target``: root mean square distance of the target from the image, in units of [-1, 1].
     diversity : float

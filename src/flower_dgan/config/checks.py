@@ -2,12 +2,12 @@
 
 from math import inf
 
-from flower_dgan.algorithm.schedule import is_synchronous
-from flower_dgan.algorithm.scores import merges_scores
 from flower_dgan.config import Config, TrainingConfig
 from flower_dgan.config.channel_checks import check_channels
 from flower_dgan.config.class_checks import check_classes
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.gan.schedule import is_synchronous
+from flower_dgan.gan.scores import merges_scores
 
 
 def check_config(config: Config) -> None:

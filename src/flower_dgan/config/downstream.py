@@ -33,7 +33,7 @@ class DownstreamConfig:
         The columns of the table, see ``flower_dgan.evaluation.scoring``.
     dist_fid : int
         Real windows, of all clients together, whose moments the nodes are asked for at the end, and as many synthetic
-        images to compare with them: see ``flower_dgan.server.dist_fid``; 0 for not.
+        images to compare with them: see ``flower_dgan.federation.dist_fid``; 0 for not.
     """
 
     encoder: str

@@ -57,7 +57,7 @@ class ExchangeConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """When a round closes, see ``flower_dgan.algorithm.schedule``.
+    """When a round closes, see ``flower_dgan.gan.schedule``.
 
     Attributes
     ----------

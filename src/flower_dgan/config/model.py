@@ -16,9 +16,9 @@ class ModelConfig:
     Attributes
     ----------
     generator, discriminator : str
-        Names of the networks, see ``flower_dgan.models``, or import paths.
+        Names of the networks, see ``flower_dgan.networks``, or import paths.
     generator_width, discriminator_width : int
-        Channels of the widest image, or neurons of a layer; see ``flower_dgan.models``. For a fusion those of one
+        Channels of the widest image, or neurons of a layer; see ``flower_dgan.networks``. For a fusion those of one
         sub-generator.
     noise_channels : int
         Values of the noise vector of one image; 0 for none.
@@ -35,7 +35,7 @@ class ModelConfig:
 
     @property
     def fuses(self) -> bool:
-        """Whether the generator is made of one a site; see ``flower_dgan.models.fusion``."""
+        """Whether the generator is made of one a site; see ``flower_dgan.networks.fusion``."""
         return self.generator in ("fusion-mixture", "fusion-gate")
 
     @property

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.algorithm.randomness import derive_seed
 from flower_dgan.config import PartitionConfig
 from flower_dgan.data import flower_partitioners
 from flower_dgan.data.flower_partitioners import Parts
 from flower_dgan.data.pairs import Entry, Source
 from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.gan.randomness import derive_seed
 
 
 def draw(source: Source, config: PartitionConfig, clients: int, seed: int) -> Parts:

@@ -14,18 +14,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from flower_dgan.client.node import simulated_clients
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
 from flower_dgan.evaluation.deeplab import check_segmentation
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.node.node import simulated_clients
 from flower_dgan.printable import printable
 from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.runtime.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.server.job import run_job
-from flower_dgan.server.run_directory import RunDirectory
 
 OBJECTIVE_ROW = "DGAN"
 _SWEEP = "sweep."

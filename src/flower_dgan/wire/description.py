@@ -1,6 +1,6 @@
 """The description of a training that a node is sent when it joins: JSON of dataclasses, and nothing to be looked up.
 
-A deployed node takes no path and no pattern from it: see ``flower_dgan.client.own_data``.
+A deployed node takes no path and no pattern from it: see ``flower_dgan.node.own_data``.
 """
 
 import json

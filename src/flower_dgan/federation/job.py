@@ -1,0 +1,147 @@
+"""The main job on the server: join, train, synthesise, evaluate, report."""
+
+import logging
+from contextlib import ExitStack
+from functools import partial
+
+from flwr.serverapp import Grid
+
+from flower_dgan.baselines.rows import open_federation
+from flower_dgan.config import Config
+from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
+from flower_dgan.errors import DivergedError, FederationError
+from flower_dgan.federation.cached_label_maps import tidy
+from flower_dgan.federation.dist_fid import windows_of
+from flower_dgan.federation.evaluation import make_segmentation_table, measure_dist_fid, read_test_pairs
+from flower_dgan.federation.failed_start import forgotten_if_it_fails
+from flower_dgan.federation.join import image_shape, join, leave
+from flower_dgan.federation.link_report import say_how_long
+from flower_dgan.federation.previous_task import (
+    GENERATOR,
+    LABEL_MAPS,
+    PreviousTask,
+    open_previous_task,
+    save_label_maps,
+)
+from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
+from flower_dgan.federation.samples import plan_samples
+from flower_dgan.federation.training import begin, train
+from flower_dgan.flower.grid import FastGrid
+from flower_dgan.flower.ledger import Ledger
+from flower_dgan.generator_file import save_generator
+from flower_dgan.networks.build import discriminator_shapes
+from flower_dgan.private import private_directory
+from flower_dgan.report import write_report
+from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
+from flower_dgan.wire.answers import known_answers
+from flower_dgan.wire.parcels import Parcel
+from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
+
+logger = logging.getLogger("flwr")
+
+
+def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
+    """Run the main job and return the directory with its results.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run.
+    config : Config
+        The resolved configuration.
+    run_id : int
+        Flower's id of the run; names the run directory.
+
+    Raises
+    ------
+    DganError
+        Says what was wrong and what to do.
+    """
+    previous = open_previous_task(config)
+    foreign = read_foreign_label_maps(config.data)
+    test = read_test_pairs(config) if config.downstream.seeds else None
+    tidy(label_map_cache())
+    directory = RunDirectory.open(config, run_id)
+    logger.info("Run directory: %s", directory.path)
+    with directory.in_use():
+        if foreign is not None:
+            directory.keep_to_label_maps(foreign.content)
+        _run(grid, config, directory, test, previous, foreign)
+    logger.info("Run directory: %s", directory.path)
+    return directory
+
+
+def _run(
+    grid: Grid,
+    config: Config,
+    directory: RunDirectory,
+    test: Pairs | None,
+    previous: PreviousTask | None,
+    foreign: LabelMaps | None,
+) -> None:
+    checkpoint = directory.go_on()
+    envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
+    fast_grid = FastGrid(grid, Ledger(known_answers()), envelope)
+    with threads(config.threads), ExitStack() as at_the_end:
+        with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
+            with directory.stage("join"):
+                claims = directory.claims
+                clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
+                say_how_long(config, clients, fast_grid.rates)
+                fast_grid.queues.update(client.node_id for client in clients if client.queue)
+                federation = open_federation(config, len(clients)) if test is not None else None
+                if config.downstream.dist_fid:
+                    windows_of(clients, config)  # before any work, as it may be too many
+            shape = image_shape(config, clients)
+            fast_grid.ledger.answers = known_answers(discriminator_shapes(config, shape.classes))
+            earlier = previous.labels if previous else ()
+            if earlier and earlier[0].classes != shape.classes:
+                raise FederationError(
+                    f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
+                )
+            before = (previous.generator, earlier) if previous else None
+            half = generator_half(config, shape, free_cores(), before)
+            start = begin(checkpoint, config, fast_grid, clients, half)
+        diverged = False
+        try:
+            with directory.stage("training"):
+                samples = plan_samples(config, clients, federation)
+                clients = train(directory, config, fast_grid, clients, half, samples, start, claims)
+            let_go = partial(leave, fast_grid, config, clients, directory.training)
+            if config.downstream.dist_fid:  # they are asked once more
+                at_the_end.callback(let_go)
+            else:
+                let_go()
+        except DivergedError:
+            diverged = True
+            raise
+        finally:  # what was learned is kept, whatever else ends the training
+            if not diverged:
+                save_generator(directory.path / GENERATOR, half.average, config.model, shape)
+            labels = [*earlier, *(client.labels for client in clients)]
+            save_label_maps(directory.path / LABEL_MAPS, labels)
+        with directory.stage("synthetic dataset"):
+            total = config.output.synthetic_images
+            synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
+            private_directory(directory.synthetic)  # its masks are pieces of the clients' own
+            write_pairs(directory.synthetic, synthetic, names)
+            if config.data.target == "label-maps":
+                write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
+        if test is not None and federation is not None:
+            model = make_segmentation_table(directory, config, federation, synthetic, test)
+            if model is not None:
+                with directory.stage("Dist-FID"):
+                    measure_dist_fid(
+                        grid, directory, config, clients, half.average, model.get_submodule("encoder"), test
+                    )
+    _report(directory)
+
+
+def _report(directory: RunDirectory) -> None:
+    """Write the report; the results are there without it, so that what goes wrong here ends nothing."""
+    try:
+        logger.info("Report: %s", write_report(directory.path))
+    except Exception as error:  # whatever a drawing library makes of what clients said
+        logger.warning(
+            "The report could not be written (%r): `flower-dgan report %s` tries again.", error, directory.path
+        )

@@ -1,0 +1,209 @@
+"""Start and end of a run: wait for the nodes, ask each what it has, check that they fit together; let them go."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from flower_dgan.config import Config
+from flower_dgan.config.channel_checks import check_missing_channels
+from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, check_label_map_sizes, unpack
+from flower_dgan.data.channels import Channels
+from flower_dgan.errors import FederationError, ProtocolError
+from flower_dgan.federation.ask import ask, read_label_maps
+from flower_dgan.federation.claims import Claims
+from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.wire.join_messages import LEAVE, NodeDescription
+from flower_dgan.wire.protocol import Training
+
+logger = logging.getLogger("flwr")
+
+
+@dataclass(frozen=True)
+class JoinedClient:
+    """A node that takes part.
+
+    Attributes
+    ----------
+    node_id : int
+        Flower's id of the node, random in each federation.
+    images : int
+        Its number of training pairs, n_k.
+    queue : bool
+        Whether it takes a second message while it works on the first.
+    labels : ClientLabels
+        Its name and label maps.
+    channels : tuple of int or None
+        Which channels of the images it holds; None for all.
+    """
+
+    node_id: int
+    images: int
+    queue: bool
+    labels: ClientLabels
+    channels: Channels
+
+    @property
+    def name(self) -> str:
+        """Name of the client."""
+        return self.labels.name
+
+
+def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
+    """Return the ids of all connected nodes once there are at least ``count``.
+
+    Raises
+    ------
+    FederationError
+        If there are fewer after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while len(nodes := tuple(grid.get_node_ids())) < count:
+        if time.monotonic() > deadline:
+            raise FederationError(
+                f"{len(nodes)} of {count} nodes are connected after {timeout:.0f} s (exchange.join_timeout). Start the "
+                "SuperNodes and look at their logs, or lower exchange.min_nodes."
+            )
+        time.sleep(0.1)
+    return nodes
+
+
+def join(
+    grid: Grid,
+    config: Config,
+    cache: Path,
+    training: Training,
+    claims: Claims,
+    foreign: LabelMaps | None = None,
+) -> tuple[JoinedClient, ...]:
+    """Ask every connected node what it has.
+
+    Label maps are fetched once: those whose hash is in ``cache`` are not asked for. None are where they stay at the
+    nodes.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run.
+    config : Config
+        The run's configuration.
+    cache : Path
+        Directory of packed label maps, one file a content hash.
+    training : Training
+        Which training the nodes are to join.
+    claims : Claims
+        Whose the clients' names are.
+    foreign : LabelMaps or None
+        What synthetic images are made from where it is not the nodes' label maps.
+
+    Returns
+    -------
+    tuple of JoinedClient
+        In the order of their names.
+
+    Raises
+    ------
+    FederationError
+        If no node is there in time, a node refuses, stays silent or does not follow the protocol, or their data do not
+        fit together.
+    ProtocolError
+        If label maps are not those that a node announced.
+    """
+    nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
+    descriptions, problems = ask(grid, nodes, config, cache, training)
+    if problems:
+        raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
+    check_agreement(list(descriptions.values()), config)
+    for node, description in descriptions.items():
+        claims.take(node, description)
+    if nowhere := set(range(config.data.channels)).difference(*(each.channels for each in descriptions.values())):
+        raise FederationError(
+            f"No client holds channel {min(nowhere)} of 0 .. {config.data.channels - 1}, so nobody could teach it: "
+            "wait for one that does with exchange.min_nodes, or let the run do without it."
+        )
+    ordered = sorted(descriptions.items(), key=lambda item: item[1].name)
+    if foreign is not None and foreign.classes != (classes := ordered[0][1].classes):
+        raise FederationError(
+            f"The label maps of {foreign.folder} have {foreign.classes} classes, and the clients have {classes}: give "
+            "data.label_maps a folder with the clients' classes, each in at least one label map."
+        )
+    maps = foreign.maps if foreign else ()
+    return tuple(
+        joined(node, description, config, index, cache, maps) for index, (node, description) in enumerate(ordered)
+    )
+
+
+def joined(
+    node: int, description: NodeDescription, config: Config, site: int, cache: Path, foreign: tuple[Pixels, ...]
+) -> JoinedClient:
+    """Return the client that a node is, with its label maps from the cache; raises ProtocolError.
+
+    Where these stay at the node, blank ones of their sizes take their place.
+    """
+    sizes = description.sizes
+    packed = read_label_maps(description, cache) if sizes is None else PackedLabelMaps(b"", sizes, 1)
+    try:
+        check_label_map_sizes(packed.shapes, config.data.image_size)
+    except ProtocolError as error:
+        raise ProtocolError(f"client {description.name}: {error}") from error
+    label_maps = unpack(packed)
+    if len(label_maps) != description.images:
+        raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
+    channels = channels_of(description, config)
+    some = "" if channels is None else f", channels {', '.join(map(str, channels))} of {config.data.channels}"
+    logger.info("Client %s (node %d): %d images%s", description.name, node, description.images, some)
+    labels = ClientLabels(description.name, label_maps, description.classes, site, foreign)
+    return JoinedClient(node, description.images, description.queue, labels, channels)
+
+
+def channels_of(description: NodeDescription, config: Config) -> Channels:
+    """Return which channels of the images a node holds."""
+    return None if len(description.channels) == config.data.channels else description.channels
+
+
+def leave(grid: Grid, config: Config, clients: Sequence[JoinedClient], training: Training) -> None:
+    """Let the nodes forget a training; one that does not answer is named in the log, and keeps what it has."""
+    content = training.to_records("leave")
+    messages = [Message(content, dst_node_id=client.node_id, message_type=LEAVE) for client in clients]
+    left = {
+        reply.metadata.src_node_id
+        for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout)
+        if not reply.has_error()
+    }
+    if silent := [client.name for client in clients if client.node_id not in left]:
+        logger.warning("No answer to leaving from %s: what was kept of the training stays there.", ", ".join(silent))
+
+
+def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
+    """Return what the networks of a run see; the sites are its clients."""
+    return ImageShape(
+        classes=clients[0].labels.classes,
+        channels=config.data.channels,
+        image_size=config.data.image_size,
+        sites=tuple(client.name for client in clients),
+    )
+
+
+def check_agreement(descriptions: Sequence[NodeDescription], config: Config) -> None:
+    """Raise FederationError if nodes do not fit each other or the configuration, ConfigError if that has to change."""
+    names = [description.name for description in descriptions]
+    if len(set(names)) < len(names):
+        raise FederationError(f"Two nodes have the same name among {', '.join(sorted(names))}: give each its own.")
+    classes = {description.name: description.classes for description in descriptions}
+    if len(set(classes.values())) > 1:
+        raise FederationError(
+            f"The clients' numbers of classes differ: {classes}. Say how many there are, such as "
+            f"data.classes={max(classes.values())}: then one that lacks a class takes part, too."
+        )
+    for description in descriptions:
+        if not set(description.channels) <= set(range(config.data.channels)):
+            raise FederationError(
+                f"{description.name} has the channels {list(description.channels)} of {config.data.channels}."
+            )
+        if channels_of(description, config) is not None:
+            check_missing_channels(config)

@@ -1,0 +1,219 @@
+"""What a run writes: one directory with configuration, metrics, checkpoints, samples, generator, synthetic dataset."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import platformdirs
+import yaml
+
+from flower_dgan.config import Config
+from flower_dgan.config.read import read_config
+from flower_dgan.errors import ConfigError
+from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
+from flower_dgan.federation.claims import Claims
+from flower_dgan.private import private_directory
+from flower_dgan.resolve import differences, to_yaml
+from flower_dgan.whole_file import whole_file
+from flower_dgan.wire.protocol import Training
+
+_CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
+
+
+def label_map_cache() -> Path:
+    """Return the directory where the server keeps label maps by content hash, under the user's cache directory."""
+    return platformdirs.user_cache_path("flower-dgan") / "label-maps"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The directory of one training, whose later attempts use it too.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    training : Training
+        The training, and which attempt at it this is.
+    """
+
+    path: Path
+    training: Training
+
+    @classmethod
+    def open(cls, config: Config, run_id: int) -> "RunDirectory":
+        """Make the directory of a new training, or take that of the one that goes on.
+
+        Only the user who runs the server may enter it where it is new: samples and synthetic masks show label maps of
+        the clients. One that was there before keeps its mode, and what shows them is private inside.
+
+        Parameters
+        ----------
+        config : Config
+            ``resume`` names the directory of the training that goes on. For a new one ``output.directory`` does; None
+            makes ``runs/<time>-<run id>`` under the user's data directory.
+        run_id : int
+            Flower's id of the run.
+
+        Raises
+        ------
+        ConfigError
+            If a new directory is there already or cannot be made; if that of the training that is to go on is none, or
+            was started with other settings.
+        """
+        return cls._create(config, run_id) if config.resume is None else cls._resume(config, config.resume)
+
+    @classmethod
+    def _create(cls, config: Config, run_id: int) -> "RunDirectory":
+        if config.output.directory is None:
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{run_id}"
+            path = platformdirs.user_data_path("flower-dgan") / "runs" / name
+        else:
+            path = Path(config.output.directory).expanduser()
+        path = path.resolve()
+        training = Training(secrets.token_hex(8), 1)
+        try:
+            if not path.exists():
+                private_directory(path)
+            (path / "samples").mkdir(mode=0o700)
+            (path / _CONFIG).write_text(to_yaml(config), encoding="utf-8")
+            _write_training(path, training)
+        except FileExistsError as error:
+            raise ConfigError(f"{path} holds another run: choose another output.directory.") from error
+        except OSError as error:
+            raise ConfigError(f"The run directory {path} cannot be made: {error}. Set output.directory.") from error
+        return cls(path, training)
+
+    @classmethod
+    def _resume(cls, config: Config, directory: str) -> "RunDirectory":
+        path = Path(directory).expanduser().resolve()
+        if not cls.is_begun(path):
+            raise ConfigError(f"resume={path} is not the directory of a run: there is no {_TRAINING} in it.")
+        if config.output.directory is not None and Path(config.output.directory).expanduser().resolve() != path:
+            raise ConfigError(
+                f"A training goes on in its own directory: leave output.directory away, or make it {path}."
+            )
+        try:
+            before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+        except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"The settings of {path} cannot be read: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(
+                f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
+            ) from error
+        if changed := differences(_settings_of_training(before), _settings_of_training(config)):
+            raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
+        training = Training(**json.loads((path / _TRAINING).read_text(encoding="utf-8")))
+        training = replace(training, attempt=training.attempt + 1)
+        _write_training(path, training)
+        return cls(path, training)
+
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Return whether a directory is that of a training, which ``resume`` takes."""
+        return (path / _TRAINING).is_file()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What the server needs to go on after a crash."""
+        return Checkpoints(self.path / "checkpoints")
+
+    @property
+    def claims(self) -> Claims:
+        """Whose the names of the training's clients are."""
+        return Claims(self.path / "members.json")
+
+    @property
+    def synthetic(self) -> Path:
+        """Directory of the synthetic dataset."""
+        return self.path / "synthetic"
+
+    def sample(self, round_number: int) -> Path:
+        """File of the sample grid of a round."""
+        return self.path / "samples" / f"round-{round_number:05d}.png"
+
+    def measure(self, kind: str, **values: object) -> None:
+        """Append one measurement to ``metrics.jsonl``; it is on disk when this returns."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, **values}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep_to_label_maps(self, content: str) -> None:
+        """Note the content hash of the label maps of ``data.label_maps``, on which every draw depends.
+
+        Raises
+        ------
+        ConfigError
+            If an earlier attempt at the training had others.
+        """
+        file = self.path / _FOREIGN
+        if not file.is_file():
+            file.write_text(content, encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != content:
+            raise ConfigError(
+                f"The folder of data.label_maps does not hold what {self.path} was started with: put its files back, "
+                "or start a new training."
+            )
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from working in the directory.
+
+        Raises
+        ------
+        ConfigError
+            If one does.
+        """
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f"Another process still works in {self.path}: stop its run, or wait.") from error
+            yield
+
+    def go_on(self) -> Checkpoint | None:
+        """Return where the training goes on, None for its beginning, and forget what was written after it."""
+        checkpoint = self.checkpoints.newest(self.training.identity)
+        if self.training.attempt > 1:
+            self._forget_after(checkpoint.round_number if checkpoint else 0)
+            if self.synthetic.is_dir():
+                shutil.rmtree(self.synthetic)
+        return checkpoint
+
+    def _forget_after(self, round_number: int) -> None:
+        """Drop later rounds and all results from ``metrics.jsonl``."""
+        file = self.path / "metrics.jsonl"
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        kept = []
+        for line in text[: text.rfind("\n") + 1].splitlines():  # a last line without its end was being written
+            fields = json.loads(line)
+            dated = fields["kind"] in ("round", "membership")
+            if fields["kind"] == "stage" or (dated and fields["round"] <= round_number):
+                kept.append(line + "\n")
+        with whole_file(file) as partial:
+            partial.write_text("".join(kept), encoding="utf-8")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure the wall-clock time of a stage."""
+        start = time.monotonic()
+        yield
+        self.measure("stage", name=name, seconds=time.monotonic() - start)
+
+
+def _settings_of_training(config: Config) -> Config:
+    """Return the configuration without what may differ between two attempts."""
+    return replace(config, resume=None, output=replace(config.output, directory=None))
+
+
+def _write_training(path: Path, training: Training) -> None:
+    with whole_file(path / _TRAINING) as partial:
+        partial.write_text(json.dumps(asdict(training)) + "\n", encoding="utf-8")

@@ -1,0 +1,322 @@
+"""A grid that waits for each reply by itself and keeps a ledger, around the one that Flower gives to the ServerApp."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from flower_dgan.flower.flower_chunks import cut_arrays_small
+from flower_dgan.flower.flower_internals import (
+    LOST,
+    NODE_IS_AWAY,
+    code_name,
+    shorten_waits_for_parts,
+)
+from flower_dgan.flower.journey import Journey
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.flower.progress import Progress
+from flower_dgan.flower.pull import Pull
+from flower_dgan.flower.sent import Sent
+from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.packing import weigh
+from flower_dgan.wire.parcels import PART, Parcel
+
+logger = logging.getLogger("flwr")
+
+_LOOK = 5.0
+_LONGEST_NAP = 0.25
+_SHORTEST_PATIENCE = 10.0
+_FIRST_PATIENCE = 90.0
+_SLOWEST_LINK = 20_000.0
+_TELLING_BYTES = 100_000
+
+
+class _Awaited(NamedTuple):
+    group: str | None
+    enough: int | None
+    deadline: float | None
+
+
+class FastGrid(Grid):
+    """Sends each message as soon as its node may have it and takes each reply as soon as it is there.
+
+    Flower's own grid sleeps 3 s between two questions for replies, and one slow reply holds up all others. This one has
+    a :class:`~flower_dgan.flower.pull.Pull` for each message.
+
+    A message may be lost: a node is killed amid its work and started again, and nobody tells. So a message is sent
+    again where Flower says that it, or its reply, is gone; and after four times the longest wait for a reply to such a
+    message so far (at least 10 s; while there was none 90 s, and a second for each 20 kB of it), then after twice that,
+    and so on, but not while its reply is on the way. To a node that is away it is sent when that is back. A node
+    answers a message that it has answered as it did before.
+
+    A reply comes back as one of the node that is asked now, also where a node that this one took the place of had
+    given it.
+
+    Messages may be sent ahead, see :meth:`await_group`. A node with a queue is sent its next message at once, so that
+    it finds one whenever it is done; any other is sent it when its last reply is in.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run.
+    ledger : Ledger
+        Where messages are counted that the SuperLink took, and replies: whole ones, not their parts.
+    envelope : Parcel or None
+        The training, and how many bytes a message of Flower may have: larger ones, and larger replies, travel in parts,
+        see :class:`~flower_dgan.flower.journey.Journey`. None to send and take them as they are.
+
+    Attributes
+    ----------
+    queues : set of int
+        Ids of the nodes that take a second message while they work on the first.
+    names : dict of int to str
+        What nodes are called in the log.
+    arrivals : dict of int to tuple of float
+        Node id to the seconds between the call and the arrival of its reply, in the last call.
+    rates : dict of int to float
+        Node id to the bytes a second of its last reply that was large enough to tell.
+    repeats : Counter of int
+        Node id to the number of messages that were sent again.
+    while_waiting : callable
+        Called every few seconds while there is no reply.
+    """
+
+    def __init__(self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None) -> None:
+        shorten_waits_for_parts()
+        cut_arrays_small()
+        self._grid = grid
+        self._envelope = envelope
+        self.ledger = ledger
+        self.queues: set[int] = set()
+        self.names: dict[int, str] = {}
+        self.arrivals: dict[int, float] = {}
+        self.rates: dict[int, float] = {}
+        self.repeats: Counter[int] = Counter()
+        self.while_waiting: Callable[[], object] = lambda: None
+        self._out: list[Sent] = []
+        self._held: list[Message] = []
+        self._awaited: _Awaited | None = None
+        self._waits: dict[tuple[int, str], float] = {}
+        self._longest_waits: dict[str, float] = {}
+        self._progress = Progress(self.names)
+        self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
+
+    def await_group(self, group_id: str) -> None:
+        """Let the next call of :meth:`send_and_receive` return the replies to a group of messages.
+
+        Without this it returns those to the messages that it is given.
+
+        Parameters
+        ----------
+        group_id : str
+            Group of messages that were given to that call or to an earlier one.
+        """
+        self._awaited = _Awaited(group_id, None, None)
+
+    def await_any(self, enough: int, deadline: float | None) -> None:
+        """Let the next call of :meth:`send_and_receive` return as soon as enough replies without error are in.
+
+        Messages that have no reply then stay out, and are answered in a later call.
+
+        Parameters
+        ----------
+        enough : int
+            Replies to messages of this or an earlier call; fewer where no more messages are out.
+        deadline : float or None
+            Seconds after which one reply is enough.
+        """
+        self._awaited = _Awaited(None, enough, deadline)
+
+    def redirect(self, before: int, after: int) -> None:
+        """Send the messages to a node that is gone to the one that took its place; a reply of the old one counts."""
+        for message in self._held:
+            if message.metadata.dst_node_id == before:
+                message.metadata.dst_node_id = after
+        for sent in self._out:
+            if sent.node == before:
+                sent.move(after)
+
+    def give_up(self, node: int | None = None) -> None:
+        """Ask no more for the replies that are missing, and send and hold nothing for them: nobody wants them any more.
+
+        Parameters
+        ----------
+        node : int or None
+            Of which node; None for all.
+        """
+        for sent in [each for each in self._out if node in (None, each.node)]:
+            sent.drop()
+            self._out.remove(sent)
+        self._held = [each for each in self._held if node not in (None, each.metadata.dst_node_id)]
+
+    def beside(self) -> "FastGrid":
+        """Return a grid for other messages, which may be used while this one waits."""
+        return FastGrid(self._grid, self.ledger, self._envelope)
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Send messages and return the replies that came within ``timeout`` seconds of the last one sent."""
+        start = time.monotonic()
+        groups = set()
+        for message in messages:
+            groups.add(message.metadata.group_id)
+            self._held.append(message)
+            self._send_held()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and awaited.group is not None:
+            groups = {awaited.group}
+        enough, deadline = (None, None) if awaited is None else (awaited.enough, awaited.deadline)
+        waiting = [sent for sent in self._out if enough is not None or sent.group in groups]
+        good = 0
+        self.arrivals = {}
+        replies: list[Message] = []
+        looked = begin = time.monotonic()
+        nap = 0.0
+        while waiting and (enough is None or good < enough):
+            waited = time.monotonic() - begin
+            if (timeout is not None and waited >= timeout) or (deadline is not None and waited >= deadline and good):
+                break
+            self._hear(nap)
+            for sent in [each for each in waiting if each.reply is not None]:
+                waiting.remove(sent)
+                self._out.remove(sent)
+                self.arrivals[sent.node] = max(0.0, sent.arrived - start)
+                replies.append(reply := sent.taken())
+                good += not reply.has_error()
+                looked = time.monotonic()
+            self._send_held()
+            self._send_again(waiting)
+            if time.monotonic() - looked > _LOOK:
+                self.while_waiting()
+                looked = time.monotonic()
+                waiting = [sent for sent in waiting if sent in self._out]  # some may be given up
+            self._progress.tell(waiting)
+            ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
+            nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
+        if enough is None:  # too late: the nodes get their next message
+            for sent in waiting:
+                sent.drop()
+            self._out = [sent for sent in self._out if sent not in waiting]
+            self._send_held()
+        return replies
+
+    def _hear(self, nap: float) -> None:
+        """Take in what the pulls found, and wait for so many seconds for something if there is nothing."""
+        try:
+            self._take(*self._news.get(timeout=nap))
+            while True:
+                self._take(*self._news.get_nowait())
+        except Empty:
+            return
+
+    def _take(self, sent: Sent, pull: Pull, found: Message | Exception) -> None:
+        if isinstance(found, Exception):
+            raise found
+        if sent not in self._out or not sent.wants(pull):
+            return
+        if found.has_error() and found.error.code in LOST:
+            if sent.lost(pull):
+                sent.absent = found.error.code == NODE_IS_AWAY
+                self._fail(sent, f"{code_name(found.error.code)}: {found.error.reason}")
+            return
+        if found.has_content() and (size := weigh(found.content)) >= _TELLING_BYTES:
+            self.rates[sent.node] = size / max(pull.seconds, 1e-6)
+        kind, since = sent.sent_kind, sent.since
+        whole = sent.answered(found)
+        self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), sent.arrived - since)
+        if whole:
+            self._waits[sent.node, sent.kind] = sent.arrived - sent.first
+            self.ledger.add(sent.node, FROM_NODE, sent.taken())
+        else:
+            self._push(sent)
+
+    def _fail(self, sent: Sent, reason: str) -> None:
+        if not sent.failures:
+            logger.warning("No reply from %s to %s. %s", self._called(sent.node), sent.kind, reason)
+        sent.failed()
+
+    def _called(self, node: int) -> str:
+        return f"{self.names[node]} (node {node})" if node in self.names else f"node {node}"
+
+    def _send_held(self) -> None:
+        """Push every message that its node may have now, in their order."""
+        held, self._held = self._held, []
+        for message in held:
+            node = message.metadata.dst_node_id
+            if node not in self.queues and any(sent.node == node and sent.reply is None for sent in self._out):
+                self._held.append(message)
+                continue
+            kind = message.metadata.message_type
+            envelope = None if kind == JOIN else self._envelope  # what a node of another version can read
+            sent = Sent(Journey(message, envelope), self._waits.get((node, kind)))
+            self._out.append(sent)
+            self._push(sent)
+
+    def _send_again(self, waiting: Sequence[Sent]) -> None:
+        """Push each message that is due, but for those whose node is away."""
+        due = [sent for sent in waiting if sent.is_due()]
+        connected = set(self.get_node_ids()) if any(sent.absent for sent in due) else set()
+        for sent in due:
+            if sent.absent and sent.node not in connected:
+                sent.failed()
+                continue
+            if not sent.failures:  # else it is said why
+                logger.warning("No reply from %s to %s in time.", self._called(sent.node), sent.kind)
+            sent.absent = False
+            sent.copy()
+            self._push(sent, again=True)
+
+    def _push(self, sent: Sent, *, again: bool = False) -> None:
+        message_id = next((str(found) for found in self._grid.push_messages([sent.message]) if found), None)
+        if message_id is None:
+            self._fail(sent, "The SuperLink takes no message for it: Flower has it no more in this federation.")
+            return
+        again = again and sent.copies > 0
+        if again:
+            logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
+            self.repeats[sent.node] += 1
+        if sent.journey.all_sent and not (again and sent.journey.in_parts):  # then one part was sent again
+            self.ledger.add(sent.node, TO_NODE, sent.journey.message)
+        pull = Pull(
+            self._grid, message_id, lambda: len(self._out), lambda pull, found: self._news.put((sent, pull, found))
+        )
+        sent.took(pull, self._patience(sent))
+
+    def _patience(self, sent: Sent) -> float:
+        """Return the seconds after which silence means that what was sent last is lost."""
+        first = _FIRST_PATIENCE + weigh(sent.message.content) / _SLOWEST_LINK
+        if sent.sent_kind == PART:  # which may have to wait until the node is done with another message
+            return max([first, *(4 * wait for wait in self._longest_waits.values())])
+        longest = self._longest_waits.get(sent.sent_kind)
+        return first if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
+
+    def set_run(self, run: object) -> None:
+        """Pass on to Flower's grid."""
+        self._grid.set_run(run)  # type: ignore[arg-type]
+
+    @property
+    def run(self) -> object:  # type: ignore[override]
+        """Run information of Flower's grid."""
+        return self._grid.run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Pass on to Flower's grid."""
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the ids of the nodes that are connected."""
+        return self._grid.get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Pass on to Flower's grid."""
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Pass on to Flower's grid."""
+        return self._grid.pull_messages(message_ids)

@@ -1,0 +1,184 @@
+"""What the server draws for one round: samples, views, noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flower_dgan.config import AugmentationName
+from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.views import Views, join_views, sizes_of
+from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.gan.shares import bound_shares
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """How bundles are drawn.
+
+    Attributes
+    ----------
+    exchanges : int
+        Batches of a bundle (S).
+    batch_size : int
+        Samples of a batch (B).
+    image_size : int
+        Height and width of a view.
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
+        What a view may do besides choosing a window.
+    noise_channels : int
+        Length of the noise vector of a sample.
+    seed : int
+        Seed of the run.
+    largest_share : float
+        Largest share of one client's label maps, where there are three clients or more, in what is drawn from those of
+        all; 1 for no bound.
+    """
+
+    exchanges: int
+    batch_size: int
+    image_size: int
+    augmentation: AugmentationName
+    noise_channels: int
+    seed: int
+    largest_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class ClientLabels:
+    """What the server knows of one client's data.
+
+    Attributes
+    ----------
+    name : str
+        The client's name; its draws depend on it.
+    label_maps : tuple of uint8 arrays (height, width)
+        All label maps of the client; where these stay with it, zeros of their sizes.
+    classes : int
+        Number of classes.
+    site : int
+        Index of the client's site for the generator.
+    foreign : tuple of uint8 arrays (height, width)
+        Label maps that are nobody's, from which synthetic images are made instead: the same for all clients. Empty
+        where they are made from the clients' own.
+    """
+
+    name: str
+    label_maps: tuple[Pixels, ...]
+    classes: int
+    site: int
+    foreign: tuple[Pixels, ...] = ()
+
+
+def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: int) -> tuple[Views, GeneratorInput]:
+    """Draw the samples of one client for one round.
+
+    Returns
+    -------
+    views : Views
+        Which window of which pair, (exchanges * batch_size,), batch after batch.
+    inputs : GeneratorInput
+        The label maps of those views, noise and the site, for as many samples; of views of their own where label maps
+        are foreign.
+    """
+    generator = derive_generator(settings.seed, "bundle", round_number, client.name)
+    label_maps = client.foreign or client.label_maps
+    views = _draw_views(label_maps, settings, generator)
+    sites = torch.full((len(views.ids),), client.site)
+    inputs = _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
+    return draw_real(client, settings, round_number) if client.foreign else views, inputs
+
+
+def draw_real(client: ClientLabels, settings: BundleSettings, round_number: int) -> Views:
+    """Draw the real samples of a client for one round, where its synthetic ones have other label maps.
+
+    Returns
+    -------
+    Views
+        As of :func:`draw_bundle`.
+    """
+    generator = derive_generator(settings.seed, "real", round_number, client.name)
+    return _draw_views(client.label_maps, settings, generator)
+
+
+def draw_shared(
+    clients: Sequence[ClientLabels], settings: BundleSettings, round_number: int, number: int
+) -> GeneratorInput:
+    """Draw the samples of one bundle that is no client's own, from the label maps of all.
+
+    Parameters
+    ----------
+    clients : sequence of ClientLabels
+        Each of their label maps, with its client's site, is drawn as often as any other; of a client that has more than
+        the largest share as many as that allows, others in each round. With a foreign label map comes
+        the site of any of their images.
+    settings : BundleSettings
+        What is drawn.
+    round_number : int
+        Round of the bundle.
+    number : int
+        Which bundle of the round, from 0.
+    """
+    generator = derive_generator(settings.seed, "shared", round_number, number)
+    foreign = clients[0].foreign
+    pool = _bound_label_maps(clients, settings, derive_generator(settings.seed, "share", round_number, number))
+    label_maps = foreign or tuple(label_map for maps in pool for label_map in maps)
+    views = _draw_views(label_maps, settings, generator)
+    sites = torch.tensor([client.site for client, maps in zip(clients, pool, strict=True) for _ in maps])
+    ids = torch.randint(len(sites), views.ids.shape, generator=generator) if foreign else torch.from_numpy(views.ids)
+    return _draw_inputs(label_maps, clients[0].classes, views, sites[ids], settings, generator)
+
+
+def bound_counts(counts: Sequence[int], largest: float) -> list[int]:
+    """Return how many label maps of each client are drawn from, so that none has more than the largest share of all."""
+    total = sum(counts)
+    shares = {str(index): count / total for index, count in enumerate(counts)}
+    bounded = bound_shares(shares, largest, len(counts))
+    if bounded == shares:
+        return list(counts)
+    whole = min(count / share for count, share in zip(counts, bounded.values(), strict=True))
+    return [min(count, max(1, round(share * whole))) for count, share in zip(counts, bounded.values(), strict=True)]
+
+
+def _bound_label_maps(
+    clients: Sequence[ClientLabels], settings: BundleSettings, generator: torch.Generator
+) -> list[Sequence[Pixels]]:
+    """Return the label maps of each client that are drawn from: all, or some at random where these are too many."""
+    counts = bound_counts([len(client.label_maps) for client in clients], settings.largest_share)
+    return [
+        client.label_maps
+        if count == len(client.label_maps)
+        else [
+            client.label_maps[i] for i in torch.randperm(len(client.label_maps), generator=generator)[:count].tolist()
+        ]
+        for client, count in zip(clients, counts, strict=True)
+    ]
+
+
+def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, generator: torch.Generator) -> Views:
+    sizes = sizes_of(label_maps)
+    batches = [
+        draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
+        for _ in range(settings.exchanges)
+    ]
+    return join_views(batches)
+
+
+def _draw_inputs(
+    label_maps: tuple[Pixels, ...],
+    classes: int,
+    views: Views,
+    sites: Tensor,
+    settings: BundleSettings,
+    generator: torch.Generator,
+) -> GeneratorInput:
+    samples = len(views.ids)
+    return GeneratorInput(
+        label_maps=apply_to_label_maps(label_maps, classes, views, settings.image_size),
+        noise=torch.randn(samples, settings.noise_channels, generator=generator),
+        texture=torch.randn(samples, 1, settings.image_size, settings.image_size, generator=generator),
+        sites=sites,
+    )

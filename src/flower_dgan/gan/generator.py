@@ -1,0 +1,259 @@
+"""The server's half: propose synthetic images, apply the clients' feedback."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from flower_dgan.algorithms.tdgan import Reminder
+from flower_dgan.errors import DivergedError
+from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
+from flower_dgan.gan.merge import Agreement, MergeRule, Weights, as_given
+from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.gan.replay import Answered, Replay
+from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+
+_INSPECTED = 16
+_LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
+_NOT_FINITE = (
+    "The generator's {} not finite: its steps are too large. Lower algorithm.generator_learning_rate or "
+    "algorithm.generator_weight, and begin a new training. The checkpoints are from before and are kept."
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class GeneratorHalf:
+    """The generator with its optimizer and the moving average of its parameters.
+
+    Parameters
+    ----------
+    network : nn.Module
+        G; called with a ``GeneratorInput``. Without dropout and without batch statistics, so that a second pass over
+        the same input gives the same images.
+    optimizer : torch.optim.Optimizer
+        Over G's parameters.
+    replay : Replay
+        How feedback becomes a gradient in image space.
+    average_decay : float
+        Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
+        (1 + t) / (10 + t) in step t.
+    merge : MergeRule
+        How much each client's feedback counts, see ``flower_dgan.gan.merge``.
+    reminder : Reminder or None
+        The reminding loss of TDGAN, added to each step.
+    workers : int
+        Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
+        The result does not depend on it, bit by bit.
+
+    Attributes
+    ----------
+    average : nn.Module
+        A copy of G whose parameters follow G's; it draws the results.
+    steps_done : int
+        Generator steps so far.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        replay: Replay,
+        average_decay: float,
+        merge: MergeRule = as_given,
+        reminder: Reminder | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.average = copy.deepcopy(network).requires_grad_(False)
+        self._replay = replay
+        self._learning_rates = [group["lr"] for group in optimizer.param_groups]
+        self._average_decay = average_decay
+        self._merge = merge
+        self._reminder = reminder
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self.steps_done = 0
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return everything that changes while G learns, by name; not copied."""
+        tensors = take_snapshot(self.network, self.optimizer)
+        tensors |= {f"average:{name}": value for name, value in self.average.state_dict().items()}
+        if isinstance(self._merge, Agreement):
+            tensors |= {f"score:{name}": torch.tensor(score).double() for name, score in self._merge.scores.items()}
+        return tensors | {"steps": torch.tensor(self.steps_done)}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`snapshot` returned.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            If the tensors are not those of such a generator.
+        """
+        restore_snapshot(tensors, self.network, self.optimizer)
+        self.average.load_state_dict(_marked(tensors, "average"))
+        if isinstance(self._merge, Agreement):
+            self._merge.scores = {name: float(score) for name, score in _marked(tensors, "score").items()}
+        self.steps_done = int(tensors["steps"])
+
+    def propose(self, inputs: GeneratorInput) -> Proposal:
+        """Draw synthetic images, without a graph."""
+        return Proposal.of(inputs, draw(self.network, inputs), self.steps_done)
+
+    def keep(self, proposal: Proposal) -> Proposal:
+        """Return what :meth:`apply` wants of a proposal that was sent."""
+        return self._replay.keep(proposal)
+
+    def for_each(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+        """Apply a function as :func:`map` does, to as many values at a time as there are workers."""
+        return self._pool.map(function, values) if self._pool else map(function, values)
+
+    def apply(
+        self,
+        proposals: Sequence[Proposal],
+        feedback: Sequence[Feedback],
+        weights: Weights,
+        steps: int,
+        rate: float = 1.0,
+    ) -> Weights:
+        """Step G on the feedback of K clients.
+
+        The gradient of a step is sum_k w_k mean_i J_G(y_ki, z_ki)^T d_ki, a vector-Jacobian product with d_ki the
+        direction in image space that ``replay`` makes of the answer, and w_k the weights that the merge rule makes of
+        the given ones.
+
+        Parameters
+        ----------
+        proposals : sequence of Proposal
+            What each client was sent.
+        feedback : sequence of Feedback
+            The answer of each client, for as many samples.
+        weights : mapping of str to float
+            Each client's name and weight, in the order of the feedback.
+        steps : int
+            Generator steps; each takes the next ``samples / steps`` samples of every client.
+        rate : float
+            Factor of learning rate, target step and diversity, see :func:`scheduled_rate`.
+
+        Returns
+        -------
+        mapping of str to float
+            The weights w_k that the clients got.
+
+        Raises
+        ------
+        DivergedError
+            If the gradient of a step, or a parameter after it, is not finite. With feedback that was bounded, see
+            ``flower_dgan.gan.guard``, no client can bring that about.
+        """
+        for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
+            group["lr"] = learning_rate * rate
+        answers = [self._replay.answered(*each, rate) for each in zip(proposals, feedback, strict=True)]
+        weights = self._merge(weights, lambda: self._inspect(answers))
+        tasks = list(zip(answers, weights.values(), strict=True))
+        for step in range(steps):
+            self.optimizer.zero_grad(set_to_none=True)
+            gradient = partial(self._gradient, turn=(step, steps), rate=rate)
+            # No more parts at a time than workers: each is as large as the network.
+            for start in range(0, len(tasks), self._workers):
+                for part in self.for_each(gradient, tasks[start : start + self._workers]):
+                    self._add(part)
+            if self._reminder is not None:
+                self._add(torch.autograd.grad(self._reminder.loss(self.network, self.steps_done), self._parameters))
+            self._check_gradient()
+            self.optimizer.step()
+            if not is_finite(self.network):
+                raise DivergedError(_NOT_FINITE.format("parameters are"))
+            self._follow()
+        return weights
+
+    def _check_gradient(self) -> None:
+        """Raise DivergedError if the gradient, or its square in the optimizer, is not finite."""
+        for parameter in self._parameters:
+            # A comparison with what is no number is false.
+            if parameter.grad is not None and not float(parameter.grad.abs().max()) <= _LARGEST_GRADIENT:
+                raise DivergedError(_NOT_FINITE.format("gradient is"))
+
+    def _add(self, part: Sequence[Tensor | None]) -> None:
+        """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
+        for parameter, value in zip(self._parameters, part, strict=True):
+            if value is None:
+                continue
+            parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
+
+    def _inspect(self, answers: Sequence[Answered]) -> Tensor:
+        """Return the gradient that each client asks for at the present theta, (clients, parameters).
+
+        It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
+        knows them while it answers.
+        """
+        samples = len(answers[0].proposal)
+        size = min(_INSPECTED, samples)
+        generator = derive_generator(0, *(each.feedback.losses.numpy().tobytes().hex() for each in answers))
+        start = size * int(torch.randint(samples // size, (), generator=generator))
+        part = slice(start, start + size)
+
+        def gradient(answered: Answered) -> Tensor:
+            images = answered.draw(self.network, part)
+            values = torch.autograd.grad(images, self._parameters, answered.gradients(part) / size)
+            return torch.cat([value.flatten() for value in values])
+
+        return torch.stack(list(self.for_each(gradient, answers)))
+
+    def _gradient(self, task: tuple[Answered, float], turn: tuple[int, int], rate: float) -> Sequence[Tensor | None]:
+        """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``.
+
+        It is None for parameters that did not draw its images: sub-generators of other clients.
+        """
+        (answered, weight), (step, steps) = task, turn
+        size = len(answered.proposal) // steps
+        part = slice(step * size, (step + 1) * size)
+        images = answered.draw(self.network, part)
+        direction = self._replay.direction(self.network, images.detach(), answered, part, rate)
+        return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        decay = min(self._average_decay, (1 + self.steps_done) / (10 + self.steps_done))
+        self.steps_done += 1
+        for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - decay)
+
+
+def _marked(tensors: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{mark}:"): value for key, value in tensors.items() if key.startswith(f"{mark}:")}
+
+
+def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:
+    """Return 1 for the first half of the rounds, then a line down to ``final_rate`` in the last one."""
+    progress = max(0.0, 2 * round_number / rounds - 1)
+    return 1 + progress * (final_rate - 1)
+
+
+@torch.no_grad()
+def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
+    """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time.
+
+    Raises
+    ------
+    DivergedError
+        If they are not finite: as uint8 nobody would see it.
+    """
+    images = torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    if not images.isfinite().all():
+        raise DivergedError(_NOT_FINITE.format("images are"))
+    return images
+
+
+def is_finite(network: nn.Module) -> bool:
+    """Return whether all that a network has learned is finite."""
+    return all(bool(value.isfinite().all()) for value in network.state_dict().values())

@@ -1,0 +1,139 @@
+"""Networks from their names."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from flower_dgan.config import ModelConfig, TrainingConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
+from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
+from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
+from flower_dgan.networks.patchgan import PatchDiscriminator
+from flower_dgan.networks.resnet import ResnetGenerator
+from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.networks.unet import UnetGenerator
+from flower_dgan.plugins import make
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What the networks see.
+
+    Attributes
+    ----------
+    classes : int
+        Classes of the label maps, background included.
+    channels : int
+        Channels of the images.
+    image_size : int
+        Height and width.
+    sites : tuple of str
+        Names of the sites, in the order of their indices.
+    """
+
+    classes: int
+    channels: int
+    image_size: int
+    sites: tuple[str, ...]
+
+
+def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
+    """Build the generator with weights from torch's default random state.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot make images of this size.
+    """
+    sites = len(shape.sites) if model.site_condition else 0
+    common = (shape.classes, shape.channels, model.generator_width)
+    try:
+        match model.generator:
+            case "small":
+                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites)
+            case "unet":
+                return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
+            case "resnet9":
+                if model.noise_channels or sites:
+                    raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
+                return ResnetGenerator(*common)
+            case "mlp" | "mlp-relu" | "dcgan":
+                if sites:
+                    raise ValueError("it takes no site: model.site_condition=false")
+                if model.generator == "dcgan":
+                    return DcganGenerator(*common, shape.image_size, model.noise_channels)
+                slope = 0.2 if model.generator == "mlp" else 0.0
+                return MlpGenerator(*common, shape.image_size, model.noise_channels, slope)
+            case "fusion-mixture" | "fusion-gate":
+                if sites:
+                    raise ValueError("its sub-generators have a site each: model.site_condition=false")
+                fusion = MixtureGenerator if model.generator == "fusion-mixture" else GatedGenerator
+                return fusion(*common, shape.image_size, model.noise_channels, len(shape.sites))
+            case path:
+                network = make(
+                    path,
+                    "model.generator",
+                    classes=shape.classes,
+                    channels=shape.channels,
+                    width=model.generator_width,
+                    image_size=shape.image_size,
+                    noise_channels=model.noise_channels,
+                    sites=sites,
+                )
+                return _network(network, path)
+    except ValueError as error:
+        raise ConfigError(
+            f"model.generator={model.generator} with data.image_size={shape.image_size}: {error}"
+        ) from error
+
+
+def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
+    """Build the discriminator with weights from torch's default random state.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot judge images of this size.
+    """
+    common = (shape.classes, shape.channels, model.discriminator_width)
+    try:
+        match model.discriminator:
+            case "small":
+                return SmallDiscriminator(*common)
+            case "patchgan":
+                return PatchDiscriminator(*common)
+            case "mlp":
+                return MlpDiscriminator(*common, shape.image_size)
+            case "dcgan":
+                return DcganDiscriminator(*common, shape.image_size)
+            case path:
+                network = make(
+                    path,
+                    "model.discriminator",
+                    classes=shape.classes,
+                    channels=shape.channels,
+                    width=model.discriminator_width,
+                    image_size=shape.image_size,
+                )
+                return _network(network, path)
+    except ValueError as error:
+        raise ConfigError(
+            f"model.discriminator={model.discriminator} with data.image_size={shape.image_size}: {error}"
+        ) from error
+
+
+def discriminator_shapes(config: TrainingConfig, classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each parameter of a client's discriminator, by its name."""
+    with torch.random.fork_rng(devices=[]):
+        network = build_discriminator(
+            config.model, ImageShape(classes, config.data.channels, config.data.image_size, ())
+        )
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
+def _network(made: object, path: str) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"{path} makes a {type(made).__name__}: a torch.nn.Module is wanted.")
+    return made

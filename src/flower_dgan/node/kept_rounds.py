@@ -1,0 +1,96 @@
+"""The discriminator of a node as it was after its last answers, a file for each round.
+
+A file is complete or not there, so that a process that dies amid a message leaves the state before it.
+
+A message may come twice, because a reply was lost, or because the server crashed and went back to its last checkpoint.
+The same bundle is answered again as it was the first time, from the state before it; nothing new leaves, and nothing is
+learned twice. Another bundle for a round that was answered is refused, unless the server said on joining that it was
+started once more: then the node goes back as well.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load, save_file
+
+from flower_dgan.errors import ForgottenError, ProtocolError
+from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.whole_file import whole_file
+from flower_dgan.wire.bundle_message import BundleMessage
+
+_KEPT_ANSWERS = 3
+"""Two bundles may be under way, and the first of them may come again: it is answered from the state before it."""
+
+
+class KeptRounds:
+    """What is kept of the discriminator in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+        That of the node in the training.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def before(self, bundle: BundleMessage) -> tuple[int, bool]:
+        """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before.
+
+        Raises
+        ------
+        ProtocolError
+            If the round was answered already with another bundle, or too long ago.
+        ForgottenError
+            If less is kept than the server was answered: the discriminator would start afresh.
+        """
+        number, attempt = bundle.round_number, bundle.training.attempt
+        rounds = self._rounds()
+        if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
+            base = int(answer["base"])
+            if base and base not in rounds:
+                raise ProtocolError(f"round {number} was answered too long ago to be answered again")
+            return base, True
+        if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
+            raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
+        base = max((each for each in rounds if each < number), default=0)
+        if base < bundle.answered:
+            raise ForgottenError(
+                f"The server has this node's answer to round {bundle.answered}, but {self._directory} knows of round "
+                f"{base}: the node's memory of this training is gone."
+            )
+        return base, False
+
+    def restore(self, half: DiscriminatorHalf, round_number: int) -> None:
+        """Put the discriminator as it was after a round into ``half``, and torch's default random state back."""
+        tensors = load(self._file(round_number).read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
+        torch.set_rng_state(tensors["random"])
+        restore_snapshot(tensors, half.network, half.optimizer)
+
+    def keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
+        """Write the state after a round, without those that it replaces and those that nobody can go back to."""
+        number = bundle.round_number
+        for later in self._rounds():
+            if later >= number:
+                self._file(later).unlink()
+        about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
+        with whole_file(self._file(number)) as partial:
+            save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
+        rounds = self._rounds()
+        wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
+        for old in rounds[:-_KEPT_ANSWERS]:
+            if old not in wanted:
+                self._file(old).unlink()
+
+    def _file(self, round_number: int) -> Path:
+        return self._directory / f"round-{round_number:08d}.safetensors"
+
+    def _rounds(self) -> list[int]:
+        """Return the rounds whose state is kept, in their order."""
+        return sorted(int(file.stem.removeprefix("round-")) for file in self._directory.glob("round-*.safetensors"))
+
+    def _about(self, round_number: int) -> dict[str, str]:
+        with safe_open(self._file(round_number), "pt") as file:
+            return dict(file.metadata())

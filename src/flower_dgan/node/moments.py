@@ -1,0 +1,55 @@
+"""A node's answer to ``query.moments``: what its owner lets the server know of the real images' features."""
+
+from flwr.app import RecordDict
+
+from flower_dgan.data import sizes_of
+from flower_dgan.data.augmentation import grid_views
+from flower_dgan.errors import ProtocolError
+from flower_dgan.evaluation.comparison import cut_windows, spread
+from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
+from flower_dgan.evaluation.moments import moments_of
+from flower_dgan.node.policy import check_windows, release_policy
+from flower_dgan.node.simulation import NodeConfig
+from flower_dgan.node.state import ClientState
+from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
+from flower_dgan.wire.parameters import flatten, unflatten
+from flower_dgan.wiring import threads
+
+
+def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfig) -> RecordDict:
+    """Return count, mean and covariance of the features of windows of the real training images, and nothing else.
+
+    The windows are some of those that tile every image from its top left, spread evenly over the node.
+
+    Parameters
+    ----------
+    content : RecordDict
+        The request.
+    state : ClientState
+        What the node knows of the training.
+    node_config : NodeConfig
+        Names the policy.
+
+    Raises
+    ------
+    FederationError
+        The policy is against it, the windows or images are too few, or the training had other moments before.
+    ProtocolError
+        The request does not follow the protocol, or is about more windows than there are.
+    """
+    name, pairs, config = state.joined()
+    release_policy(config, node_config).check_moments()
+    size = config.data.image_size
+    encoder = open_encoder(config.downstream, config.data.channels)
+    request = MomentsRequest.from_records(content, len(flatten(encoder)))
+    ids = grid_views(sizes_of(pairs.images), size).ids
+    if not 0 <= request.windows <= len(ids):
+        raise ProtocolError(f"moments of {request.windows} windows at a node that has {len(ids)}")
+    chosen = spread(len(ids), request.windows)
+    check_windows(ids[chosen])
+    state.note_moments(request.training, request.digest())
+    unflatten(encoder, request.network)
+    windows = cut_windows(name, pairs.images, size)
+    with threads(config.threads):
+        moments = moments_of(encoder_features(encoder)([windows[index] for index in chosen]))
+    return MomentsAnswer(moments).to_records()

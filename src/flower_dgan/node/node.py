@@ -1,0 +1,150 @@
+"""What one node holds: its name and its real pairs."""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from flower_dgan.config import DataConfig, PartitionConfig, TrainingConfig
+from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
+from flower_dgan.data.channels import (
+    Channels,
+    hide_channels,
+    require_clients_of_missing_channels,
+    simulated_channels,
+)
+from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.names import check_name
+from flower_dgan.node.own_data import own_data, without_paths
+from flower_dgan.node.simulation import NodeConfig, in_ray, in_simulation
+
+
+@dataclass(frozen=True)
+class Node:
+    """One client.
+
+    Attributes
+    ----------
+    name : str
+        Unique in the federation.
+    pairs : Pairs
+        Its training pairs.
+    channels : tuple of int or None
+        Which channels of the images its own have; None for all.
+    """
+
+    name: str
+    pairs: Pairs
+    channels: Channels = None
+
+
+def settings_at(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
+    """Return the settings of a training as a node may use them: a deployed one without the paths and patterns."""
+    return config if in_simulation(node_config) else without_paths(config)
+
+
+def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
+    """Open the data of a node.
+
+    A deployed node names its own data, ``--node-config 'data-path="/data" name="clinic-a"'``, and what else there is to
+    say of them: see :func:`~flower_dgan.node.own_data.own_data`. A simulated one takes its share of the run's data by
+    the ``partition-id`` that Flower gives it, without the channels that the run says it lacks. A deployed one with a
+    ``partition-id`` and no data of its own has a share of the embedded digits, of which everybody has a copy.
+
+    Raises
+    ------
+    ConfigError
+        If the node is told neither, or not its name, or one that is none, or channels that are not its own to tell.
+    DataError, FederationError
+        If the data cannot be used or shared.
+    """
+    if "data-path" in node_config:
+        if "name" not in node_config:
+            raise ConfigError("""The node configuration has a data-path but no name: add name="<site>" to it.""")
+        if config.data.missing_channels:
+            raise ConfigError(
+                """data.missing_channels is for simulations: leave it out, and start a node with --node-config """
+                """'... channels="0,2"' if its files hold only these."""
+            )
+        data, channels = own_data(config.data, node_config)
+        return _open_own(data, channels, check_name(str(node_config["name"])), config.exchange.batch_size)
+    if "channels" in node_config:
+        raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
+    if "partition-id" not in node_config:
+        raise ConfigError(
+            """The node does not know its data: start it with --node-config 'data-path="<folder>" name="<site>"'."""
+        )
+    if not in_simulation(node_config) and (config.data.source != "digits" or config.partition.name == "csv"):
+        raise ConfigError(
+            """A node outside of a simulation has data of its own, and reads none that a server names: start it with """
+            """--node-config 'data-path="<folder>" name="<site>"'."""
+        )
+    return open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
+
+
+def node_key(node_config: NodeConfig) -> str:
+    """Return what the owner calls the node: the same in every message, and for a node that was started again."""
+    if "name" in node_config:
+        return str(node_config["name"])
+    return f"{node_config.get('partition-id')} of {node_config.get('num-partitions')}"
+
+
+def simulated_clients(config: TrainingConfig, asked: int | None = None) -> int | None:
+    """Return how many clients a simulation has: as asked for, or as many as the partition makes, None for any number.
+
+    Raises
+    ------
+    ConfigError, DataError, FederationError
+        If the data cannot be used, or shared among as many as are asked for.
+    """
+    clients = asked
+    if clients is None:
+        clients = len(named_clients(_source(config.data).train, config.partition)) or None
+    if clients is not None:
+        _parts(config.data, config.partition, clients, config.seed)
+    return clients
+
+
+def takes_messages_in_order() -> bool:
+    """Return whether the runtime that this process belongs to hands a node its messages one after another.
+
+    A SuperNode does. Flower's simulation, which runs in Ray, may give two messages of a node to two workers at once.
+    """
+    return not in_ray()
+
+
+# A Flower process serves many messages in simulation: what was read stays for the next one.
+@lru_cache(maxsize=1)
+def _source(data: DataConfig) -> Source:
+    return open_source(data)
+
+
+@lru_cache(maxsize=1)
+def _parts(
+    data: DataConfig, settings: PartitionConfig, clients: int, seed: int
+) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
+    parts = tuple(partition(_source(data), settings, clients, seed).items())
+    require_clients_of_missing_channels(data, [name for name, _ in parts])
+    return parts
+
+
+def open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
+    """Open a simulated client's share of the run's data; raises DataError and FederationError as :func:`open_node`."""
+    return _open_part(config.data, config.partition, client, clients, config.seed, config.exchange.batch_size)
+
+
+@cache
+def _open_part(
+    data: DataConfig, settings: PartitionConfig, client: int, clients: int, seed: int, batch_size: int
+) -> Node:
+    if not 0 <= client < clients:
+        raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
+    name, entries = _parts(data, settings, clients, seed)[client]
+    require_batch(entries, batch_size, name)
+    channels = simulated_channels(data, name)
+    return Node(name, hide_channels(_source(data).load(entries), channels), channels)
+
+
+@lru_cache(maxsize=1)
+def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int) -> Node:
+    source = _source(data)
+    require_batch(source.train, batch_size, name)
+    return Node(name, source.load(source.train), channels)

@@ -1,0 +1,131 @@
+"""A node's side of messages in parts: files in the directory of the training, as one process may not see all parts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Message, RecordDict
+
+from flower_dgan.errors import ProtocolError
+from flower_dgan.node.state import ClientState
+from flower_dgan.whole_file import whole_file
+from flower_dgan.wire.packing import pack_content, weigh
+from flower_dgan.wire.parcels import PARCEL, Parcel, Whole, brings_part, kept, missing, room
+
+_KEPT = 2
+"""Messages, and answers, that are kept: a server has at most so many under way."""
+
+
+def answer_in_parts(message: Message, node: str, handle: Callable[[Message], RecordDict]) -> RecordDict:
+    """Answer a message that may be a part of one, with an answer that may be a part of one.
+
+    Parameters
+    ----------
+    message : Message
+        What came; changed in place: what is handled is whole.
+    node : str
+        What the node is called by its owner, see :class:`~flower_dgan.node.state.ClientState`.
+    handle : callable
+        Answers whole messages. It is called again where a part was lost on its way, so it answers as it did before.
+
+    Returns
+    -------
+    RecordDict
+        The answer, its first part, or that a part was kept or others are missing.
+
+    Raises
+    ------
+    ProtocolError
+        If the part is none, or of another length than it says.
+    FederationError
+        If the node has not joined the training.
+    """
+    if PARCEL not in message.content:
+        return handle(message)
+    parcel = Parcel.from_records(message.content)
+    if not parcel.training or not parcel.limit:
+        raise ProtocolError("a message that does not say how large its answer may be")
+    state = ClientState(parcel.training, node)
+    if parcel.whole is None:
+        message.content = RecordDict({name: each for name, each in message.content.items() if name != PARCEL})
+        return _cut(handle(message), state, parcel.limit)
+    files = KeptParts(state.parcels())
+    if not brings_part(message.content):
+        return files.part_of_answer(parcel.whole, parcel.number)
+    files.keep(parcel.whole, parcel.number, parcel.part(message.content))
+    if parcel.number < parcel.whole.count - 1:
+        return kept()
+    if (content := files.joined(parcel.whole)) is None:
+        return missing()
+    message.content = content
+    return _cut(handle(message), state, parcel.limit)
+
+
+def _cut(answer: RecordDict, state: ClientState, limit: int) -> RecordDict:
+    """Return an answer, or its first part if it is too large for one message."""
+    if weigh(answer) <= room(limit):
+        return answer
+    data = pack_content(answer)
+    whole = Whole.of(data, limit)
+    files = KeptParts(state.parcels())
+    files.keep_answer(whole, data)
+    return files.part_of_answer(whole, 0)
+
+
+class KeptParts:
+    """Parts of messages that are not whole yet, and answers that are not fetched yet.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the files are; made where it is missing. Their names are hashes and numbers that were checked.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._messages, self._answers = directory / "messages", directory / "answers"
+        for each in (self._messages, self._answers):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def keep(self, whole: Whole, number: int, part: bytes) -> None:
+        """Keep a part; the oldest message goes where there are more than may be under way."""
+        folder = self._messages / f"{whole.digest}-{whole.size}-{whole.count}"
+        if not folder.is_dir():
+            _make_room(self._messages)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        with whole_file(folder / f"{number:05d}", shared=True) as partial:
+            partial.write_bytes(part)
+
+    def joined(self, whole: Whole) -> RecordDict | None:
+        """Return the content of a message, None if parts of it are missing; raises ProtocolError if it is another."""
+        folder = self._messages / f"{whole.digest}-{whole.size}-{whole.count}"
+        files = [folder / f"{number:05d}" for number in range(whole.count)]
+        if not all(file.is_file() for file in files):
+            return None
+        return whole.join(b"".join(file.read_bytes() for file in files))
+
+    def keep_answer(self, whole: Whole, data: bytes) -> None:
+        """Keep an answer; the oldest goes where there are more than may be under way."""
+        file = self._answers / whole.digest
+        if not file.is_file():
+            _make_room(self._answers)
+        with whole_file(file, shared=True) as partial:
+            partial.write_bytes(data)
+
+    def part_of_answer(self, whole: Whole, number: int) -> RecordDict:
+        """Return a message with a part of an answer, or that there is no such answer."""
+        place, file = whole.place(number), self._answers / whole.digest
+        if not file.is_file() or file.stat().st_size != whole.size:
+            return missing()
+        with file.open("rb") as opened:
+            opened.seek(place.start)
+            return Parcel("", 0, number, whole).records(opened.read(place.stop - place.start))
+
+
+def _make_room(directory: Path) -> None:
+    """Let one more entry be added to a directory."""
+    entries = sorted(directory.iterdir(), key=lambda entry: entry.stat().st_mtime_ns)
+    for entry in entries[: max(0, len(entries) - _KEPT + 1)]:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

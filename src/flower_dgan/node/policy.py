@@ -1,0 +1,158 @@
+"""What the owner of a node lets leave it: a file at the node, which nothing that the server sends can change."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from flower_dgan.config import TrainingConfig
+from flower_dgan.config.read import read_settings
+from flower_dgan.errors import ConfigError, FederationError, PolicyError
+from flower_dgan.node.simulation import NodeConfig, in_simulation
+from flower_dgan.plugins import import_paths, package_of
+
+FEWEST_WINDOWS, FEWEST_IMAGES = 50, 10
+"""Of how many windows, and of how many images, moments may be at least.
+
+The mean of one window's features is that window's features; with 50 windows none has more than a fiftieth of it. As
+windows of one image are much alike, the images count too.
+"""
+
+
+@dataclass(frozen=True)
+class ReleasePolicy:
+    """What may leave a node besides losses and gradients at synthetic images, and whose code it runs.
+
+    Attributes
+    ----------
+    label_maps : bool
+        Whether its label maps may, or the classes of its images. Only ``data.condition=none`` and a folder in
+        ``data.label_maps`` do without.
+    label_maps_to_clients : bool
+        Whether the server may pass them on to the other clients, as algorithms do whose clients judge common images.
+    weights : bool
+        Whether the weights of its discriminator may, or their changes: what it has learned of all its images.
+    pixel_losses : bool
+        Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
+        of them.
+    queries_per_image : int or None
+        How often at most a training may ask for feedback on the label map of one real image; None for any number.
+    plugins : tuple of str
+        Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
+    moments : bool
+        Whether mean and covariance may, once a training, of the features that a network of the server finds in windows
+        of its real images.
+    """
+
+    label_maps: bool
+    label_maps_to_clients: bool
+    weights: bool
+    pixel_losses: bool
+    queries_per_image: int | None
+    plugins: tuple[str, ...] = ()
+    moments: bool = False
+
+    def check_settings(self, config: TrainingConfig) -> None:
+        """Raise PolicyError, which names the rule, if a training with these settings would break it."""
+        for setting, path in import_paths(config).items():
+            if package_of(path) not in self.plugins:
+                raise PolicyError(
+                    "plugins",
+                    f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
+                    f"{setting}={path} does.",
+                )
+        if not self.label_maps and config.data.label_maps_leave:
+            raise PolicyError(
+                "label_maps",
+                "This node's policy does not let label maps leave (label_maps); a folder of others in data.label_maps "
+                "does without.",
+            )
+        masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave
+        shown = masks_leave and config.algorithm.shared_batches
+        if shown and not self.label_maps_to_clients:
+            raise PolicyError(
+                "label_maps_to_clients",
+                "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
+                "algorithm.shared_batches does.",
+            )
+        if config.algorithm.swap_interval and not self.weights:
+            raise PolicyError(
+                "weights",
+                "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does.",
+            )
+        if config.algorithm.upload != "none" and not self.weights:
+            raise PolicyError(
+                "weights",
+                "This node's policy does not let changes of its discriminator leave (weights), as "
+                f"algorithm.upload={config.algorithm.upload} does.",
+            )
+        if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
+            raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
+
+    def check_queries(self, counts: NDArray[np.int64]) -> None:
+        """Raise PolicyError if one of the real images would be asked about too often.
+
+        Parameters
+        ----------
+        counts : int64 array, (images,)
+            How often each image was asked about in a training, the bundle at hand included.
+        """
+        if self.queries_per_image is not None and counts.max() > self.queries_per_image:
+            raise PolicyError(
+                "queries_per_image",
+                f"This node's policy allows {self.queries_per_image} queries on one image in a training "
+                f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}.",
+            )
+
+    def check_moments(self) -> None:
+        """Raise PolicyError, which names the rule, if moments of the real images may not leave."""
+        if not self.moments:
+            raise PolicyError(
+                "moments",
+                "This node's policy does not let moments of its real images' features leave (moments), as "
+                "downstream.dist_fid does.",
+            )
+
+
+def check_windows(ids: NDArray[np.int64]) -> None:
+    """Raise FederationError if moments would be of so few windows or images that they tell of single ones.
+
+    Parameters
+    ----------
+    ids : int64 array (windows,)
+        The image of each window.
+    """
+    windows, images = len(ids), len(np.unique(ids))
+    if windows < FEWEST_WINDOWS or images < FEWEST_IMAGES:
+        raise FederationError(
+            f"Moments of {windows} windows of {images} images would tell of single ones: no node gives those of fewer "
+            f"than {FEWEST_WINDOWS} windows, or {FEWEST_IMAGES} images."
+        )
+
+
+def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePolicy:
+    """Return the policy of a node.
+
+    A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
+    without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
+    losses, nor moments, nor import paths. A simulated node belongs to whoever configured the run.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or does not say exactly what a policy says.
+    """
+    if "policy" in node_config:
+        path = Path(str(node_config["policy"])).expanduser()
+        try:
+            return read_settings(ReleasePolicy, yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, TypeError) as error:
+            raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
+        except ConfigError as error:
+            raise ConfigError(f"This node's policy {path}: {error}") from error
+    simulated = in_simulation(node_config)
+    plugins = tuple(package_of(path) for path in import_paths(config).values()) if simulated else ()
+    pixel_losses = simulated and config.allow_pixel_losses
+    return ReleasePolicy(True, simulated, simulated, pixel_losses, None, plugins, moments=simulated)

@@ -1,0 +1,244 @@
+"""What a node remembers of a training between two messages, in files of its own.
+
+Flower's ``context.state`` travels with every message: 33 MB for a PatchGAN and its optimizer, and the images would have
+to be read, and the configuration composed, again in every new process. Here they stay at the node, in one directory for
+each training and node: configuration and pairs as they were when the node joined, these mapped into memory rather than
+read, and the discriminator as it was after the last answers.
+"""
+
+import fcntl
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from platformdirs import user_state_path
+
+from flower_dgan.config import TrainingConfig
+from flower_dgan.config.read import read_settings
+from flower_dgan.data import Pairs
+from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
+from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.names import file_stem
+from flower_dgan.node.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
+from flower_dgan.node.kept_rounds import KeptRounds
+from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.whole_file import whole_file
+from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.join_messages import TOKEN_BYTES
+from flower_dgan.wire.protocol import Training
+
+_NODE = "node.json"
+
+
+class ClientState:
+    """The directory of one node in one training.
+
+    Parameters
+    ----------
+    training : str
+        Identity of the training, see :class:`~flower_dgan.wire.protocol.Training`.
+    node : str
+        What the node is called by its owner: two nodes of one machine never share a directory.
+
+    Attributes
+    ----------
+    path : Path
+        ``clients/<training>/<node>`` in the user's state directory, the node by its
+        :func:`~flower_dgan.names.file_stem`.
+    """
+
+    def __init__(self, training: str, node: str) -> None:
+        self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
+        self._rounds = KeptRounds(self.path)
+
+    def join(self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int) -> str:
+        """Keep the node's name, its real pairs and the run's configuration; return the node's token.
+
+        A node that joins again goes on with its discriminator, and shows the same token: by it the server knows that it
+        is the node that had this name before, and not another that took it.
+
+        Raises
+        ------
+        FederationError
+            If it joins again with other pairs.
+        ProtocolError
+            If it has joined a later attempt, or the training is described in another way than before.
+        StorageError
+            If it cannot be written. Nothing of it is left then, unless the node had joined before.
+        """
+        node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        token = secrets.token_hex(TOKEN_BYTES)
+        if (self.path / _NODE).is_file():
+            before = self._node()
+            if before["pairs"] != node["pairs"] or before["name"] != name:
+                raise FederationError(
+                    f"The data of {name} are not those that this training began with (kept in {self.path}): put them "
+                    "back, or start a new training."
+                )
+            if before["attempt"] > attempt:
+                raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
+            if before["config"] != json.loads(json.dumps(asdict(config))):
+                raise ProtocolError("a training that this node has joined is described in another way")
+            token = before["token"]
+        with self.forgotten_if_it_fails(), self._written():
+            if not (self.path / _NODE).is_file():
+                self.leave()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(mode=0o700)  # real images are in here
+                keep_pairs(self.path, pairs)
+            # Last: where this file is, the others are whole.
+            with whole_file(self.path / _NODE) as partial:
+                partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
+        return str(token)
+
+    @contextmanager
+    def forgotten_if_it_fails(self) -> Iterator[None]:
+        """Delete what the body keeps of the training if it fails, and the node had not joined before."""
+        before = (self.path / _NODE).is_file()
+        try:
+            yield
+        except BaseException:
+            if not before:
+                self.leave()
+            raise
+
+    def joined(self) -> tuple[str, Pairs, TrainingConfig]:
+        """Return the node's name, its pairs mapped from disk, and the run's configuration.
+
+        Raises
+        ------
+        ForgottenError
+            If the node has not joined the training, or its directory is gone.
+        """
+        self._require_joined()
+        node = self._node()
+        return node["name"], kept_pairs(self.path, node["classes"]), read_settings(TrainingConfig, node["config"])
+
+    def parcels(self) -> Path:
+        """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
+        self._require_joined()
+        return self.path / "parcels"
+
+    def _require_joined(self) -> None:
+        if not (self.path / _NODE).is_file():
+            raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
+
+    def note_moments(self, training: Training, digest: str) -> None:
+        """Note which moments a training asked for: these it may have again, but no others.
+
+        Those of two sets of windows that differ by one would tell of that one.
+
+        Parameters
+        ----------
+        training : Training
+            Who asks.
+        digest : str
+            Hash of what is asked.
+
+        Raises
+        ------
+        ProtocolError
+            If the message is of an earlier attempt.
+        FederationError
+            If other moments were asked for before.
+        """
+        with self._locked():
+            self._check_attempt(training)
+            file = self.path / "moments.sha256"
+            if not file.is_file():
+                with whole_file(file) as partial:
+                    partial.write_text(digest, encoding="utf-8")
+            elif file.read_text(encoding="utf-8") != digest:
+                raise FederationError(
+                    "This node gives moments once a training, and those of another network or of other windows were "
+                    "asked for already."
+                )
+
+    def leave(self) -> None:
+        """Delete the directory."""
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+            with suppress(OSError):  # other nodes of this machine are still in it
+                self.path.parent.rmdir()
+
+    @contextmanager
+    def answering(
+        self, half: DiscriminatorHalf, bundle: BundleMessage, policy: ReleasePolicy, *, seed: int
+    ) -> Iterator[None]:
+        """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
+
+        Torch's default random state inside is the client's own; that of the process stays as it was. Two messages of
+        one node are answered one after the other.
+
+        Parameters
+        ----------
+        half : DiscriminatorHalf
+            As it is before the first round of a training.
+        bundle : BundleMessage
+            What is answered.
+        policy : ReleasePolicy
+            The node's policy: how often one image may be asked about.
+        seed : int
+            Of the random state before the first round.
+
+        Raises
+        ------
+        ProtocolError
+            If the round was answered already with another bundle, or the message is of an earlier attempt.
+        ForgottenError
+            If less is kept than the server was answered: the discriminator would start afresh.
+        PolicyError
+            If the policy is against it.
+        """
+        with self._locked(), torch.random.fork_rng(devices=[]):
+            self._check_attempt(bundle.training)
+            base, again = self._rounds.before(bundle)
+            if not again:
+                self._count(bundle, policy)
+            torch.default_generator.manual_seed(seed)
+            if base:
+                self._rounds.restore(half, base)
+            yield
+            if not again:
+                self._rounds.keep(half, bundle, base)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say of a write in the body that failed where that was, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"The node cannot keep its pairs in {self.path}: {error.strerror or error}. Free space there, or start "
+                "it with XDG_STATE_HOME set to a directory of its own with more."
+            ) from error
+
+    def _check_attempt(self, training: Training) -> None:
+        if training.attempt != (joined := self._node()["attempt"]):
+            raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
+
+    def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
+        """Count the images that are asked about, those of answers that die on their way too."""
+        file = self.path / "queries.npy"
+        asked = np.bincount(bundle.views.ids, minlength=count_kept(self.path))
+        counts = asked + np.load(file) if file.is_file() else asked
+        policy.check_queries(counts)
+        with whole_file(file) as partial, partial.open("wb") as opened:
+            np.save(opened, counts)
+
+    def _node(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+        return found
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.path / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
