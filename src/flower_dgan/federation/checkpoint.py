@@ -61,8 +61,8 @@ class Start:
         The server's own; empty where it has none, or has only begun.
     past : mapping of str to Tensor
         What the clients' next replies are held against, see
-        :meth:`flower_dgan.federation.generator_step.GeneratorStep.snapshot`; empty where nothing is known of them, as in a
-        checkpoint of an earlier version.
+        :meth:`flower_dgan.federation.generator_step.GeneratorStep.snapshot`; empty where nothing is known of them, as
+        in a checkpoint of an earlier version.
     """
 
     round_number: int
