@@ -17,8 +17,8 @@ import yaml
 from torch import nn
 
 from common import spread
+from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
-from flower_dgan.config.read import read_config
 from flower_dgan.data import open_source, partition
 from flower_dgan.evaluation.comparison import cut_windows
 from flower_dgan.evaluation.feature_networks import Features, open_network
@@ -32,7 +32,7 @@ from flower_dgan.wiring import bundle_settings
 
 def run_config(directory: Path) -> Config:
     """Return the configuration of a run."""
-    return read_config(yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")))
+    return read_config(Config, yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")))
 
 
 def distances(directory: Path, config: Config, network: nn.Module, look: Features) -> dict[str, float]:

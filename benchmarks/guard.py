@@ -16,6 +16,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from flower_dgan.gan.scores import merges_scores
+from flower_dgan.wire.bundle_message import EXCHANGE
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Context, Message
 from numpy.typing import NDArray
 
@@ -24,13 +27,10 @@ from flower_dgan.config import Config
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.guard import Guard, Reach, root_mean_square, root_mean_squares
-from flower_dgan.gan.scores import merges_scores
 from flower_dgan.networks.build import discriminator_shapes
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_gradients
 
 FOUR = "partition.label_groups=[[0,1,2],[3,4],[5,6,7],[8,9]]"

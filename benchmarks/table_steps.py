@@ -14,9 +14,9 @@ import typer
 import yaml
 
 from common import append_line, read_lines, spread
+from flower_dgan.algorithms.find import read_config
 from flower_dgan.baselines.rows import open_federation, table_rows
 from flower_dgan.config import Config
-from flower_dgan.config.read import read_config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.evaluation.tstr import TstrResult, train_on_synthetic_test_on_real
@@ -29,7 +29,7 @@ def settings_of(run: Path, augmentation: str | None) -> Config:
     values = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     if augmentation is not None:
         values["data"]["augmentation"] = augmentation
-    return read_config(values)
+    return read_config(Config, values)
 
 
 def pairs_of(run: Path, config: Config) -> dict[str, Pairs]:

@@ -4,38 +4,32 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from numpy.typing import NDArray
-from torch import nn
 
-from flower_dgan.algorithms.asyndgan import client_update
-from flower_dgan.algorithms.distributed_gan import select, train_user
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
-from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
+from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
-from flower_dgan.gan.exchange import Batch, Feedback
-from flower_dgan.gan.randomness import derive_generator, derive_seed
+from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.networks.build import ImageShape, discriminator_shapes
+from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.parcels import answer_in_parts
-from flower_dgan.node.policy import release_policy
+from flower_dgan.node.policy import check_code, release_policy
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
-from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.answer_message import Effort, write_answer
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.feedback_message import FeedbackMessage
-from flower_dgan.wire.formats import decode_images, encode_gradients
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
-from flower_dgan.wire.parameters import EMPTY
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import read_question
 from flower_dgan.wire.refusals import refuse
-from flower_dgan.wiring import discriminator_half, threads
+from flower_dgan.wiring import discriminator_half, session_of, threads
 
 logger = logging.getLogger("flwr")
 
@@ -91,7 +85,7 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
 
 
 def _describe(message: Message, context: Context) -> RecordDict:
-    request = JoinRequest.from_records(message.content)
+    request = JoinRequest.from_records(message.content, partial(check_code, context.node_config))
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
     node = open_node(config, context.node_config)
@@ -154,49 +148,20 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     name, pairs, config = state.joined()
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
-    size, classes, channels = config.data.image_size, pairs.classes, pairs.images[0].shape[2]
-    swaps, uploads = config.algorithm.swap_interval > 0, config.algorithm.upload != "none"
-    shapes = discriminator_shapes(config, classes) if swaps or uploads else None
+    algorithm = algorithm_of(config)
+    classes, channels = pairs.classes, pairs.images[0].shape[2]
+    shapes = discriminator_form(config, classes, channels).shapes if algorithm.releases.of_network else None
     shape = replace(BundleShape.of(config, classes), channels=channels)
-    bundle = BundleMessage.from_records(message.content, shape, shapes)
-    if uploads and bundle.discriminator is None:
-        raise ProtocolError("a bundle without the discriminator whose change is to be uploaded")
-    real = Batch(
-        apply_to_images(pairs.images, bundle.views, size),
-        apply_to_label_maps(pairs.label_maps, classes, bundle.views, size),
-    )
-    given = real.label_maps if bundle.label_maps is None else to_one_hot(bundle.label_maps, classes)
-    synthetic = Batch(decode_images(bundle.images), given)
-    trained_on, judged = synthetic[: len(real)], synthetic[-len(real) :]  # the same, but where they are separate
-    half = discriminator_half(config, ImageShape(classes, channels, size, ()), name)
+    envelope, question = read_question(message.content, shape, shapes)
+    if question.views is not None:
+        question.views.check(sizes_of(pairs.label_maps), config.data.image_size)
+    half = discriminator_half(config, ImageShape(classes, channels, config.data.image_size, ()), name)
     seed = derive_seed(config.seed, "client", name)
-    with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
+    session = session_of(config, name, pairs, half, config.seed)
+    with threads(config.threads), state.answering(half, envelope, question, policy, seed=seed):
         begin = time.monotonic()
-        if bundle.discriminator is not None:
-            state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
-            half.network.load_state_dict(state_dict)
-        batch_size, change = config.exchange.batch_size, EMPTY
-        if uploads:
-            trained, losses = train_user(half, real, synthetic, batch_size)
-            places = derive_generator(config.seed, "upload", bundle.round_number, name)
-            change = select(trained, config.algorithm, places).numpy()
-            feedback = Feedback(torch.zeros(0), torch.zeros(0, *synthetic.images.shape[1:]))
-        else:
-            feedback, losses = client_update(half, real, trained_on, judged, batch_size)
+        answer = algorithm.answer(session, envelope.round_number, question)
+        answer.check(algorithm.releases)
         compute_seconds = time.monotonic() - begin
-    gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
-    return FeedbackMessage(
-        losses=feedback.losses.numpy(),
-        gradients=gradients,
-        scales=scales,
-        discriminator_loss=sum(losses) / len(losses),
-        busy_seconds=time.monotonic() - start,
-        compute_seconds=compute_seconds,
-        peak_memory_mib=peak_memory_mib(),
-        discriminator=_parameters(half.network) if bundle.swap and swaps else None,
-        change=change,
-    ).to_records()
-
-
-def _parameters(network: nn.Module) -> dict[str, NDArray[np.float32]]:
-    return {name: value.numpy() for name, value in network.state_dict().items()}
+    effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
+    return write_answer(answer, effort, config.exchange.feedback_format)

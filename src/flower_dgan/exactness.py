@@ -1,25 +1,27 @@
-"""How far a distributed run is from the one-process reference: S = 1, float32, on the embedded digits."""
+"""How far a run through Flower is from the same algorithm in one process: S = 1, float32, on the embedded digits.
+
+What is compared are the two drivers: messages, number formats, order, recovery and several processes must change
+nothing. That the algorithm itself is the paper's is shown by the plain loops of the tests.
+"""
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.flower.local_flower import deployed_flower, local_flower, write_app
-from flower_dgan.gan.reference import train_reference
-from flower_dgan.gan.reference_selective import train_reference_selective
-from flower_dgan.gan.reference_shared import train_reference_shared
 from flower_dgan.generator_file import load_generator
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, generator_half, server_discriminator_half, threads
+from flower_dgan.wiring import threads
 
 TOLERANCE = 1e-5
 """Largest accepted difference."""
@@ -37,7 +39,7 @@ def exactness_overrides(rounds: int, directory: Path, algorithm: str = "") -> st
 
 
 def through_in_process_grid(clients: int, rounds: int, algorithm: str = "") -> float:
-    """Run the real strategy and ClientApp in this process; return the largest relative difference to the reference.
+    """Run the real strategy and ClientApp in this process; return the largest relative difference to one process.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def through_in_process_grid(clients: int, rounds: int, algorithm: str = "") -> f
 
 
 def through_flower(clients: int, rounds: int, algorithms: Sequence[str] = ("",)) -> float:
-    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to the references.
+    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to one process.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def through_flower(clients: int, rounds: int, algorithms: Sequence[str] = ("",))
 
 
 def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
-    """Run through a SuperLink and SuperNodes on loopback; return the largest relative difference to the reference.
+    """Run through a SuperLink and SuperNodes on loopback; return the largest relative difference to one process.
 
     ``warm`` chooses ``flower-dgan supernode``; otherwise every message starts a new process.
     """
@@ -85,29 +87,13 @@ def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
         return _difference(resolve(overrides), clients, Path(scratch) / "run")
 
 
-def reference_generator(config: Config, clients: int) -> nn.Module:
-    """Train the reference on the data of simulated clients and return its generator."""
+def generator_of_one_process(config: Config, clients: int) -> nn.Module:
+    """Train in this process, on the data of simulated clients, and return the generator."""
     federation = open_federation(config, clients)
-    half = generator_half(config, federation.shape)
-    settings = replace(bundle_settings(config), exchanges=1)
+    state = federation.state(config)
     with threads(config.threads):
-        taking_part, rounds, algorithm = federation.clients(config), config.exchange.rounds, config.algorithm
-        if algorithm.upload != "none":
-            server = server_discriminator_half(config, federation.shape.classes)
-            train_reference_selective(half, server, taking_part, settings, rounds=rounds, algorithm=algorithm)
-        elif algorithm.shared_batches:
-            train_reference_shared(half, taking_part, settings, rounds=rounds, algorithm=algorithm)
-        else:
-            train_reference(
-                half,
-                taking_part,
-                settings,
-                rounds=rounds,
-                merge=algorithm.merge,
-                largest_share=algorithm.largest_share,
-                turns=algorithm.turns,
-            )
-    return half.network
+        train(algorithm_of(config), state, federation.sessions(config))
+    return state.generator.network
 
 
 def largest_relative_difference(network: nn.Module, reference: nn.Module) -> float:
@@ -122,4 +108,4 @@ def largest_relative_difference(network: nn.Module, reference: nn.Module) -> flo
 def _difference(config: Config, clients: int, directory: Path) -> float:
     """Compare the generator of a run directory; with no average decay its file holds the last parameters."""
     network, _, _ = load_generator(directory / "generator.safetensors")
-    return largest_relative_difference(network, reference_generator(config, clients))
+    return largest_relative_difference(network, generator_of_one_process(config, clients))

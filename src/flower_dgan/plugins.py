@@ -34,7 +34,7 @@ def import_paths(config: TrainingConfig) -> dict[str, ImportPath]:
         "data.source": config.data.source,
         "model.generator": config.model.generator,
         "model.discriminator": config.model.discriminator,
-        "algorithm.merge": config.algorithm.merge,
+        "algorithm.name": config.algorithm.name,
     }
     return {setting: name for setting, name in settings.items() if is_import_path(name)}
 

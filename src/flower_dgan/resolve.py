@@ -5,7 +5,6 @@ import shlex
 import typing
 from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
 import yaml
@@ -14,10 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flower_dgan.algorithms.find import read_config, shipped
 from flower_dgan.config import Config
 from flower_dgan.config.checks import check_config
 from flower_dgan.config.places import conf_directory
-from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError, unknown_name
 
 
@@ -47,8 +46,12 @@ def resolve(overrides: str) -> Config:
             composed = compose("config", overrides=parts)
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}") from error
-    config = read_config(values)
+            hint = "".join(map(_say_whose, parts))
+            raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}{hint}") from error
+    try:
+        config = read_config(Config, values)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{''.join(map(_say_whose, parts))}") from error
     check_config(config)
     return config
 
@@ -58,17 +61,35 @@ def to_yaml(config: Config) -> str:
     return str(yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False))
 
 
+def _say_whose(override: str) -> str:
+    """Return, for an override that is about an algorithm, which algorithms have such a setting or value."""
+    key, _, value = override.lstrip("+~").partition("=")
+    group, _, name = key.partition(".")
+    if group != "algorithm" or not name or name == "name":
+        return ""
+    if stands_for := [kind for kind, each in shipped().items() if f"{name}={value}" in each.formerly]:
+        return f" In place of {override} set algorithm={stands_for[0]}."
+    kinds = {kind: typing.get_type_hints(each.Settings).get(name) for kind, each in shipped().items()}
+    have = [kind for kind, hint in kinds.items() if hint is not None and value in (typing.get_args(hint) or (value,))]
+    return f" {key} is a setting of {', '.join(sorted(have))}." if have else ""
+
+
 def differences(before: Config, after: Config) -> list[str]:
     """Return, setting by setting, how two configurations differ, such as ``seed was 0 and is 1``."""
+    earlier, later = _flat(asdict(before)), _flat(asdict(after))
     return [
-        f"{key} was {_at(before, key)} and is {_at(after, key)}"
-        for key in _keys(Config, "")
-        if _at(before, key) != _at(after, key)
+        f"{key} was {earlier.get(key)} and is {later.get(key)}"
+        for key in {**earlier, **later}
+        if earlier.get(key) != later.get(key)
     ]
 
 
-def _at(config: Config, key: str) -> Any:
-    return attrgetter(key)(config)
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def check_override(override: str) -> None:
@@ -82,8 +103,11 @@ def check_override(override: str) -> None:
         if value not in choices:
             raise ConfigError(unknown_name(f"choice of {key}", value, choices))
         return
-    known = [*_keys(Config, ""), *groups]
-    if key not in known:
+    of_algorithms = {f"algorithm.{field.name}" for kind in shipped().values() for field in fields(kind.Settings)}
+    known = [*_keys(Config, ""), *sorted(of_algorithms), *groups]
+    own = override.startswith("+algorithm.")  # a setting of an algorithm of the user's own
+    formerly = {each.partition("=")[0] for kind in shipped().values() for each in kind.formerly}
+    if key not in known and not own and key.removeprefix("algorithm.") not in formerly:
         raise ConfigError(unknown_name("setting", key, known))
 
 

@@ -1,67 +1,69 @@
-"""Halves of the algorithm from a configuration, and the state of torch that they need."""
+"""What server and clients have at the start of a training, from a configuration; and the state of torch they need."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import nn
 
-from flower_dgan.algorithms.tdgan import Reminder
-from flower_dgan.config import TrainingConfig
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.config import PixelSettings, TrainingConfig
+from flower_dgan.data import Pairs
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.losses import LOSSES
-from flower_dgan.gan.merge import merge_rule
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
 from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.gan.replay import Replay
-from flower_dgan.gan.scores import merges_scores
+from flower_dgan.gan.server_state import PreviousTask, ServerState
+from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 
 
-def generator_half(
-    config: TrainingConfig,
-    shape: ImageShape,
-    workers: int = 1,
-    before: tuple[nn.Module, Sequence[ClientLabels]] | None = None,
-) -> GeneratorHalf:
-    """Build the server's half.
-
-    Its weights are those of the generator of the task ``before``, which comes with the clients of all earlier tasks, or
-    depend on ``config.seed`` only. The workers change only its speed.
-    """
+def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) -> GeneratorHalf:
+    """Build a generator with its optimizer; its weights depend on ``config.seed`` only. Workers make it faster."""
     with seeded(config.seed, "generator"):
         network = build_generator(config.model, shape)
-    algorithm, reminder = config.algorithm, None
-    if before is not None:
-        previous, labels = before
-        network.load_state_dict(previous.state_dict())
-        weight = algorithm.reminding_perceptual_weight
-        perceptual = pretrained_perceptual_loss() if weight else None
-        reminder = Reminder(
-            previous, labels, bundle_settings(config), algorithm.reminding_l1_weight, weight, perceptual
-        )
-    optimizer = torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas)
+    algorithm = config.algorithm
     return GeneratorHalf(
         network,
-        optimizer,
+        torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas),
         replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity),
         average_decay=algorithm.average_decay,
-        merge=merge_rule(algorithm.merge),
-        reminder=reminder,
         workers=workers,
     )
 
 
+def server_state(
+    config: TrainingConfig,
+    shape: ImageShape,
+    clients: Mapping[str, ClientLabels],
+    workers: int = 1,
+    previous: PreviousTask | None = None,
+) -> ServerState:
+    """Build what the server has of a training with these clients, before its first round."""
+    of_whole_images = ImageShape(shape.classes, shape.channels, shape.image_size, ())
+    return ServerState(
+        generator_half(config, shape, workers),
+        clients,
+        bundle_settings(config),
+        config.exchange.rounds,
+        config.exchange.generator_steps,
+        shape.channels,
+        partial(discriminator_half, config, of_whole_images),
+        previous,
+    )
+
+
 def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -> DiscriminatorHalf:
-    """Build one client's half; its weights depend on ``config.seed`` and the client's name only."""
+    """Build one client's discriminator; its weights depend on ``config.seed`` and the client's name only."""
     with seeded(config.seed, "discriminator", client):
         network = build_discriminator(config.model, shape)
     algorithm = config.algorithm
     pixel_losses = None
-    if algorithm.l1_weight or algorithm.perceptual_weight:
+    if isinstance(algorithm, PixelSettings) and algorithm.reads_pixels:
         perceptual = pretrained_perceptual_loss() if algorithm.perceptual_weight else None
         pixel_losses = PixelLosses(algorithm.l1_weight, algorithm.perceptual_weight, perceptual)
     return DiscriminatorHalf(
@@ -72,14 +74,21 @@ def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -
         generator_weight=algorithm.generator_weight,
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
-        scores=merges_scores(algorithm.merge),
     )
 
 
-def server_discriminator_half(config: TrainingConfig, classes: int) -> DiscriminatorHalf:
-    """Build the discriminator that the server has of its own in Distributed-GAN's approach 1."""
-    shape = ImageShape(classes, config.data.channels, config.data.image_size, ())
-    return discriminator_half(config, shape, "server")
+def session_of(config: TrainingConfig, name: str, pairs: Pairs, half: DiscriminatorHalf, secret: int) -> Session:
+    """Return what a client has of a training with this discriminator."""
+    return Session(
+        name=name,
+        pairs=pairs,
+        half=half,
+        image_size=config.data.image_size,
+        batch_size=config.exchange.batch_size,
+        augmentation=config.data.augmentation,
+        secret=secret,
+        reads_pixels=algorithm_of(config).releases.real_pixels,
+    )
 
 
 def bundle_settings(config: TrainingConfig) -> BundleSettings:

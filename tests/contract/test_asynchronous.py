@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -15,7 +16,6 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS
 
 from .conftest import TINY, Reply, TamperedApp, configuration

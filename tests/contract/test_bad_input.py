@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
@@ -12,7 +13,6 @@ from flower_dgan.generator_file import load_generator
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal

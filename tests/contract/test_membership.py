@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Context, Message
 
 from flower_dgan.client_app import app
@@ -16,7 +17,6 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.join_messages import JOIN
 
 from .conftest import TINY, Reply, TamperedApp, configuration

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from flower_dgan.federation.discriminator import ServerDiscriminator
+from flower_dgan.gan.scores import merge_scores, score_rule
 from torch import nn
 
 from flower_dgan.algorithms.distributed_gan import average, keep_largest, select, train_user, whose_turn
@@ -15,13 +17,11 @@ from flower_dgan.algorithms.uagan import class_shares, odds
 from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.augmentation import to_one_hot
 from flower_dgan.errors import FederationError
-from flower_dgan.federation.discriminator import ServerDiscriminator
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_real, draw_shared
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.merge import client_weights, sample_shares
-from flower_dgan.gan.scores import merge_scores, score_rule
 from flower_dgan.resolve import resolve
 
 CROSS_ENTROPY = LOSSES["bce"].generator

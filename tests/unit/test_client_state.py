@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flower_dgan.wire.bundle_message import BundleMessage
 from torch import Tensor
 
 from flower_dgan.data import Pairs
@@ -22,7 +23,6 @@ from flower_dgan.node.kept_pairs import keep_pairs
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import discriminator_half

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,9 +19,7 @@ from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.moments import Moments
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,

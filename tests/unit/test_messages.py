@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from flower_dgan.config import FeedbackFormat
@@ -12,10 +14,8 @@ from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.description import describe_training, read_description
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_gradients
 from flower_dgan.wire.join_messages import (
     JoinRequest,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from flower_dgan.gan.scores import score_rule
 from torch import nn
 
 from flower_dgan.config import Config, ImportPath
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.gan.merge import client_weights, sample_shares
-from flower_dgan.gan.scores import score_rule
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.node.policy import ReleasePolicy, release_policy

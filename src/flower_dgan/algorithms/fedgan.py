@@ -21,13 +21,15 @@ generator, of which images are drawn, in the place of the generator. The mean of
 the averaged generator, as both are linear.
 """
 
+from __future__ import annotations
+
 import math
+from dataclasses import fields
 
-from torch import nn
-
-from flower_dgan.algorithms.asyndgan import LocalClient, local_feedback
-from flower_dgan.gan.bundle import BundleSettings, draw_bundle
-from flower_dgan.gan.generator import GeneratorHalf, scheduled_rate
+from flower_dgan import gan
+from flower_dgan.algorithms.asyndgan import AsynDgan, AsynDganSettings
+from flower_dgan.config import AlgorithmSettings, PixelSettings
+from flower_dgan.lazily import torch
 
 INTERVAL = 20
 """K. The paper trains with several; every run has this one."""
@@ -38,21 +40,29 @@ def rounds_of(steps: int) -> int:
     return math.ceil(steps / INTERVAL)
 
 
+def local_algorithm(settings: AlgorithmSettings) -> AsynDgan:
+    """Return how a client's two networks step: AsynDGAN with the losses and rates of a run's algorithm."""
+    shared = {field.name: getattr(settings, field.name) for field in fields(AlgorithmSettings)}
+    pixels = settings if isinstance(settings, PixelSettings) else PixelSettings(l1_weight=0.0, perceptual_weight=0.0)
+    return AsynDgan(
+        AsynDganSettings(
+            **shared, merge="equal", l1_weight=pixels.l1_weight, perceptual_weight=pixels.perceptual_weight
+        )
+    )
+
+
 class LocalGan:
     """The GAN of one client.
 
     Parameters
     ----------
-    generator : GeneratorHalf
-        Its generator; changed in place.
-    client : LocalClient
+    algorithm : AsynDgan
+        How both networks step, see :func:`local_algorithm`.
+    state : ServerState
+        Its generator, with this client alone, as many rounds as there are steps, and one generator step in each;
+        changed in place.
+    session : Session
         Its data and its discriminator, which is changed in place.
-    settings : BundleSettings
-        What is drawn for one step; with one exchange it is the paper's.
-    steps : int
-        Steps in all, at least 1.
-    final_rate : float
-        Factor of the generator's rates in the last step, see ``generator.scheduled_rate``.
 
     Attributes
     ----------
@@ -60,35 +70,26 @@ class LocalGan:
         Both networks, which are what is averaged.
     """
 
-    def __init__(
-        self,
-        generator: GeneratorHalf,
-        client: LocalClient,
-        settings: BundleSettings,
-        *,
-        steps: int,
-        final_rate: float,
-    ) -> None:
-        self.generator = generator
-        self.client = client
-        self.settings = settings
-        self.model: nn.Module = nn.ModuleDict({"generator": generator.network, "discriminator": client.half.network})
-        self._steps = steps
-        self._final_rate = final_rate
+    def __init__(self, algorithm: AsynDgan, state: gan.ServerState, session: gan.Session) -> None:
+        self.algorithm = algorithm
+        self.state = state
+        self.session = session
+        self.model: torch.nn.Module = torch.nn.ModuleDict(
+            {"generator": state.generator.network, "discriminator": session.half.network}
+        )
         self._done = 0
 
     def __len__(self) -> int:
         """Return the number of real images."""
-        return len(self.client.images)
+        return len(self.session.pairs)
 
     def run(self, steps: int) -> None:
         """Take the next steps of both networks."""
         for _ in range(steps):
             self._done += 1
-            views, inputs = draw_bundle(self.client.labels, self.settings, self._done)
-            proposal = self.generator.propose(inputs)
-            feedback = local_feedback(self.client, views, proposal, self.settings)
-            rate = scheduled_rate(self._done, self._steps, self._final_rate)
-            self.generator.apply([proposal], [feedback], {self.client.labels.name: 1.0}, 1, rate)
-        if self._done == self._steps:
-            self.generator.network.load_state_dict(self.generator.average.state_dict())
+            ((name, proposal, question),) = self.algorithm.ask(self.state, self._done, [self.session.name])
+            answer = self.algorithm.answer(self.session, self._done, question)
+            self.algorithm.learn(self.state, self._done, {name: proposal}, {name: answer}, {name: 1.0})
+        generator = self.state.generator
+        if self._done == self.state.rounds:
+            generator.network.load_state_dict(generator.average.state_dict())

@@ -15,15 +15,50 @@ Deviations: only the arithmetic mean of the paper's three; lambda is fixed, not 
 constants in the gradient, so that none is negative.
 """
 
+from __future__ import annotations
+
 import math
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from flower_dgan import gan
+from flower_dgan.algorithms.judging_together import JudgingTogether
+from flower_dgan.config import AlgorithmSettings, TrainingConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.lazily import torch
 
-from flower_dgan.gan.losses import SampleLoss
+
+@dataclass(frozen=True, kw_only=True)
+class GmanSettings(AlgorithmSettings):
+    """What GMAN's runs choose.
+
+    Attributes
+    ----------
+    sharpness : float
+        lambda, at least 0: 0 is the mean, ``inf`` the harshest critic alone.
+    """
+
+    sharpness: float
 
 
-def softmax(scores: Tensor, loss: SampleLoss, sharpness: float) -> Tensor:
+class Gman(JudgingTogether[GmanSettings]):
+    """The generator minds most whom it deceives least."""
+
+    name = "gman"
+    Settings = GmanSettings
+    formerly = ("merge=softmax",)
+
+    def check(self, config: TrainingConfig) -> None:
+        """Find contradictions, and settings out of range."""
+        super().check(config)
+        if not self.settings.sharpness >= 0:
+            raise ConfigError(f"algorithm.sharpness={self.settings.sharpness} must not be negative: 0 makes a mean.")
+
+    def loss_of(self, scores: torch.Tensor, shares: torch.Tensor, loss: gan.SampleLoss) -> torch.Tensor:
+        """Return F(V_1, ..., V_K)."""
+        return softmax(scores, loss, self.settings.sharpness)
+
+
+def softmax(scores: torch.Tensor, loss: gan.SampleLoss, sharpness: float) -> torch.Tensor:
     """Return the generator's loss of each sample, (samples,).
 
     Parameters

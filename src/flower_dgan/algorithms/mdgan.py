@@ -18,11 +18,117 @@ move at once along a random circle instead of each to a random worker; E is coun
 optimizer stay with it.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan import gan
+from flower_dgan.algorithms.base import Algorithm
+from flower_dgan.config import AlgorithmSettings, MergeSettings, TrainingConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.gan.releases import Releases
+from flower_dgan.lazily import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class MdGanSettings(AlgorithmSettings, MergeSettings):
+    """What MD-GAN's runs choose.
+
+    Attributes
+    ----------
+    shared_batches : int
+        k: batches, or bundles of them, that a round draws for all workers; at least 1.
+    swap_interval : int
+        E, in rounds: after so many the workers swap their discriminators, so that weights leave the nodes; 0 for never.
+    """
+
+    shared_batches: int
+    swap_interval: int
+
+
+class MdGan(Algorithm[MdGanSettings]):
+    """Workers are trained on one of k shared batches and asked about another; their discriminators move."""
+
+    name = "mdgan"
+    Settings = MdGanSettings
+    bundles = 2
+
+    @property
+    def releases(self) -> Releases:
+        """Losses and gradients; label maps to other workers; discriminators where they move."""
+        return Releases(weights=self.settings.swap_interval > 0, label_maps_to_clients=True)
+
+    @property
+    def one_in_flight(self) -> bool:
+        """Whether discriminators move: a worker must have the one that it was given before it is asked again."""
+        return self.settings.swap_interval > 0
+
+    def check(self, config: TrainingConfig) -> None:
+        """Find contradictions, and settings out of range."""
+        super().check(config)
+        self.settings.check_merge(config.model)
+        if self.settings.shared_batches < 1:
+            raise ConfigError(f"algorithm.shared_batches={self.settings.shared_batches} must be at least 1: it is k.")
+        if self.settings.swap_interval < 0:
+            raise ConfigError(
+                f"algorithm.swap_interval={self.settings.swap_interval} must not be negative: 0 is never."
+            )
+
+    def require_clients(self, clients: int) -> None:
+        """Raise FederationError if the merge rule cannot do with so few."""
+        self.settings.require_clients(clients)
+
+    def ask(
+        self, state: gan.ServerState, round_number: int, clients: Sequence[str]
+    ) -> Iterator[tuple[str, gan.Proposal, gan.Question]]:
+        """Step 1: make k batches, and send each worker two of them; X_n(d) comes first."""
+        batches = gan.propose_shared(state, round_number, self.settings.shared_batches)
+        places = {name: place for place, name in enumerate(state.clients)}
+        for name in clients:
+            judged, trained_on = (batches[number] for number in batches_of(places[name], len(batches)))
+            question = gan.question_about(state, name, trained_on, judged)
+            moving = state.parameters.get(name)
+            wanted = swaps(self.settings.swap_interval, round_number)
+            yield name, judged, replace(question, weights=moving, return_weights=wanted)
+
+    def answer(self, session: gan.Session, round_number: int, question: gan.Question) -> gan.Answer:
+        """Step 2: train on X_n(d), with the discriminator that moved here if one did, and judge X_n(g)."""
+        if question.weights is not None:
+            session.load(question.weights)
+        both = session.synthetic(question)
+        size = len(both) // 2
+        answer = gan.step_and_judge(session, round_number, both[:size], both[size:])
+        return replace(answer, weights=session.weights()) if question.return_weights else answer
+
+    def learn(
+        self,
+        state: gan.ServerState,
+        round_number: int,
+        proposals: Mapping[str, gan.Proposal],
+        answers: Mapping[str, gan.Answer],
+        discounts: Mapping[str, float],
+    ) -> gan.Step:
+        """Step 3, and step 4 where discriminators came back: each is bounded, and sent on in the next round."""
+        step = gan.sum_gradients(
+            state,
+            round_number,
+            proposals,
+            answers,
+            discounts,
+            merge=self.settings.merge,
+            final_rate=self.settings.final_rate,
+        )
+        came_back = {name: each.weights for name, each in answers.items() if each.weights is not None}
+        bounded, acted = gan.bound_weights(
+            state.guards["weights"], {name: list(weights.values()) for name, weights in came_back.items()}
+        )
+        partners = swap_partners(list(came_back), state.bundles.seed, round_number)
+        state.parameters = {
+            partners[name]: dict(zip(came_back[name], arrays, strict=True)) for name, arrays in bounded.items()
+        }
+        counts = {name: step.bounded.get(name, 0) + acted.get(name, 0) for name in {**step.bounded, **acted}}
+        return replace(step, bounded=counts)
 
 
 def batches_of(worker: int, count: int) -> tuple[int, int]:
@@ -37,6 +143,6 @@ def swaps(interval: int, round_number: int) -> bool:
 
 def swap_partners(workers: Sequence[str], seed: int, round_number: int) -> dict[str, str]:
     """Return to which worker the discriminator of each goes: never to itself, unless it is alone."""
-    generator = derive_generator(seed, "swap", round_number)
+    generator = gan.derive_generator(seed, "swap", round_number)
     circle = [workers[index] for index in torch.randperm(len(workers), generator=generator).tolist()]
     return dict(zip(circle, [*circle[1:], *circle[:1]], strict=True))

@@ -19,14 +19,95 @@ A task is a training of its own here, which begins with the generator of the one
 take noise, and both draw the same.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from flower_dgan import gan
+from flower_dgan.algorithms.asyndgan import AsynDgan, AsynDganSettings
+from flower_dgan.config import TrainingConfig, require_pictures
+from flower_dgan.errors import ConfigError
+from flower_dgan.lazily import torch
 
-from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_shared
-from flower_dgan.gan.randomness import derive_seed
+if TYPE_CHECKING:
+    from flower_dgan.gan.generator import AddedLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class TdGanSettings(AsynDganSettings):
+    """What TDGAN's runs choose beside AsynDGAN's settings.
+
+    Attributes
+    ----------
+    previous : str or None
+        Run directory of the task before, whose generator this one begins with; None for the first task.
+    reminding_l1_weight, reminding_perceptual_weight : float
+        lambda_1 and lambda_p, at least 0.
+    """
+
+    previous: str | None
+    reminding_l1_weight: float
+    reminding_perceptual_weight: float
+
+
+class TdGan(AsynDgan):
+    """AsynDGAN with the reminding loss: its clients are those of one task."""
+
+    name = "tdgan"
+    Settings = TdGanSettings
+    settings: TdGanSettings
+
+    @property
+    def previous_run(self) -> str | None:
+        """That of the task before."""
+        return self.settings.previous
+
+    @property
+    def settings_for_clients(self) -> TdGanSettings:
+        """The settings without that run directory."""
+        return replace(self.settings, previous=None)
+
+    def check(self, config: TrainingConfig) -> None:
+        """Find contradictions, and settings out of range."""
+        super().check(config)
+        perceptual = self.settings.reminding_perceptual_weight
+        require_pictures("reminding_perceptual_weight", perceptual, config.data.channels)
+        weights = (self.settings.reminding_l1_weight, perceptual)
+        if not min(weights) >= 0:
+            raise ConfigError(f"The weights of algorithm.reminding_... are {weights}: they must not be negative.")
+        if self.settings.previous is not None and config.model.sites_fixed_by:
+            raise ConfigError(
+                "algorithm.previous wants model.site_condition=false and a model.generator that is no fusion: the "
+                "sites of the next task are not those of this one."
+            )
+
+    def begin(self, state: gan.ServerState) -> None:
+        """Begin with G_prev, unless the training goes on with a generator of its own."""
+        if state.previous is not None and state.generator.steps_done == 0:
+            state.generator.begin_with(state.previous.generator)
+
+    def added_loss(self, state: gan.ServerState) -> AddedLoss | None:
+        """Return the reminding loss; None in the first task."""
+        if state.previous is None:
+            return None
+        weight = self.settings.reminding_perceptual_weight
+        return Reminder(
+            state.previous.generator,
+            state.previous.labels,
+            state.bundles,
+            self.settings.reminding_l1_weight,
+            weight,
+            _perceptual_loss() if weight else None,
+        ).loss
+
+
+@lru_cache(maxsize=1)
+def _perceptual_loss() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Build it once in a training: it reads half a gigabyte."""
+    return gan.pretrained_perceptual_loss()
 
 
 @dataclass(frozen=True)
@@ -47,21 +128,21 @@ class Reminder:
         ``(images, images) -> (batch,)``; needed where ``perceptual_weight`` is positive.
     """
 
-    previous: nn.Module
-    labels: Sequence[ClientLabels]
-    settings: BundleSettings
+    previous: torch.nn.Module
+    labels: Sequence[gan.ClientLabels]
+    settings: gan.BundleSettings
     l1_weight: float
     perceptual_weight: float
-    perceptual: Callable[[Tensor, Tensor], Tensor] | None
+    perceptual: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
 
-    def loss(self, network: nn.Module, step: int) -> Tensor:
+    def loss(self, network: torch.nn.Module, step: int) -> torch.Tensor:
         """Return the loss of G in its generator step of that number, a scalar, with its graph."""
-        settings = replace(self.settings, exchanges=1, seed=derive_seed(self.settings.seed, "reminding"))
-        inputs = draw_shared(self.labels, settings, step, 0)
+        settings = replace(self.settings, exchanges=1, seed=gan.derive_seed(self.settings.seed, "reminding"))
+        inputs = gan.draw_shared(self.labels, settings, step, 0)
         with torch.no_grad():
             before = self.previous(inputs)
         images = network(inputs)
-        loss: Tensor = self.l1_weight * (images - before).abs().mean()
+        loss: torch.Tensor = self.l1_weight * (images - before).abs().mean()
         if self.perceptual is not None:
             loss = loss + self.perceptual_weight * self.perceptual(images, before).mean()
         return loss

@@ -16,19 +16,68 @@ the generator's loss is the configured one, non-saturating by default; images of
 pi_k(y) of the images of that class; no share is larger than ``algorithm.largest_share`` where three or more have some.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from flower_dgan.gan.bundle import ClientLabels
-from flower_dgan.gan.losses import SampleLoss
-from flower_dgan.gan.shares import bound_shares
+from flower_dgan import gan
+from flower_dgan.algorithms.judging_together import JudgingTogether
+from flower_dgan.config import AlgorithmSettings, TrainingConfig
+from flower_dgan.errors import ConfigError
+from flower_dgan.lazily import torch
 
 _ALMOST_NONE = 1e-30
 
 
-def odds(scores: Tensor, shares: Tensor, loss: SampleLoss) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class UaGanSettings(AlgorithmSettings):
+    """What UA-GAN's runs choose.
+
+    Attributes
+    ----------
+    merge : {"odds", "odds-by-class"}
+        Whether pi_k is a client's share of all images, or for each sample its share of the images of that class.
+    """
+
+    merge: Literal["odds", "odds-by-class"]
+
+
+class UaGan(JudgingTogether[UaGanSettings]):
+    """The odds that the clients give to the same images are added up."""
+
+    name = "uagan"
+    Settings = UaGanSettings
+    by_samples = True
+
+    def check(self, config: TrainingConfig) -> None:
+        """Find contradictions."""
+        super().check(config)
+        if self.settings.merge == "odds-by-class" and config.data.foreign_label_maps:
+            raise ConfigError(
+                "algorithm.merge=odds-by-class counts the classes in the clients' label maps, which stay with them "
+                f"where data.label_maps={config.data.label_maps}: set algorithm.merge=odds."
+            )
+
+    def loss_of(self, scores: torch.Tensor, shares: torch.Tensor, loss: gan.SampleLoss) -> torch.Tensor:
+        """Return the loss on D_ua."""
+        return odds(scores, shares, loss)
+
+    def shares(
+        self,
+        clients: Sequence[gan.ClientLabels],
+        weights: Mapping[str, float],
+        label_maps: torch.Tensor,
+        largest: float,
+    ) -> torch.Tensor:
+        """Return pi_k, or pi_k(y)."""
+        if self.settings.merge == "odds-by-class":
+            return class_shares(clients, label_maps, largest)
+        return super().shares(clients, weights, label_maps, largest)
+
+
+def odds(scores: torch.Tensor, shares: torch.Tensor, loss: gan.SampleLoss) -> torch.Tensor:
     """Return the generator's loss on D_ua, (samples,).
 
     Parameters
@@ -43,12 +92,12 @@ def odds(scores: Tensor, shares: Tensor, loss: SampleLoss) -> Tensor:
     return loss(torch.logsumexp(scores + shares.log(), 0)[:, None])
 
 
-def class_shares(clients: Sequence[ClientLabels], label_maps: Tensor, largest: float = 1.0) -> Tensor:
+def class_shares(clients: Sequence[gan.ClientLabels], label_maps: torch.Tensor, largest: float = 1.0) -> torch.Tensor:
     """Return pi_k(y), each client's share of the images of the class of each sample, (clients, samples).
 
     Parameters
     ----------
-    clients : sequence of ClientLabels
+    clients : sequence of gan.ClientLabels
         Their label maps are constant and hold the class of the image.
     label_maps : Tensor, (samples, classes, height, width)
         Those of the samples. For a class that no client has, as somebody's answer is missing, all count alike.
@@ -61,17 +110,17 @@ def class_shares(clients: Sequence[ClientLabels], label_maps: Tensor, largest: f
     return shares[:, label_maps[:, :, 0, 0].argmax(1)]
 
 
-def _shares_of_class(counts: Tensor, largest: float) -> Tensor:
+def _shares_of_class(counts: torch.Tensor, largest: float) -> torch.Tensor:
     """Return the clients' shares of the images of one class, of which they have so many."""
     counts = counts.clamp_min(_ALMOST_NONE)
     shares = counts / counts.sum(0)
     have = [index for index, count in enumerate(counts.tolist()) if count >= 1]
     if have and float(shares.max()) > largest:
-        bounded = bound_shares({str(index): float(shares[index]) for index in have}, largest, len(have))
+        bounded = gan.bound_shares({str(index): float(shares[index]) for index in have}, largest, len(have))
         shares[have] = torch.tensor(list(bounded.values()))
     return shares
 
 
-def _class_counts(client: ClientLabels) -> Tensor:
+def _class_counts(client: gan.ClientLabels) -> torch.Tensor:
     classes = torch.tensor([int(label_map.flat[0]) for label_map in client.label_maps])
     return torch.bincount(classes, minlength=client.classes).float()

@@ -6,14 +6,14 @@ K steps, which its policy forbids unless it says ``weights: true``.
 
 from dataclasses import replace
 
-from flower_dgan.algorithms.fedgan import LocalGan, rounds_of
+from flower_dgan.algorithms.fedgan import LocalGan, local_algorithm, rounds_of
 from flower_dgan.baselines.averaging import average
-from flower_dgan.baselines.rows import LocalFederation, with_one_discriminator
+from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.flower.ledger import Ledger
 from flower_dgan.synthesis import synthesize
-from flower_dgan.wiring import bundle_settings, generator_half
+from flower_dgan.wiring import bundle_settings, server_state
 
 ROW = "FedGAN"
 
@@ -30,7 +30,7 @@ def train_fedgan(config: Config, federation: LocalFederation) -> tuple[Pairs, Le
     rounds = rounds_of(generator_steps(config))
     ledger = average(gans, generator_steps(config), rounds)
     total = config.output.synthetic_images
-    synthetic, _ = synthesize(gans[0].generator.network, federation.labels, bundle_settings(config), total)
+    synthetic, _ = synthesize(gans[0].state.generator.network, federation.labels, bundle_settings(config), total)
     return synthetic, ledger, rounds
 
 
@@ -45,15 +45,19 @@ def local_gans(config: Config, federation: LocalFederation) -> list[LocalGan]:
     A step takes as many batches of a client as one of the run's generator does, so that all networks see as many images
     in all.
     """
-    config, exchange = with_one_discriminator(config), config.exchange
-    settings = replace(bundle_settings(config), exchanges=exchange.exchanges // exchange.generator_steps)
+    algorithm, exchange = local_algorithm(config.algorithm), config.exchange
+    alone = replace(
+        config,
+        algorithm=algorithm.settings,
+        exchange=replace(
+            exchange,
+            exchanges=exchange.exchanges // exchange.generator_steps,
+            rounds=generator_steps(config),
+            generator_steps=1,
+        ),
+    )
+    sessions = federation.sessions(alone)
     return [
-        LocalGan(
-            generator_half(config, federation.shape),
-            client,
-            settings,
-            steps=generator_steps(config),
-            final_rate=config.algorithm.final_rate,
-        )
-        for client in federation.clients(config)
+        LocalGan(algorithm, server_state(alone, federation.shape, {labels.name: labels}), sessions[labels.name])
+        for labels in federation.labels
     ]

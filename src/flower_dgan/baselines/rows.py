@@ -3,17 +3,29 @@
 import logging
 from dataclasses import dataclass, replace
 
-from flower_dgan.algorithms.asyndgan import LocalClient, train
-from flower_dgan.config import Config, MergeName
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
+from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.server_state import PreviousTask, ServerState
+from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
 from flower_dgan.node.node import open_partition
 from flower_dgan.synthesis import synthesize
-from flower_dgan.wiring import bundle_settings, discriminator_half, free_cores, generator_half, seeded, threads
+from flower_dgan.wiring import (
+    bundle_settings,
+    discriminator_half,
+    free_cores,
+    generator_half,
+    seeded,
+    server_state,
+    session_of,
+    threads,
+)
 
 logger = logging.getLogger("flwr")
 
@@ -30,23 +42,38 @@ class LocalFederation:
         What a server knows of each client, in the order of their names.
     real : tuple of Pairs
         Their real pairs, in the same order; 0 in the channels that a client lacks.
-    channels : tuple of tuple of int or None
-        Which channels each client holds, None for all.
     """
 
     shape: ImageShape
     labels: tuple[ClientLabels, ...]
     real: tuple[Pairs, ...]
-    channels: tuple[Channels, ...]
 
-    def clients(self, config: Config) -> list[LocalClient]:
-        """Return the clients, each with a fresh discriminator of its own."""
-        found = []
-        for labels, pairs, channels in zip(self.labels, self.real, self.channels, strict=True):
-            images = hide_channels(pairs, channels).images
-            half = discriminator_half(config, replace(self.shape, channels=images[0].shape[2]), labels.name)
-            found.append(LocalClient(labels, images, half, channels))
-        return found
+    def sessions(self, config: Config) -> dict[str, Session]:
+        """Return what each client has of a training that begins, by name: a fresh discriminator of its own."""
+        return {
+            labels.name: self._session(config, index, discriminator_half(config, self._shape_of(index), labels.name))
+            for index, labels in enumerate(self.labels)
+        }
+
+    def sharing(self, config: Config) -> dict[str, Session]:
+        """Return the same with one discriminator for all; what a client lacks of the channels is black for it."""
+        half = discriminator_half(config, self.shape, "centralized")
+        return {
+            labels.name: self._session(config, index, _for_channels(half, labels.channels, self.shape))
+            for index, labels in enumerate(self.labels)
+        }
+
+    def state(self, config: Config, workers: int = 1, previous: PreviousTask | None = None) -> ServerState:
+        """Return what a server has of a training that begins."""
+        return server_state(config, self.shape, {each.name: each for each in self.labels}, workers, previous)
+
+    def _shape_of(self, index: int) -> ImageShape:
+        channels = self.labels[index].channels
+        return self.shape if channels is None else replace(self.shape, channels=len(channels))
+
+    def _session(self, config: Config, index: int, half: DiscriminatorHalf) -> Session:
+        labels = self.labels[index]
+        return session_of(config, labels.name, hide_channels(self.real[index], labels.channels), half, config.seed)
 
     def pooled(self) -> Pairs:
         """Return the real pairs of all clients together."""
@@ -56,7 +83,7 @@ class LocalFederation:
 
     def alone(self, index: int) -> "LocalFederation":
         """Return the federation of one of the clients, whose networks are those for all sites."""
-        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],), (self.channels[index],))
+        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],))
 
 
 def open_federation(config: Config, clients: int) -> LocalFederation:
@@ -75,11 +102,11 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     foreign = read_foreign_label_maps(config.data)
     maps = foreign.maps if foreign else ()
     labels = tuple(
-        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps)
+        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps, node.channels)
         for index, node in enumerate(nodes)
     )
     real = tuple(fill_channels(node.pairs, node.channels, shape.channels) for node in nodes)
-    return LocalFederation(shape, labels, real, tuple(node.channels for node in nodes))
+    return LocalFederation(shape, labels, real)
 
 
 def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
@@ -88,47 +115,40 @@ def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
     return synthesize(network, federation.labels, bundle_settings(config), config.output.synthetic_images)[0]
 
 
-def with_one_discriminator(config: Config) -> Config:
-    """Return the configuration of a GAN with one discriminator: no scores to merge, and none to contradict another."""
-    merge: MergeName = "samples" if config.algorithm.merge in ("samples", "odds") else "equal"
-    return replace(config, algorithm=replace(config.algorithm, merge=merge))
+def train_here(config: Config, federation: LocalFederation, row: str, previous: PreviousTask | None = None) -> Pairs:
+    """Train the run's algorithm in this process with one discriminator for all data, and draw as many pairs from it.
 
+    Generator, batches, noise and sites are those of the run. The one discriminator sees the batches of all clients, one
+    after the other. Where the clients' discriminators are copies of one at the server there is one anyway, and each
+    client has the data of all.
 
-def train_centralized(config: Config, federation: LocalFederation, row: str) -> Pairs:
-    """Train the same GAN with one discriminator for the pooled data, and draw as many pairs from it.
-
-    Generator, batches, noise and sites are those of the run; the one discriminator sees the batches of all clients, one
-    after the other. For it the channels that a client lacks are black, in its real and its synthetic images alike. The
-    row is named in the log.
+    Parameters
+    ----------
+    config : Config
+        The run's configuration.
+    federation : LocalFederation
+        All clients, or one.
+    row : str
+        Its name in the log.
+    previous : PreviousTask or None
+        What the run's generator began with.
     """
-    config = with_one_discriminator(config)
-    generator = generator_half(config, federation.shape, workers=free_cores())
-    half = discriminator_half(config, federation.shape, "centralized")
-    pooled = [
-        replace(client, half=_for_channels(half, client.channels, federation.shape))
-        for client in federation.clients(config)
-    ]
-    exchange = config.exchange
+    algorithm = algorithm_of(config)
+    state = federation.state(config, free_cores(), previous)
+    if algorithm.releases.changes:
+        pooled = federation.pooled()
+        sessions = {name: replace(each, pairs=pooled) for name, each in federation.sessions(config).items()}
+    else:
+        sessions = federation.sharing(config)
 
     def log(round_number: int) -> None:
         if round_number % config.output.sample_interval == 0:
-            logger.info("%s: round %d/%d", row, round_number, exchange.rounds)
+            logger.info("%s: round %d/%d", row, round_number, config.exchange.rounds)
 
     with threads(config.threads), seeded(config.seed, "centralized"):
-        train(
-            generator,
-            pooled,
-            bundle_settings(config),
-            rounds=exchange.rounds,
-            generator_steps=exchange.generator_steps,
-            merge=config.algorithm.merge,
-            in_flight=exchange.in_flight,
-            final_rate=config.algorithm.final_rate,
-            largest_share=config.algorithm.largest_share,
-            after_round=log,
-        )
+        train(algorithm, state, sessions, in_flight=config.exchange.in_flight, after_round=log)
     total = config.output.synthetic_images
-    return synthesize(generator.average, federation.labels, bundle_settings(config), total)[0]
+    return synthesize(state.generator.average, federation.labels, bundle_settings(config), total)[0]
 
 
 def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:
@@ -136,7 +156,9 @@ def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape
     return half if channels is None else replace(half, network=BlackElsewhere(half.network, channels, shape.channels))
 
 
-def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) -> dict[str, Pairs]:
+def table_rows(
+    config: Config, federation: LocalFederation, synthetic: Pairs, previous: PreviousTask | None = None
+) -> dict[str, Pairs]:
     """Return the training pairs of every row that ``downstream.rows`` asks for, in the table's order."""
     wanted = config.downstream.rows
     rows: dict[str, Pairs] = {}
@@ -149,11 +171,12 @@ def table_rows(config: Config, federation: LocalFederation, synthetic: Pairs) ->
     if "Local-k" in wanted:
         for index, name in enumerate(federation.shape.sites):
             row = f"Local-{name}"
-            drawn, channels = train_centralized(config, federation.alone(index), row), federation.channels[index]
+            drawn = train_here(config, federation.alone(index), row, previous)
+            channels = federation.labels[index].channels
             # what nobody taught the generator is black, as in the client's real images
             rows[row] = fill_channels(hide_channels(drawn, channels), channels, federation.shape.channels)
     if "Syn-All" in wanted:
-        rows["Syn-All"] = train_centralized(config, federation, "Syn-All")
+        rows["Syn-All"] = train_here(config, federation, "Syn-All", previous)
     if "DGAN" in wanted:
         rows["DGAN"] = synthetic
     return rows

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from flower_dgan.config.algorithm import AlgorithmConfig, LossName, MergeName, ReplayName, TurnsName
+from flower_dgan.config.algorithm import (
+    AlgorithmSettings,
+    LossName,
+    MergeName,
+    MergeSettings,
+    PixelSettings,
+    ReplayName,
+    require_pictures,
+)
 from flower_dgan.config.data import AugmentationName, DataConfig, PartitionConfig, PartitionName, SourceName
 from flower_dgan.config.downstream import DownstreamConfig, MetricName
 from flower_dgan.config.exchange import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
@@ -10,7 +18,7 @@ from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
 
 __all__ = [
-    "AlgorithmConfig",
+    "AlgorithmSettings",
     "AugmentationName",
     "Config",
     "DataConfig",
@@ -21,16 +29,18 @@ __all__ = [
     "ImportPath",
     "LossName",
     "MergeName",
+    "MergeSettings",
     "MetricName",
     "ModelConfig",
     "OutputConfig",
     "PartitionConfig",
     "PartitionName",
+    "PixelSettings",
     "ReplayName",
     "ScheduleConfig",
     "SourceName",
     "TrainingConfig",
-    "TurnsName",
+    "require_pictures",
 ]
 
 
@@ -77,7 +87,7 @@ class TrainingConfig:
     data: DataConfig
     partition: PartitionConfig
     model: ModelConfig
-    algorithm: AlgorithmConfig
+    algorithm: AlgorithmSettings
     exchange: ExchangeConfig
     schedule: ScheduleConfig
     downstream: DownstreamConfig

@@ -1,6 +1,7 @@
 """Settings that do not fit the channels of the images, or that some clients lack channels."""
 
-from flower_dgan.config import TrainingConfig
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.config import PixelSettings, TrainingConfig
 from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
 from flower_dgan.data.augmentation import COLOURED
 from flower_dgan.errors import ConfigError
@@ -8,15 +9,9 @@ from flower_dgan.errors import ConfigError
 
 def check_channels(config: TrainingConfig) -> None:
     """Raise ConfigError for channels that there are not, or that a pretrained network does not see."""
-    channels, algorithm = config.data.channels, config.algorithm
+    channels = config.data.channels
     if not 1 <= channels <= MOST_CHANNELS:
         raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
-    for name in ("perceptual_weight", "reminding_perceptual_weight"):
-        if getattr(algorithm, name) and channels not in PICTURED:
-            raise ConfigError(
-                f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
-                f"algorithm.{name}=0."
-            )
     if config.data.augmentation in COLOURED and channels not in PICTURED:
         raise ConfigError(
             f"data.augmentation={config.data.augmentation} changes colours, and {channels} channels are no "
@@ -48,12 +43,14 @@ def _check_missing(config: TrainingConfig) -> None:
 def check_missing_channels(config: TrainingConfig) -> None:
     """Raise ConfigError for settings that want the same channels at all clients, where one lacks some."""
     algorithm, downstream = config.algorithm, config.downstream
+    perceptual = isinstance(algorithm, PixelSettings) and algorithm.perceptual_weight
     wrong = {
-        "algorithm.swap_interval=0, as their discriminators differ": algorithm.swap_interval,
-        "algorithm.upload=none, as their discriminators differ": algorithm.upload != "none",
+        "an algorithm whose discriminators stay at their nodes, as they differ": algorithm_of(
+            config
+        ).releases.of_network,
         "data.augmentation=rotations or another, as part of a picture has no colours": config.data.augmentation
         in COLOURED,
-        "algorithm.perceptual_weight=0, as VGG-16 sees whole images": algorithm.perceptual_weight,
+        "algorithm.perceptual_weight=0, as VGG-16 sees whole images": perceptual,
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and "FedGAN" in downstream.rows,
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,

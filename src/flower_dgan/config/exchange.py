@@ -72,3 +72,8 @@ class ScheduleConfig:
     quorum: float
     deadline: float | None
     max_staleness: int
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether every round waits for every client."""
+        return self.quorum == 1 and self.deadline is None

@@ -5,27 +5,19 @@ import typing
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
-from flower_dgan.config import Config, ImportPath
+from flower_dgan.config import ImportPath
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.plugins import check_import_path, is_import_path
 
 ConfigT = TypeVar("ConfigT")
 
 
-def read_config(values: Any) -> Config:
-    """Build the configuration of a run from nested dictionaries, such as :func:`dataclasses.asdict` makes of it.
+def read_settings(kind: type[ConfigT], values: Any, path: str = "") -> ConfigT:
+    """Build a dataclass of settings from a mapping of its names, all that have no default; raises ConfigError.
 
-    Raises
-    ------
-    ConfigError
-        If a name or value is unknown or missing.
+    A value that is a dataclass of settings already stays as it is. ``path`` is what the names begin with in messages.
     """
-    return read_settings(Config, values)
-
-
-def read_settings(kind: type[ConfigT], values: Any) -> ConfigT:
-    """Build a dataclass of settings from a mapping of its names, all that have no default; raises ConfigError."""
-    return _read(kind, values, "")
+    return _read(kind, values, path)
 
 
 def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
@@ -44,6 +36,8 @@ def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
 
 def _value(hint: Any, value: Any, path: str) -> Any:
     if is_dataclass(hint):
+        if isinstance(value, hint):  # type: ignore[arg-type]
+            return value
         return _read(hint, value, f"{path}.")  # type: ignore[arg-type]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -14,8 +13,7 @@ from torch import Tensor
 
 from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.bundle_message import KEPT_CHECKPOINTS
-from flower_dgan.wire.parameters import Parameters
+from flower_dgan.wire.question_message import KEPT_CHECKPOINTS
 
 logger = logging.getLogger("flwr")
 
@@ -35,7 +33,7 @@ class Checkpoint:
     ledger : list
         Rows of the ledger, see :meth:`flower_dgan.flower.ledger.Ledger.saved`.
     tensors : dict of str to Tensor
-        The generator, see :meth:`flower_dgan.gan.generator.GeneratorHalf.snapshot`.
+        The server's part, see :meth:`flower_dgan.gan.server_state.ServerState.snapshot`.
     """
 
     training: str
@@ -43,37 +41,6 @@ class Checkpoint:
     answered: dict[str, int]
     ledger: list[list[object]]
     tensors: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a training goes on.
-
-    Attributes
-    ----------
-    round_number : int
-        Rounds that are done.
-    answered : dict of str to int
-        Client name to the last of these that it answered.
-    moving : dict of str to (dict of str to array)
-        Discriminators on their way to another client, by its name.
-    discriminator : Parameters
-        The server's own; empty where it has none, or has only begun.
-    past : mapping of str to Tensor
-        What the clients' next replies are held against, see
-        :meth:`flower_dgan.federation.generator_step.GeneratorStep.snapshot`; empty where nothing is known of them, as
-        in a checkpoint of an earlier version.
-    """
-
-    round_number: int
-    answered: Mapping[str, int]
-    moving: Mapping[str, Parameters]
-    discriminator: Parameters
-    past: Mapping[str, Tensor]
-
-
-BEGINNING = Start(0, MappingProxyType({}), MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
-"""Where a new training begins."""
 
 
 class Checkpoints:

@@ -1,22 +1,48 @@
 """What the clients answer in a round: which replies can be used, and what is wrong with the others."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from flwr.app import Message
 
-from flower_dgan.algorithms.mdgan import swaps
 from flower_dgan.config import Config
 from flower_dgan.errors import ProtocolError
-from flower_dgan.federation.answer import Answer
 from flower_dgan.federation.attendance import Attendance
-from flower_dgan.federation.discriminator import ServerDiscriminator
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.federation.outbox import Outbox
-from flower_dgan.gan.schedule import discount, is_synchronous
+from flower_dgan.federation.outbox import Key, Outbox
+from flower_dgan.gan.exchange import Answer, Proposal
+from flower_dgan.gan.releases import Releases
+from flower_dgan.gan.schedule import discount
+from flower_dgan.networks.build import DiscriminatorForm
+from flower_dgan.wire.answer_message import Effort, read_answer
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.feedback_message import FeedbackMessage
-from flower_dgan.wire.parameters import ParameterShapes
 from flower_dgan.wire.refusals import reason_of
+
+
+@dataclass
+class Arrived:
+    """What came in for one round, by the names of the clients.
+
+    Attributes
+    ----------
+    proposals, answers : dict
+        What was drawn for each client whose answer can be used, and the answer.
+    efforts : dict of str to Effort
+        What these cost their nodes.
+    late : dict of str to int
+        Rounds between sending these bundles and the answers.
+    discounts : dict of str to float
+        What these answers are worth, in (0, 1].
+    rejected : dict of str to str
+        The reason against the answers of others; silence is one.
+    """
+
+    proposals: dict[str, Proposal] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    efforts: dict[str, Effort] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+    discounts: dict[str, float] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 class Inbox:
@@ -30,10 +56,10 @@ class Inbox:
         The run's configuration.
     shape : BundleShape
         Sizes of the bundles.
-    discriminator : ParameterShapes or None
-        Shapes of a client's discriminator, which comes back in a round that swaps; None where it never does.
-    server_discriminator : ServerDiscriminator or None
-        That of the server, of which clients upload changes; None if there is none.
+    releases : Releases
+        What an answer may bring.
+    discriminator : DiscriminatorForm
+        That of the clients' discriminators.
     attendance : Attendance
         Is told who answers and who does not.
     """
@@ -43,23 +69,20 @@ class Inbox:
         outbox: Outbox,
         config: Config,
         shape: BundleShape,
-        discriminator: ParameterShapes | None,
-        server_discriminator: ServerDiscriminator | None,
+        releases: Releases,
+        discriminator: DiscriminatorForm,
         attendance: Attendance,
     ) -> None:
         self._outbox = outbox
         self._schedule = config.schedule
-        self._swap_interval = config.algorithm.swap_interval
         self._shape = shape
         self._discriminator = discriminator
-        self._entries = server_discriminator.entries if server_discriminator else 0
+        self._entries = discriminator.entries if releases.changes else 0
         self._timeout = config.exchange.timeout
         self._attendance = attendance
 
-    def read(
-        self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]
-    ) -> tuple[dict[int, Answer], dict[str, str]]:
-        """Split replies into those that can be used and the others.
+    def read(self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]) -> Arrived:
+        """Read replies.
 
         Parameters
         ----------
@@ -68,51 +91,61 @@ class Inbox:
         replies : iterable of Message
             Replies to messages of this round or earlier ones.
         clients : mapping of int to JoinedClient
-            All clients by the ids of their nodes.
-
-        Returns
-        -------
-        dict of int to Answer
-            Node id to what can be used.
-        dict of str to str
-            Client name to the reason against the others, by name; silence is one.
+            All clients by the ids of their nodes; what can be used is in this order.
         """
-        accepted: dict[int, Answer] = {}
-        rejected: dict[str, str] = {}
+        arrived = Arrived()
         for reply in replies:
             node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
             sent_in = int(group) if group.isdecimal() else 0
-            proposal = self._outbox.proposals.pop((sent_in, node_id), None)
+            key, name = (sent_in, node_id), f"node {node_id}"
+            proposal = self._outbox.take(key)
             if proposal is None:
-                rejected[f"node {node_id}"] = "a reply that nobody asked for"
+                arrived.rejected[name] = "a reply that nobody asked for"
                 continue
             client, rounds_late = clients[node_id], round_number - sent_in
+            name, worth = client.name, discount(self._schedule, rounds_late)
             if reply.has_error():
-                rejected[client.name] = reason_of(reply.error)
-            elif not discount(self._schedule, rounds_late):
-                rejected[client.name] = f"more than {self._schedule.max_staleness} rounds old"
+                arrived.rejected[name] = reason_of(reply.error)
+            elif not worth:
+                arrived.rejected[name] = f"more than {self._schedule.max_staleness} rounds old"
             else:
                 try:
-                    accepted[node_id] = Answer(client, self._message(reply, client, sent_in), proposal, rounds_late)
+                    arrived.answers[name], arrived.efforts[name] = self._answer(reply, client, key)
+                    arrived.proposals[name] = proposal
+                    arrived.late[name], arrived.discounts[name] = rounds_late, worth
                 except ProtocolError as error:
-                    rejected[client.name] = reason_of(error)
-            if node_id in accepted:
+                    arrived.rejected[name] = reason_of(error)
+            if name in arrived.answers:
                 self._attendance.answered(node_id)
             else:
-                self._attendance.missed(node_id, client.name, rejected[client.name])
+                self._attendance.missed(node_id, name, arrived.rejected[name])
         for key in self._overdue(round_number):
-            del self._outbox.proposals[key]
+            self._outbox.take(key)
             name = clients[key[1]].name
-            rejected[name] = self._attendance.silence(key[1])
-            self._attendance.missed(key[1], name, rejected[name], silent=True)
-        return accepted, dict(sorted(rejected.items()))
+            arrived.rejected[name] = self._attendance.silence(key[1])
+            self._attendance.missed(key[1], name, arrived.rejected[name], silent=True)
+        self._outbox.forget()
+        return _ordered(arrived, [client.name for client in clients.values()])
 
-    def _overdue(self, round_number: int) -> list[tuple[int, int]]:
+    def _overdue(self, round_number: int) -> list[Key]:
         """Return what is not waited for any more: this round's, or, where rounds do not wait, what is too old."""
-        if is_synchronous(self._schedule):
+        if self._schedule.is_synchronous:
             return [key for key in self._outbox.proposals if key[0] == round_number]
         return [key for key in self._outbox.proposals if self._outbox.seconds_since(key) > self._timeout]
 
-    def _message(self, reply: Message, client: JoinedClient, sent_in: int) -> FeedbackMessage:
-        swapped = self._discriminator if swaps(self._swap_interval, sent_in) else None
-        return FeedbackMessage.from_records(reply.content, self._shape.holding(client.channels), swapped, self._entries)
+    def _answer(self, reply: Message, client: JoinedClient, key: Key) -> tuple[Answer, Effort]:
+        weights = self._discriminator.shapes if self._outbox.wants_weights(key) else None
+        return read_answer(reply.content, self._shape.holding(client.labels.channels), weights, self._entries)
+
+
+def _ordered(arrived: Arrived, names: list[str]) -> Arrived:
+    """Return the same with the clients' answers in this order, in which gradients are added up."""
+    there = [name for name in names if name in arrived.answers]
+    return Arrived(
+        {name: arrived.proposals[name] for name in there},
+        {name: arrived.answers[name] for name in there},
+        {name: arrived.efforts[name] for name in there},
+        {name: arrived.late[name] for name in there},
+        {name: arrived.discounts[name] for name in there},
+        dict(sorted(arrived.rejected.items())),
+    )

@@ -6,6 +6,7 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
@@ -16,26 +17,21 @@ from flower_dgan.federation.evaluation import make_segmentation_table, measure_d
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.link_report import say_how_long
-from flower_dgan.federation.previous_task import (
-    GENERATOR,
-    LABEL_MAPS,
-    PreviousTask,
-    open_previous_task,
-    save_label_maps,
-)
+from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.samples import plan_samples
 from flower_dgan.federation.training import begin, train
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import Ledger
+from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.generator_file import save_generator
-from flower_dgan.networks.build import discriminator_shapes
+from flower_dgan.networks.build import discriminator_form
 from flower_dgan.private import private_directory
 from flower_dgan.report import write_report
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
-from flower_dgan.wiring import bundle_settings, free_cores, generator_half, threads
+from flower_dgan.wiring import bundle_settings, free_cores, server_state, threads
 
 logger = logging.getLogger("flwr")
 
@@ -93,20 +89,20 @@ def _run(
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
-            fast_grid.ledger.answers = known_answers(discriminator_shapes(config, shape.classes))
+            fast_grid.ledger.answers = known_answers(discriminator_form(config, shape.classes).shapes)
             earlier = previous.labels if previous else ()
             if earlier and earlier[0].classes != shape.classes:
                 raise FederationError(
                     f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
                 )
-            before = (previous.generator, earlier) if previous else None
-            half = generator_half(config, shape, free_cores(), before)
-            start = begin(checkpoint, config, fast_grid, clients, half)
+            algorithm, labels_of = algorithm_of(config), {client.name: client.labels for client in clients}
+            state = server_state(config, shape, labels_of, free_cores(), previous)
+            begin(checkpoint, algorithm, config, fast_grid, clients, state)
         diverged = False
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
-                clients = train(directory, config, fast_grid, clients, half, samples, start, claims)
+                clients = train(directory, config, fast_grid, clients, algorithm, state, samples, checkpoint, claims)
             let_go = partial(leave, fast_grid, config, clients, directory.training)
             if config.downstream.dist_fid:  # they are asked once more
                 at_the_end.callback(let_go)
@@ -117,12 +113,12 @@ def _run(
             raise
         finally:  # what was learned is kept, whatever else ends the training
             if not diverged:
-                save_generator(directory.path / GENERATOR, half.average, config.model, shape)
+                save_generator(directory.path / GENERATOR, state.generator.average, config.model, shape)
             labels = [*earlier, *(client.labels for client in clients)]
             save_label_maps(directory.path / LABEL_MAPS, labels)
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
-            synthetic, names = synthesize(half.average, labels, bundle_settings(config), total)
+            synthetic, names = synthesize(state.generator.average, labels, bundle_settings(config), total)
             private_directory(directory.synthetic)  # its masks are pieces of the clients' own
             write_pairs(directory.synthetic, synthetic, names)
             if config.data.target == "label-maps":
@@ -132,7 +128,7 @@ def _run(
             if model is not None:
                 with directory.stage("Dist-FID"):
                     measure_dist_fid(
-                        grid, directory, config, clients, half.average, model.get_submodule("encoder"), test
+                        grid, directory, config, clients, state.generator.average, model.get_submodule("encoder"), test
                     )
     _report(directory)
 

@@ -32,26 +32,30 @@ class JoinedClient:
     ----------
     node_id : int
         Flower's id of the node, random in each federation.
-    images : int
-        Its number of training pairs, n_k.
     queue : bool
         Whether it takes a second message while it works on the first.
     labels : ClientLabels
-        Its name and label maps.
-    channels : tuple of int or None
-        Which channels of the images it holds; None for all.
+        Its name, label maps and channels.
     """
 
     node_id: int
-    images: int
     queue: bool
     labels: ClientLabels
-    channels: Channels
 
     @property
     def name(self) -> str:
         """Name of the client."""
         return self.labels.name
+
+    @property
+    def images(self) -> int:
+        """Its number of training pairs, n_k."""
+        return self.labels.images
+
+    @property
+    def channels(self) -> Channels:
+        """Which channels of the images it holds; None for all."""
+        return self.labels.channels
 
 
 def wait_for_nodes(grid: Grid, count: int, timeout: float) -> tuple[int, ...]:
@@ -157,8 +161,8 @@ def joined(
     channels = channels_of(description, config)
     some = "" if channels is None else f", channels {', '.join(map(str, channels))} of {config.data.channels}"
     logger.info("Client %s (node %d): %d images%s", description.name, node, description.images, some)
-    labels = ClientLabels(description.name, label_maps, description.classes, site, foreign)
-    return JoinedClient(node, description.images, description.queue, labels, channels)
+    labels = ClientLabels(description.name, label_maps, description.classes, site, foreign, channels)
+    return JoinedClient(node, description.queue, labels)
 
 
 def channels_of(description: NodeDescription, config: Config) -> Channels:

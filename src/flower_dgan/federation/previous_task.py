@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import Config
 from flower_dgan.data import PackedLabelMaps, pack, unpack
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.generator_file import load_generator
 from flower_dgan.plugins import import_paths, package_of
 from flower_dgan.whole_file import whole_file
@@ -22,24 +22,8 @@ FOLDER = "data.label_maps"
 """What stands for the clients of a training that drew from a folder."""
 
 
-@dataclass(frozen=True)
-class PreviousTask:
-    """The end of the task before.
-
-    Attributes
-    ----------
-    generator : nn.Module
-        As that task left it.
-    labels : tuple of ClientLabels
-        The clients of all earlier tasks.
-    """
-
-    generator: nn.Module
-    labels: tuple[ClientLabels, ...]
-
-
 def open_previous_task(config: Config) -> PreviousTask | None:
-    """Read the run directory that ``algorithm.previous`` names; None for the first task.
+    """Read the run directory that the algorithm begins with; None where it begins with none.
 
     It may be somebody else's: only code of packages that this run's own settings name is imported for it.
 
@@ -50,9 +34,10 @@ def open_previous_task(config: Config) -> PreviousTask | None:
     DataError
         If it is not a run directory with a generator and label maps.
     """
-    if config.algorithm.previous is None:
+    previous = algorithm_of(config).previous_run
+    if previous is None:
         return None
-    directory = Path(config.algorithm.previous).expanduser()
+    directory = Path(previous).expanduser()
     packages = {package_of(path) for path in import_paths(config).values()}
     generator, model, shape = load_generator(directory / GENERATOR, packages)
     if model != config.model:

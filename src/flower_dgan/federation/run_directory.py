@@ -14,8 +14,8 @@ from pathlib import Path
 import platformdirs
 import yaml
 
+from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
-from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
@@ -101,7 +101,7 @@ class RunDirectory:
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
         try:
-            before = read_config(yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+            before = read_config(Config, yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
         except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"The settings of {path} cannot be read: {error}") from error
         except ConfigError as error:

@@ -2,35 +2,29 @@
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import chain
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
-from torch import Tensor
 
-from flower_dgan.algorithms.distributed_gan import whose_turn
+from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.attendance import Attendance
-from flower_dgan.federation.checkpoint import BEGINNING, Start
-from flower_dgan.federation.discriminator import ServerDiscriminator
-from flower_dgan.federation.generator_step import GeneratorStep, Step
-from flower_dgan.federation.inbox import Inbox
+from flower_dgan.federation.inbox import Arrived, Inbox
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.outbox import Outbox
-from flower_dgan.federation.round_report import RoundReport
+from flower_dgan.federation.round_report import ClientRound, RoundReport
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.gan.generator import GeneratorHalf
-from flower_dgan.gan.schedule import is_synchronous, replies_needed
-from flower_dgan.networks.build import discriminator_shapes
+from flower_dgan.gan.learning import Step
+from flower_dgan.gan.schedule import replies_needed
+from flower_dgan.gan.server_state import ServerState
+from flower_dgan.networks.build import discriminator_form
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import server_discriminator_half
 
 logger = logging.getLogger("flwr")
 
@@ -40,8 +34,10 @@ class DganStrategy(Strategy):
 
     Parameters
     ----------
-    generator : GeneratorHalf
-        The server's half; changed in place.
+    algorithm : Algorithm
+        What is asked in a round, and what is learned from the answers.
+    state : ServerState
+        The server's part of the training; changed in place.
     clients : sequence of JoinedClient
         The nodes that take part.
     config : Config
@@ -52,8 +48,10 @@ class DganStrategy(Strategy):
         Called with the :class:`RoundReport` of each finished round.
     returns : callable
         Gives the rounds to whose end this server could go back after a crash.
-    start : Start
-        Where the training goes on; from its first round if nothing is said.
+    done : int
+        Rounds that were done before, in an earlier attempt.
+    answered : mapping of str to int
+        Client name to the last of these that it answered.
     admit : callable
         Asked while a round waits and before it begins, with the ids of the connected nodes and of the clients that are
         left out: returns those that take part from now on. One with the name of a client takes its place, and is sent
@@ -69,36 +67,39 @@ class DganStrategy(Strategy):
 
     def __init__(
         self,
-        generator: GeneratorHalf,
+        algorithm: AnyAlgorithm,
+        state: ServerState,
         clients: Sequence[JoinedClient],
         config: Config,
         training: Training,
         on_round: Callable[[RoundReport], None],
         returns: Callable[[], tuple[int, ...]] = tuple,
-        start: Start = BEGINNING,
+        done: int = 0,
+        answered: Mapping[str, int] = {},
         admit: Callable[[Set[int], Set[int]], Sequence[JoinedClient]] = lambda *_: (),
         on_change: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
-        self._generator = generator
+        self._algorithm = algorithm
+        self._state = state
         self._clients = {client.node_id: client for client in clients}
         self._config = config
         self._on_round = on_round
         self._admit = admit
-        self._shape = BundleShape.of(config, clients[0].labels.classes)
-        self._outbox = Outbox(generator, config, training, self._shape, returns)
-        self._outbox.moving.update(start.moving)
-        self._server_discriminator = None
-        if config.algorithm.upload != "none":
-            half = server_discriminator_half(config, clients[0].labels.classes)
-            self._server_discriminator = ServerDiscriminator(half, start.discriminator)
-            self._outbox.common = self._server_discriminator.parameters()
-        self._step = GeneratorStep(generator, config, self._server_discriminator, start.past)
-        shapes = discriminator_shapes(config, clients[0].labels.classes)
+        classes = clients[0].labels.classes
+        self._shape = BundleShape.of(config, classes)
+        self._outbox = Outbox(algorithm, state, training, self._shape, returns)
         self._attendance = Attendance(config, on_change)
-        self._inbox = Inbox(self._outbox, config, self._shape, shapes, self._server_discriminator, self._attendance)
+        self._inbox = Inbox(
+            self._outbox,
+            config,
+            self._shape,
+            algorithm.releases,
+            discriminator_form(config, classes),
+            self._attendance,
+        )
         self._grid: FastGrid | None = None
-        self._first = self._drawn_rounds = start.round_number
-        self.answered = {client.name: start.answered.get(client.name, 0) for client in clients}
+        self._first = self._drawn_rounds = done
+        self.answered = {client.name: answered.get(client.name, 0) for client in clients}
 
     def summary(self) -> None:
         """Log what runs."""
@@ -112,10 +113,10 @@ class DganStrategy(Strategy):
             config.exchange.generator_steps,
         )
         logger.info(
-            "\t└──> images as %s, feedback as %s; merge by %s",
+            "\t└──> images as %s, feedback as %s; algorithm %s",
             config.exchange.image_format,
             config.exchange.feedback_format,
-            config.algorithm.merge,
+            config.algorithm.name,
         )
 
     def configure_train(
@@ -133,12 +134,12 @@ class DganStrategy(Strategy):
         self._outbox.seconds = 0.0
         exchange, schedule, round_number = self._config.exchange, self._config.schedule, self._first + server_round
         if not isinstance(grid, FastGrid):
-            if exchange.in_flight > 1 or not is_synchronous(schedule):
+            if exchange.in_flight > 1 or not schedule.is_synchronous:
                 raise TypeError("exchange.in_flight=2 and schedule=asynchronous need a FastGrid")
             return list(self._draw_round(round_number, self._asked(round_number)))
         self._grid = grid
         grid.while_waiting = partial(self._look, grid)
-        if not is_synchronous(schedule):
+        if not schedule.is_synchronous:
             present = self._present(grid)
             grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
             return self._draw_round(round_number, [n for n in present if n not in self._outbox.at_work()])
@@ -182,6 +183,7 @@ class DganStrategy(Strategy):
             before = next((n for n, known in self._clients.items() if known.name == client.name), client.node_id)
             clients = self._clients | {before: client}  # in its place, so that the order of additions stays
             self._clients = {(client.node_id if n == before else n): kept for n, kept in clients.items()}
+            self._state.clients = {each.name: each.labels for each in self._clients.values()}
             self._outbox.redirect(before, client.node_id)
             if before != client.node_id:
                 grid.redirect(before, client.node_id)
@@ -202,20 +204,13 @@ class DganStrategy(Strategy):
         left_out = self._attendance.left_out()
         nodes = [node_id for node_id in self._clients if node_id not in left_out]
         self._attendance.require(nodes, self._clients)
-        return nodes if self._config.algorithm.turns == "together" else [whose_turn(nodes, round_number)]
+        by_name = {self._clients[node_id].name: node_id for node_id in nodes}
+        return [by_name[name] for name in self._algorithm.takes_part(list(by_name), round_number)]
 
     def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
-        return self._outbox.draw_round(round_number, self._clients, nodes, self.answered)
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """Return all that a server needs to go on, by name: the generator, the clients' past, the discriminators."""
-        moving = {
-            f"moving:{name}:{key}": torch.from_numpy(value)
-            for name, parameters in self._outbox.moving.items()
-            for key, value in parameters.items()
-        }
-        own = self._server_discriminator.snapshot() if self._server_discriminator else {}
-        return self._generator.snapshot() | self._step.snapshot() | moving | own
+        places = {client.name: node_id for node_id, client in self._clients.items()}
+        asked = [self._clients[node_id].name for node_id in nodes]
+        return self._outbox.draw_round(round_number, places, asked, self.answered)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -232,53 +227,60 @@ class DganStrategy(Strategy):
         FederationError
             If no reply of the round can be used; if what the server made of them is not finite.
         """
-        arrived = time.monotonic()
+        begin = time.monotonic()
         round_number = self._first + server_round
-        accepted, rejected = self._inbox.read(round_number, replies, self._clients)
+        arrived = self._inbox.read(round_number, replies, self._clients)
         if self._grid is not None:
             for node_id in set(self._clients) - self._outbox.at_work():
                 self._grid.give_up(node_id)
-        if not accepted and (not rejected or self._is_last_chance()):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "Nobody answered in time."
-            raise FederationError(f"Round {round_number} has no usable feedback. {reasons}")
-        answers = [accepted[node_id] for node_id in self._clients if node_id in accepted]
-        oldest = min((answer.proposal.drawn_at for answer in answers), default=self._generator.steps_done)
-        staleness = self._generator.steps_done - oldest
-        step = self._step.take(round_number, answers, len(self._clients)) if answers else Step()
-        came_back = {a.client.name: a.message.discriminator for a in answers if a.message.discriminator is not None}
-        bounded = Counter(step.bounded)
-        if self._config.algorithm.swap_interval:
-            moving, acted = self._step.bound_discriminators(came_back)
-            bounded.update(acted)
-            self._outbox.swap(round_number, moving)
-        self.answered |= {answer.client.name: round_number - answer.rounds_late for answer in answers}
-        self._on_round(
-            RoundReport(
-                round_number=round_number,
-                images=len({id(answer.proposal) for answer in answers}) * self._shape.samples,  # shared ones once
-                staleness=staleness,
-                generator_seconds=self._outbox.seconds + time.monotonic() - arrived,
-                clients={
-                    a.client.name: a.report(
-                        step.weights[a.client.name],
-                        self._step.losses(a),
-                        bounded[a.client.name],
-                        capped=a.client.name in step.capped,
-                    )
-                    for a in answers
-                },
-                rejected=rejected,
-                late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
-                bounded_together=step.together,
+        if not arrived.answers and (not arrived.rejected or self._is_last_chance()):
+            reasons = "; ".join(f"{name}: {why}" for name, why in arrived.rejected.items())
+            raise FederationError(
+                f"Round {round_number} has no usable feedback. {reasons or 'Nobody answered in time.'}"
             )
-        )
+        done = self._state.generator.steps_done
+        staleness = done - min((proposal.drawn_at for proposal in arrived.proposals.values()), default=done)
+        step = Step()
+        if arrived.answers:
+            step = self._algorithm.learn(
+                self._state, round_number, arrived.proposals, arrived.answers, arrived.discounts
+            )
+        self.answered |= {name: round_number - late for name, late in arrived.late.items()}
+        seconds = self._outbox.seconds + time.monotonic() - begin
+        self._on_round(self._report(round_number, arrived, step, staleness, seconds))
         last = round_number == self._config.exchange.rounds
-        return (ArrayRecord(self._generator.average.state_dict()) if last else None), None
+        return (ArrayRecord(self._state.generator.average.state_dict()) if last else None), None
+
+    def _report(self, round_number: int, arrived: Arrived, step: Step, staleness: int, seconds: float) -> RoundReport:
+        return RoundReport(
+            round_number=round_number,
+            images=len({id(proposal) for proposal in arrived.proposals.values()}) * self._shape.samples,  # shared once
+            staleness=staleness,
+            generator_seconds=seconds,
+            clients={
+                name: ClientRound(
+                    discriminator_loss=answer.discriminator_loss,
+                    generator_loss=float(step.losses[name].mean()),
+                    busy_seconds=arrived.efforts[name].busy_seconds,
+                    compute_seconds=arrived.efforts[name].compute_seconds,
+                    peak_memory_mib=arrived.efforts[name].peak_memory_mib,
+                    rounds_late=arrived.late[name],
+                    weight=step.weights[name],
+                    bounded=step.bounded.get(name, 0),
+                    capped=name in step.capped,
+                )
+                for name, answer in arrived.answers.items()
+            },
+            rejected=arrived.rejected,
+            late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
+            bounded_together=step.together,
+        )
 
     def _is_last_chance(self) -> bool:
         """Return whether nobody else could have answered in this round or will answer later to what is out."""
-        if is_synchronous(self._config.schedule):
-            return self._config.algorithm.turns == "together"
+        if self._config.schedule.is_synchronous:
+            names = [client.name for client in self._clients.values()]
+            return len(self._algorithm.takes_part(names, 1)) == len(names)
         return not self._outbox.at_work()
 
     def configure_evaluate(

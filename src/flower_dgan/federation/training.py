@@ -4,13 +4,12 @@ import logging
 import time
 from collections.abc import Sequence
 
-import numpy as np
 from flwr.app import ArrayRecord
-from numpy.typing import NDArray
 
+from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
-from flower_dgan.federation.checkpoint import BEGINNING, Checkpoint, Start
+from flower_dgan.federation.checkpoint import Checkpoint
 from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.membership import Membership
@@ -20,60 +19,47 @@ from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.federation.samples import SamplePlan
 from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.gan.generator import GeneratorHalf
-from flower_dgan.gan.merge import require_clients
-from flower_dgan.gan.schedule import is_synchronous
+from flower_dgan.gan.server_state import ServerState
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.wire.parameters import DISCRIMINATOR
 
 logger = logging.getLogger("flwr")
 
 
 def begin(
     checkpoint: Checkpoint | None,
+    algorithm: AnyAlgorithm,
     config: Config,
     grid: FastGrid,
     clients: Sequence[JoinedClient],
-    half: GeneratorHalf,
-) -> Start:
-    """Return where the training goes on, with generator and ledger as they were there.
+    state: ServerState,
+) -> None:
+    """Prepare a training; where it goes on, bring state and ledger to where they were.
 
     Parameters
     ----------
     checkpoint : Checkpoint or None
         None for a training that begins.
-    config, grid, clients, half
+    algorithm, config, grid, clients, state
         As for :func:`train`.
 
     Raises
     ------
     FederationError
-        If there are too few clients for the merge rule; if a round waits for all, and those that are there are not
+        If there are too few clients for the algorithm; if a round waits for all, and those that are there are not
         those that the training began with.
     """
-    require_clients(config.algorithm.merge, len(clients))
-    if checkpoint is None:
-        return BEGINNING
-    nodes = {client.name: client.node_id for client in clients}
-    if is_synchronous(config.schedule) and set(nodes) != set(checkpoint.answered):
-        raise FederationError(
-            f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
-            f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."
-        )
-    half.restore(dict(checkpoint.tensors))
-    grid.ledger.restore(checkpoint.ledger, nodes)
-    logger.info("The training goes on after round %d.", checkpoint.round_number)
-    moving: dict[str, dict[str, NDArray[np.float32]]] = {}
-    discriminator: dict[str, NDArray[np.float32]] = {}
-    for key, tensor in checkpoint.tensors.items():
-        kind, _, name = key.partition(":")
-        if kind == "moving":
-            client, _, parameter = name.rpartition(":")
-            moving.setdefault(client, {})[parameter] = tensor.numpy()
-        elif kind == DISCRIMINATOR:
-            discriminator[name] = tensor.numpy()
-    # Not all of these are about clients, but a guard takes its own alone.
-    return Start(checkpoint.round_number, checkpoint.answered, moving, discriminator, checkpoint.tensors)
+    algorithm.require_clients(len(clients))
+    if checkpoint is not None:
+        nodes = {client.name: client.node_id for client in clients}
+        if config.schedule.is_synchronous and set(nodes) != set(checkpoint.answered):
+            raise FederationError(
+                f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
+                f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."
+            )
+        state.restore(checkpoint.tensors)
+        grid.ledger.restore(checkpoint.ledger, nodes)
+        logger.info("The training goes on after round %d.", checkpoint.round_number)
+    algorithm.begin(state)
 
 
 def train(
@@ -81,9 +67,10 @@ def train(
     config: Config,
     grid: FastGrid,
     clients: Sequence[JoinedClient],
-    half: GeneratorHalf,
+    algorithm: AnyAlgorithm,
+    state: ServerState,
     samples: SamplePlan,
-    start: Start,
+    checkpoint: Checkpoint | None,
     claims: Claims,
 ) -> tuple[JoinedClient, ...]:
     """Run the rounds that are left.
@@ -98,11 +85,13 @@ def train(
         The grid of the run.
     clients : sequence of JoinedClient
         Who takes part.
-    half : GeneratorHalf
-        Changed in place.
+    algorithm : Algorithm
+        What is trained.
+    state : ServerState
+        The server's part; changed in place.
     samples : SamplePlan
         What the sample grids show.
-    start : Start
+    checkpoint : Checkpoint or None
         Where the training goes on, see :func:`begin`.
     claims : Claims
         Whose the clients' names are.
@@ -114,9 +103,10 @@ def train(
     """
 
     def write_samples(round_number: int) -> None:
-        samples.write(half.average, directory.sample(round_number))
+        samples.write(state.generator.average, directory.sample(round_number))
 
-    recorder = Recorder(directory, config, grid, write_samples, start.round_number)
+    done, answered = (checkpoint.round_number, checkpoint.answered) if checkpoint else (0, {})
+    recorder = Recorder(directory, config, grid, write_samples, done)
     members = Membership(
         grid, config, directory.training, claims, clients, recorder.record_client, recorder.record_change
     )
@@ -131,26 +121,28 @@ def train(
             ledger = grid.ledger.saved(names)
             directory.checkpoints.save(
                 Checkpoint(
-                    directory.training.identity, report.round_number, strategy.answered, ledger, strategy.snapshot()
+                    directory.training.identity, report.round_number, strategy.answered, ledger, state.snapshot()
                 )
             )
             last_checkpoint = time.monotonic()
 
     strategy = DganStrategy(
-        half,
+        algorithm,
+        state,
         clients,
         config,
         directory.training,
         after_round,
         directory.checkpoints.rounds,
-        start,
+        done,
+        answered,
         members.admit,
         recorder.record_change,
     )
-    if left := config.exchange.rounds - start.round_number:
+    if left := config.exchange.rounds - done:
         strategy.start(
             grid=grid,
-            initial_arrays=ArrayRecord(half.network.state_dict()),
+            initial_arrays=ArrayRecord(state.generator.network.state_dict()),
             num_rounds=left,
             timeout=config.exchange.timeout,
         )

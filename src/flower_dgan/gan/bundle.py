@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
+from flower_dgan.data.channels import Channels
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, join_views, sizes_of
 from flower_dgan.gan.exchange import GeneratorInput
@@ -64,6 +65,8 @@ class ClientLabels:
     foreign : tuple of uint8 arrays (height, width)
         Label maps that are nobody's, from which synthetic images are made instead: the same for all clients. Empty
         where they are made from the clients' own.
+    channels : tuple of int or None
+        Which channels of the images the client holds; None for all.
     """
 
     name: str
@@ -71,6 +74,12 @@ class ClientLabels:
     classes: int
     site: int
     foreign: tuple[Pixels, ...] = ()
+    channels: Channels = None
+
+    @property
+    def images(self) -> int:
+        """Its number of pairs, n_k."""
+        return len(self.label_maps)
 
 
 def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: int) -> tuple[Views, GeneratorInput]:
@@ -79,29 +88,16 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
     Returns
     -------
     views : Views
-        Which window of which pair, (exchanges * batch_size,), batch after batch.
+        Which window of which label map, (exchanges * batch_size,), batch after batch: of the client's own, or of
+        foreign ones where there are any.
     inputs : GeneratorInput
-        The label maps of those views, noise and the site, for as many samples; of views of their own where label maps
-        are foreign.
+        These views, noise and the site, for as many samples.
     """
     generator = derive_generator(settings.seed, "bundle", round_number, client.name)
     label_maps = client.foreign or client.label_maps
     views = _draw_views(label_maps, settings, generator)
     sites = torch.full((len(views.ids),), client.site)
-    inputs = _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
-    return draw_real(client, settings, round_number) if client.foreign else views, inputs
-
-
-def draw_real(client: ClientLabels, settings: BundleSettings, round_number: int) -> Views:
-    """Draw the real samples of a client for one round, where its synthetic ones have other label maps.
-
-    Returns
-    -------
-    Views
-        As of :func:`draw_bundle`.
-    """
-    generator = derive_generator(settings.seed, "real", round_number, client.name)
-    return _draw_views(client.label_maps, settings, generator)
+    return views, _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
 
 
 def draw_shared(

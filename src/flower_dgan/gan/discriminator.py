@@ -62,13 +62,16 @@ def generator_losses(
     loss: AdversarialLoss,
     weight: float,
     pixel_losses: PixelLosses | None,
-    real: Batch,
     synthetic: Batch,
+    paired: Tensor | None = None,
 ) -> Tensor:
-    """Return lambda_G [ l(D(y_i, x~_i), real) + pixel losses ] of each sample, (batch,); parameters as above."""
+    """Return lambda_G [ l(D(y_i, x~_i), real) + pixel losses ] of each sample, (batch,); parameters as above.
+
+    ``paired`` are the real images x_i, which the pixel losses want.
+    """
     losses = loss.generator(network(synthetic.label_maps, synthetic.images))
-    if pixel_losses is not None:
-        losses = losses + pixel_losses(synthetic.images, real.images)
+    if pixel_losses is not None and paired is not None:
+        losses = losses + pixel_losses(synthetic.images, paired)
     return weight * losses
 
 
@@ -96,8 +99,6 @@ class DiscriminatorHalf:
         None unless the owner of the real images allows them.
     steps : int
         Optimizer steps for each synthetic batch, at least 1.
-    scores : bool
-        Whether feedback is D's score, of which the server makes a loss, instead of the generator's loss.
     """
 
     network: nn.Module
@@ -107,7 +108,6 @@ class DiscriminatorHalf:
     generator_weight: float
     pixel_losses: PixelLosses | None
     steps: int
-    scores: bool = False
 
     def flat_weights(self) -> Tensor:
         """Return a copy of all parameters of D, one after the other, (entries,)."""
@@ -122,18 +122,26 @@ class DiscriminatorHalf:
             self.optimizer.step()
         return float(loss.detach())
 
-    def feedback(self, real: Batch, synthetic: Batch) -> Feedback:
-        """Return each sample's generator loss, or score, and its gradient with respect to the image.
+    def feedback(self, synthetic: Batch, paired: Tensor | None = None) -> Feedback:
+        """Return each sample's generator loss and its gradient with respect to the image.
 
-        ``real`` is read by the pixel losses only.
+        ``paired``, the real images of the same views, are what the pixel losses compare with.
         """
+        return self._differentiate(
+            lambda judged: generator_losses(
+                self.network, self.loss, self.generator_weight, self.pixel_losses, judged, paired
+            ),
+            synthetic,
+        )
+
+    def scores(self, synthetic: Batch) -> Feedback:
+        """Return each sample's score, of which the server makes a loss, and its gradient with respect to the image."""
+        return self._differentiate(lambda judged: scores(self.network, judged), synthetic)
+
+    def _differentiate(self, judge: Callable[[Batch], Tensor], synthetic: Batch) -> Feedback:
         images = synthetic.images.detach().requires_grad_(True)
-        judged = Batch(images, synthetic.label_maps)
         self.network.requires_grad_(False)
-        if self.scores:
-            losses = scores(self.network, judged)
-        else:
-            losses = generator_losses(self.network, self.loss, self.generator_weight, self.pixel_losses, real, judged)
-        (gradients,) = torch.autograd.grad(losses.sum(), images)
+        values = judge(Batch(images, synthetic.label_maps))
+        (gradients,) = torch.autograd.grad(values.sum(), images)
         self.network.requires_grad_(True)
-        return Feedback(losses.detach(), gradients)
+        return Feedback(values.detach(), gradients)

@@ -1,11 +1,23 @@
-"""What the two halves of an algorithm make, keep and send each other: synthetic batches and feedback."""
+"""What the two halves of an algorithm make, keep and send each other: synthetic batches and feedback.
 
+A synthetic batch is a :class:`Proposal` at the server, travels in a :class:`Question`, is judged as a :class:`Batch`,
+and comes back as the :class:`Feedback` of an :class:`Answer`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flower_dgan.data.channels import Channels
+from flower_dgan.data.views import Views
+from flower_dgan.gan.releases import Releases
+
+Parameters = Mapping[str, NDArray[np.float32]]
+"""Weights of a network, by name."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +153,64 @@ class Feedback:
 def concatenate(feedback: list[Feedback]) -> Feedback:
     """Join the feedback of the batches of one bundle, in their order."""
     return Feedback(torch.cat([f.losses for f in feedback]), torch.cat([f.gradients for f in feedback]))
+
+
+def no_feedback(synthetic: Batch) -> Feedback:
+    """Return the empty feedback of an algorithm whose clients say something else about these images."""
+    return Feedback(torch.zeros(0), torch.zeros(0, *synthetic.images.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one client is asked in a round.
+
+    Attributes
+    ----------
+    images : Tensor, float, (samples, channels, height, width)
+        Synthetic images in [-1, 1], in the channels that the client holds, batch after batch; as many bundles of them
+        as the algorithm sends.
+    views : Views or None
+        Windows of the client's own label maps that the images were made from; None where label maps travel.
+    label_maps : uint8 array (samples, height, width) or None
+        Class ids that the images were made from; None where they are the client's own.
+    weights : Parameters or None
+        A discriminator that the client goes on with in place of its own.
+    return_weights : bool
+        Whether the answer is to bring the client's discriminator.
+    """
+
+    images: Tensor
+    views: Views | None = None
+    label_maps: NDArray[np.uint8] | None = None
+    weights: Parameters | None = None
+    return_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one client says to a question.
+
+    Attributes
+    ----------
+    feedback : Feedback
+        On each synthetic image that was to be judged; empty where there is none.
+    discriminator_loss : float
+        Mean over the bundle's batches.
+    weights : Parameters or None
+        The client's discriminator, where it was asked for.
+    change : Tensor, float32, (entries,) or None
+        By how much the client would change each weight of a discriminator that it was sent; 0 where it does not say.
+    """
+
+    feedback: Feedback
+    discriminator_loss: float
+    weights: Parameters | None = None
+    change: Tensor | None = None
+
+    def check(self, releases: Releases) -> None:
+        """Raise PolicyError if there is more in it than an algorithm says that it releases."""
+        releases.check(
+            feedback=len(self.feedback.losses) > 0,
+            weights=self.weights is not None,
+            changes=self.change is not None,
+        )

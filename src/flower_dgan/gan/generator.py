@@ -1,7 +1,7 @@
 """The server's half: propose synthetic images, apply the clients' feedback."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -9,12 +9,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
-from flower_dgan.gan.merge import Agreement, MergeRule, Weights, as_given
+from flower_dgan.gan.merge import MergeRule, Weights, as_given
 from flower_dgan.gan.randomness import derive_generator
-from flower_dgan.gan.replay import Answered, Replay
+from flower_dgan.gan.replay import Replay, redraw
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 
 _INSPECTED = 16
@@ -26,6 +25,9 @@ _NOT_FINITE = (
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+AddedLoss = Callable[[nn.Module, int], Tensor]
+"""Makes of G and the number of its step, from 0, a scalar with its graph that is added to the loss."""
 
 
 class GeneratorHalf:
@@ -43,10 +45,6 @@ class GeneratorHalf:
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
-    merge : MergeRule
-        How much each client's feedback counts, see ``flower_dgan.gan.merge``.
-    reminder : Reminder or None
-        The reminding loss of TDGAN, added to each step.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -66,8 +64,6 @@ class GeneratorHalf:
         *,
         replay: Replay,
         average_decay: float,
-        merge: MergeRule = as_given,
-        reminder: Reminder | None = None,
         workers: int = 1,
     ) -> None:
         self.network = network
@@ -76,8 +72,6 @@ class GeneratorHalf:
         self._replay = replay
         self._learning_rates = [group["lr"] for group in optimizer.param_groups]
         self._average_decay = average_decay
-        self._merge = merge
-        self._reminder = reminder
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
@@ -87,8 +81,6 @@ class GeneratorHalf:
         """Return everything that changes while G learns, by name; not copied."""
         tensors = take_snapshot(self.network, self.optimizer)
         tensors |= {f"average:{name}": value for name, value in self.average.state_dict().items()}
-        if isinstance(self._merge, Agreement):
-            tensors |= {f"score:{name}": torch.tensor(score).double() for name, score in self._merge.scores.items()}
         return tensors | {"steps": torch.tensor(self.steps_done)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -100,10 +92,16 @@ class GeneratorHalf:
             If the tensors are not those of such a generator.
         """
         restore_snapshot(tensors, self.network, self.optimizer)
-        self.average.load_state_dict(_marked(tensors, "average"))
-        if isinstance(self._merge, Agreement):
-            self._merge.scores = {name: float(score) for name, score in _marked(tensors, "score").items()}
+        mark = "average:"
+        self.average.load_state_dict(
+            {key.removeprefix(mark): value for key, value in tensors.items() if key.startswith(mark)}
+        )
         self.steps_done = int(tensors["steps"])
+
+    def begin_with(self, network: nn.Module) -> None:
+        """Take over the parameters of another generator, before the first step."""
+        self.network.load_state_dict(network.state_dict())
+        self.average.load_state_dict(network.state_dict())
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
@@ -124,6 +122,9 @@ class GeneratorHalf:
         weights: Weights,
         steps: int,
         rate: float = 1.0,
+        *,
+        merge: MergeRule = as_given,
+        added: AddedLoss | None = None,
     ) -> Weights:
         """Step G on the feedback of K clients.
 
@@ -143,6 +144,10 @@ class GeneratorHalf:
             Generator steps; each takes the next ``samples / steps`` samples of every client.
         rate : float
             Factor of learning rate, target step and diversity, see :func:`scheduled_rate`.
+        merge : callable
+            Makes of the weights those that the clients get, see ``flower_dgan.gan.merge``.
+        added : callable or None
+            A loss that the server computes alone, added in each step.
 
         Returns
         -------
@@ -157,9 +162,10 @@ class GeneratorHalf:
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
-        answers = [self._replay.answered(*each, rate) for each in zip(proposals, feedback, strict=True)]
-        weights = self._merge(weights, lambda: self._inspect(answers))
-        tasks = list(zip(answers, weights.values(), strict=True))
+        scaled = [self._replay.scale(each, rate) for each in feedback]
+        answers = list(zip(proposals, scaled, strict=True))
+        weights = merge(weights, lambda: self._inspect(answers))
+        tasks = list(zip(proposals, scaled, weights.values(), strict=True))
         for step in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
             gradient = partial(self._gradient, turn=(step, steps), rate=rate)
@@ -167,8 +173,8 @@ class GeneratorHalf:
             for start in range(0, len(tasks), self._workers):
                 for part in self.for_each(gradient, tasks[start : start + self._workers]):
                     self._add(part)
-            if self._reminder is not None:
-                self._add(torch.autograd.grad(self._reminder.loss(self.network, self.steps_done), self._parameters))
+            if added is not None:
+                self._add(torch.autograd.grad(added(self.network, self.steps_done), self._parameters))
             self._check_gradient()
             self.optimizer.step()
             if not is_finite(self.network):
@@ -190,35 +196,38 @@ class GeneratorHalf:
                 continue
             parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
 
-    def _inspect(self, answers: Sequence[Answered]) -> Tensor:
+    def _inspect(self, answers: Sequence[tuple[Proposal, Feedback]]) -> Tensor:
         """Return the gradient that each client asks for at the present theta, (clients, parameters).
 
         It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
         knows them while it answers.
         """
-        samples = len(answers[0].proposal)
+        samples = len(answers[0][0])
         size = min(_INSPECTED, samples)
-        generator = derive_generator(0, *(each.feedback.losses.numpy().tobytes().hex() for each in answers))
+        generator = derive_generator(0, *(each.losses.numpy().tobytes().hex() for _, each in answers))
         start = size * int(torch.randint(samples // size, (), generator=generator))
         part = slice(start, start + size)
 
-        def gradient(answered: Answered) -> Tensor:
-            images = answered.draw(self.network, part)
-            values = torch.autograd.grad(images, self._parameters, answered.gradients(part) / size)
+        def gradient(answer: tuple[Proposal, Feedback]) -> Tensor:
+            proposal, feedback = answer
+            images = redraw(self.network, proposal, part, feedback.channels)
+            values = torch.autograd.grad(images, self._parameters, feedback.gradients[part] / size)
             return torch.cat([value.flatten() for value in values])
 
         return torch.stack(list(self.for_each(gradient, answers)))
 
-    def _gradient(self, task: tuple[Answered, float], turn: tuple[int, int], rate: float) -> Sequence[Tensor | None]:
+    def _gradient(
+        self, task: tuple[Proposal, Feedback, float], turn: tuple[int, int], rate: float
+    ) -> Sequence[Tensor | None]:
         """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``.
 
         It is None for parameters that did not draw its images: sub-generators of other clients.
         """
-        (answered, weight), (step, steps) = task, turn
-        size = len(answered.proposal) // steps
+        (proposal, feedback, weight), (step, steps) = task, turn
+        size = len(proposal) // steps
         part = slice(step * size, (step + 1) * size)
-        images = answered.draw(self.network, part)
-        direction = self._replay.direction(self.network, images.detach(), answered, part, rate)
+        images = redraw(self.network, proposal, part, feedback.channels)
+        direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate)
         return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
 
     @torch.no_grad()
@@ -227,10 +236,6 @@ class GeneratorHalf:
         self.steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
-
-
-def _marked(tensors: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{mark}:"): value for key, value in tensors.items() if key.startswith(f"{mark}:")}
 
 
 def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:

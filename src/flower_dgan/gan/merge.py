@@ -12,17 +12,13 @@ A number of images is a client's own claim: ``flower_dgan.gan.shares`` holds wha
 whole.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flower_dgan.algorithms.uagan import class_shares
-from flower_dgan.config import ImportPath, MergeName
-from flower_dgan.errors import FederationError
-from flower_dgan.gan.bundle import ClientLabels
-from flower_dgan.plugins import is_import_path
+from flower_dgan.config import MergeName
 
 Weights = Mapping[str, float]
 """By the clients' names."""
@@ -36,70 +32,9 @@ _LONGEST = 5.0
 _MEMORY = 0.9
 
 
-def client_weights(rule: MergeName | ImportPath, image_counts: Mapping[str, int]) -> dict[str, float]:
-    """Return the weight w_k of each client that answered; they sum to 1.
-
-    Parameters
-    ----------
-    rule : MergeName or ImportPath
-        ``samples``, ``odds`` and import paths: pi_k = n_k / sum n (AsynDGAN, equation 1); the others: 1 / K, as in its
-        released code up to the factor K, which Adam does not see.
-    image_counts : mapping of str to int
-        Images n_k of each client, each at least 1.
-
-    Raises
-    ------
-    ValueError
-        If there is no client, or one without images.
-    """
-    if not image_counts or min(image_counts.values()) < 1:
-        raise ValueError(f"image counts {dict(image_counts)}: at least one client, each with at least one image")
-    if rule not in ("samples", "odds") and not is_import_path(rule):
-        return dict.fromkeys(image_counts, 1 / len(image_counts))
-    images = sum(image_counts.values())
-    return {name: count / images for name, count in image_counts.items()}
-
-
-def sample_shares(
-    rule: MergeName | ImportPath,
-    clients: Sequence[ClientLabels],
-    weights: Weights,
-    label_maps: Tensor,
-    largest: float = 1.0,
-) -> Tensor:
-    """Return how much each client counts for each of some samples, (clients, samples).
-
-    Parameters
-    ----------
-    rule : MergeName or ImportPath
-        ``odds-by-class``: the clients' shares of the images of its class; the others: the weights.
-    clients : sequence of ClientLabels
-        Those that answered.
-    weights : mapping of str to float
-        Theirs, in the same order.
-    label_maps : Tensor, (samples, classes, height, width)
-        Those of the samples.
-    largest : float
-        Largest share of one client, below which the weights are already; see
-        :func:`flower_dgan.algorithms.uagan.class_shares`.
-    """
-    if rule == "odds-by-class":
-        return class_shares(clients, label_maps, largest)
-    return torch.tensor(list(weights.values()))[:, None].expand(-1, len(label_maps))
-
-
-def require_clients(rule: MergeName | ImportPath, clients: int) -> None:
-    """Raise FederationError if a training has too few clients for a rule."""
-    if rule == "agreement" and clients < _FEWEST_CLIENTS:
-        raise FederationError(
-            f"algorithm.merge={rule} needs at least {_FEWEST_CLIENTS} clients, and there are {clients}: wait for more "
-            "with exchange.min_nodes, or set algorithm.merge=equal."
-        )
-
-
-def merge_rule(name: MergeName | ImportPath) -> MergeRule:
-    """Return a rule for one run."""
-    return Agreement() if name == "agreement" else as_given
+def merge_rule(name: MergeName, trust: dict[str, float]) -> MergeRule:
+    """Return a rule; ``trust`` is what it remembers of the clients of a training, and is changed in place."""
+    return Agreement(trust) if name == "agreement" else as_given
 
 
 def as_given(weights: Weights, _gradients: Callable[[], Tensor]) -> Weights:
@@ -122,10 +57,15 @@ class Agreement:
 
     Against f clients that point the other way 2 f + 2 clients are enough; of fewer an honest one may find as many
     against it as for it. Where nobody agrees all count.
+
+    Parameters
+    ----------
+    scores : dict of str to float
+        How far each client agreed so far, by name; changed in place.
     """
 
-    def __init__(self) -> None:
-        self.scores: dict[str, float] = {}
+    def __init__(self, scores: dict[str, float]) -> None:
+        self.scores = scores
 
     def __call__(self, weights: Weights, gradients: Callable[[], Tensor]) -> Weights:
         """Weigh the clients of one bundle."""

@@ -21,40 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.config import ReplayName
-from flower_dgan.data.channels import held
+from flower_dgan.data.channels import Channels, held
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.guard import root_mean_square, root_mean_squares
 
 _DIVERSE_ENOUGH = 0.2
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A bundle with a client's answer to it.
-
-    Attributes
-    ----------
-    proposal : Proposal
-        What the client was sent.
-    feedback : Feedback
-        Its answer, for as many samples.
-    scale : float
-        What its gradients are multiplied by, see :meth:`Replay.answered`.
-    """
-
-    proposal: Proposal
-    feedback: Feedback
-    scale: float
-
-    def gradients(self, part: slice) -> Tensor:
-        """Return the scaled gradients of some of the samples, in the channels that the client holds."""
-        gradients = self.feedback.gradients[part]
-        return gradients if self.scale == 1 else (self.scale * gradients.double()).float()
-
-    def draw(self, network: nn.Module, part: slice) -> Tensor:
-        """Draw the same samples with the generator as it is now, in the same channels."""
-        images: Tensor = network(self.proposal.inputs(part))
-        return images[:, held(self.feedback.channels)]
 
 
 @dataclass(frozen=True)
@@ -79,18 +50,24 @@ class Replay:
         """Return what is wanted of a proposal that was sent: gradients are replayed without the images."""
         return proposal if self.kind == "target" else replace(proposal, images=proposal.images.new_empty(0))
 
-    def answered(self, proposal: Proposal, feedback: Feedback, rate: float) -> Answered:
-        """Return them with the scale of the gradients: 1, or for ``target`` ``rate`` eta / rms(g), 0 without any.
+    def scale(self, feedback: Feedback, rate: float) -> Feedback:
+        """Return feedback with gradients as :meth:`direction` wants them: for ``target`` times ``rate`` eta / rms(g).
 
-        The root mean square is one of float64: in float32 that of gradients below 1e-23 is 0, and the scale without
-        bound.
+        The root mean square is one of float64: in float32 that of gradients below 1e-23 is 0, and the factor without
+        bound. Gradients that are all 0 stay so.
         """
         if self.kind == "gradient":
-            return Answered(proposal, feedback, 1.0)
+            return feedback
         rms = root_mean_square(root_mean_squares(feedback.gradients))
-        return Answered(proposal, feedback, rate * self.target_step / rms if rms else 0.0)
+        factor = rate * self.target_step / rms if rms else 0.0
+        scaled = torch.empty_like(feedback.gradients)
+        for scaled_one, one in zip(scaled, feedback.gradients, strict=True):  # a whole bundle in float64 is large
+            scaled_one.copy_(factor * one.double())
+        return replace(feedback, gradients=scaled)
 
-    def direction(self, network: nn.Module, images: Tensor, answered: Answered, part: slice, rate: float) -> Tensor:
+    def direction(
+        self, network: nn.Module, images: Tensor, proposal: Proposal, feedback: Feedback, part: slice, rate: float
+    ) -> Tensor:
         """Return the gradient in image space at some of the samples.
 
         Parameters
@@ -98,30 +75,37 @@ class Replay:
         network : nn.Module
             G.
         images : Tensor (samples, channels, height, width)
-            x as :meth:`Answered.draw` returns it, without a graph.
-        answered : Answered
-            The client's answer.
+            x as :func:`redraw` returns it, without a graph.
+        proposal : Proposal
+            What the client was sent.
+        feedback : Feedback
+            Its answer, for as many samples, as :meth:`scale` returns it.
         part : slice
             Which samples.
         rate : float
             Factor of the diversity term.
         """
-        gradients = answered.gradients(part)
+        gradients = feedback.gradients[part]
         if self.kind == "gradient":
             return gradients
-        sent = answered.proposal.images[part, held(answered.feedback.channels)]
-        direction = images - (sent - gradients)
+        direction = images - (proposal.images[part, held(feedback.channels)] - gradients)
         if self.diversity:
-            direction -= rate * self.diversity * _apart(network, images, answered, part)
+            direction -= rate * self.diversity * _apart(network, images, proposal, part, feedback.channels)
         return direction
 
 
+def redraw(network: nn.Module, proposal: Proposal, part: slice, channels: Channels) -> Tensor:
+    """Draw the same samples with the generator as it is now, in the channels that a client holds."""
+    images: Tensor = network(proposal.inputs(part))
+    return images[:, held(channels)]
+
+
 @torch.no_grad()
-def _apart(network: nn.Module, images: Tensor, answered: Answered, part: slice) -> Tensor:
+def _apart(network: nn.Module, images: Tensor, proposal: Proposal, part: slice, channels: Channels) -> Tensor:
     """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
-    inputs = answered.proposal.inputs(part)
+    inputs = proposal.inputs(part)
     opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
-    other = network(opposite)[:, held(answered.feedback.channels)]
+    other = network(opposite)[:, held(channels)]
     block = images.shape[-1] // 4
     difference = F.avg_pool2d(images - other, block)
     close = difference.abs().mean((1, 2, 3), keepdim=True) < _DIVERSE_ENOUGH

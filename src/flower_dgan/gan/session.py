@@ -1,15 +1,18 @@
 """What a client has of a training while it answers: its discriminator, its real pairs, and its own random draws."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from flower_dgan.config import AugmentationName
-from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, draw_views
+from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, draw_views, to_one_hot
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.gan.exchange import Batch
+from flower_dgan.gan.exchange import Batch, Parameters, Question
 from flower_dgan.gan.randomness import derive_generator
 
 
@@ -32,8 +35,10 @@ class Session:
     augmentation : {"none", "flips", "rotations", "colour", "all"}
         What views of real pairs do besides choosing a window.
     secret : int
-        What the draws of real pairs follow from: at a deployed node a number that no server knows, in simulation the
+        What the client's own draws follow from: at a deployed node a number that no server knows, in simulation the
         run's seed.
+    reads_pixels : bool
+        Whether real images may be compared with synthetic ones pixel by pixel.
     """
 
     name: str
@@ -43,6 +48,26 @@ class Session:
     batch_size: int
     augmentation: AugmentationName
     secret: int
+    reads_pixels: bool = False
+
+    def synthetic(self, question: Question) -> Batch:
+        """Return the images of a question with the label maps that they were made from.
+
+        Raises
+        ------
+        ProtocolError
+            If it says of neither its own label maps nor others what the images were made from, or of label maps that
+            the client has not.
+        """
+        if question.label_maps is not None:
+            return Batch(question.images, to_one_hot(question.label_maps, self.pairs.classes))
+        if question.views is None:
+            raise ProtocolError("a question that does not say which label maps its images were made from")
+        return Batch(question.images, self._label_maps(question.views))
+
+    def parts(self, samples: int) -> Iterator[slice]:
+        """Return where each batch of so many samples is."""
+        return (slice(start, start + self.batch_size) for start in range(0, samples, self.batch_size))
 
     def draw_real(self, round_number: int, batch: int) -> Batch:
         """Return a batch of real pairs that the client draws itself; which ones the server cannot know.
@@ -56,12 +81,33 @@ class Session:
         """
         generator = derive_generator(self.secret, "real", round_number, self.name, batch)
         sizes = sizes_of(self.pairs.images)
-        return self.paired(draw_views(sizes, self.batch_size, self.image_size, self.augmentation, generator))
+        return self._real(draw_views(sizes, self.batch_size, self.image_size, self.augmentation, generator))
 
-    def paired(self, views: Views) -> Batch:
-        """Return these views of the real pairs: for losses that compare with the real image pixel by pixel."""
-        return Batch(apply_to_images(self.pairs.images, views, self.image_size), self.label_maps(views))
+    def paired(self, views: Views) -> Tensor:
+        """Return these views of the real images, for losses that compare pixel by pixel.
 
-    def label_maps(self, views: Views) -> torch.Tensor:
-        """Return these views of the label maps, one-hot (batch, classes, height, width)."""
+        Raises
+        ------
+        PolicyError
+            If the algorithm does not say that it releases what depends on them.
+        """
+        if not self.reads_pixels:
+            raise PolicyError(
+                "undeclared",
+                "The algorithm compares synthetic images with real ones pixel by pixel, which its releases do not name.",
+            )
+        return self._real(views).images
+
+    def load(self, weights: Parameters) -> None:
+        """Go on with these weights of the discriminator; the optimizer keeps its moments."""
+        self.half.network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+
+    def weights(self) -> Parameters:
+        """Return a copy of all that the discriminator has learned."""
+        return {name: value.numpy().copy() for name, value in self.half.network.state_dict().items()}
+
+    def _real(self, views: Views) -> Batch:
+        return Batch(apply_to_images(self.pairs.images, views, self.image_size), self._label_maps(views))
+
+    def _label_maps(self, views: Views) -> Tensor:
         return apply_to_label_maps(self.pairs.label_maps, self.pairs.classes, views, self.image_size)

@@ -124,13 +124,31 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
         ) from error
 
 
-def discriminator_shapes(config: TrainingConfig, classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each parameter of a client's discriminator, by its name."""
+@dataclass(frozen=True)
+class DiscriminatorForm:
+    """What a discriminator's weights look like, known on both sides before any are read.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple of int
+        Of all that it has learned, by name.
+    entries : int
+        Number of its parameters.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    entries: int
+
+
+def discriminator_form(config: TrainingConfig, classes: int, channels: int | None = None) -> DiscriminatorForm:
+    """Return the form of a client's discriminator, of images with so many channels, all if nothing is said."""
+    shape = ImageShape(classes, channels or config.data.channels, config.data.image_size, ())
     with torch.random.fork_rng(devices=[]):
-        network = build_discriminator(
-            config.model, ImageShape(classes, config.data.channels, config.data.image_size, ())
-        )
-    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        network = build_discriminator(config.model, shape)
+    return DiscriminatorForm(
+        {name: tuple(value.shape) for name, value in network.state_dict().items()},
+        sum(parameter.numel() for parameter in network.parameters()),
+    )
 
 
 def _network(made: object, path: str) -> nn.Module:

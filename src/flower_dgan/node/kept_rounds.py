@@ -18,7 +18,7 @@ from flower_dgan.errors import ForgottenError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.bundle_message import BundleMessage
+from flower_dgan.wire.question_message import Envelope
 
 _KEPT_ANSWERS = 3
 """Two bundles may be under way, and the first of them may come again: it is answered from the state before it."""
@@ -36,7 +36,7 @@ class KeptRounds:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def before(self, bundle: BundleMessage) -> tuple[int, bool]:
+    def before(self, envelope: Envelope) -> tuple[int, bool]:
         """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before.
 
         Raises
@@ -46,9 +46,9 @@ class KeptRounds:
         ForgottenError
             If less is kept than the server was answered: the discriminator would start afresh.
         """
-        number, attempt = bundle.round_number, bundle.training.attempt
+        number, attempt = envelope.round_number, envelope.training.attempt
         rounds = self._rounds()
-        if number in rounds and (answer := self._about(number))["bundle"] == bundle.digest():
+        if number in rounds and (answer := self._about(number))["bundle"] == envelope.digest:
             base = int(answer["base"])
             if base and base not in rounds:
                 raise ProtocolError(f"round {number} was answered too long ago to be answered again")
@@ -56,9 +56,9 @@ class KeptRounds:
         if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
             raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
         base = max((each for each in rounds if each < number), default=0)
-        if base < bundle.answered:
+        if base < envelope.answered:
             raise ForgottenError(
-                f"The server has this node's answer to round {bundle.answered}, but {self._directory} knows of round "
+                f"The server has this node's answer to round {envelope.answered}, but {self._directory} knows of round "
                 f"{base}: the node's memory of this training is gone."
             )
         return base, False
@@ -69,17 +69,17 @@ class KeptRounds:
         torch.set_rng_state(tensors["random"])
         restore_snapshot(tensors, half.network, half.optimizer)
 
-    def keep(self, half: DiscriminatorHalf, bundle: BundleMessage, base: int) -> None:
+    def keep(self, half: DiscriminatorHalf, envelope: Envelope, base: int) -> None:
         """Write the state after a round, without those that it replaces and those that nobody can go back to."""
-        number = bundle.round_number
+        number = envelope.round_number
         for later in self._rounds():
             if later >= number:
                 self._file(later).unlink()
-        about = {"bundle": bundle.digest(), "base": str(base), "attempt": str(bundle.training.attempt)}
+        about = {"bundle": envelope.digest, "base": str(base), "attempt": str(envelope.training.attempt)}
         with whole_file(self._file(number)) as partial:
             save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
         rounds = self._rounds()
-        wanted = {max((each for each in rounds if each <= back), default=0) for back in bundle.returns}
+        wanted = {max((each for each in rounds if each <= back), default=0) for back in envelope.returns}
         for old in rounds[:-_KEPT_ANSWERS]:
             if old not in wanted:
                 self._file(old).unlink()

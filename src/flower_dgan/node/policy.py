@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, FederationError, PolicyError
@@ -54,41 +55,44 @@ class ReleasePolicy:
     plugins: tuple[str, ...] = ()
     moments: bool = False
 
+    def check_code(self, setting: str, path: str) -> None:
+        """Raise PolicyError if a training may not name this import path."""
+        if package_of(path) not in self.plugins:
+            raise PolicyError(
+                "plugins",
+                f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
+                f"{setting}={path} does.",
+            )
+
     def check_settings(self, config: TrainingConfig) -> None:
         """Raise PolicyError, which names the rule, if a training with these settings would break it."""
         for setting, path in import_paths(config).items():
-            if package_of(path) not in self.plugins:
-                raise PolicyError(
-                    "plugins",
-                    f"This node's policy does not let a training name code of {package_of(path)} (plugins), as "
-                    f"{setting}={path} does.",
-                )
+            self.check_code(setting, path)
         if not self.label_maps and config.data.label_maps_leave:
             raise PolicyError(
                 "label_maps",
                 "This node's policy does not let label maps leave (label_maps); a folder of others in data.label_maps "
                 "does without.",
             )
+        releases = algorithm_of(config).releases
         masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave
-        shown = masks_leave and config.algorithm.shared_batches
-        if shown and not self.label_maps_to_clients:
+        what = f"algorithm={config.algorithm.name}"
+        if masks_leave and releases.label_maps_to_clients and not self.label_maps_to_clients:
             raise PolicyError(
                 "label_maps_to_clients",
                 "This node's policy does not let its label maps reach the other clients (label_maps_to_clients), as "
-                "algorithm.shared_batches does.",
+                f"{what} does.",
             )
-        if config.algorithm.swap_interval and not self.weights:
+        if releases.weights and not self.weights:
+            raise PolicyError(
+                "weights", f"This node's policy does not let its discriminator leave (weights), as {what} does."
+            )
+        if releases.changes and not self.weights:
             raise PolicyError(
                 "weights",
-                "This node's policy does not let its discriminator leave (weights), as algorithm.swap_interval does.",
+                f"This node's policy does not let changes of its discriminator leave (weights), as {what} does.",
             )
-        if config.algorithm.upload != "none" and not self.weights:
-            raise PolicyError(
-                "weights",
-                "This node's policy does not let changes of its discriminator leave (weights), as "
-                f"algorithm.upload={config.algorithm.upload} does.",
-            )
-        if (config.algorithm.l1_weight or config.algorithm.perceptual_weight) and not self.pixel_losses:
+        if releases.real_pixels and not self.pixel_losses:
             raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
 
     def check_queries(self, counts: NDArray[np.int64]) -> None:
@@ -132,6 +136,12 @@ def check_windows(ids: NDArray[np.int64]) -> None:
         )
 
 
+def check_code(node_config: NodeConfig, setting: str, path: str) -> None:
+    """Raise PolicyError if a training may not name this import path at a node; before its settings are read."""
+    if "policy" in node_config or not in_simulation(node_config):
+        _own_policy(node_config).check_code(setting, path)
+
+
 def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a node.
 
@@ -144,6 +154,13 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
     ConfigError
         If the file cannot be read, or does not say exactly what a policy says.
     """
+    if "policy" in node_config or not in_simulation(node_config):
+        return _own_policy(node_config)
+    plugins = tuple(package_of(path) for path in import_paths(config).values())
+    return ReleasePolicy(True, True, True, config.allow_pixel_losses, None, plugins, moments=True)
+
+
+def _own_policy(node_config: NodeConfig) -> ReleasePolicy:
     if "policy" in node_config:
         path = Path(str(node_config["policy"])).expanduser()
         try:
@@ -152,7 +169,4 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
             raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
-    simulated = in_simulation(node_config)
-    plugins = tuple(package_of(path) for path in import_paths(config).values()) if simulated else ()
-    pixel_losses = simulated and config.allow_pixel_losses
-    return ReleasePolicy(True, simulated, simulated, pixel_losses, None, plugins, moments=simulated)
+    return ReleasePolicy(True, False, False, False, None, (), moments=False)

@@ -20,19 +20,20 @@ import numpy as np
 import torch
 from platformdirs import user_state_path
 
+from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import TrainingConfig
-from flower_dgan.config.read import read_settings
 from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.exchange import Question
 from flower_dgan.names import file_stem
 from flower_dgan.node.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
 from flower_dgan.node.kept_rounds import KeptRounds
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import Envelope
 
 _NODE = "node.json"
 
@@ -119,7 +120,7 @@ class ClientState:
         """
         self._require_joined()
         node = self._node()
-        return node["name"], kept_pairs(self.path, node["classes"]), read_settings(TrainingConfig, node["config"])
+        return node["name"], kept_pairs(self.path, node["classes"]), read_config(TrainingConfig, node["config"])
 
     def parcels(self) -> Path:
         """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
@@ -170,7 +171,7 @@ class ClientState:
 
     @contextmanager
     def answering(
-        self, half: DiscriminatorHalf, bundle: BundleMessage, policy: ReleasePolicy, *, seed: int
+        self, half: DiscriminatorHalf, envelope: Envelope, question: Question, policy: ReleasePolicy, *, seed: int
     ) -> Iterator[None]:
         """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
 
@@ -181,7 +182,7 @@ class ClientState:
         ----------
         half : DiscriminatorHalf
             As it is before the first round of a training.
-        bundle : BundleMessage
+        envelope, question : Envelope and Question
             What is answered.
         policy : ReleasePolicy
             The node's policy: how often one image may be asked about.
@@ -198,16 +199,16 @@ class ClientState:
             If the policy is against it.
         """
         with self._locked(), torch.random.fork_rng(devices=[]):
-            self._check_attempt(bundle.training)
-            base, again = self._rounds.before(bundle)
+            self._check_attempt(envelope.training)
+            base, again = self._rounds.before(envelope)
             if not again:
-                self._count(bundle, policy)
+                self._count(question, policy)
             torch.default_generator.manual_seed(seed)
             if base:
                 self._rounds.restore(half, base)
             yield
             if not again:
-                self._rounds.keep(half, bundle, base)
+                self._rounds.keep(half, envelope, base)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -224,10 +225,12 @@ class ClientState:
         if training.attempt != (joined := self._node()["attempt"]):
             raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
 
-    def _count(self, bundle: BundleMessage, policy: ReleasePolicy) -> None:
-        """Count the images that are asked about, those of answers that die on their way too."""
+    def _count(self, question: Question, policy: ReleasePolicy) -> None:
+        """Count the images whose label maps are asked about, those of answers that die on their way too."""
+        if question.views is None:
+            return
         file = self.path / "queries.npy"
-        asked = np.bincount(bundle.views.ids, minlength=count_kept(self.path))
+        asked = np.bincount(question.views.ids, minlength=count_kept(self.path))
         counts = asked + np.load(file) if file.is_file() else asked
         policy.check_queries(counts)
         with whole_file(file) as partial, partial.open("wb") as opened:

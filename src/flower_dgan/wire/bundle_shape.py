@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import FeedbackFormat, ImageFormat, TrainingConfig
 from flower_dgan.data.augmentation import COLOURED
 from flower_dgan.data.channels import Channels
@@ -19,14 +20,14 @@ class BundleShape:
         Of the images that the client is sent.
     image_format, feedback_format : str
         Number formats on the wire.
-    separate : bool
-        Whether as many other samples are sent before these, on which the discriminator is trained.
+    bundles : int
+        How many of as many samples are sent; feedback is about the last.
     classes : int
         Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
     feedback : bool
         Whether there is feedback; its arrays are empty where a change of weights is the answer.
     colours : bool
-        Whether views say what happens to the colours of real images.
+        Whether views say what happens to the colours of real images, which pixel losses compare with.
     """
 
     samples: int
@@ -34,7 +35,7 @@ class BundleShape:
     image_size: int
     image_format: ImageFormat
     feedback_format: FeedbackFormat
-    separate: bool = False
+    bundles: int = 1
     classes: int = 0
     feedback: bool = True
     colours: bool = False
@@ -42,7 +43,8 @@ class BundleShape:
     @classmethod
     def of(cls, config: TrainingConfig, classes: int) -> "BundleShape":
         """Return that of a run, whose label maps have so many classes."""
-        exchange, algorithm = config.exchange, config.algorithm
+        exchange, algorithm = config.exchange, algorithm_of(config)
+        releases = algorithm.releases
         samples = exchange.exchanges * exchange.batch_size
         return cls(
             samples,
@@ -50,10 +52,10 @@ class BundleShape:
             config.data.image_size,
             exchange.image_format,
             exchange.feedback_format,
-            separate=algorithm.separate_batches,
-            classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
-            feedback=algorithm.upload == "none",
-            colours=config.data.augmentation in COLOURED,
+            bundles=algorithm.bundles,
+            classes=classes if releases.label_maps_to_clients or config.data.foreign_label_maps else 0,
+            feedback=releases.feedback,
+            colours=releases.real_pixels and config.data.augmentation in COLOURED,
         )
 
     def holding(self, channels: Channels) -> "BundleShape":
@@ -63,7 +65,12 @@ class BundleShape:
     @property
     def images(self) -> tuple[int, int, int, int]:
         """Shape of the image array."""
-        return (2 * self.samples if self.separate else self.samples, self.channels, self.image_size, self.image_size)
+        return (self.bundles * self.samples, self.channels, self.image_size, self.image_size)
+
+    @property
+    def view_names(self) -> set[str]:
+        """Arrays that say which views of the node's own label maps the images were made from."""
+        return {"ids", "windows", "colours"} if self.colours else {"ids", "windows"}
 
     @property
     def gradients(self) -> tuple[int, int, int, int]:

@@ -4,12 +4,14 @@ A deployed node takes no path and no pattern from it: see ``flower_dgan.node.own
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 
+from flower_dgan.algorithms.find import algorithm_of, read_config
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.checks import check_training
-from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, ProtocolError
+from flower_dgan.plugins import is_import_path
 
 MOST_BYTES = 1_000_000
 """Of a description; that of the shipped settings has 3,000."""
@@ -18,20 +20,28 @@ MOST_BYTES = 1_000_000
 def describe_training(config: TrainingConfig) -> str:
     """Return what the nodes of a run are told of it, as JSON.
 
-    The server's own folders, of label maps and of the task before, are not in it.
+    The server's own folders, of label maps and of earlier runs, are not in it.
     """
     told = TrainingConfig(**{field.name: getattr(config, field.name) for field in fields(TrainingConfig)})
     label_maps = "folder" if config.data.foreign_label_maps else config.data.label_maps
     told = replace(
         told,
         data=replace(told.data, label_maps=label_maps),
-        algorithm=replace(told.algorithm, previous=None),
+        algorithm=algorithm_of(config).settings_for_clients,
     )
     return json.dumps(asdict(told))
 
 
-def read_description(text: str) -> TrainingConfig:
+def read_description(text: str, allow_code: Callable[[str, str], None] = lambda *_: None) -> TrainingConfig:
     """Read what :func:`describe_training` wrote, field by field.
+
+    Parameters
+    ----------
+    text : str
+        From a server.
+    allow_code : callable
+        Called with a setting and its import path before anything is imported for it; raises where the owner of the node
+        is against it.
 
     Raises
     ------
@@ -43,8 +53,11 @@ def read_description(text: str) -> TrainingConfig:
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise ProtocolError(f"a description of more than {MOST_BYTES:,} bytes")
     try:
-        config = read_settings(TrainingConfig, json.loads(text))
-    except (ValueError, RecursionError, TypeError) as error:
+        values = json.loads(text)
+        if isinstance(name := values["algorithm"]["name"], str) and is_import_path(name):
+            allow_code("algorithm.name", name)
+        config = read_config(TrainingConfig, values)
+    except (ValueError, KeyError, RecursionError, TypeError) as error:
         raise ProtocolError(f"a description that cannot be read: {error}") from error
     except ConfigError as error:
         raise ProtocolError(f"a description with other fields than this version's: {error}") from error

@@ -1,6 +1,7 @@
 """The messages at the start and the end of a training: what a node has, and that it may forget."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +46,22 @@ class JoinRequest:
         return RecordDict({"join": ConfigRecord(values)})
 
     @classmethod
-    def from_records(cls, content: RecordDict) -> "JoinRequest":
-        """Read the message; raises ProtocolError, and ConfigError where settings contradict each other."""
+    def from_records(
+        cls, content: RecordDict, allow_code: Callable[[str, str], None] = lambda *_: None
+    ) -> "JoinRequest":
+        """Read the message, see :func:`~flower_dgan.wire.description.read_description`.
+
+        Raises
+        ------
+        ProtocolError
+            If it does not follow the protocol.
+        ConfigError
+            If settings contradict each other.
+        """
         training = Training.of(content, "join")
         check_names(content, {"join": (ConfigRecord, {*training.values(), "description"})})
-        return cls(training, read_description(read_value(content.config_records["join"], "description", str)))
+        text = read_value(content.config_records["join"], "description", str)
+        return cls(training, read_description(text, allow_code))
 
 
 @dataclass(frozen=True)

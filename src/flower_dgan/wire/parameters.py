@@ -9,18 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flower_dgan.errors import ProtocolError
+from flower_dgan.gan.exchange import Parameters
 from flower_dgan.wire.records import read_array, read_packed
-
-Parameters = Mapping[str, NDArray[np.float32]]
-"""Of a network, by name."""
 
 ParameterShapes = Mapping[str, tuple[int, ...]]
 
 DISCRIMINATOR = "discriminator"
 """Record of the weights of a discriminator."""
-
-EMPTY = np.zeros(0, np.float32)
-"""No change of weights."""
 
 
 def flatten(network: nn.Module) -> NDArray[np.float32]:

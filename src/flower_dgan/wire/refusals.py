@@ -35,6 +35,7 @@ class Refusal(IntEnum):
     FORGOTTEN = 1005
     STORAGE = 1006
     OTHER = 1007
+    UNDECLARED = 1008
     LABEL_MAPS = 1010
     LABEL_MAPS_TO_CLIENTS = 1011
     WEIGHTS = 1012
@@ -59,6 +60,7 @@ _SENTENCES = {
     Refusal.DATA: "The node's data cannot be used for this training.",
     Refusal.FORGOTTEN: "The node has not joined this training, or what it kept of it is gone.",
     Refusal.STORAGE: "The node cannot read or write its own files; its disk may be full.",
+    Refusal.UNDECLARED: "The algorithm would have let something leave that it does not say it releases.",
     Refusal.OTHER: "The node cannot take part in this training as it is configured.",
 }
 

@@ -1,0 +1,66 @@
+"""Algorithms by their names, and settings with those of the algorithm that they name."""
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, TypeVar
+
+from flower_dgan import algorithms
+from flower_dgan.algorithms.base import Algorithm, AnyAlgorithm
+from flower_dgan.config import TrainingConfig
+from flower_dgan.config.read import read_settings
+from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.plugins import is_import_path, load
+
+ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
+
+
+@cache
+def shipped() -> dict[str, type[AnyAlgorithm]]:
+    """Return the algorithms of this package by name: each class in one of its files that has a name."""
+    found: dict[str, type[AnyAlgorithm]] = {}
+    for module in iter_modules(algorithms.__path__):
+        for kind in vars(import_module(f"{algorithms.__name__}.{module.name}")).values():
+            if isinstance(kind, type) and issubclass(kind, Algorithm) and kind.name:
+                found[kind.name] = kind
+    return found
+
+
+def find(name: str) -> type[AnyAlgorithm]:
+    """Return the algorithm of a name, or of an import path.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it is no :class:`~flower_dgan.algorithms.base.Algorithm`.
+    """
+    if not is_import_path(name):
+        if name not in shipped():
+            raise ConfigError(unknown_name("algorithm.name", name, sorted(shipped())))
+        return shipped()[name]
+    kind = load(name, "algorithm.name")
+    if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
+        raise ConfigError(f"algorithm.name={name} is no class derived from flower_dgan.algorithms.base.Algorithm.")
+    return kind
+
+
+def algorithm_of(config: TrainingConfig) -> AnyAlgorithm:
+    """Return the algorithm of a training."""
+    return find(config.algorithm.name)(config.algorithm)
+
+
+def read_config(kind: type[ConfigT], values: Any) -> ConfigT:
+    """Build a configuration from nested dictionaries, such as :func:`dataclasses.asdict` makes of it.
+
+    Raises
+    ------
+    ConfigError
+        If a name or value is unknown or missing.
+    """
+    if not isinstance(values, dict) or not isinstance(values.get("algorithm"), dict):
+        return read_settings(kind, values)
+    name = values["algorithm"].get("name")
+    if not isinstance(name, str):
+        raise ConfigError(f"algorithm.name={name!r} is no name of an algorithm.")
+    settings = read_settings(find(name).Settings, values["algorithm"], "algorithm.")
+    return read_settings(kind, {**values, "algorithm": settings})

@@ -1,0 +1,136 @@
+"""How the generator learns from the answers of a round: how much each client counts, bounds, and the sum."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from flower_dgan.config import MergeName
+from flower_dgan.gan.exchange import Answer, Feedback, Proposal
+from flower_dgan.gan.generator import AddedLoss, scheduled_rate
+from flower_dgan.gan.guard import bound_gradients
+from flower_dgan.gan.merge import Weights, merge_rule
+from flower_dgan.gan.server_state import ServerState
+from flower_dgan.gan.shares import bound_shares
+
+TOGETHER = "all"
+"""Stands for all clients where their answers have become one."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of the answers of a round.
+
+    Attributes
+    ----------
+    weights : mapping of str to float
+        How much each client counted, by name.
+    losses : mapping of str to Tensor
+        The generator's losses (samples,) on each client's images, in float64, where the square of any is finite.
+    bounded : mapping of str to int
+        To how many samples of a client the guard's bound applied, or 1 for its weights; only those where it did.
+    together : int
+        To how many samples it applied after the answers of all had been merged.
+    capped : frozenset of str
+        Clients whose weight was lowered to the largest share.
+    """
+
+    weights: Weights = field(default_factory=dict)
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+    bounded: Mapping[str, int] = field(default_factory=dict)
+    together: int = 0
+    capped: frozenset[str] = frozenset()
+
+
+def client_weights(
+    state: ServerState, discounts: Mapping[str, float], *, by_samples: bool
+) -> tuple[dict[str, float], frozenset[str]]:
+    """Return the weight w_k of each client that answered, and which of them would weigh more without the bound.
+
+    Parameters
+    ----------
+    state : ServerState
+        Says how many images each client has, and the largest share of one among three or more.
+    discounts : mapping of str to float
+        By the names of those that answered: what late feedback is worth, in (0, 1].
+    by_samples : bool
+        Whether w_k is pi_k = n_k / sum n (AsynDGAN, equation 1) before late feedback is discounted, or 1 / K, as in its
+        released code up to the factor K, which Adam does not see.
+
+    Raises
+    ------
+    ValueError
+        If nobody answered, or a client has no images.
+    """
+    counts = {name: state.clients[name].images if by_samples else 1 for name in discounts}
+    if not counts or min(counts.values()) < 1:
+        raise ValueError(f"image counts {counts}: at least one client, each with at least one image")
+    late = {name: count * discounts[name] for name, count in counts.items()}
+    weights = {name: each / sum(late.values()) for name, each in late.items()}
+    bounded = bound_shares(weights, state.bundles.largest_share, len(state.clients))
+    return bounded, frozenset(name for name in weights if bounded[name] < weights[name])
+
+
+def feedback_of(state: ServerState, answers: Mapping[str, Answer]) -> dict[str, Feedback]:
+    """Return the clients' feedback with the channels that it is about."""
+    return {name: replace(each.feedback, channels=state.clients[name].channels) for name, each in answers.items()}
+
+
+def sum_gradients(
+    state: ServerState,
+    round_number: int,
+    proposals: Mapping[str, Proposal],
+    answers: Mapping[str, Answer],
+    discounts: Mapping[str, float],
+    *,
+    merge: MergeName,
+    final_rate: float,
+    added: AddedLoss | None = None,
+) -> Step:
+    """Step the generator on the weighted sum of the clients' gradients, each bounded before.
+
+    Parameters
+    ----------
+    state : ServerState
+        Changed in place.
+    round_number : int
+        The round that closes.
+    proposals, answers : mapping
+        Client name to what it was sent and what it said.
+    discounts : mapping of str to float
+        What each answer is worth, see :func:`client_weights`.
+    merge : {"samples", "equal", "agreement"}
+        How the clients are weighed, see ``flower_dgan.gan.merge``.
+    final_rate : float
+        Factor of the generator's rates in the last round.
+    added : callable or None
+        A loss of the generator that the server computes alone, see :meth:`GeneratorHalf.apply`.
+
+    Raises
+    ------
+    DivergedError
+        If the generator is not finite afterwards.
+    """
+    weights, capped = client_weights(state, discounts, by_samples=merge == "samples")
+    feedback, bounded = bound_gradients(state.guards["gradients"], feedback_of(state, answers))
+    merged = state.generator.apply(
+        [proposals[name] for name in feedback],
+        list(feedback.values()),
+        {name: weights[name] for name in feedback},
+        state.generator_steps,
+        scheduled_rate(round_number, state.rounds, final_rate),
+        merge=merge_rule(merge, state.trust),
+        added=added,
+    )
+    losses = {name: each.feedback.losses.double() for name, each in answers.items()}
+    return Step(merged, losses, bounded, 0, capped)
+
+
+def step_on_one(
+    state: ServerState, round_number: int, proposal: Proposal, feedback: Feedback, *, final_rate: float
+) -> int:
+    """Step the generator on feedback that is nobody's alone; return to how many samples the guard's bound applied."""
+    bounded, together = bound_gradients(state.guards["merged"], {TOGETHER: feedback})
+    rate = scheduled_rate(round_number, state.rounds, final_rate)
+    state.generator.apply([proposal], list(bounded.values()), {TOGETHER: 1.0}, state.generator_steps, rate)
+    return together.get(TOGETHER, 0)
