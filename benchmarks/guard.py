@@ -17,7 +17,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from flower_dgan.gan.scores import merges_scores
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Context, Message
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.formats import decode_gradients
+from flower_dgan.wire.question_message import EXCHANGE
 
 FOUR = "partition.label_groups=[[0,1,2],[3,4],[5,6,7],[8,9]]"
 DENSE = (

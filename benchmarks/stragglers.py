@@ -19,7 +19,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Message
 
 from flower_dgan.client_app import app
@@ -28,6 +27,7 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.question_message import EXCHANGE
 
 CLIENTS, SLOW, LEAVING = 4, 1, 2
 SLOWNESS = 10

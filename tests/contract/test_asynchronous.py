@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -17,6 +16,7 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS
+from flower_dgan.wire.question_message import EXCHANGE
 
 from .conftest import TINY, Reply, TamperedApp, configuration
 

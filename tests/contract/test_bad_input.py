@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
@@ -15,6 +14,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import EXCHANGE
 from flower_dgan.wire.refusals import Refusal
 from flower_dgan.wiring import generator_half
 from tests.pairs import make_folder
@@ -407,8 +407,8 @@ def test_a_nodes_owner_decides_whether_its_label_maps_reach_the_other_clients(fe
 @pytest.mark.parametrize(
     ("algorithm", "refusal"),
     [
-        ("mdgan algorithm.swap_interval=1", "let its discriminator leave (weights), as algorithm.swap_interval does"),
-        ("dgan-selective", "let changes of its discriminator leave (weights), as algorithm.upload=largest does"),
+        ("mdgan algorithm.swap_interval=1", "let its discriminator leave (weights), as algorithm=mdgan does"),
+        ("dgan-selective", "let changes of its discriminator leave (weights), as algorithm=dgan-selective does"),
     ],
 )
 def test_a_nodes_owner_decides_whether_its_discriminator_leaves(
@@ -429,7 +429,7 @@ def test_a_nodes_owner_decides_whether_its_discriminator_leaves(
 def test_where_changes_are_uploaded_no_feedback_and_no_whole_discriminator_is(federation: Federation) -> None:
     def ask(content: RecordDict, context: Context) -> None:
         next_round(content)
-        content.config_records["bundle"]["swap"] = True
+        content.config_records["bundle"]["return-weights"] = True
 
     answer = resend(federation, ask, extra="algorithm=dgan-selective").content
     assert set(answer) == {"feedback", "metrics", "change"}
@@ -453,7 +453,7 @@ def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Feder
 
     def ask(content: RecordDict, context: Context) -> None:
         next_round(content)
-        content.config_records["bundle"]["swap"] = True
+        content.config_records["bundle"]["return-weights"] = True
 
     federation.directory = federation.directory.with_name("second")
     assert set(resend(federation, ask).content) == {"feedback", "metrics"}
@@ -462,38 +462,26 @@ def test_a_discriminator_crosses_only_in_a_training_that_swaps(federation: Feder
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ("algorithm.merge=odds", "about images that all clients judge: set algorithm.shared_batches=1"),
-        ("algorithm=uagan algorithm.separate_batches=true", "set algorithm.shared_batches=1 algorithm.separate"),
-        ("algorithm=uagan algorithm.shared_batches=2", "set algorithm.shared_batches=1"),
-        ("algorithm=mdgan algorithm.shared_batches=0", "wants shared batches"),
-        ("algorithm=mdgan algorithm.shared_batches=-1", "must not be negative"),
+        ("algorithm.merge=odds", "algorithm.merge is a setting of uagan"),
+        ("algorithm.merge=softmax", "In place of algorithm.merge=softmax set algorithm=gman"),
+        ("algorithm.merge=average", "In place of algorithm.merge=average set algorithm=dgan-average"),
+        ("algorithm.turns=one-by-one", "In place of algorithm.turns=one-by-one set algorithm=dgan-sequential"),
+        ("algorithm.swap_interval=1", "algorithm.swap_interval is a setting of mdgan"),
+        ("algorithm.upload=largest", "algorithm.upload is a setting of dgan-selective"),
+        ("algorithm=uagan algorithm.shared_batches=2", "algorithm.shared_batches is a setting of mdgan"),
+        ("algorithm=mdgan algorithm.shared_batches=0", "must be at least 1"),
         ("algorithm=gman algorithm.sharpness=-1", "must not be negative: 0 makes a mean"),
-        ("algorithm=mdgan algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic one"),
-        ("algorithm=dgan-sequential exchange.in_flight=2", "wants exchange.in_flight=1"),
-        ("algorithm=dgan-sequential algorithm.shared_batches=1", "wants exchange.in_flight=1 algorithm.shared"),
-        ("algorithm.swap_interval=1", "wants algorithm.shared_batches, and exchange.in_flight=1"),
-        ("algorithm=mdgan algorithm.swap_interval=1 exchange.in_flight=2", "and exchange.in_flight=1"),
+        ("algorithm=mdgan algorithm.l1_weight=1 allow_pixel_losses=true", "l1_weight is a setting of .*asyndgan"),
+        ("algorithm=dgan-sequential exchange.in_flight=2", "set exchange.in_flight=1"),
+        ("algorithm=mdgan algorithm.swap_interval=1 exchange.in_flight=2", "set exchange.in_flight=1"),
         ("algorithm=mdgan algorithm.swap_interval=-1", "must not be negative: 0 is never"),
-        ("algorithm=mdgan algorithm.swap_interval=2 schedule=asynchronous", "swap_interval wants schedule=synchronous"),
-        (
-            "algorithm.upload=largest",
-            "upload=largest trains all clients on the same images: set algorithm.shared_batches=1",
-        ),
-        ("algorithm=dgan-selective algorithm.shared_batches=2", "set algorithm.shared_batches=1"),
-        ("algorithm=dgan-selective algorithm.separate_batches=true", "algorithm.separate_batches=false"),
-        ("algorithm=dgan-selective algorithm.merge=odds", "has no feedback for algorithm.merge=odds to merge"),
-        ("algorithm=dgan-selective algorithm.merge=agreement", "has no feedback for algorithm.merge=agreement"),
-        ("algorithm=dgan-selective algorithm.swap_interval=1", "which nobody swaps: algorithm.swap_interval=0"),
+        ("algorithm=mdgan algorithm.swap_interval=2 schedule=asynchronous", "mdgan wants schedule=synchronous"),
+        ("algorithm=dgan-selective algorithm.merge=agreement", "algorithm.merge is a setting of .*asyndgan"),
         ("algorithm=dgan-selective exchange.in_flight=2", "set exchange.in_flight=1"),
         ("algorithm=dgan-selective algorithm.upload_share=0", r"upload_share=0.0 must be in \(0, 1\]"),
         ("algorithm=dgan-selective algorithm.upload_share=1.1", r"upload_share=1.1 must be in \(0, 1\]"),
         ("algorithm=dgan-selective algorithm.upload_threshold=-1", "upload_threshold=-1.0 must not be negative"),
-        ("algorithm=dgan-selective schedule=asynchronous", "upload=largest wants schedule=synchronous"),
-        ("algorithm=dgan-selective algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic"),
-        (
-            "algorithm=dgan-selective algorithm.turns=one-by-one",
-            "wants exchange.in_flight=1 algorithm.shared_batches=0",
-        ),
+        ("algorithm=dgan-selective schedule=asynchronous", "dgan-selective wants schedule=synchronous"),
         ("algorithm=uagan schedule=asynchronous", "wants schedule=synchronous"),
         ("algorithm=dgan-sequential schedule=asynchronous", "wants schedule=synchronous"),
         ("data.label_maps=/maps algorithm.l1_weight=1 allow_pixel_losses=true", "a real image for each synthetic"),

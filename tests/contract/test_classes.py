@@ -9,7 +9,7 @@ from PIL import Image
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
-from flower_dgan.exactness import TOLERANCE, exactness_overrides, largest_relative_difference, reference_generator
+from flower_dgan.exactness import TOLERANCE, exactness_overrides, generator_of_one_process, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
@@ -51,7 +51,7 @@ def test_a_site_without_the_rarest_class_trains_exactly_as_the_reference(tmp_pat
     path = run(tmp_path, f"{overrides} data.classes=3")
     for site, classes in SITES.items():
         write_site(tmp_path / "pooled", site, classes)
-    reference = reference_generator(resolve(f"{overrides} data.root='{tmp_path / 'pooled'}'"), len(SITES))
+    reference = generator_of_one_process(resolve(f"{overrides} data.root='{tmp_path / 'pooled'}'"), len(SITES))
     network, _, shape = load_generator(path / "generator.safetensors")
     assert (shape.classes, shape.sites) == (3, tuple(SITES))
     assert largest_relative_difference(network, reference) <= TOLERANCE

@@ -1,4 +1,4 @@
-"""The in-process grid against the one-process references; the real Flower runtime does the same in ``tests/e2e``."""
+"""The two drivers of every algorithm; the real Flower runtime does the same in ``tests/e2e``."""
 
 import pytest
 
@@ -29,8 +29,8 @@ def test_three_clients_twenty_rounds() -> None:
         "dgan-sequential model=fusion-mixture",
         "mdgan",
         "mdgan algorithm.shared_batches=1 algorithm.discriminator_steps=2",
-        "mdgan algorithm.shared_batches=3 algorithm.separate_batches=false",
+        "mdgan algorithm.shared_batches=3 algorithm.swap_interval=2",
     ],
 )
-def test_each_algorithm_is_its_reference(algorithm: str) -> None:
+def test_each_algorithm_is_the_same_in_one_process(algorithm: str) -> None:
     assert through_in_process_grid(3, 5, f"algorithm={algorithm}") <= TOLERANCE

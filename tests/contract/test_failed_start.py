@@ -48,7 +48,7 @@ def test_nodes_forget_where_their_label_maps_are_refused(federation: Federation,
     assert kept_at_nodes(own_home) == []
 
 
-@pytest.mark.parametrize("place", ["image_shape", "generator_half", "begin"])
+@pytest.mark.parametrize("place", ["image_shape", "server_state", "begin"])
 def test_nodes_forget_where_the_start_fails_after_the_join(
     federation: Federation, own_home: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flower_dgan.gan.reference_fedgan import train_reference_fedgan
 from torch import nn
 
 from flower_dgan.algorithms.fedgan import rounds_of
@@ -12,7 +13,6 @@ from flower_dgan.baselines.fedgan import generator_steps, local_gans
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.exactness import exactness_overrides
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
-from flower_dgan.gan.reference_fedgan import train_reference_fedgan
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 

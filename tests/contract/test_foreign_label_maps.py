@@ -7,7 +7,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 from PIL import Image
 
-from flower_dgan.baselines.rows import open_federation, train_centralized
+from flower_dgan.baselines.rows import open_federation, train_here
 from flower_dgan.data import Pixels
 from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
@@ -121,7 +121,7 @@ def test_the_gan_on_pooled_data_draws_from_the_folder_too(folder: Path) -> None:
     )
     federation = open_federation(config, 2)
     assert not any(map(is_striped, federation.real[0].label_maps))
-    assert all(map(is_striped, train_centralized(config, federation, "Syn-All").label_maps))
+    assert all(map(is_striped, train_here(config, federation, "Syn-All").label_maps))
 
 
 def test_a_folder_that_cannot_be_drawn_from(federation: Federation, folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Array, ArrayRecord, Context, Error, Message
 from safetensors.torch import load_file
 
@@ -19,6 +18,7 @@ from flower_dgan.federation import job
 from flower_dgan.federation.checkpoint import Checkpoints
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.wire.question_message import EXCHANGE
 
 from .conftest import Federation, Reply, TamperedApp
 

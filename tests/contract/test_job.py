@@ -1,7 +1,7 @@
 """The main job from join to report."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,13 @@ import torch
 from flwr.app import ArrayRecord, Context, Message
 from PIL import Image
 
-from flower_dgan.algorithms.asyndgan import train
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
+from flower_dgan.config import Config
 from flower_dgan.federation.claims import Claims
-from flower_dgan.federation.join import image_shape, join
+from flower_dgan.federation.join import JoinedClient, image_shape, join
 from flower_dgan.federation.round_report import RoundReport
 from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
@@ -22,7 +24,7 @@ from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wiring import bundle_settings, generator_half, threads
+from flower_dgan.wiring import server_state, threads
 
 from .conftest import TINY, Federation, Reply, TamperedApp
 
@@ -153,19 +155,11 @@ def test_bundles_in_flight_give_what_the_plain_loop_gives(federation: Federation
     path = federation.run(extra).path
     config = resolve(f"{TINY} {extra}")
     local = open_federation(config, 2)
-    half = generator_half(config, local.shape)
+    state = local.state(config)
     with threads(1):
-        train(
-            half,
-            local.clients(config),
-            bundle_settings(config),
-            rounds=4,
-            generator_steps=1,
-            merge=config.algorithm.merge,
-            in_flight=in_flight,
-        )
+        train(algorithm_of(config), state, local.sessions(config), in_flight=in_flight)
     ours = load_generator(path / "generator.safetensors")[0].state_dict()
-    torch.testing.assert_close(ours, half.network.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(ours, state.generator.network.state_dict(), rtol=0, atol=0)
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     # one generator step a round
     assert [line["staleness"] for line in lines if line["kind"] == "round"] == [0, *[in_flight - 1] * 3]
@@ -192,14 +186,19 @@ class TwiceReadingGrid(InProcessGrid):
         return super().push_messages(messages)
 
 
+def strategy_of(
+    config: Config, clients: Sequence[JoinedClient], on_round: Callable[[RoundReport], None]
+) -> DganStrategy:
+    state = server_state(config, image_shape(config, clients), {client.name: client.labels for client in clients})
+    return DganStrategy(algorithm_of(config), state, clients, config, TRAINING, on_round)
+
+
 def test_the_strategy_runs_on_flowers_own_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=1")
     grid = TwiceReadingGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=1"))
     clients = join(grid, config, tmp_path, TRAINING, Claims(tmp_path / "members.json"))
     reports: list[RoundReport] = []
-    strategy = DganStrategy(
-        generator_half(config, image_shape(config, clients)), clients, config, TRAINING, reports.append
-    )
+    strategy = strategy_of(config, clients, reports.append)
     strategy.start(grid=grid, initial_arrays=ArrayRecord(), num_rounds=2)
     assert [set(report.clients) for report in reports] == [{"part-0", "part-1"}] * 2
 
@@ -208,9 +207,7 @@ def test_bundles_ahead_need_the_fast_grid(tmp_path: Path) -> None:
     config = resolve(f"{TINY} exchange.in_flight=2")
     grid = InProcessGrid(app, simulated_contexts(2, f"{TINY} exchange.in_flight=2"))
     clients = join(grid, config, tmp_path, TRAINING, Claims(tmp_path / "members.json"))
-    strategy = DganStrategy(
-        generator_half(config, image_shape(config, clients)), clients, config, TRAINING, lambda _: None
-    )
+    strategy = strategy_of(config, clients, lambda _: None)
     with pytest.raises(TypeError, match="need a FastGrid"):
         strategy.start(grid=grid, initial_arrays=ArrayRecord(), num_rounds=2)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Context, Message
 
 from flower_dgan.client_app import app
@@ -18,6 +17,7 @@ from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.question_message import EXCHANGE
 
 from .conftest import TINY, Reply, TamperedApp, configuration
 

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from flower_dgan.wire.bundle_message import EXCHANGE
 from flwr.app import Context, RecordDict
 
 from flower_dgan.client_app import app
@@ -14,6 +13,7 @@ from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN
+from flower_dgan.wire.question_message import EXCHANGE
 from flower_dgan.wire.refusals import Refusal
 from tests.unit.test_plugins import OVERRIDES, installed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flower_dgan.exactness import TOLERANCE, exactness_overrides, largest_relative_difference, reference_generator
+from flower_dgan.exactness import TOLERANCE, exactness_overrides, generator_of_one_process, largest_relative_difference
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
@@ -19,7 +19,7 @@ from flower_dgan.sweep import multirun
 
 def difference(directory: Path, overrides: list[str], clients: int) -> float:
     network, _, _ = load_generator(directory / "generator.safetensors")
-    return largest_relative_difference(network, reference_generator(resolve(" ".join(overrides)), clients))
+    return largest_relative_difference(network, generator_of_one_process(resolve(" ".join(overrides)), clients))
 
 
 def exact(rounds: int) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flower_dgan.gan.reference import train_reference
 
 from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.baselines.rows import open_federation
@@ -14,7 +15,6 @@ from flower_dgan.exactness import exactness_overrides
 from flower_dgan.federation.job import run_job
 from flower_dgan.federation.previous_task import LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.gan.reference import train_reference
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve

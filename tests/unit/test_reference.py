@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from flower_dgan.gan.reference import train_reference
 
 from flower_dgan.algorithms.asyndgan import LocalClient, train
 from flower_dgan.config import LossName
@@ -15,7 +16,6 @@ from flower_dgan.gan.exchange import Batch
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.merge import client_weights
-from flower_dgan.gan.reference import train_reference
 from flower_dgan.gan.replay import Replay
 from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
 
