@@ -1,4 +1,4 @@
-"""A data set, two networks and a score rule of one's own: copy, rename and change."""
+"""A data set and two networks of one's own: copy, rename and change."""
 
 import numpy as np
 import torch
@@ -51,8 +51,3 @@ class Critic(nn.Sequential):
     def forward(self, label_maps, images):
         """Return logits (batch, 1, image_size / 4, image_size / 4)."""
         return super().forward(torch.cat([label_maps, images], 1))
-
-
-def mean_logit(scores, shares, loss):
-    """Return the loss of the mean of the clients' logits, each by its share of the images."""
-    return loss((shares * scores).sum(0)[:, None])

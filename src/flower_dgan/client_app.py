@@ -113,7 +113,7 @@ def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescript
 
 def _give_label_maps(message: Message, context: Context) -> RecordDict:
     training = Training.from_records(message.content, "request")
-    _, pairs, config = _state(training, context).joined()
+    _, pairs, config = _state(training, context).joined(partial(check_code, context.node_config))
     release_policy(config, context.node_config).check_settings(config)
     if not config.data.label_maps_leave:
         raise FederationError("The settings of this training let no label maps leave.")
@@ -145,7 +145,7 @@ def _state(training: Training, context: Context) -> ClientState:
 def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
     state = _state(Training.of(message.content, "bundle"), context)
-    name, pairs, config = state.joined()
+    name, pairs, config = state.joined(partial(check_code, context.node_config))
     policy = release_policy(config, context.node_config)
     policy.check_settings(config)
     algorithm = algorithm_of(config)

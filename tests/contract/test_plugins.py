@@ -40,17 +40,17 @@ def test_a_node_imports_nothing_that_its_owner_did_not_list(
         if message_type == EXCHANGE:
             next_round(content)
         context.node_config["data-path"] = "/own"
-        del sys.modules["own_networks"]
+        del sys.modules["own_networks"], sys.modules["own_algorithm"]
 
     reply = resend(federation, deploy, message_type, f"{OVERRIDES} exchange.rounds=2")
     assert reply.error.reason == Refusal.PLUGINS.sentence
     assert not reply.has_content()
-    assert "own_networks" not in sys.modules
+    assert not {"own_networks", "own_algorithm"} & set(sys.modules)
 
 
 def test_nodes_whose_owners_list_the_package_take_part(tmp_path: Path, installed: None) -> None:
     policy = POLICY.replace("clients: false", "clients: true")
-    (tmp_path / "policy.yaml").write_text(f"{policy}plugins: [own_networks]\n")
+    (tmp_path / "policy.yaml").write_text(f"{policy}plugins: [own_networks, own_algorithm]\n")
     overrides = f"{TINY} {OVERRIDES} exchange.rounds=2 exchange.min_nodes=2 output.directory='{tmp_path / 'run'}'"
     contexts = simulated_contexts(2, overrides)
     for name, context in zip("ab", contexts.values(), strict=True):

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from flower_dgan.gan.scores import score_rule
 from torch import nn
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import Config, ImportPath
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, FederationError
-from flower_dgan.gan.merge import client_weights, sample_shares
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.node.policy import ReleasePolicy, release_policy
@@ -25,14 +24,15 @@ EXAMPLE = Path(__file__).parents[2] / "simulations/own-networks"
 OVERRIDES: str = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]["overrides"]
 SHAPE = ImageShape(2, 1, 32, ("large", "small"))
 DEPLOYED = {"data-path": "/data", "name": "clinic"}
-SETTINGS = ("data.source", "model.generator", "model.discriminator", "algorithm.merge")
+SETTINGS = ("data.source", "model.generator", "model.discriminator", "algorithm.name")
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the example, and forget it afterwards."""
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    monkeypatch.delitem(sys.modules, "own_networks", raising=False)
+    for name in ("own_networks", "own_algorithm"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def use(config: Config, setting: str) -> Any:
@@ -45,40 +45,41 @@ def use(config: Config, setting: str) -> Any:
         case "model.discriminator":
             return build_discriminator(config.model, SHAPE)
         case _:
-            return score_rule(config.algorithm)
+            return algorithm_of(config)
 
 
 def with_path(setting: str, path: str) -> Config:
-    return resolve(f"downstream=none algorithm.shared_batches=1 {setting}={path}")
+    chosen = "algorithm=base" if setting == "algorithm.name" else ""
+    return resolve(f"downstream=none {chosen} {setting}={path}")
+
+
+def with_path_unread(setting: str, path: str) -> Config:
+    """Return settings with an import path of which nothing was imported."""
+    config, (group, name) = resolve("downstream=none"), setting.split(".")
+    return replace(config, **{group: replace(getattr(config, group), **{name: ImportPath(path)})})
 
 
 def test_the_example_is_as_short_as_it_is_said_to_be() -> None:
-    assert len((EXAMPLE / "own_networks.py").read_text().splitlines()) < 60
+    for file in ("own_networks.py", "own_algorithm.py"):
+        assert len((EXAMPLE / file).read_text().splitlines()) < 60
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_each_kind_is_made_by_its_import_path(setting: str, installed: None) -> None:
     made = use(resolve(OVERRIDES), setting)
-    name = made.__name__ if setting == "algorithm.merge" else type(made).__name__
-    names = dict(zip(SETTINGS, ("Rectangles", "Painter", "Critic", "mean_logit"), strict=True))
-    assert (type(made).__module__ if setting != "algorithm.merge" else made.__module__) == "own_networks"
-    assert name == names[setting]
+    names = dict(zip(SETTINGS, ("Rectangles", "Painter", "Critic", "Median"), strict=True))
+    assert type(made).__module__ == ("own_algorithm" if setting == "algorithm.name" else "own_networks")
+    assert type(made).__name__ == names[setting]
 
 
-def test_a_rule_is_given_scores_and_each_clients_share_of_the_images(installed: None) -> None:
-    config = resolve(OVERRIDES)
-    merge = config.algorithm.merge
-    weights = client_weights(merge, {"a": 1, "b": 3})
-    assert weights == {"a": 0.25, "b": 0.75}
-    scores = torch.tensor([[4.0, 0.0], [0.0, -4.0]])
-    rule = score_rule(config.algorithm)
-    assert rule is not None
-    shares = sample_shares(merge, (), weights, torch.zeros(2, 2, 4, 4))
-    # 0.25 * 4 + 0.75 * 0 = 1, and 0.25 * 0 - 0.75 * 4 = -3
-    torch.testing.assert_close(rule(scores, shares, lambda logits: -logits[:, 0]), torch.tensor([-1.0, 3.0]))
+def test_an_algorithm_of_ones_own_has_settings_of_its_own(installed: None) -> None:
+    settings = resolve(OVERRIDES).algorithm
+    assert (type(settings).__name__, settings.strength) == ("MedianSettings", 1.0)
+    with pytest.raises(ConfigError, match="strengh"):
+        resolve(OVERRIDES.replace("strength", "strengh"))
 
 
-def test_resolving_imports_nothing(installed: None) -> None:
+def test_resolving_imports_the_algorithm_alone(installed: None) -> None:
     resolve.cache_clear()
     resolve(OVERRIDES)
     assert "own_networks" not in sys.modules
@@ -133,9 +134,9 @@ def test_an_import_path_has_one_form(path: str) -> None:
         resolve(f"downstream=none 'model.generator=\"{path}\"'")
 
 
-def test_a_rule_of_ones_own_wants_common_images() -> None:
-    with pytest.raises(ConfigError, match=r"own_networks:mean_logit is about images that all clients judge"):
-        resolve("downstream=none algorithm.merge=own_networks:mean_logit")
+def test_a_class_that_is_no_algorithm_is_refused(installed: None) -> None:
+    with pytest.raises(ConfigError, match=r"own_networks:Critic is no class derived from .*Algorithm"):
+        resolve("downstream=none algorithm=base algorithm.name=own_networks:Critic")
 
 
 def test_import_paths_are_written_down() -> None:
@@ -162,7 +163,7 @@ def test_a_saved_generator_whose_code_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_deployed_node_lets_no_training_name_code_that_its_owner_did_not(setting: str, tmp_path: Path) -> None:
-    config = with_path(setting, "my_package.nets:Thing")
+    config = with_path_unread(setting, "my_package.nets:Thing")
     reason = rf"name code of my_package \(plugins\), as {setting}=my_package.nets:Thing does"
     shown = replace(release_policy(config, DEPLOYED), label_maps_to_clients=True)
     with pytest.raises(FederationError, match=reason):
@@ -170,9 +171,9 @@ def test_a_deployed_node_lets_no_training_name_code_that_its_owner_did_not(setti
     for others in (("my_packages",), ("my_package.nets",), ("nets", "Thing")):
         with pytest.raises(FederationError, match=reason):
             replace(shown, plugins=others).check_settings(config)
-    replace(shown, plugins=("other", "my_package")).check_settings(config)
+    replace(shown, plugins=("other", "my_package")).check_code(setting, "my_package.nets:Thing")
     with simulating():
-        release_policy(config, {"partition-id": 0}).check_settings(config)
+        release_policy(config, {"partition-id": 0}).check_code(setting, "my_package.nets:Thing")
 
 
 def test_a_policy_file_lists_packages(tmp_path: Path) -> None:
@@ -181,8 +182,8 @@ def test_a_policy_file_lists_packages(tmp_path: Path) -> None:
     config, own = resolve(OVERRIDES), DEPLOYED | {"policy": str(path)}
     path.write_text(lines)
     assert release_policy(config, own) == ReleasePolicy(True, True, False, False, 1, ())
-    path.write_text(f"{lines}plugins: [own_networks]\n")
-    assert release_policy(config, own).plugins == ("own_networks",)
+    path.write_text(f"{lines}plugins: [own_networks, own_algorithm]\n")
+    assert release_policy(config, own).plugins == ("own_networks", "own_algorithm")
     release_policy(config, own).check_settings(config)
     for nothing in ("plugins: own_networks\n", "plugins:\n"):
         path.write_text(f"{lines}{nothing}")

@@ -12,8 +12,8 @@ entry and steps the generator against its own D,
 
     w_i  <-  w_i + u_k(i),i    with  k(i) = argmax_k |u_k,i|.
 
-Approach 2, :class:`Average`: all users judge the same synthetic images; what the discriminators say is averaged, and the
-generator's loss is that of the mean,
+Approach 2, :class:`Average`: all users judge the same synthetic images; what the discriminators say is averaged, and
+the generator's loss is that of the mean,
 
     D(x) = 1/K sum_k D_k(x).
 

@@ -1,5 +1,6 @@
 """Algorithms by their names, and settings with those of the algorithm that they name."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -49,8 +50,18 @@ def algorithm_of(config: TrainingConfig) -> AnyAlgorithm:
     return find(config.algorithm.name)(config.algorithm)
 
 
-def read_config(kind: type[ConfigT], values: Any) -> ConfigT:
+def read_config(kind: type[ConfigT], values: Any, allow_code: Callable[[str, str], None] = lambda *_: None) -> ConfigT:
     """Build a configuration from nested dictionaries, such as :func:`dataclasses.asdict` makes of it.
+
+    Parameters
+    ----------
+    kind : type
+        Of the configuration.
+    values : mapping
+        By the names of the settings.
+    allow_code : callable
+        Called with ``algorithm.name`` and its import path, if it is one, before anything is imported for it; raises
+        where the owner of a node is against it.
 
     Raises
     ------
@@ -62,5 +73,7 @@ def read_config(kind: type[ConfigT], values: Any) -> ConfigT:
     name = values["algorithm"].get("name")
     if not isinstance(name, str):
         raise ConfigError(f"algorithm.name={name!r} is no name of an algorithm.")
+    if is_import_path(name):
+        allow_code("algorithm.name", name)
     settings = read_settings(find(name).Settings, values["algorithm"], "algorithm.")
     return read_settings(kind, {**values, "algorithm": settings})

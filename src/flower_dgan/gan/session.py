@@ -94,7 +94,7 @@ class Session:
         if not self.reads_pixels:
             raise PolicyError(
                 "undeclared",
-                "The algorithm compares synthetic images with real ones pixel by pixel, which its releases do not name.",
+                "The algorithm compares images with real ones pixel by pixel, which its releases do not name.",
             )
         return self._real(views).images
 

@@ -1,5 +1,7 @@
 """A node's answer to ``query.moments``: what its owner lets the server know of the real images' features."""
 
+from functools import partial
+
 from flwr.app import RecordDict
 
 from flower_dgan.data import sizes_of
@@ -8,7 +10,7 @@ from flower_dgan.errors import ProtocolError
 from flower_dgan.evaluation.comparison import cut_windows, spread
 from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
 from flower_dgan.evaluation.moments import moments_of
-from flower_dgan.node.policy import check_windows, release_policy
+from flower_dgan.node.policy import check_code, check_windows, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
@@ -37,7 +39,7 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
     ProtocolError
         The request does not follow the protocol, or is about more windows than there are.
     """
-    name, pairs, config = state.joined()
+    name, pairs, config = state.joined(partial(check_code, node_config))
     release_policy(config, node_config).check_moments()
     size = config.data.image_size
     encoder = open_encoder(config.downstream, config.data.channels)

@@ -10,7 +10,7 @@ import fcntl
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -110,8 +110,10 @@ class ClientState:
                 self.leave()
             raise
 
-    def joined(self) -> tuple[str, Pairs, TrainingConfig]:
+    def joined(self, allow_code: Callable[[str, str], None]) -> tuple[str, Pairs, TrainingConfig]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
+
+        ``allow_code`` is as for :func:`~flower_dgan.algorithms.find.read_config`: its owner's policy may have changed.
 
         Raises
         ------
@@ -120,7 +122,11 @@ class ClientState:
         """
         self._require_joined()
         node = self._node()
-        return node["name"], kept_pairs(self.path, node["classes"]), read_config(TrainingConfig, node["config"])
+        return (
+            node["name"],
+            kept_pairs(self.path, node["classes"]),
+            read_config(TrainingConfig, node["config"], allow_code),
+        )
 
     def parcels(self) -> Path:
         """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""

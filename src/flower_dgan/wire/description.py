@@ -11,7 +11,6 @@ from flower_dgan.algorithms.find import algorithm_of, read_config
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.checks import check_training
 from flower_dgan.errors import ConfigError, ProtocolError
-from flower_dgan.plugins import is_import_path
 
 MOST_BYTES = 1_000_000
 """Of a description; that of the shipped settings has 3,000."""
@@ -40,8 +39,7 @@ def read_description(text: str, allow_code: Callable[[str, str], None] = lambda 
     text : str
         From a server.
     allow_code : callable
-        Called with a setting and its import path before anything is imported for it; raises where the owner of the node
-        is against it.
+        See :func:`~flower_dgan.algorithms.find.read_config`.
 
     Raises
     ------
@@ -53,11 +51,8 @@ def read_description(text: str, allow_code: Callable[[str, str], None] = lambda 
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise ProtocolError(f"a description of more than {MOST_BYTES:,} bytes")
     try:
-        values = json.loads(text)
-        if isinstance(name := values["algorithm"]["name"], str) and is_import_path(name):
-            allow_code("algorithm.name", name)
-        config = read_config(TrainingConfig, values)
-    except (ValueError, KeyError, RecursionError, TypeError) as error:
+        config = read_config(TrainingConfig, json.loads(text), allow_code)
+    except (ValueError, RecursionError, TypeError) as error:
         raise ProtocolError(f"a description that cannot be read: {error}") from error
     except ConfigError as error:
         raise ProtocolError(f"a description with other fields than this version's: {error}") from error
