@@ -24,7 +24,6 @@ from flower_dgan.config import Config
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.guard import Guard, Reach, root_mean_square, root_mean_squares
-from flower_dgan.gan.scores import merges_scores
 from flower_dgan.networks.build import discriminator_shapes
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
@@ -95,7 +94,7 @@ class WatchedApp:
         if len(said.losses):
             samples = root_mean_squares(decode_gradients(said.gradients, said.scales))
             self._add("gradients", round_number, name, samples)
-        if len(said.losses) and merges_scores(config.algorithm.merge):
+        if len(said.losses) and config.algorithm.merges_scores:
             self._add("scores", round_number, name, np.abs(said.losses.astype(np.float64)))
         for weights in (*(said.discriminator or {}).values(), said.change):
             if weights.size:

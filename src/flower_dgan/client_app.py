@@ -19,7 +19,6 @@ from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash,
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.gan.exchange import Batch, Feedback
-from flower_dgan.gan.randomness import derive_generator, derive_seed
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.networks.build import ImageShape, discriminator_shapes
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
@@ -27,6 +26,7 @@ from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import release_policy
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
+from flower_dgan.randomness import derive_generator, derive_seed
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage

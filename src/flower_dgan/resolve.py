@@ -15,10 +15,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.config import Config
-from flower_dgan.config.checks import check_config
 from flower_dgan.config.places import conf_directory
 from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.validation.checks import check_training
 
 
 @lru_cache(maxsize=8)
@@ -49,7 +49,7 @@ def resolve(overrides: str) -> Config:
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}") from error
     config = read_config(values)
-    check_config(config)
+    check_training(config)
     return config
 
 

@@ -15,10 +15,9 @@ from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.merge import merge_rule
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
-from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.gan.replay import Replay
-from flower_dgan.gan.scores import merges_scores
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.randomness import derive_seed
 
 
 def generator_half(
@@ -72,7 +71,7 @@ def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -
         generator_weight=algorithm.generator_weight,
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
-        scores=merges_scores(algorithm.merge),
+        scores=algorithm.merges_scores,
     )
 
 

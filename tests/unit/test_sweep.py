@@ -214,7 +214,7 @@ def test_the_plan_keeps_directory_and_names_what_is_swept(own_home: Path) -> Non
         (["data.image_size=32,36"], "multiple of 16, not 36"),
         (["downstream.encoder=resnet18,resnet81"], "Did you mean 'resnet18'?"),
         (["resume=/run"], "leave resume and output.directory away"),
-        (["algorithm.generator_learning_rate=interval(-1,1)"], "generator_learning_rate=-1.0 must be positive"),
+        (["algorithm.generator_learning_rate=interval(-1,1)"], "generator_learning_rate=-1.0 must be in"),
         (["seed=0,"], "cannot be applied"),
         (["hydra.swep.dir=x"], "cannot be applied"),
     ],

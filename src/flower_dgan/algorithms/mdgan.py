@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import torch
 
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.randomness import derive_generator
 
 
 def batches_of(worker: int, count: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_shared
-from flower_dgan.gan.randomness import derive_seed
+from flower_dgan.randomness import derive_seed
 
 
 @dataclass(frozen=True)

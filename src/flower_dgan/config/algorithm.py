@@ -1,9 +1,22 @@
 """Settings of the losses, of how feedback becomes one, and of the optimizers."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from flower_dgan.config.import_path import ImportPath
+from flower_dgan.config.import_path import ImportPath, is_import_path
+from flower_dgan.config.ranges import (
+    Because,
+    Count,
+    Decay,
+    Fraction,
+    NonNegative,
+    NonNegativeOrInfinite,
+    Positive,
+    PositiveFraction,
+    SizeOrNone,
+    Steps,
+    Text,
+)
 
 LossName = Literal["bce", "minimax", "least-squares", "hinge", "wasserstein"]
 MergeName = Literal["samples", "equal", "agreement", "average", "odds", "odds-by-class", "softmax"]
@@ -78,28 +91,33 @@ class AlgorithmConfig:
 
     loss: LossName
     merge: MergeName | ImportPath
-    largest_share: float
-    sharpness: float
+    largest_share: Annotated[PositiveFraction, Because("1 is no bound")]
+    sharpness: Annotated[NonNegativeOrInfinite, Because("0 makes a mean, inf the harshest critic alone")]
     turns: TurnsName
-    shared_batches: int
+    shared_batches: Annotated[SizeOrNone, Because("0 draws for each client from its own label maps")]
     separate_batches: bool
-    swap_interval: int
+    swap_interval: Annotated[Count, Because("0 is never")]
     upload: UploadName
-    upload_share: float
-    upload_threshold: float
-    previous: str | None
-    reminding_l1_weight: float
-    reminding_perceptual_weight: float
+    upload_share: PositiveFraction
+    upload_threshold: NonNegative
+    previous: Text | None
+    reminding_l1_weight: NonNegative
+    reminding_perceptual_weight: NonNegative
     replay: ReplayName
-    target_step: float
-    diversity: float
-    final_rate: float
-    generator_weight: float
-    discriminator_weight: float
-    l1_weight: float
-    perceptual_weight: float
-    discriminator_steps: int
-    generator_learning_rate: float
-    discriminator_learning_rate: float
-    betas: tuple[float, float]
-    average_decay: float
+    target_step: NonNegative
+    diversity: NonNegative
+    final_rate: Annotated[Fraction, Because("1 is no change over the rounds")]
+    generator_weight: Positive
+    discriminator_weight: Positive
+    l1_weight: NonNegative
+    perceptual_weight: NonNegative
+    discriminator_steps: Steps
+    generator_learning_rate: Positive
+    discriminator_learning_rate: Positive
+    betas: tuple[Decay, Decay]
+    average_decay: Annotated[Decay, Because("0 is no average")]
+
+    @property
+    def merges_scores(self) -> bool:
+        """Whether ``merge`` makes one loss of the clients' scores; a rule of one's own is not imported for that."""
+        return self.merge in ("average", "odds", "odds-by-class", "softmax") or is_import_path(self.merge)

@@ -10,7 +10,7 @@ from flower_dgan.data import flower_partitioners
 from flower_dgan.data.flower_partitioners import Parts
 from flower_dgan.data.pairs import Entry, Source
 from flower_dgan.errors import ConfigError, FederationError
-from flower_dgan.gan.randomness import derive_seed
+from flower_dgan.randomness import derive_seed
 
 
 def draw(source: Source, config: PartitionConfig, clients: int, seed: int) -> Parts:

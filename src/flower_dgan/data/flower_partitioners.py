@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from flower_dgan.errors import FederationError
-from flower_dgan.gan.randomness import derive_seed
+from flower_dgan.randomness import derive_seed
 
 if TYPE_CHECKING:
     from flwr_datasets.partitioner import Partitioner  # type: ignore[import-untyped]

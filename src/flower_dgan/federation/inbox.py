@@ -12,7 +12,7 @@ from flower_dgan.federation.attendance import Attendance
 from flower_dgan.federation.discriminator import ServerDiscriminator
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.outbox import Outbox
-from flower_dgan.gan.schedule import discount, is_synchronous
+from flower_dgan.gan.schedule import discount
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.parameters import ParameterShapes
@@ -109,7 +109,7 @@ class Inbox:
 
     def _overdue(self, round_number: int) -> list[tuple[int, int]]:
         """Return what is not waited for any more: this round's, or, where rounds do not wait, what is too old."""
-        if is_synchronous(self._schedule):
+        if self._schedule.is_synchronous:
             return [key for key in self._outbox.proposals if key[0] == round_number]
         return [key for key in self._outbox.proposals if self._outbox.seconds_since(key) > self._timeout]
 

@@ -16,7 +16,6 @@ from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient, channels_of, check_agreement, joined
 from flower_dgan.federation.run_directory import label_map_cache
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.gan.schedule import is_synchronous
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 
@@ -179,7 +178,7 @@ class Membership:
                 raise FederationError("it holds other channels than before")
             self._claims.take(node, description)
             return before.labels.site
-        if is_synchronous(self._config.schedule):
+        if self._config.schedule.is_synchronous:
             raise FederationError("schedule=synchronous fixes the clients when the training begins")
         if setting := self._config.model.sites_fixed_by:
             raise FederationError(f"{setting} fixes the sites when the training begins")

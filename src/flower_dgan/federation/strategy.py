@@ -26,7 +26,7 @@ from flower_dgan.federation.outbox import Outbox
 from flower_dgan.federation.round_report import RoundReport
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.gan.generator import GeneratorHalf
-from flower_dgan.gan.schedule import is_synchronous, replies_needed
+from flower_dgan.gan.schedule import replies_needed
 from flower_dgan.networks.build import discriminator_shapes
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.protocol import Training
@@ -133,12 +133,12 @@ class DganStrategy(Strategy):
         self._outbox.seconds = 0.0
         exchange, schedule, round_number = self._config.exchange, self._config.schedule, self._first + server_round
         if not isinstance(grid, FastGrid):
-            if exchange.in_flight > 1 or not is_synchronous(schedule):
+            if exchange.in_flight > 1 or not schedule.is_synchronous:
                 raise TypeError("exchange.in_flight=2 and schedule=asynchronous need a FastGrid")
             return list(self._draw_round(round_number, self._asked(round_number)))
         self._grid = grid
         grid.while_waiting = partial(self._look, grid)
-        if not is_synchronous(schedule):
+        if not schedule.is_synchronous:
             present = self._present(grid)
             grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
             return self._draw_round(round_number, [n for n in present if n not in self._outbox.at_work()])
@@ -277,7 +277,7 @@ class DganStrategy(Strategy):
 
     def _is_last_chance(self) -> bool:
         """Return whether nobody else could have answered in this round or will answer later to what is out."""
-        if is_synchronous(self._config.schedule):
+        if self._config.schedule.is_synchronous:
             return self._config.algorithm.turns == "together"
         return not self._outbox.at_work()
 

@@ -22,7 +22,6 @@ from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.merge import require_clients
-from flower_dgan.gan.schedule import is_synchronous
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.wire.parameters import DISCRIMINATOR
 
@@ -55,7 +54,7 @@ def begin(
     if checkpoint is None:
         return BEGINNING
     nodes = {client.name: client.node_id for client in clients}
-    if is_synchronous(config.schedule) and set(nodes) != set(checkpoint.answered):
+    if config.schedule.is_synchronous and set(nodes) != set(checkpoint.answered):
         raise FederationError(
             f"The training began with {', '.join(sorted(checkpoint.answered))}; connected are "
             f"{', '.join(sorted(nodes))}. Start the same SuperNodes again and resume."

@@ -19,8 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flower_dgan.config.import_path import check_import_path
 from flower_dgan.errors import ConfigError
-from flower_dgan.plugins import check_import_path, load
+from flower_dgan.plugins import load
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp

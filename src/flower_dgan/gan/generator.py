@@ -13,9 +13,9 @@ from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.merge import Agreement, MergeRule, Weights, as_given
-from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.gan.replay import Answered, Replay
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.randomness import derive_generator
 
 _INSPECTED = 16
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from flower_dgan.algorithms.uagan import class_shares
 from flower_dgan.config import ImportPath, MergeName
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.errors import FederationError
 from flower_dgan.gan.bundle import ClientLabels
-from flower_dgan.plugins import is_import_path
 
 Weights = Mapping[str, float]
 """By the clients' names."""

@@ -13,7 +13,7 @@ from flower_dgan.gan.bundle import BundleSettings, draw_real, draw_shared
 from flower_dgan.gan.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.gan.generator import GeneratorHalf
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.randomness import derive_generator
 
 
 def train_reference_selective(

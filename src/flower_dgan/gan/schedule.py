@@ -11,11 +11,6 @@ import math
 from flower_dgan.config import ScheduleConfig
 
 
-def is_synchronous(schedule: ScheduleConfig) -> bool:
-    """Return whether every round waits for every client."""
-    return schedule.quorum == 1 and schedule.deadline is None
-
-
 def replies_needed(schedule: ScheduleConfig, clients: int) -> int:
     """Return how many of so many clients close a round: at least one."""
     return max(1, math.ceil(schedule.quorum * clients - 1e-9))

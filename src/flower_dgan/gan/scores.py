@@ -13,19 +13,15 @@ from torch import Tensor
 from flower_dgan.algorithms.distributed_gan import average
 from flower_dgan.algorithms.gman import softmax
 from flower_dgan.algorithms.uagan import odds
-from flower_dgan.config import AlgorithmConfig, ImportPath, MergeName
+from flower_dgan.config import AlgorithmConfig
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.data.channels import held
 from flower_dgan.gan.exchange import Feedback
 from flower_dgan.gan.losses import SampleLoss
-from flower_dgan.plugins import is_import_path, load
+from flower_dgan.plugins import load
 
 ScoreRule = Callable[[Tensor, Tensor, SampleLoss], Tensor]
 """Makes of scores and shares, both (clients, samples), and a loss of logits the generator's loss (samples,)."""
-
-
-def merges_scores(merge: MergeName | ImportPath) -> bool:
-    """Return whether a merge rule is one of scores; it is not imported for that."""
-    return merge in ("average", "odds", "odds-by-class", "softmax") or is_import_path(merge)
 
 
 def score_rule(algorithm: AlgorithmConfig) -> ScoreRule | None:

@@ -10,7 +10,7 @@ from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.randomness import derive_generator
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, fields, replace
 
 from flower_dgan.config import TrainingConfig
-from flower_dgan.config.checks import check_training
 from flower_dgan.config.read import read_settings
-from flower_dgan.errors import ConfigError, ProtocolError
+from flower_dgan.errors import ConfigError, ProtocolError, RangeError
+from flower_dgan.validation.checks import check_training
 
 MOST_BYTES = 1_000_000
 """Of a description; that of the shipped settings has 3,000."""
@@ -46,6 +46,8 @@ def read_description(text: str) -> TrainingConfig:
         config = read_settings(TrainingConfig, json.loads(text))
     except (ValueError, RecursionError, TypeError) as error:
         raise ProtocolError(f"a description that cannot be read: {error}") from error
+    except RangeError:
+        raise
     except ConfigError as error:
         raise ProtocolError(f"a description with other fields than this version's: {error}") from error
     check_training(config)

@@ -1,21 +1,25 @@
 """Settings that do not fit the channels of the images, or that some clients lack channels."""
 
 from flower_dgan.config import TrainingConfig
-from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
-from flower_dgan.data.augmentation import COLOURED
+from flower_dgan.config.data_settings import COLOURED, PICTURED
 from flower_dgan.errors import ConfigError
+
+_SMALLEST_PICTURE = 8
 
 
 def check_channels(config: TrainingConfig) -> None:
-    """Raise ConfigError for channels that there are not, or that a pretrained network does not see."""
+    """Raise ConfigError for channels that some clients cannot lack, or that a pretrained network does not see."""
     channels, algorithm = config.data.channels, config.algorithm
-    if not 1 <= channels <= MOST_CHANNELS:
-        raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
     for name in ("perceptual_weight", "reminding_perceptual_weight"):
         if getattr(algorithm, name) and channels not in PICTURED:
             raise ConfigError(
                 f"algorithm.{name} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
                 f"algorithm.{name}=0."
+            )
+        if getattr(algorithm, name) and config.data.image_size < _SMALLEST_PICTURE:
+            raise ConfigError(
+                f"algorithm.{name} wants data.image_size={_SMALLEST_PICTURE} or more, as VGG-16 halves the side three "
+                f"times, and not {config.data.image_size}: set algorithm.{name}=0, or a larger size."
             )
     if config.data.augmentation in COLOURED and channels not in PICTURED:
         raise ConfigError(
