@@ -93,8 +93,8 @@ def test_no_setting_takes_what_is_nothing_of_its_kind(path: tuple[str, ...]) -> 
     for name in path[:-1]:
         place = place[name]
     now = place[path[-1]]
-    wrong: list[Any] = [math.nan, {}, [{}], {"a": 1}, 10**30, -(10**30)]
-    wrong += [] if path[-1] == "sharpness" else [math.inf]
+    wrong: list[Any] = [math.nan, {}, [{}], {"a": 1}, -(10**30)]
+    wrong += [] if path[-1] == "sharpness" else [math.inf, 10**30]
     wrong += [] if isinstance(now, bool) else [True]
     wrong += [] if path[-1] in ("label_maps", "encoder") or now is None or isinstance(now, list) else ["no such"]
     wrong += [] if now is None or path[-1] in ("name_pattern", "encoder_weights", "threads") else [None]

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from flower_dgan.errors import ConfigError, DganError
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
-from flower_dgan.sweep.job import job_directory, run_overrides
 from flower_dgan.sweep.launcher import default_workers
 from flower_dgan.sweep.multirun import plan
+from flower_dgan.sweep.one_run import job_directory, run_overrides
 from flower_dgan.sweep.processes import Processes
-from flower_dgan.sweep.progress import time_left
+from flower_dgan.sweep.progress_line import time_left
 
 SETTINGS = """
 defaults: [_self_, {override hydra/launcher: flower_dgan}, {override hydra/job_logging: none}]

@@ -36,7 +36,7 @@ _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
 _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It executes the installed ClientApp and
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
-those of flower-supernode, listed below. Of these, --isolation and --allow-runtime-dependency-installation are refused,
+those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and --allow-runtime-dependency-installation are refused,
 and --superexec-auth-secret-file is made where it is not given. Tested with flwr {TESTED_RELEASE}x."""
 
 
@@ -57,7 +57,7 @@ def run_supernode(arguments: Sequence[str]) -> int:
     parser = _our_options()
     ours, arguments = parser.parse_known_args(arguments)
     if ours.help:
-        sys.stdout.write(f"{parser.format_help()}\n{_options_of_flower()}")
+        sys.stdout.write(parser.format_help())
         return 0
     options = _read_options(arguments)
     check_import_path(ours.client_app, "--client-app")
@@ -155,15 +155,6 @@ def _our_options() -> argparse.ArgumentParser:
         "SuperNode, and a release policy guards nothing.",
     )
     return parser
-
-
-def _options_of_flower() -> str:
-    try:
-        from flower_dgan.flower.supernode_internals import options_of_flower
-
-        return options_of_flower()
-    except (ImportError, AttributeError):
-        return "Options of flower-supernode: see `flower-supernode --help`.\n"
 
 
 def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
