@@ -36,8 +36,9 @@ _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
 _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It executes the installed ClientApp and
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
-those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and --allow-runtime-dependency-installation are refused,
-and --superexec-auth-secret-file is made where it is not given. Tested with flwr {TESTED_RELEASE}x."""
+those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and
+--allow-runtime-dependency-installation are refused, and --superexec-auth-secret-file is made where it is not given.
+Tested with flwr {TESTED_RELEASE}x."""
 
 
 def run_supernode(arguments: Sequence[str]) -> int:
