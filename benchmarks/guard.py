@@ -16,7 +16,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from flower_dgan.gan.scores import merges_scores
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Context, Message
 from numpy.typing import NDArray
@@ -95,7 +94,7 @@ class WatchedApp:
         if len(said.losses):
             samples = root_mean_squares(decode_gradients(said.gradients, said.scales))
             self._add("gradients", round_number, name, samples)
-        if len(said.losses) and merges_scores(config.algorithm.merge):
+        if len(said.losses) and config.algorithm.merges_scores:
             self._add("scores", round_number, name, np.abs(said.losses.astype(np.float64)))
         for weights in (*(said.discriminator or {}).values(), said.change):
             if weights.size:

@@ -15,7 +15,6 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
-from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
@@ -23,6 +22,7 @@ from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import check_code, release_policy
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
+from flower_dgan.randomness import derive_seed
 from flower_dgan.wire.answer_message import Effort, write_answer
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records

@@ -16,6 +16,10 @@ class ConfigError(DganError):
     """The configuration names something unknown or contradicts itself."""
 
 
+class RangeError(ConfigError):
+    """A setting is of the right type, and its value is out of range."""
+
+
 class DataError(DganError):
     """The data on disk cannot be used as they are."""
 

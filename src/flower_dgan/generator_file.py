@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from flower_dgan.config import ModelConfig
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.networks.build import ImageShape, build_generator
-from flower_dgan.plugins import is_import_path, package_of
+from flower_dgan.plugins import package_of
 
 Shapes = dict[str, tuple[int, ...]]
 

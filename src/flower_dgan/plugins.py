@@ -1,26 +1,15 @@
-"""Import paths: ``module:attribute`` in place of a shipped name, for a data set, a network or a rule of the user's own.
+"""Import paths: ``module:attribute`` in place of a shipped name, for data, networks or an algorithm of the user's own.
 
 Nothing is imported before it is made an object, and at a node not before its owner's policy was asked.
 """
 
 import importlib
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 
 from flower_dgan.config import ImportPath, TrainingConfig
+from flower_dgan.config.import_path import check_import_path, is_import_path
 from flower_dgan.errors import ConfigError, unknown_name
-
-
-def is_import_path(name: str) -> TypeGuard[ImportPath]:
-    """Return whether a name is meant as an import path: no shipped name has a colon."""
-    return ":" in name
-
-
-def check_import_path(path: str, setting: str) -> None:
-    """Raise ConfigError if a setting is not of the form ``package.module:attribute``."""
-    module, _, attribute = path.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-        raise ConfigError(f"{setting}={path} is no import path: write package.module:attribute.")
 
 
 def package_of(path: str) -> str:

@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.algorithms.find import read_config, shipped
 from flower_dgan.config import Config
-from flower_dgan.config.checks import check_config
 from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.validation.checks import check_training
 
 
 @lru_cache(maxsize=8)
@@ -51,8 +51,10 @@ def resolve(overrides: str) -> Config:
     try:
         config = read_config(Config, values)
     except ConfigError as error:
-        raise ConfigError(f"{error}{''.join(map(_say_whose, parts))}") from error
-    check_config(config)
+        if hint := "".join(map(_say_whose, parts)):
+            raise ConfigError(f"{error}{hint}") from error
+        raise
+    check_training(config)
     return config
 
 

@@ -19,10 +19,10 @@ from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_bundle
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.generator import draw
-from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.memory import machine_memory
 from flower_dgan.names import file_stems
 from flower_dgan.networks.build import ImageShape
+from flower_dgan.randomness import derive_generator
 from flower_dgan.wire.formats import encode_images
 
 

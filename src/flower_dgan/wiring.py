@@ -15,11 +15,11 @@ from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
-from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.gan.replay import Replay
 from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.randomness import derive_seed
 
 
 def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) -> GeneratorHalf:

@@ -134,7 +134,7 @@ def test_networks_by_name() -> None:
         ({"noise_channels": 0}, 28, "model.generator=mlp .* draws from noise alone: set model.noise_channels=100"),
         ({"generator": "dcgan", "noise_channels": 0}, 28, "model.generator=dcgan .* set model.noise_channels=100"),
         ({"site_condition": True}, 28, "takes no site: model.site_condition=false"),
-        ({"generator": "dcgan"}, 30, r"data.image_size=30: DCGAN wants .* \(28, 32, 64\), not 30"),
+        ({"generator": "dcgan"}, 30, r"data.image_size=30: it wants .* \(28, 32, 64\), not 30"),
         ({"generator": "dcgan"}, 36, "not 36"),
         ({"generator": "dcgan"}, 7, "not 7"),
     ],
@@ -145,5 +145,5 @@ def test_generators_that_cannot_work(change: dict[str, object], size: int, words
 
 
 def test_discriminator_that_cannot_work() -> None:
-    with pytest.raises(ConfigError, match=r"model.discriminator=dcgan with data.image_size=100: DCGAN .* not 100"):
+    with pytest.raises(ConfigError, match=r"model.discriminator=dcgan with data.image_size=100: it wants .* not 100"):
         build_discriminator(replace(MODEL, discriminator="dcgan"), replace(SHAPE, image_size=100))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ import torch
 
 from flower_dgan.config import PartitionConfig, PartitionName
 from flower_dgan.data import Entry, Pairs, named_clients, partition, require_batch
-from flower_dgan.data.drawn_partition import zipf_sizes
+from flower_dgan.data.drawn_partition import by_client, by_size, iid, zipf_sizes
 from flower_dgan.data.skew import distributions
 from flower_dgan.errors import ConfigError, DataError, FederationError
 
@@ -233,6 +233,35 @@ def test_pathological_settings_that_the_data_cannot_fill() -> None:
         _parts(LABELS, replace(IID, name="pathological", classes_per_client=5), 2)
     with pytest.raises(FederationError, match="a label has more clients than pairs"):
         _parts(LABELS, replace(IID, name="pathological", classes_per_client=4), 3)
+
+
+@pytest.mark.parametrize("name", ["dirichlet", "pathological"])
+def test_a_partition_of_the_extra_says_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flwr_datasets.partitioner", None)
+    with pytest.raises(ConfigError, match=rf"partition={name} .*pip install 'flower-dgan\[partitions\]'"):
+        _parts(LABELS, KINDS[name], 2)
+    assert len(_parts(LABELS, IID, 2)) == 2
+
+
+@pytest.mark.parametrize(("clients", "seed"), [(1, 0), (3, 1), (7, 2**40)])
+def test_plain_draws_are_those_of_flower_datasets(clients: int, seed: int) -> None:
+    """As long as partitions were drawn by it, and figures were measured on them."""
+    from datasets import Dataset
+    from flwr_datasets.partitioner import IidPartitioner, NaturalIdPartitioner, SizePartitioner
+
+    def loaded(partitioner: Any, columns: dict[str, Any], seed: int | None) -> list[list[int]]:
+        table = Dataset.from_dict(columns)
+        partitioner.dataset = table if seed is None else table.shuffle(seed=seed, keep_in_memory=True)
+        return [sorted(partitioner.load_partition(client)["index"][:]) for client in range(clients)]
+
+    pairs = {"index": range(23)}
+    assert iid(23, clients, seed) == loaded(IidPartitioner(clients), pairs, seed)
+    sizes = [23 - sum(range(1, clients)), *range(1, clients)]
+    assert by_size(sizes, seed) == loaded(SizePartitioner(sizes), pairs, seed)
+    owners = [None if index == 5 else index % clients for index in range(23)]
+    held = {index: client for index, client in enumerate(owners) if client is not None}
+    named = {"index": list(held), "client": list(held.values())}
+    assert by_client(owners, clients) == loaded(NaturalIdPartitioner("client"), named, None)
 
 
 def test_sizes_follow_zipfs_law() -> None:

@@ -281,7 +281,7 @@ def test_test_images_of_one_window_are_too_few() -> None:
         ("downstream=none downstream.dist_fid=100", "set another downstream than none"),
         ("downstream.seeds=0 downstream.dist_fid=100", "downstream.seeds=1 or more"),
         ("downstream.rows=[Real-All] downstream.dist_fid=100", "the row DGAN in downstream.rows"),
-        ("downstream.dist_fid=-1", "must not be negative"),
+        ("downstream.dist_fid=-1", "must be from 0 to"),
     ],
 )
 def test_settings_that_dist_fid_cannot_work_with(overrides: str, reason: str) -> None:

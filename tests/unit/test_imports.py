@@ -6,7 +6,7 @@ import sys
 
 APART = {
     "flower_dgan.report, flower_dgan.plugins": ("flwr", "hydra", "torch"),
-    "flower_dgan.algorithms.asyndgan, flower_dgan.gan.reference": ("flwr", "hydra", "ray", "sklearn"),
+    "flower_dgan.algorithms.in_process, flower_dgan.gan.learning": ("flwr", "hydra", "ray", "sklearn"),
     "flower_dgan.data, flower_dgan.evaluation.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),
     "flower_dgan.client_app, flower_dgan.node.moments": ("hydra", "omegaconf", "flower_dgan.resolve"),
     "flower_dgan.server_app": ("flower_dgan.cli",),
@@ -21,3 +21,55 @@ def test_modules_stay_apart() -> None:
     code = "\n".join([*lines, "print(json.dumps(found))"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert dict(zip(APART, json.loads(done.stdout), strict=True)) == {modules: [] for modules in APART}
+
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "ray",
+    "flwr",
+    "matplotlib",
+    "segmentation_models_pytorch",
+    "sklearn",
+    "numpy",
+    "scipy",
+    "pandas",
+    "datasets",
+)
+COMMANDS = {
+    (): "data verify compare config evaluate report supernode synthesize",
+    ("data",): "check download edit-masks partition prepare",
+    ("verify",): "exactness",
+}
+
+
+def test_help_and_settings_come_without_what_is_heavy() -> None:
+    """Each command's help, and a checked configuration: in a fresh interpreter, with all that exist."""
+    helps = [
+        [*group, *([name] if name else []), "--help"]
+        for group, names in COMMANDS.items()
+        for name in ("", *names.split())
+    ]
+    asked = [*helps, ["config"], ["config", "experiment=asyndgan-nuclei-cpu data.root=/data"]]
+    code = f"""
+import json, sys
+from typer.main import get_command
+from typer.testing import CliRunner
+from flower_dgan.cli.main import app
+
+def names(group):
+    return sorted(group.commands)
+
+found = {{}}
+for arguments in {asked!r}:
+    result = CliRunner().invoke(app, arguments)
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    found[" ".join(arguments)] = [result.exit_code, len(result.output) > 100, heavy]
+top = get_command(app)
+print(json.dumps([found, names(top), {{name: names(top.commands[name]) for name in ("data", "verify")}}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found, top, inner = json.loads(done.stdout)
+    assert found == {" ".join(arguments): [0, True, []] for arguments in asked}
+    assert top == sorted(COMMANDS[()].split())
+    assert inner == {name: sorted(COMMANDS[name,].split()) for name in ("data", "verify")}

@@ -1,6 +1,6 @@
 import torch
 
-from flower_dgan.gan.randomness import derive_generator, derive_seed
+from flower_dgan.randomness import derive_generator, derive_seed
 
 
 def test_seeds_depend_on_every_name_and_on_nothing_else() -> None:

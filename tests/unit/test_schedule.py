@@ -2,7 +2,7 @@ import pytest
 
 from flower_dgan.config import ScheduleConfig
 from flower_dgan.errors import ConfigError
-from flower_dgan.gan.schedule import discount, is_synchronous, replies_needed
+from flower_dgan.gan.schedule import discount, replies_needed
 from flower_dgan.resolve import resolve
 
 
@@ -20,18 +20,18 @@ def test_old_feedback_weighs_less_and_beyond_the_bound_nothing() -> None:
 
 
 def test_shipped_schedules() -> None:
-    assert is_synchronous(resolve("").schedule)
-    assert not is_synchronous(resolve("schedule=asynchronous").schedule)
-    assert not is_synchronous(resolve("schedule.deadline=3").schedule)
+    assert resolve("").schedule.is_synchronous
+    assert not resolve("schedule=asynchronous").schedule.is_synchronous
+    assert not resolve("schedule.deadline=3").schedule.is_synchronous
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ("schedule.quorum=0", r"quorum=0.0 must be in \(0, 1\]"),
+        ("schedule.quorum=0", r"quorum=0 must be in \(0, 1\]"),
         ("schedule.quorum=1.5", "it is a share"),
-        ("schedule.deadline=-1", "deadline=-1.0 must be positive"),
-        ("schedule.max_staleness=-1", "must not be negative"),
+        ("schedule.deadline=-1", r"deadline=-1 must be in \(0, 1,000,000,000\], or null: seconds, or none"),
+        ("schedule.max_staleness=-1", "must be from 0 to 1,000,000,000"),
         ("schedule=asynchronous exchange.in_flight=2", "wants schedule=synchronous"),
         ("schedule=asynchronus", "Did you mean 'asynchronous'"),
     ],

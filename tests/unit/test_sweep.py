@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from flower_dgan.errors import ConfigError, DganError
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
-from flower_dgan.sweep.job import job_directory, run_overrides
 from flower_dgan.sweep.launcher import default_workers
 from flower_dgan.sweep.multirun import plan
+from flower_dgan.sweep.one_run import job_directory, run_overrides
 from flower_dgan.sweep.processes import Processes
-from flower_dgan.sweep.progress import time_left
+from flower_dgan.sweep.progress_line import time_left
 
 SETTINGS = """
 defaults: [_self_, {override hydra/launcher: flower_dgan}, {override hydra/job_logging: none}]
@@ -214,7 +214,7 @@ def test_the_plan_keeps_directory_and_names_what_is_swept(own_home: Path) -> Non
         (["data.image_size=32,36"], "multiple of 16, not 36"),
         (["downstream.encoder=resnet18,resnet81"], "Did you mean 'resnet18'?"),
         (["resume=/run"], "leave resume and output.directory away"),
-        (["algorithm.generator_learning_rate=interval(-1,1)"], "generator_learning_rate=-1.0 must be positive"),
+        (["algorithm.generator_learning_rate=interval(-1,1)"], "generator_learning_rate=-1.0 must be in"),
         (["seed=0,"], "cannot be applied"),
         (["hydra.swep.dir=x"], "cannot be applied"),
     ],

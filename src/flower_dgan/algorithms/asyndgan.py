@@ -52,7 +52,7 @@ class AsynDgan(Algorithm[AsynDganSettings]):
         """Find contradictions."""
         super().check(config)
         self.settings.check_merge(config.model)
-        require_pictures("perceptual_weight", self.settings.perceptual_weight, config.data.channels)
+        require_pictures("perceptual_weight", self.settings.perceptual_weight, config.data)
 
     def require_clients(self, clients: int) -> None:
         """Raise FederationError if the merge rule cannot do with so few."""

@@ -37,10 +37,12 @@ from flower_dgan import gan
 from flower_dgan.algorithms.asyndgan import AsynDgan
 from flower_dgan.algorithms.base import Algorithm
 from flower_dgan.algorithms.judging_together import JudgingTogether
-from flower_dgan.config import AlgorithmSettings, TrainingConfig
-from flower_dgan.errors import ConfigError, DivergedError, ProtocolError
+from flower_dgan.config import AlgorithmSettings
+from flower_dgan.config.ranges import NonNegative, PositiveFraction
+from flower_dgan.errors import DivergedError, ProtocolError
 from flower_dgan.gan.releases import Releases
 from flower_dgan.lazily import torch
+from flower_dgan.randomness import derive_generator
 
 _SERVER = "server"
 
@@ -60,8 +62,8 @@ class SelectiveSettings(AlgorithmSettings):
     """
 
     upload: Literal["largest", "random", "threshold"]
-    upload_share: float
-    upload_threshold: float
+    upload_share: PositiveFraction
+    upload_threshold: NonNegative
 
 
 class Selective(Algorithm[SelectiveSettings]):
@@ -80,14 +82,6 @@ class Selective(Algorithm[SelectiveSettings]):
     def one_in_flight(self) -> bool:
         """The discriminator that is sent is the one that the last round made."""
         return True
-
-    def check(self, config: TrainingConfig) -> None:
-        """Find contradictions, and settings out of range."""
-        super().check(config)
-        if not 0 < self.settings.upload_share <= 1:
-            raise ConfigError(f"algorithm.upload_share={self.settings.upload_share} must be in (0, 1].")
-        if not self.settings.upload_threshold >= 0:
-            raise ConfigError(f"algorithm.upload_threshold={self.settings.upload_threshold} must not be negative.")
 
     def begin(self, state: gan.ServerState) -> None:
         """Make the server's discriminator."""
@@ -114,7 +108,7 @@ class Selective(Algorithm[SelectiveSettings]):
             session.half.step(session.draw_real(round_number, number), synthetic[part])
             for number, part in enumerate(session.parts(len(synthetic)))
         ]
-        places = gan.derive_generator(session.secret, "upload", round_number, session.name)
+        places = derive_generator(session.secret, "upload", round_number, session.name)
         change = select(session.half.flat_weights() - before, self.settings, places)
         return gan.Answer(gan.no_feedback(synthetic), sum(losses) / len(losses), change=change)
 

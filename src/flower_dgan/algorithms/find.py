@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from flower_dgan import algorithms
 from flower_dgan.algorithms.base import Algorithm, AnyAlgorithm
 from flower_dgan.config import TrainingConfig
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, unknown_name
-from flower_dgan.plugins import is_import_path, load
+from flower_dgan.plugins import load
 
 ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 
@@ -72,7 +73,7 @@ def read_config(kind: type[ConfigT], values: Any, allow_code: Callable[[str, str
         return read_settings(kind, values)
     name = values["algorithm"].get("name")
     if not isinstance(name, str):
-        raise ConfigError(f"algorithm.name={name!r} is no name of an algorithm.")
+        raise ConfigError(f"algorithm.name={'null' if name is None else repr(name)} is no name of an algorithm.")
     if is_import_path(name):
         allow_code("algorithm.name", name)
     settings = read_settings(find(name).Settings, values["algorithm"], "algorithm.")

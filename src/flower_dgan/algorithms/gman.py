@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from flower_dgan import gan
 from flower_dgan.algorithms.judging_together import JudgingTogether
-from flower_dgan.config import AlgorithmSettings, TrainingConfig
-from flower_dgan.errors import ConfigError
+from flower_dgan.config import AlgorithmSettings
+from flower_dgan.config.ranges import Because, NonNegativeOrInfinite
 from flower_dgan.lazily import torch
 
 
@@ -37,7 +38,7 @@ class GmanSettings(AlgorithmSettings):
         lambda, at least 0: 0 is the mean, ``inf`` the harshest critic alone.
     """
 
-    sharpness: float
+    sharpness: Annotated[NonNegativeOrInfinite, Because("0 makes a mean, inf the harshest critic alone")]
 
 
 class Gman(JudgingTogether[GmanSettings]):
@@ -46,12 +47,6 @@ class Gman(JudgingTogether[GmanSettings]):
     name = "gman"
     Settings = GmanSettings
     formerly = ("merge=softmax",)
-
-    def check(self, config: TrainingConfig) -> None:
-        """Find contradictions, and settings out of range."""
-        super().check(config)
-        if not self.settings.sharpness >= 0:
-            raise ConfigError(f"algorithm.sharpness={self.settings.sharpness} must not be negative: 0 makes a mean.")
 
     def loss_of(self, scores: torch.Tensor, shares: torch.Tensor, loss: gan.SampleLoss) -> torch.Tensor:
         """Return F(V_1, ..., V_K)."""

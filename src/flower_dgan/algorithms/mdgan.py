@@ -22,13 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from flower_dgan import gan
 from flower_dgan.algorithms.base import Algorithm
 from flower_dgan.config import AlgorithmSettings, MergeSettings, TrainingConfig
-from flower_dgan.errors import ConfigError
+from flower_dgan.config.ranges import Because, Count, Size
 from flower_dgan.gan.releases import Releases
 from flower_dgan.lazily import torch
+from flower_dgan.randomness import derive_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,8 @@ class MdGanSettings(AlgorithmSettings, MergeSettings):
         E, in rounds: after so many the workers swap their discriminators, so that weights leave the nodes; 0 for never.
     """
 
-    shared_batches: int
-    swap_interval: int
+    shared_batches: Annotated[Size, Because("it is k")]
+    swap_interval: Annotated[Count, Because("0 is never")]
 
 
 class MdGan(Algorithm[MdGanSettings]):
@@ -65,15 +67,9 @@ class MdGan(Algorithm[MdGanSettings]):
         return self.settings.swap_interval > 0
 
     def check(self, config: TrainingConfig) -> None:
-        """Find contradictions, and settings out of range."""
+        """Find contradictions."""
         super().check(config)
         self.settings.check_merge(config.model)
-        if self.settings.shared_batches < 1:
-            raise ConfigError(f"algorithm.shared_batches={self.settings.shared_batches} must be at least 1: it is k.")
-        if self.settings.swap_interval < 0:
-            raise ConfigError(
-                f"algorithm.swap_interval={self.settings.swap_interval} must not be negative: 0 is never."
-            )
 
     def require_clients(self, clients: int) -> None:
         """Raise FederationError if the merge rule cannot do with so few."""
@@ -143,6 +139,6 @@ def swaps(interval: int, round_number: int) -> bool:
 
 def swap_partners(workers: Sequence[str], seed: int, round_number: int) -> dict[str, str]:
     """Return to which worker the discriminator of each goes: never to itself, unless it is alone."""
-    generator = gan.derive_generator(seed, "swap", round_number)
+    generator = derive_generator(seed, "swap", round_number)
     circle = [workers[index] for index in torch.randperm(len(workers), generator=generator).tolist()]
     return dict(zip(circle, [*circle[1:], *circle[:1]], strict=True))

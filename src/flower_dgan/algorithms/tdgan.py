@@ -29,8 +29,10 @@ from typing import TYPE_CHECKING
 from flower_dgan import gan
 from flower_dgan.algorithms.asyndgan import AsynDgan, AsynDganSettings
 from flower_dgan.config import TrainingConfig, require_pictures
+from flower_dgan.config.ranges import NonNegative, Text
 from flower_dgan.errors import ConfigError
 from flower_dgan.lazily import torch
+from flower_dgan.randomness import derive_seed
 
 if TYPE_CHECKING:
     from flower_dgan.gan.generator import AddedLoss
@@ -48,9 +50,9 @@ class TdGanSettings(AsynDganSettings):
         lambda_1 and lambda_p, at least 0.
     """
 
-    previous: str | None
-    reminding_l1_weight: float
-    reminding_perceptual_weight: float
+    previous: Text | None
+    reminding_l1_weight: NonNegative
+    reminding_perceptual_weight: NonNegative
 
 
 class TdGan(AsynDgan):
@@ -71,13 +73,10 @@ class TdGan(AsynDgan):
         return replace(self.settings, previous=None)
 
     def check(self, config: TrainingConfig) -> None:
-        """Find contradictions, and settings out of range."""
+        """Find contradictions."""
         super().check(config)
         perceptual = self.settings.reminding_perceptual_weight
-        require_pictures("reminding_perceptual_weight", perceptual, config.data.channels)
-        weights = (self.settings.reminding_l1_weight, perceptual)
-        if not min(weights) >= 0:
-            raise ConfigError(f"The weights of algorithm.reminding_... are {weights}: they must not be negative.")
+        require_pictures("reminding_perceptual_weight", perceptual, config.data)
         if self.settings.previous is not None and config.model.sites_fixed_by:
             raise ConfigError(
                 "algorithm.previous wants model.site_condition=false and a model.generator that is no fusion: the "
@@ -137,7 +136,7 @@ class Reminder:
 
     def loss(self, network: torch.nn.Module, step: int) -> torch.Tensor:
         """Return the loss of G in its generator step of that number, a scalar, with its graph."""
-        settings = replace(self.settings, exchanges=1, seed=gan.derive_seed(self.settings.seed, "reminding"))
+        settings = replace(self.settings, exchanges=1, seed=derive_seed(self.settings.seed, "reminding"))
         inputs = gan.draw_shared(self.labels, settings, step, 0)
         with torch.no_grad():
             before = self.previous(inputs)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -35,7 +34,12 @@ def config(overrides: Overrides = "") -> None:
     from flower_dgan.resolve import resolve, to_yaml
 
     text = to_yaml(resolve(overrides))
-    console.print(Syntax(text, "yaml", background_color="default") if console.is_terminal else text, end="")
+    if not console.is_terminal:
+        console.print(text, end="")
+        return
+    from rich.syntax import Syntax
+
+    console.print(Syntax(text, "yaml", background_color="default"), end="")
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """The settings of a run as frozen dataclasses; their values and defaults live in ``conf/`` only."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from flower_dgan.config.algorithm import (
     AlgorithmSettings,
@@ -11,11 +14,12 @@ from flower_dgan.config.algorithm import (
     ReplayName,
     require_pictures,
 )
-from flower_dgan.config.data import AugmentationName, DataConfig, PartitionConfig, PartitionName, SourceName
+from flower_dgan.config.data_settings import AugmentationName, DataConfig, PartitionConfig, PartitionName, SourceName
 from flower_dgan.config.downstream import DownstreamConfig, MetricName
-from flower_dgan.config.exchange import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
+from flower_dgan.config.exchange_settings import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
+from flower_dgan.config.ranges import Because, SecondsOrNone, Seed, Steps, Text
 
 __all__ = [
     "AlgorithmSettings",
@@ -60,10 +64,10 @@ class OutputConfig:
         Pairs of the synthetic dataset.
     """
 
-    directory: str | None
-    sample_interval: int
-    checkpoint_interval: float
-    synthetic_images: int
+    directory: Text | None
+    sample_interval: Steps
+    checkpoint_interval: Annotated[SecondsOrNone, Because("seconds; 0 is after each round")]
+    synthetic_images: Steps
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class TrainingConfig:
         node configuration instead.
     """
 
-    seed: int
-    threads: int | None
+    seed: Seed
+    threads: Annotated[int, Interval(ge=1, le=1024), Because("null is torch's own choice")] | None
     allow_pixel_losses: bool
     data: DataConfig
     partition: PartitionConfig
@@ -103,5 +107,5 @@ class Config(TrainingConfig):
         Run directory of an earlier start whose training is to go on; None for a new training.
     """
 
-    resume: str | None
+    resume: Text | None
     output: OutputConfig

@@ -4,15 +4,18 @@ Each algorithm's own settings are a dataclass in its own file, see ``flower_dgan
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from flower_dgan.config.data_settings import PICTURED, DataConfig
 from flower_dgan.config.model import ModelConfig
+from flower_dgan.config.ranges import Because, Decay, Fraction, NonNegative, Positive, PositiveFraction, Steps, Text
 from flower_dgan.errors import ConfigError, FederationError
 
 LossName = Literal["bce", "minimax", "least-squares", "hinge", "wasserstein"]
 ReplayName = Literal["gradient", "target"]
 MergeName = Literal["samples", "equal", "agreement"]
 
+_SMALLEST_PICTURE = 8
 _FEWEST_TO_AGREE = 3  # of two that contradict each other either may be right
 
 
@@ -51,20 +54,20 @@ class AlgorithmSettings:
         Decay of the moving average of the generator's parameters that draws the results; 0 for none.
     """
 
-    name: str
+    name: Text
     loss: LossName
-    largest_share: float
+    largest_share: Annotated[PositiveFraction, Because("1 is no bound")]
     replay: ReplayName
-    target_step: float
-    diversity: float
-    final_rate: float
-    generator_weight: float
-    discriminator_weight: float
-    discriminator_steps: int
-    generator_learning_rate: float
-    discriminator_learning_rate: float
-    betas: tuple[float, float]
-    average_decay: float
+    target_step: NonNegative
+    diversity: NonNegative
+    final_rate: Annotated[Fraction, Because("1 is no change over the rounds")]
+    generator_weight: Positive
+    discriminator_weight: Positive
+    discriminator_steps: Steps
+    generator_learning_rate: Positive
+    discriminator_learning_rate: Positive
+    betas: tuple[Decay, Decay]
+    average_decay: Annotated[Decay, Because("0 is no average")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +111,8 @@ class PixelSettings:
         lambda_1 and lambda_p.
     """
 
-    l1_weight: float
-    perceptual_weight: float
+    l1_weight: NonNegative
+    perceptual_weight: NonNegative
 
     @property
     def reads_pixels(self) -> bool:
@@ -117,10 +120,15 @@ class PixelSettings:
         return self.l1_weight > 0 or self.perceptual_weight > 0
 
 
-def require_pictures(setting: str, weight: float, channels: int) -> None:
-    """Raise ConfigError if a weight of what VGG-16 compares is set for images that it does not see: grey or RGB."""
-    if weight and channels not in (1, 3):
+def require_pictures(setting: str, weight: float, data: DataConfig) -> None:
+    """Raise ConfigError if a weight of what VGG-16 compares is set for images that it does not see."""
+    if weight and data.channels not in PICTURED:
         raise ConfigError(
-            f"algorithm.{setting} compares what VGG-16 sees in grey or RGB images, and data.channels={channels}: set "
-            f"algorithm.{setting}=0."
+            f"algorithm.{setting} compares what VGG-16 sees in grey or RGB images, and data.channels={data.channels}: "
+            f"set algorithm.{setting}=0."
+        )
+    if weight and data.image_size < _SMALLEST_PICTURE:
+        raise ConfigError(
+            f"algorithm.{setting} wants data.image_size={_SMALLEST_PICTURE} or more, as VGG-16 halves the side three "
+            f"times, and not {data.image_size}: set algorithm.{setting}=0, or a larger size."
         )

@@ -1,7 +1,9 @@
 """Settings of the segmentation table."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from flower_dgan.config.ranges import Because, Count, Positive, Size, SizeOrNone, Steps, Text
 
 MetricName = Literal["dice", "iou", "hd95", "object-dice", "aji"]
 
@@ -36,12 +38,12 @@ class DownstreamConfig:
         images to compare with them: see ``flower_dgan.federation.dist_fid``; 0 for not.
     """
 
-    encoder: str
-    encoder_weights: str | None
-    steps: int
-    batch_size: int
-    learning_rate: float
-    seeds: int
+    encoder: Text
+    encoder_weights: Text | None
+    steps: Steps
+    batch_size: Size
+    learning_rate: Positive
+    seeds: Annotated[SizeOrNone, Because("0 is no table")]
     rows: tuple[str, ...]
     metrics: tuple[MetricName, ...]
-    dist_fid: int
+    dist_fid: Annotated[Count, Because("0 is for none")]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flower_dgan.config.import_path import ImportPath
+from flower_dgan.config.ranges import Size, SizeOrNone
 
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"]
 DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
@@ -28,9 +29,9 @@ class ModelConfig:
 
     generator: GeneratorName | ImportPath
     discriminator: DiscriminatorName | ImportPath
-    generator_width: int
-    discriminator_width: int
-    noise_channels: int
+    generator_width: Size
+    discriminator_width: Size
+    noise_channels: SizeOrNone
     site_condition: bool
 
     @property

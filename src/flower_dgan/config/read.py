@@ -1,30 +1,44 @@
 """Settings from plain values, name by name and type by type: nothing in them is looked up, opened or run."""
 
-import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from flower_dgan.config import ImportPath
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from flower_dgan.config.refusal import refusal, shown
 from flower_dgan.errors import ConfigError, unknown_name
-from flower_dgan.plugins import check_import_path, is_import_path
 
-ConfigT = TypeVar("ConfigT")
+SettingsT = TypeVar("SettingsT")
 
 
-def read_settings(kind: type[ConfigT], values: Any, path: str = "") -> ConfigT:
-    """Build a dataclass of settings from a mapping of its names, all that have no default; raises ConfigError.
+def read_settings(kind: type[SettingsT], values: Any, path: str = "") -> SettingsT:
+    """Build a dataclass of settings.
 
-    A value that is a dataclass of settings already stays as it is. ``path`` is what the names begin with in messages.
+    Parameters
+    ----------
+    kind : type
+        A dataclass, whose fields are dataclasses or annotated with :mod:`flower_dgan.config.ranges`.
+    values : mapping, or instance of ``kind``
+        All of its fields that have no default, lists for tuples. A field that is a dataclass may be an instance of it,
+        or of a class that derives from it: what is built already is not read again.
+    path : str
+        Where the settings stand among others, with a dot at its end, such as ``"algorithm."``; for messages.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or missing, or a value is of another type.
+    RangeError
+        If a value is out of its range.
     """
-    return _read(kind, values, path)
-
-
-def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
-    """Build a configuration dataclass, checking every name and type."""
+    if isinstance(values, kind):
+        return values
     if not isinstance(values, dict):
-        raise ConfigError(f"{path.rstrip('.')}{'=' if path else ''}{str(values)[:80]!r} is no list of settings.")
-    hints = typing.get_type_hints(kind)
+        name = f"{path.removesuffix('.')}=" if path else ""
+        raise ConfigError(f"{name}{shown(values)} is no list of settings.")
+    hints = typing.get_type_hints(kind, include_extras=True)
     for name in values:
         if name not in hints:
             raise ConfigError(unknown_name("setting", f"{path}{name}", [f"{path}{known}" for known in hints]))
@@ -36,28 +50,21 @@ def _read(kind: type[ConfigT], values: Any, path: str) -> ConfigT:
 
 def _value(hint: Any, value: Any, path: str) -> Any:
     if is_dataclass(hint):
-        if isinstance(value, hint):  # type: ignore[arg-type]
-            return value
-        return _read(hint, value, f"{path}.")  # type: ignore[arg-type]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(unknown_name(path, str(value), arguments))
-        return value
-    if ImportPath in arguments and isinstance(value, str) and is_import_path(value):
-        check_import_path(value, path)
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _value(arguments[0], value, path)
-    if origin is tuple:
-        if not isinstance(value, list) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
-            raise ConfigError(f"{path}={value!r} is no list of the right length.")
-        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_value(kind, entry, path) for kind, entry in zip(kinds, value, strict=True))
-    if hint is float and type(value) is int:
-        return float(value)
-    if hint is float and value != value:
-        raise ConfigError(f"{path}=nan is no number.")
-    if type(value) is not hint:
-        raise ConfigError(f"{path}={value!r} is of type {type(value).__name__}, not {hint.__name__}.")
-    return value
+        return read_settings(hint, value, f"{path}.")  # type: ignore[arg-type]
+    given = _tuples(value)
+    try:
+        return _adapter(hint).validate_python(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise refusal(hint, given, path, first["type"], first["loc"]) from None
+
+
+@lru_cache(maxsize=256)  # a type is made ready once, and many fields share one
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """Return what holds a value against a type: no text is a number and no number a boolean."""
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value with tuples for its lists, which neither YAML nor JSON has."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

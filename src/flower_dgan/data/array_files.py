@@ -8,15 +8,13 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image
 
+from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.names import inside
 from flower_dgan.whole_file import whole_file
 
 ARRAY_SUFFIX = ".npy"
-MOST_CHANNELS = 255
-PICTURED = (1, 3)
-"""Numbers of channels of grey and RGB images, which PNG holds and a picture shows as they are."""
 
 
 def open_array(path: Path, channels: int) -> Pixels:

@@ -11,12 +11,10 @@ from PIL.Image import Resampling
 from torch.nn.functional import one_hot
 
 from flower_dgan.config import AugmentationName
+from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
-
-COLOURED: frozenset[AugmentationName] = frozenset({"colour", "all"})
-"""The augmentations whose views say what happens to the colours."""
 
 # Degrees from one angle to the next.
 _ANGLES: Mapping[AugmentationName, int] = MappingProxyType({"flips": 90, "rotations": 1, "all": 1})

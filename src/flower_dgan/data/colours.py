@@ -1,19 +1,17 @@
 """Colours of classes."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from flower_dgan.config.data_settings import COLOUR
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import ConfigError
-
-_COLOUR = re.compile("#?([0-9a-fA-F]{6})")
 
 
 def parse_colour(text: str) -> Pixels:
     """Return red, green and blue as a uint8 array (3,) of ``#rrggbb``; raises ConfigError if it is something else."""
-    found = _COLOUR.fullmatch(text)
+    found = COLOUR.fullmatch(text)
     if found is None:
         raise ConfigError(f"{text[:64]!r} is no colour: write #rrggbb, such as #ff0000 for red.")
     return np.frombuffer(bytes.fromhex(found[1]), np.uint8)

@@ -10,7 +10,7 @@ from flower_dgan.data import flower_partitioners
 from flower_dgan.data.flower_partitioners import Parts
 from flower_dgan.data.pairs import Entry, Source
 from flower_dgan.errors import ConfigError, FederationError
-from flower_dgan.gan.randomness import derive_seed
+from flower_dgan.randomness import derive_seed
 
 
 def draw(source: Source, config: PartitionConfig, clients: int, seed: int) -> Parts:
@@ -28,10 +28,30 @@ def draw(source: Source, config: PartitionConfig, clients: int, seed: int) -> Pa
             )
         return flower_partitioners.pathological(labels, clients, config.classes_per_client, seed)
     if config.name == "size":
-        return flower_partitioners.by_size(zipf_sizes(len(labels), clients, config.exponent), seed)
+        return by_size(zipf_sizes(len(labels), clients, config.exponent), seed)
     if config.name == "foreground":
         return by_foreground(foreground_shares(source, source.train), clients, seed)
-    return flower_partitioners.iid(len(labels), clients, seed)
+    return iid(len(labels), clients, seed)
+
+
+def by_client(client_of: Sequence[int | None], clients: int) -> Parts:
+    """Give each pair to its client 0 .. ``clients`` - 1, and those of None to nobody."""
+    parts: Parts = [[] for _ in range(clients)]
+    for index, client in enumerate(client_of):
+        if client is not None:
+            parts[client].append(index)
+    return parts
+
+
+def iid(pairs: int, clients: int, seed: int) -> Parts:
+    """Divide the pairs into random parts whose sizes differ by one at most."""
+    return [sorted(part.tolist()) for part in np.array_split(_shuffled(pairs, seed), clients)]
+
+
+def by_size(sizes: Sequence[int], seed: int) -> Parts:
+    """Divide all pairs into random parts of these sizes."""
+    ends = np.cumsum(sizes)
+    return [sorted(part.tolist()) for part in np.split(_shuffled(int(ends[-1]), seed), ends[:-1])]
 
 
 def by_shard(labels: Sequence[int], clients: int, shards_per_client: int, seed: int) -> Parts:
@@ -87,11 +107,15 @@ def foreground_shares(source: Source, entries: Sequence[Entry]) -> list[float]:
 
 def _ranked(keys: Sequence[float], seed: int) -> NDArray[np.intp]:
     """Return the numbers of the pairs in the order of their keys, those of equal keys at random."""
-    shuffled = np.random.default_rng(seed).permutation(len(keys))
+    shuffled = _shuffled(len(keys), seed)
     return shuffled[np.argsort(np.asarray(keys)[shuffled], kind="stable")]
+
+
+def _shuffled(pairs: int, seed: int) -> NDArray[np.intp]:
+    return np.random.default_rng(seed).permutation(pairs)
 
 
 def _deal(runs: Sequence[NDArray[np.intp]], owners: Sequence[int]) -> Parts:
     """Give each run of pairs to its client."""
     client_of = {int(index): client for run, client in zip(runs, owners, strict=True) for index in run}
-    return flower_partitioners.by_client([client_of[index] for index in range(len(client_of))], len(set(owners)))
+    return by_client([client_of[index] for index in range(len(client_of))], len(set(owners)))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flower_dgan.data.array_files import ARRAY_SUFFIX, PICTURED, open_array
+from flower_dgan.config.data_settings import PICTURED
+from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from flower_dgan.config.data_settings import MOST_CLASSES
 from flower_dgan.data.declared_classes import not_a_class
 from flower_dgan.data.image_files import is_jpeg, read_mask
 from flower_dgan.errors import DataError
 
-# Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
-MOST_CLASSES = 64
 BINARY = frozenset({0, 255})
 
 

@@ -26,8 +26,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from flower_dgan.config import PartitionConfig, PartitionName
-from flower_dgan.data.drawn_partition import draw
-from flower_dgan.data.flower_partitioners import by_client
+from flower_dgan.data.drawn_partition import by_client, draw
 from flower_dgan.data.named_partition import NAMED
 from flower_dgan.data.pairs import Entry, Source
 from flower_dgan.errors import ConfigError, DataError, FederationError, unknown_name

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from flower_dgan.config import DataConfig
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.data.condition import ConstantLabelMaps, LabelMapsAsImages
 from flower_dgan.data.declared_classes import DeclaredClasses
 from flower_dgan.data.digits import DigitsSource
@@ -12,7 +13,7 @@ from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
 from flower_dgan.errors import ConfigError, DataError, unknown_name
-from flower_dgan.plugins import is_import_path, make
+from flower_dgan.plugins import make
 
 SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
     {"digits": DigitsSource, "folder": FolderSource, "mnist": MnistSource, "fashion-mnist": MnistSource}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from flower_dgan.data.array_files import PICTURED
+from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.evaluation.neighbours import NEIGHBOURS, precision, recall

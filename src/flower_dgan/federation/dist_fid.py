@@ -24,8 +24,8 @@ from flower_dgan.evaluation.feature_networks import encoder_features
 from flower_dgan.evaluation.generation_metrics import GenerationMetric
 from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.node.policy import FEWEST_WINDOWS
+from flower_dgan.randomness import derive_seed
 from flower_dgan.report.run_records import Distance
 from flower_dgan.synthesis import draw_for, shares
 from flower_dgan.wire.moments_messages import MOMENTS, MomentsAnswer, MomentsRequest

@@ -10,7 +10,6 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flower_dgan.config import Config
-from flower_dgan.config.channel_checks import check_missing_channels
 from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, check_label_map_sizes, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
@@ -18,6 +17,7 @@ from flower_dgan.federation.ask import ask, read_label_maps
 from flower_dgan.federation.claims import Claims
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.networks.build import ImageShape
+from flower_dgan.validation.channel_checks import check_missing_channels
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 

@@ -15,7 +15,7 @@ from flower_dgan.data import apply_to_images
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.gan.bundle import draw_bundle
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.randomness import derive_generator
 from flower_dgan.synthesis import sample_grid, to_pixels
 from flower_dgan.wiring import bundle_settings
 

@@ -19,8 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flower_dgan.config.import_path import check_import_path
 from flower_dgan.errors import ConfigError
-from flower_dgan.plugins import check_import_path, load
+from flower_dgan.plugins import load
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
@@ -35,8 +36,9 @@ _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
 _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It executes the installed ClientApp and
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
-those of flower-supernode, listed below. Of these, --isolation and --allow-runtime-dependency-installation are refused,
-and --superexec-auth-secret-file is made where it is not given. Tested with flwr {TESTED_RELEASE}x."""
+those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and
+--allow-runtime-dependency-installation are refused, and --superexec-auth-secret-file is made where it is not given.
+Tested with flwr {TESTED_RELEASE}x."""
 
 
 def run_supernode(arguments: Sequence[str]) -> int:
@@ -56,7 +58,7 @@ def run_supernode(arguments: Sequence[str]) -> int:
     parser = _our_options()
     ours, arguments = parser.parse_known_args(arguments)
     if ours.help:
-        sys.stdout.write(f"{parser.format_help()}\n{_options_of_flower()}")
+        sys.stdout.write(parser.format_help())
         return 0
     options = _read_options(arguments)
     check_import_path(ours.client_app, "--client-app")
@@ -154,15 +156,6 @@ def _our_options() -> argparse.ArgumentParser:
         "SuperNode, and a release policy guards nothing.",
     )
     return parser
-
-
-def _options_of_flower() -> str:
-    try:
-        from flower_dgan.flower.supernode_internals import options_of_flower
-
-        return options_of_flower()
-    except (ImportError, AttributeError):
-        return "Options of flower-supernode: see `flower-supernode --help`.\n"
 
 
 def _read_options(arguments: Sequence[str]) -> argparse.Namespace:

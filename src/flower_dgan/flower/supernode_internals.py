@@ -1,7 +1,7 @@
 """What ``flower-dgan supernode`` uses of Flower's SuperNode beyond its public names, and why.
 
 ``flower_supernode``: it sleeps 3 s when there is no message and half a second while there is no reply, and has no
-setting for either. Its options are printed without starting it, for which its parser is asked.
+setting for either.
 
 ``_pull_and_store_message``: where a run is stopped while a SuperNode takes a message of it, the message and its task
 stay. The reply is then taken for the one to the next message, whose own reply waits for the message after that: a run
@@ -25,7 +25,7 @@ from flwr.supercore.address import resolve_bind_address
 from flwr.supercore.object_store import ObjectStore
 from flwr.supercore.run import RunNotRunningException
 from flwr.supernode import start_client_internal
-from flwr.supernode.cli.flower_supernode import _parse_args_run_supernode, flower_supernode
+from flwr.supernode.cli.flower_supernode import flower_supernode
 from flwr.supernode.nodestate import NodeState
 
 from flower_dgan.flower.flower_internals import shorten_waits_for_parts
@@ -40,13 +40,6 @@ USED: Mapping[Callable[..., Any], set[str]] = {
     resolve_bind_address: set(),
 }
 """Functions that are called or stood in for, and their arguments that must be there."""
-
-
-def options_of_flower() -> str:
-    """Return the help of ``flower-supernode``, without starting it."""
-    parser = _parse_args_run_supernode()
-    parser.prog = "flower-supernode"
-    return parser.format_help()
 
 
 class AdaptiveSleep:

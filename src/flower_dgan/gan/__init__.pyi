@@ -25,8 +25,6 @@ from .learning import sum_gradients as sum_gradients
 from .losses import LOSSES as LOSSES
 from .losses import SampleLoss as SampleLoss
 from .perceptual import pretrained_perceptual_loss as pretrained_perceptual_loss
-from .randomness import derive_generator as derive_generator
-from .randomness import derive_seed as derive_seed
 from .releases import Releases as Releases
 from .server_state import PreviousTask as PreviousTask
 from .server_state import ServerState as ServerState

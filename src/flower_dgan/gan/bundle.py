@@ -12,8 +12,8 @@ from flower_dgan.data.channels import Channels
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, join_views, sizes_of
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.gan.shares import bound_shares
+from flower_dgan.randomness import derive_generator
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
-from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.gan.replay import Replay, redraw
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.randomness import derive_generator
 
 _INSPECTED = 16
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32

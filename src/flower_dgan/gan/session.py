@@ -13,7 +13,7 @@ from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch, Parameters, Question
-from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.randomness import derive_generator
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from flower_dgan.config import ModelConfig, TrainingConfig
 from flower_dgan.errors import ConfigError
 from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
+from flower_dgan.networks.limits import check_discriminator, check_generator
 from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
 from flower_dgan.networks.patchgan import PatchDiscriminator
 from flower_dgan.networks.resnet import ResnetGenerator
@@ -50,25 +51,20 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
     sites = len(shape.sites) if model.site_condition else 0
     common = (shape.classes, shape.channels, model.generator_width)
     try:
+        check_generator(model, shape.image_size)
         match model.generator:
             case "small":
                 return SmallGenerator(*common, shape.image_size, model.noise_channels, sites)
             case "unet":
                 return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
             case "resnet9":
-                if model.noise_channels or sites:
-                    raise ValueError("it takes neither noise nor site: noise_channels=0 site_condition=false")
                 return ResnetGenerator(*common)
             case "mlp" | "mlp-relu" | "dcgan":
-                if sites:
-                    raise ValueError("it takes no site: model.site_condition=false")
                 if model.generator == "dcgan":
                     return DcganGenerator(*common, shape.image_size, model.noise_channels)
                 slope = 0.2 if model.generator == "mlp" else 0.0
                 return MlpGenerator(*common, shape.image_size, model.noise_channels, slope)
             case "fusion-mixture" | "fusion-gate":
-                if sites:
-                    raise ValueError("its sub-generators have a site each: model.site_condition=false")
                 fusion = MixtureGenerator if model.generator == "fusion-mixture" else GatedGenerator
                 return fusion(*common, shape.image_size, model.noise_channels, len(shape.sites))
             case path:
@@ -99,6 +95,7 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
     """
     common = (shape.classes, shape.channels, model.discriminator_width)
     try:
+        check_discriminator(model, shape.image_size)
         match model.discriminator:
             case "small":
                 return SmallDiscriminator(*common)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.networks.condition import class_features, class_vector
+from flower_dgan.networks.limits import GENERATOR_SIZES, dcgan_base, require_size
 
 
 class DcganGenerator(nn.Module):
@@ -94,12 +95,8 @@ class DcganDiscriminator(nn.Module):
 
 def _base(image_size: int) -> int:
     """Return the smallest side: what is left of the image's when it was halved down to 4 .. 7."""
-    base = image_size
-    while base > 7 and base % 2 == 0:
-        base //= 2
-    if base > 7 or image_size < 8:
-        raise ValueError(f"DCGAN wants an image size of 4, 5, 6 or 7 times 2, 4, 8, ... (28, 32, 64), not {image_size}")
-    return base
+    require_size(GENERATOR_SIZES["dcgan"], image_size)
+    return dcgan_base(image_size)
 
 
 def _widths(width: int, image_size: int) -> list[int]:

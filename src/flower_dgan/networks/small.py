@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.networks.limits import GENERATOR_SIZES, require_size
 
 
 def _convolution(inner: int, outer: int) -> nn.Conv2d:
@@ -17,7 +18,8 @@ class _Modulation(nn.Module):
 
     def __init__(self, channels: int, style: int) -> None:
         super().__init__()
-        self.normalize = nn.GroupNorm(max(1, channels // 8), channels, affine=False)
+        groups = max(1, channels // 8)
+        self.normalize = nn.GroupNorm(1 if channels % groups else groups, channels, affine=False)
         self.scale_shift = nn.Linear(style, 2 * channels)
         nn.init.zeros_(self.scale_shift.bias)
 
@@ -65,8 +67,7 @@ class SmallGenerator(nn.Module):
         self, classes: int, channels: int, width: int, image_size: int, noise_channels: int = 0, sites: int = 0
     ) -> None:
         super().__init__()
-        if image_size % 4:
-            raise ValueError(f"the small generator wants an image size divisible by 4, not {image_size}")
+        require_size(GENERATOR_SIZES["small"], image_size)
         style = 64
         self.style = nn.Sequential(nn.Linear(noise_channels, style), nn.LeakyReLU(0.2), nn.Linear(style, style))
         self.site = nn.Embedding(sites, style) if sites else None

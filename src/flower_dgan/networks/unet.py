@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.networks.condition import condition, condition_channels
+from flower_dgan.networks.limits import GENERATOR_SIZES, require_size
 
 
 class _Level(nn.Module):
@@ -57,9 +58,8 @@ class UnetGenerator(nn.Module):
         self, classes: int, channels: int, width: int, image_size: int, noise_channels: int = 0, sites: int = 0
     ) -> None:
         super().__init__()
+        require_size(GENERATOR_SIZES["unet"], image_size)
         depth = image_size.bit_length() - 1
-        if image_size != 2**depth or depth < 3:
-            raise ValueError(f"the U-Net generator wants an image size of 8, 16, 32, ..., not {image_size}")
         self.sites = sites
         widths = [width * min(2**level, 8) for level in range(depth)]
         level: _Level | None = None

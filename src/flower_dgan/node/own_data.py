@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from flower_dgan.config import DataConfig, ImportPath, SourceName, TrainingConfig
+from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.places import conf_directory
 from flower_dgan.data.channels import Channels, own_channels
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.simulation import NodeConfig
-from flower_dgan.plugins import is_import_path
 
 _LISTS = {"train-splits": "train_splits", "test-splits": "test_splits", "sites": "sites"}
 _NONE = "none"

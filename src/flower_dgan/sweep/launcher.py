@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from flower_dgan.errors import ConfigError
 from flower_dgan.report.sweep_jobs import JobRecord, read_record, write_record
 from flower_dgan.sweep.processes import Outcome, Processes
-from flower_dgan.sweep.progress import SweepProgress
+from flower_dgan.sweep.progress_line import SweepProgress
 
 _TICK_SECONDS = 1.0
 _LOG = "log.txt"

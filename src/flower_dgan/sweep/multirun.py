@@ -21,7 +21,7 @@ from flower_dgan.errors import ConfigError, DganError, unknown_name
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_jobs import failed_jobs
 from flower_dgan.resolve import check_override
-from flower_dgan.sweep.job import check, run, run_overrides
+from flower_dgan.sweep.one_run import check, run, run_overrides
 
 _CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
 _OWN = ("sweep.clients",)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import FeedbackFormat, ImageFormat, TrainingConfig
-from flower_dgan.data.augmentation import COLOURED
+from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.channels import Channels
 
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, fields, replace
 
 from flower_dgan.algorithms.find import algorithm_of, read_config
 from flower_dgan.config import TrainingConfig
-from flower_dgan.config.checks import check_training
-from flower_dgan.errors import ConfigError, ProtocolError
+from flower_dgan.errors import ConfigError, ProtocolError, RangeError
+from flower_dgan.validation.checks import check_training
 
 MOST_BYTES = 1_000_000
 """Of a description; that of the shipped settings has 3,000."""
@@ -54,6 +54,8 @@ def read_description(text: str, allow_code: Callable[[str, str], None] = lambda 
         config = read_config(TrainingConfig, json.loads(text), allow_code)
     except (ValueError, RecursionError, TypeError) as error:
         raise ProtocolError(f"a description that cannot be read: {error}") from error
+    except RangeError:
+        raise
     except ConfigError as error:
         raise ProtocolError(f"a description with other fields than this version's: {error}") from error
     check_training(config)

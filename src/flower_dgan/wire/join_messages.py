@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Recor
 from numpy.typing import NDArray
 
 from flower_dgan.config import TrainingConfig
-from flower_dgan.data.array_files import MOST_CHANNELS
+from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
 from flower_dgan.errors import ProtocolError
 from flower_dgan.names import check_name

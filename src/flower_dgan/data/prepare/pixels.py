@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flower_dgan.data.array_files import MOST_CHANNELS
+from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
 from flower_dgan.errors import DataError

@@ -2,16 +2,13 @@
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import PixelSettings, TrainingConfig
-from flower_dgan.data.array_files import MOST_CHANNELS, PICTURED
-from flower_dgan.data.augmentation import COLOURED
+from flower_dgan.config.data_settings import COLOURED, PICTURED
 from flower_dgan.errors import ConfigError
 
 
 def check_channels(config: TrainingConfig) -> None:
-    """Raise ConfigError for channels that there are not, or that a pretrained network does not see."""
+    """Raise ConfigError for channels that some clients cannot lack, or that a picture has not."""
     channels = config.data.channels
-    if not 1 <= channels <= MOST_CHANNELS:
-        raise ConfigError(f"data.channels={channels} must be from 1 to {MOST_CHANNELS}.")
     if config.data.augmentation in COLOURED and channels not in PICTURED:
         raise ConfigError(
             f"data.augmentation={config.data.augmentation} changes colours, and {channels} channels are no "

@@ -1,15 +1,31 @@
 """Settings of the data and of how simulated clients share them."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from flower_dgan.config.import_path import ImportPath
+from flower_dgan.config.ranges import Because, Count, NonNegative, ProperFraction, Side, SizeOrNone, Text
 
 SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "pathological", "size", "foreground", "csv"]
 AugmentationName = Literal["none", "flips", "rotations", "colour", "all"]
 ConditionName = Literal["label-map", "class", "none"]
 TargetName = Literal["images", "label-maps"]
+
+MOST_CHANNELS = 255
+PICTURED = (1, 3)
+"""Numbers of channels of grey and RGB images, which PNG holds and a picture shows as they are."""
+COLOURED: frozenset[AugmentationName] = frozenset({"colour", "all"})
+"""The augmentations whose views say what happens to the colours."""
+# Class ids end here: a mask with higher values is a photograph, instance ids, or smoothed by JPEG or a resize.
+MOST_CLASSES = 64
+COLOUR = re.compile("#?([0-9a-fA-F]{6})")
+"""How the colour of a class is written; its group are red, green and blue in hexadecimal digits."""
+
+_Channel = Annotated[int, Interval(ge=0, le=MOST_CHANNELS - 1)]
 
 
 @dataclass(frozen=True)
@@ -59,21 +75,21 @@ class DataConfig:
     """
 
     source: SourceName | ImportPath
-    root: str | None
-    image_size: int
-    channels: int
-    missing_channels: tuple[tuple[str, tuple[int, ...]], ...]
-    name_pattern: str | None
-    table: str | None
+    root: Text | None
+    image_size: Side
+    channels: Annotated[int, Interval(ge=1, le=MOST_CHANNELS)]
+    missing_channels: tuple[tuple[Text, tuple[_Channel, ...]], ...]
+    name_pattern: Text | None
+    table: Text | None
     train_splits: tuple[str, ...]
     test_splits: tuple[str, ...]
-    test_fraction: float
-    sites: tuple[str, ...]
+    test_fraction: Annotated[ProperFraction, Because("a share of the groups of images, such as 0.2")]
+    sites: tuple[Text, ...]
     augmentation: AugmentationName
     condition: ConditionName
     target: TargetName
-    label_maps: str
-    classes: int | None
+    label_maps: Text
+    classes: Annotated[int, Interval(ge=2, le=256), Because("the background and another, or more")] | None
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
 
@@ -119,10 +135,10 @@ class PartitionConfig:
     """
 
     name: PartitionName
-    label_groups: tuple[tuple[int, ...], ...]
-    shards_per_client: int
-    alpha: float
-    min_pairs: int
-    classes_per_client: int
-    exponent: float
-    file: str | None
+    label_groups: tuple[tuple[Count, ...], ...]
+    shards_per_client: Annotated[Count, Because("at least 1 for partition=shards, 0 for the others")]
+    alpha: Annotated[NonNegative, Because("positive for partition=dirichlet, 0 for the others")]
+    min_pairs: Annotated[Count, Because("at least 1 for partition=dirichlet, 0 for the others")]
+    classes_per_client: Annotated[SizeOrNone, Because("at least 1 for partition=pathological, 0 for the others")]
+    exponent: Annotated[NonNegative, Because("positive for partition=size, 0 for the others")]
+    file: Text | None

@@ -1,8 +1,10 @@
 """Seeds that depend on what is drawn and for whom, not on the order of the draws."""
 
+from __future__ import annotations
+
 import hashlib
 
-import torch
+from flower_dgan.lazily import torch
 
 
 def derive_seed(seed: int, *names: str | int) -> int:

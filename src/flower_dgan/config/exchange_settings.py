@@ -1,11 +1,15 @@
 """Settings of what travels and of when a round closes."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from flower_dgan.config.ranges import Because, Count, PositiveFraction, Seconds, Size, Steps
 
 ImageFormat = Literal["uint8", "float32"]
 FeedbackFormat = Literal["float32", "float16", "int8"]
-InFlight = Literal[1, 2]
+InFlight = Annotated[int, Interval(ge=1, le=2)]
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,17 @@ class ExchangeConfig:
         Seconds to wait for the nodes at the start.
     """
 
-    rounds: int
-    exchanges: int
-    generator_steps: int
+    rounds: Steps
+    exchanges: Size
+    generator_steps: Size
     in_flight: InFlight
-    batch_size: int
+    batch_size: Size
     image_format: ImageFormat
     feedback_format: FeedbackFormat
-    message_mb: float
-    min_nodes: int
-    timeout: float
-    join_timeout: float
+    message_mb: Annotated[float, Interval(ge=0.1, le=2000), Because("the largest message in 10^6 bytes")]
+    min_nodes: Size
+    timeout: Annotated[Seconds, Because("seconds")]
+    join_timeout: Annotated[Seconds, Because("seconds")]
 
     @property
     def message_bytes(self) -> int:
@@ -69,9 +73,9 @@ class ScheduleConfig:
         Oldest feedback that is used, in rounds.
     """
 
-    quorum: float
-    deadline: float | None
-    max_staleness: int
+    quorum: Annotated[PositiveFraction, Because("it is a share of the clients")]
+    deadline: Annotated[Seconds, Because("seconds, or none")] | None
+    max_staleness: Count
 
     @property
     def is_synchronous(self) -> bool:

@@ -1,8 +1,6 @@
 """Settings of the classes that do not fit each other: how many there are, their names and their colours."""
 
-from flower_dgan.config.data import DataConfig
-from flower_dgan.data.colours import parse_colour
-from flower_dgan.data.mask_values import MOST_CLASSES
+from flower_dgan.config.data_settings import COLOUR, MOST_CLASSES, DataConfig
 from flower_dgan.errors import ConfigError
 
 _MOST_IMAGE_CLASSES = 256  # a label map that holds the class of its image has 8 bits a pixel
@@ -37,7 +35,7 @@ def check_classes(data: DataConfig) -> None:
                 "be printed, without blanks around them."
             )
     for colour in data.class_colours:
-        try:
-            parse_colour(colour)
-        except ConfigError as error:
-            raise ConfigError(f"data.class_colours: {error}") from error
+        if COLOUR.fullmatch(colour) is None:
+            raise ConfigError(
+                f"data.class_colours: {colour[:_LONGEST_NAME]!r} is no colour: write #rrggbb, such as #ff0000 for red."
+            )
