@@ -19,6 +19,7 @@ from flower_dgan.config.checks import check_config
 from flower_dgan.config.places import conf_directory
 from flower_dgan.config.read import read_config
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.tasks import check_downstream
 
 
 @lru_cache(maxsize=8)
@@ -50,6 +51,7 @@ def resolve(overrides: str) -> Config:
             raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}") from error
     config = read_config(values)
     check_config(config)
+    check_downstream(config)
     return config
 
 

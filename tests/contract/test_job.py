@@ -21,6 +21,7 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.segmentation.columns import OBJECTS
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import bundle_settings, generator_half, threads
 
@@ -64,7 +65,7 @@ def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: 
     path = federation.run(asked).path
     metrics = read_metrics(path)
     assert [(t.row, t.seed) for t in metrics.tstr] == [("DGAN", 0), ("DGAN", 1), ("FedAvg", 0), ("FedAvg", 1)]
-    assert {(*t.scores, t.objects) for t in metrics.tstr} == {("dice", "object-dice", "components")}
+    assert {(*t.values, t.remark) for t in metrics.tstr} == {("dice", "object-dice", OBJECTS["components"])}
     assert [(t.row, t.site, t.rounds) for t in metrics.traffic] == [
         ("FedAvg", "labels 0-4", 2),
         ("FedAvg", "labels 5-9", 2),

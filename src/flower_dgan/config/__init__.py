@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flower_dgan.config.algorithm import AlgorithmConfig, LossName, MergeName, ReplayName, TurnsName
 from flower_dgan.config.data import AugmentationName, DataConfig, PartitionConfig, PartitionName, SourceName
-from flower_dgan.config.downstream import DownstreamConfig, MetricName
+from flower_dgan.config.downstream import DownstreamConfig
 from flower_dgan.config.exchange import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
@@ -21,7 +21,6 @@ __all__ = [
     "ImportPath",
     "LossName",
     "MergeName",
-    "MetricName",
     "ModelConfig",
     "OutputConfig",
     "PartitionConfig",

@@ -71,10 +71,6 @@ def check_training(config: TrainingConfig) -> None:
             "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, or "
             "allow_pixel_losses=true for a simulation on data that are yours."
         )
-    if config.downstream.seeds and data.condition != "label-map":
-        raise ConfigError(
-            f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
-        )
     for key, network in (("generator", model.generator), ("discriminator", model.discriminator)):
         if network in ("mlp", "mlp-relu", "dcgan") and data.condition == "label-map":
             raise ConfigError(
@@ -85,8 +81,6 @@ def check_training(config: TrainingConfig) -> None:
             f"model.generator=resnet9 draws from label maps alone, and data.condition={data.condition} has constant "
             "ones: set model=mlp, dcgan or small."
         )
-    if config.downstream.seeds and not config.downstream.metrics:
-        raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
     _check_dist_fid(config)
     check_channels(config)
     check_classes(config.data)
@@ -110,13 +104,13 @@ def check_training(config: TrainingConfig) -> None:
 
 
 def _check_dist_fid(config: TrainingConfig) -> None:
-    """Find what Dist-FID lacks: its feature network is the segmentation model of the row ``DGAN``."""
+    """Find what Dist-FID lacks: its feature network is the model of the row ``DGAN``."""
     downstream = config.downstream
     if downstream.dist_fid < 0:
         raise ConfigError(f"downstream.dist_fid={downstream.dist_fid} must not be negative: 0 is for none.")
     if downstream.dist_fid and (not downstream.seeds or "DGAN" not in downstream.rows):
         raise ConfigError(
-            f"downstream.dist_fid={downstream.dist_fid} compares by the features of the segmentation model that is "
+            f"downstream.dist_fid={downstream.dist_fid} compares by the features of the model that is "
             "trained on the synthetic images: set another downstream than none, downstream.seeds=1 or more and the row "
             "DGAN in downstream.rows, or downstream.dist_fid=0."
         )
