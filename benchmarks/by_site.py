@@ -18,7 +18,7 @@ from torch import nn
 
 from common import spread
 from flower_dgan.comparison.feature_networks import Features, open_network
-from flower_dgan.comparison.windows import cut_windows
+from flower_dgan.comparison.image_sets import cut_windows
 from flower_dgan.config import Config
 from flower_dgan.config.read import read_config
 from flower_dgan.data import open_source, partition

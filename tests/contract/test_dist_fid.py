@@ -10,7 +10,7 @@ from flwr.app import Array, Context, Message
 
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
-from flower_dgan.comparison.windows import POOLED, TEST
+from flower_dgan.comparison.image_sets import POOLED, TEST
 from flower_dgan.errors import FederationError
 from flower_dgan.gan.randomness import derive_seed
 from flower_dgan.generator_file import load_generator

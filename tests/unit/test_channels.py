@@ -10,8 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
+from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.comparison.named_metric import parse_metric, require_pictures
-from flower_dgan.comparison.windows import read_images
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.check import check_data
 from flower_dgan.errors import ConfigError, DataError

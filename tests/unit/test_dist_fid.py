@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.client_app import app
 from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
-from flower_dgan.comparison.windows import POOLED, TEST
+from flower_dgan.comparison.image_sets import POOLED, TEST
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.errors import ConfigError, DataError, FederationError, ProtocolError

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from flower_dgan.cli.main import app
 from flower_dgan.comparison import feature_networks
 from flower_dgan.comparison.feature_networks import WEIGHTS, inception_features, open_network
+from flower_dgan.comparison.image_sets import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
 from flower_dgan.comparison.named_metric import NamedMetric, parse_metric
-from flower_dgan.comparison.windows import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.metrics import ImageMetric, find_metric
@@ -299,6 +299,7 @@ def test_inception_sees_three_channels_of_bytes(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_command_compares_folders(tmp_path: Path) -> None:
+    tmp_path = tmp_path / ("a folder of a long name " * 8) / ("y" * 200)  # no cell of the tables is cut
     real = make_folder(tmp_path / "real", sites=2, images=4, size=32)
     (tmp_path / "made/images").mkdir(parents=True)
     for number in range(8):
@@ -308,7 +309,7 @@ def test_command_compares_folders(tmp_path: Path) -> None:
     given += ["data.image_size=16 downstream.steps=2 downstream.batch_size=2"]
     given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n20"]
     given += ["--json", str(tmp_path / "found.json")]
-    result = CliRunner().invoke(app, given, catch_exceptions=False, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, given, catch_exceptions=False)
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in result.output.splitlines() if "│" in row]
     assert [row[0] for row in rows] == [TEST, str(tmp_path / "made"), "site0", "site1", POOLED]

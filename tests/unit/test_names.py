@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower_dgan.comparison.windows import POOLED
+from flower_dgan.comparison.image_sets import POOLED
 from flower_dgan.data import Entry, named_clients, partition
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.errors import ConfigError, DataError, DganError, ProtocolError

@@ -28,8 +28,8 @@ def compare(
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
     from flower_dgan.comparison.feature_networks import open_network
+    from flower_dgan.comparison.image_sets import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.comparison.named_metric import parse_metric, require_pictures
-    from flower_dgan.comparison.windows import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.data import open_source
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads

@@ -23,8 +23,6 @@ def print_table(table: Table) -> None:
     """
     for column in table.columns:
         column.overflow = "fold"
-    if console.is_terminal:
-        console.print(table)
-        return
-    natural = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
-    console.print(table, width=natural, crop=False)
+    if not console.is_terminal:
+        table.width = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    console.print(table, crop=False)

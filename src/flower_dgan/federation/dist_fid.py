@@ -16,8 +16,8 @@ from flwr.serverapp import Grid
 from torch import Tensor, nn
 
 from flower_dgan.comparison.feature_networks import encoder_features
+from flower_dgan.comparison.image_sets import POOLED, TEST, cut_windows, spread
 from flower_dgan.comparison.named_metric import NamedMetric
-from flower_dgan.comparison.windows import POOLED, TEST, cut_windows, spread
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, sizes_of
 from flower_dgan.data.augmentation import grid_views

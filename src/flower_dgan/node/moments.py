@@ -3,7 +3,7 @@
 from flwr.app import RecordDict
 
 from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
-from flower_dgan.comparison.windows import cut_windows, spread
+from flower_dgan.comparison.image_sets import cut_windows, spread
 from flower_dgan.data import sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import ProtocolError

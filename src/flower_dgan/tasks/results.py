@@ -33,7 +33,7 @@ class TstrResult:
     remark: str = ""
 
     def __str__(self) -> str:
-        """Return one line, such as ``DGAN, seed 0: dice 0.812, iou 0.683``."""
+        """Return one line: the row, the seed, and the figures by the names of their metrics."""
         values = ", ".join(f"{name} {shown(name, value)}" for name, value in self.values.items())
         return f"{self.row}, seed {self.seed}: {values}"
 
