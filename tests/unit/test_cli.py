@@ -102,6 +102,25 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     assert "±" in output
 
 
+def test_evaluate_takes_the_class_of_an_image_from_its_mask(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        for kind in ("images", "masks"):
+            (tmp_path / folder / kind).mkdir(parents=True)
+        for number in range(12):
+            label = number % 3
+            for kind, value in (("images", 100 * label), ("masks", label)):
+                Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / folder / kind / f"{number}.png")
+    few = "downstream=classification data.condition=class data.channels=1 data.image_size=16 downstream.seeds=1"
+    output = run("evaluate", tmp_path / "test", tmp_path / "train", "--overrides", f"{few} downstream.steps=150")
+    assert "seed 0: accuracy 1.000, f1 1.000" in output
+    mask = np.zeros((16, 16), np.uint8)
+    mask[0] = 1
+    Image.fromarray(mask).save(tmp_path / "test/masks/0.png")
+    given = ["evaluate", str(tmp_path / "test"), str(tmp_path / "train"), "--overrides", few]
+    with pytest.raises(DataError, match="A label map has several classes"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
+
+
 def test_mistakes_are_one_line_not_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

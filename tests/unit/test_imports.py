@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 APART = {
+    "flower_dgan.tasks.segmentation, flower_dgan.tasks.classification": ("flwr", "hydra", "scipy", "torch"),
+    "flower_dgan.metrics.aji, flower_dgan.metrics.f1, flower_dgan.metrics.hd95": ("flwr", "hydra", "torch"),
     "flower_dgan.report, flower_dgan.plugins": ("flwr", "hydra", "torch"),
     "flower_dgan.algorithms.asyndgan, flower_dgan.gan.reference": ("flwr", "hydra", "ray", "sklearn"),
     "flower_dgan.data, flower_dgan.tasks.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),

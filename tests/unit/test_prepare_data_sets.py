@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flower_dgan import data
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.prepare import Prepared, PrepareSettings, prepare
 from flower_dgan.data.prepare.monuseg import draw_regions
@@ -90,6 +91,11 @@ def test_regions_are_those_of_loops_over_pixels(tmp_path: Path) -> None:
                     expected[row, column] ^= 1
         assert expected.any()
         np.testing.assert_array_equal(draw_regions(tmp_path / "a.xml", 9, 12), expected)
+
+
+def test_data_code_draws_no_figures() -> None:
+    folder = Path(data.__file__).parent
+    assert [path.name for path in folder.rglob("*.py") if "matplotlib" in path.read_text()] == []
 
 
 def test_a_region_beyond_the_image_covers_nothing(tmp_path: Path) -> None:

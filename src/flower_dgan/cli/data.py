@@ -34,7 +34,7 @@ def download(
     from flower_dgan.data.mnist import download
 
     download(name, folder)
-    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}")
+    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}", soft_wrap=True)
 
 
 @data.command()
@@ -72,7 +72,7 @@ def partition(
     for each in shown:
         console.print(f"Mean total variation distance of two clients by {each.what}: {each.mean_distance:.3f}")
     plot_partition(list(parts), shown, output)
-    console.print(f"Figure: {output.resolve()}")
+    console.print(f"Figure: {output.resolve()}", soft_wrap=True)
 
 
 def _cells(kinds: Sequence[str], counts: "NDArray[np.int64]") -> tuple[str, str]:
@@ -114,7 +114,7 @@ def check(
     console.print(f"Problems: {len(found.problems):,}")
     if picture is not None and len(found.examples):
         draw_pairs(found.examples, picture, settings.class_colours)
-        console.print(f"{len(found.examples)} pairs in {picture.resolve()}")
+        console.print(f"{len(found.examples)} pairs in {picture.resolve()}", soft_wrap=True)
     if found.problems:
         raise typer.Exit(1)
 
@@ -189,7 +189,10 @@ def prepare(
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
     if result.empty:
         console.print(f"{result.empty:,} pairs that are all background were left out.")
-    console.print(f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there")
+    console.print(
+        f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there",
+        soft_wrap=True,
+    )
 
 
 @data.command()
@@ -209,4 +212,7 @@ def edit_masks(
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]
     write_label_maps(output, made, given.classes, names, ids=not given.binary)
-    console.print(f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}")
+    console.print(
+        f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}",
+        soft_wrap=True,
+    )

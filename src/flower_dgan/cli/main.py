@@ -57,7 +57,7 @@ def synthesize(
     trained = load_generator(generator, package or ())
     pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
     write_pairs(output, pairs, names)
-    console.print(f"{count} pairs in {output.resolve()}")
+    console.print(f"{count} pairs in {output.resolve()}", soft_wrap=True)
 
 
 @app.command()
@@ -75,7 +75,8 @@ def evaluate(
     from flower_dgan.wiring import threads
 
     settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
-    own = replace(settings.data, name_pattern=None, table=None)
+    # a folder of synthetic images holds the class of an image, where there is one, as its mask
+    own = replace(settings.data, name_pattern=None, table=None, condition="label-map")
 
     def read(folder: Path, truth: bool = False) -> "Pairs":
         data = replace(own, root=str(folder))
@@ -92,7 +93,7 @@ def evaluate(
             image_size=own.image_size,
             augmentation=own.augmentation,
             seed=settings.seed,
-            on_result=lambda result: console.print(str(result)),
+            on_result=lambda result: console.print(str(result), soft_wrap=True),
         )
     metrics = settings.downstream.metrics
     table = Table("trained on", "seeds", *(described(name).title for name in metrics))
