@@ -7,7 +7,7 @@ trains each choice of overrides through the real strategy and ClientApp in one p
 labels. ``--groups pooled`` makes one client of all data: the centralised bound. A choice may have a name before ``: ``.
 Overrides that begin with ``FedGAN`` train the networks and batches of the rest as FedGAN, which has as many generator
 steps; its seconds are those of all clients, one after the other. A classifier that is trained on the real training
-images then looks at the synthetic ones, see ``flower_dgan.evaluation.generation``. What is there already is not run
+images then looks at the synthetic ones, see ``flower_dgan.comparison.by_class``. What is there already is not run
 again; ``table.md`` and ``losses.png`` have the means over the seeds of all that is there.
 """
 
@@ -28,9 +28,7 @@ from common import append_line, read_lines
 from flower_dgan.baselines.fedgan import train_fedgan
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
-from flower_dgan.config import Config
-from flower_dgan.data import Pixels, open_source
-from flower_dgan.evaluation.generation import (
+from flower_dgan.comparison.by_class import (
     Classifier,
     class_agreement,
     class_shares,
@@ -39,6 +37,8 @@ from flower_dgan.evaluation.generation import (
     frechet_cnn32_floor,
     train_classifier,
 )
+from flower_dgan.config import Config
+from flower_dgan.data import Pixels, open_source
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics

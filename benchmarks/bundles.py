@@ -27,11 +27,11 @@ from flower_dgan.baselines.rows import LocalFederation, draw_untrained, open_fed
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
-from flower_dgan.evaluation.scoring import segmentation_score
-from flower_dgan.evaluation.segmentation import train_segmenter
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.resolve import resolve, to_yaml
 from flower_dgan.synthesis import synthesize
+from flower_dgan.tasks import segmentation, tstr
+from flower_dgan.tasks.segmentation.fit import train_segmenter
 from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads
 
 NUCLEI = Path(__file__).resolve().parents[2] / "shared" / "data" / "nuclei"
@@ -92,7 +92,7 @@ def score(config: Config, pairs: Pairs, test: Pairs) -> dict[str, float]:
     model = train_segmenter(
         pairs, config.downstream, image_size=size, augmentation=config.data.augmentation, seed=config.seed
     )
-    return segmentation_score(model, test, image_size=size, metrics=("dice", "iou"))
+    return tstr.score(segmentation.TASK, model, test, image_size=size, metrics=("dice", "iou"))
 
 
 def synthetic_pairs(config: Config, federation: LocalFederation, half: GeneratorHalf) -> Pairs:

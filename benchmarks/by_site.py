@@ -18,13 +18,13 @@ from torch import nn
 
 from common import spread
 from flower_dgan.algorithms.find import read_config
+from flower_dgan.comparison.feature_networks import Features, open_network
+from flower_dgan.comparison.image_sets import cut_windows
 from flower_dgan.config import Config
 from flower_dgan.data import open_source, partition
-from flower_dgan.evaluation.comparison import cut_windows
-from flower_dgan.evaluation.feature_networks import Features, open_network
-from flower_dgan.evaluation.moments import frechet_of_moments, moments_of
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.generator_file import load_generator
+from flower_dgan.metrics.shared.feature_moments import frechet_of_moments, moments_of
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.synthesis import draw_for
 from flower_dgan.wiring import bundle_settings
@@ -58,7 +58,7 @@ def main(
     look = open_network(network, int(count), open_source(first.data), first, None).look
     rows: dict[tuple[str, int], list[tuple[dict[str, float], float]]] = {}
     for run, config in configs.items():
-        dice = fmean(line.scores["dice"] for line in read_metrics(run).tstr if line.row == "DGAN")
+        dice = fmean(line.values["dice"] for line in read_metrics(run).tstr if line.row == "DGAN")
         site = " with site" if config.model.site_condition else ""
         generator, _, _ = load_generator(run / GENERATOR)
         size = sum(parameter.numel() for parameter in generator.parameters())

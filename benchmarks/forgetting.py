@@ -22,9 +22,9 @@ from algorithms import Judge
 from bundles import score
 from common import append_line, natural_clients, read_lines, spread
 from flower_dgan.client_app import app
+from flower_dgan.comparison.by_class import class_agreement
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source, partition
-from flower_dgan.evaluation.generation import class_agreement
 from flower_dgan.federation.job import run_job
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts

@@ -39,7 +39,7 @@ def main(
         metrics = read_metrics(directory)
         rows: dict[str, list[float]] = {}
         for result in metrics.tstr:
-            rows.setdefault(result.row, []).append(result.scores["dice"])
+            rows.setdefault(result.row, []).append(result.values["dice"])
         for row, values in rows.items():
             dice.setdefault(row, []).append(fmean(values))
         minutes = {stage.name: round(stage.seconds / 60, 1) for stage in metrics.stages}

@@ -86,7 +86,7 @@ def measure(schedule: str, seed: int, timeout: float, overrides: str) -> dict[st
         config = resolve(given)
         run_job(Nodes(given, config.exchange.rounds // 2), config, seed)
         metrics = read_metrics(directory)
-    dice = {result.row: result.scores["dice"] for result in metrics.tstr}
+    dice = {result.row: result.values["dice"] for result in metrics.tstr}
     return {
         "schedule": schedule,
         "seed": seed,

@@ -19,8 +19,9 @@ from flower_dgan.baselines.rows import open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.folder import FolderSource
-from flower_dgan.evaluation.tstr import TstrResult, train_on_synthetic_test_on_real
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
 from flower_dgan.wiring import threads
 
 
@@ -68,7 +69,7 @@ def main(
                         seed=config.seed,
                         on_result=found.append,
                     )
-                append_line(output, key | {"dice": found[0].scores["dice"]})
+                append_line(output, key | {"dice": found[0].values["dice"]})
     lines = [x for x in read_lines(output) if x["augmentation"] == config.data.augmentation]
     counts = list(map(int, steps.split(",")))
     print(f"| trained on | {' | '.join(f'{count} steps' for count in counts)} |")

@@ -59,7 +59,7 @@ def main(
                 run_job(InProcessGrid(app, simulated_contexts(CLIENTS, given)), resolve(given), seed)
             metrics = read_metrics(directory)
             down, up = bytes_an_image(metrics)
-            dice.append(fmean(result.scores["dice"] for result in metrics.tstr))
+            dice.append(fmean(result.values["dice"] for result in metrics.tstr))
         whole = whole or down + up
         spread = f" ± {stdev(dice):.3f}" if len(dice) > 1 else ""
         cells = (

@@ -73,9 +73,10 @@ def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", names("downstream"))
-def test_each_segmentation_model_runs(name: str, federation: Federation) -> None:
-    seeds = min(resolve(f"downstream={name}").downstream.seeds, 1)
-    extra = f"partition=label downstream={name} downstream.steps=1 downstream.seeds={seeds} downstream.rows=[DGAN]"
+def test_each_model_of_a_task_runs(name: str, federation: Federation) -> None:
+    chosen = f"downstream={name}" + (" data.condition=class" if name == "classification" else "")
+    seeds = min(resolve(chosen).downstream.seeds, 1)
+    extra = f"partition=label {chosen} downstream.steps=1 downstream.seeds={seeds} downstream.rows=[DGAN]"
     path = federation.run(f"{extra} {ONE_STEP}").path
     assert len(read_metrics(path).tstr) == seeds
 
@@ -121,6 +122,17 @@ def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federati
     partition = resolve(f"data={name}").partition.name  # the tests' federation sets another
     path = federation.run(f"data={name} partition={partition} {chosen} {ONE_STEP} {SMALLER}").path
     assert len(read_metrics(path).rounds) == 1
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_classes_of_images_are_a_table(name: str, folder: str, federation: Federation, tmp_path: Path) -> None:
+    write_part(tmp_path / folder / "raw", "train", list(range(10)) * 2, ".gz")
+    write_part(tmp_path / folder / "raw", "t10k", list(range(10)), ".gz")
+    table = "data.condition=class downstream=classification downstream.steps=1 downstream.seeds=1"
+    path = federation.run(f"data={name} data.root='{tmp_path}' partition=label {table} {ONE_STEP} {SMALLER}").path
+    found = {each.row: each.values["accuracy"] for each in read_metrics(path).tstr}
+    assert set(found) == {"Real-All", "Real-labels 0-4", "Real-labels 5-9", "Untrained", "Syn-All", "DGAN"}
+    assert {round(10 * accuracy, 9) % 1 for accuracy in found.values()} == {0}  # of ten images
 
 
 @pytest.mark.parametrize("name", [each for each in names("experiment") if each.endswith("-cpu")])

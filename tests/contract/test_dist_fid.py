@@ -9,11 +9,11 @@ import torch
 from flwr.app import Array, Context, Message
 
 from flower_dgan.baselines.rows import open_federation
+from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
+from flower_dgan.comparison.image_sets import POOLED, TEST
 from flower_dgan.errors import FederationError
-from flower_dgan.evaluation.comparison import POOLED, TEST
-from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
-from flower_dgan.evaluation.moments import frechet_distance
 from flower_dgan.generator_file import load_generator
+from flower_dgan.metrics.shared.feature_moments import frechet_distance
 from flower_dgan.randomness import derive_seed
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve

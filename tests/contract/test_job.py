@@ -15,6 +15,7 @@ from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
+from flower_dgan.data import open_source
 from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient, image_shape, join
 from flower_dgan.federation.round_report import RoundReport
@@ -23,6 +24,7 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.segmentation.columns import OBJECTS
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import server_state, threads
 
@@ -66,7 +68,7 @@ def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: 
     path = federation.run(asked).path
     metrics = read_metrics(path)
     assert [(t.row, t.seed) for t in metrics.tstr] == [("DGAN", 0), ("DGAN", 1), ("FedAvg", 0), ("FedAvg", 1)]
-    assert {(*t.scores, t.objects) for t in metrics.tstr} == {("dice", "object-dice", "components")}
+    assert {(*t.values, t.remark) for t in metrics.tstr} == {("dice", "object-dice", OBJECTS["components"])}
     assert [(t.row, t.site, t.rounds) for t in metrics.traffic] == [
         ("FedAvg", "labels 0-4", 2),
         ("FedAvg", "labels 5-9", 2),
@@ -76,6 +78,31 @@ def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: 
     (dgan,) = (line for line in (path / "report.md").read_text().splitlines() if line.startswith("| DGAN |"))
     crossed = sum(record.bytes for record in metrics.records)
     assert dgan.endswith(f"| {crossed / 2:,.0f} | 2 |")
+
+
+def test_classification_is_a_table_with_the_same_rows(federation: Federation) -> None:
+    rows = "downstream.rows=[Real-All,Real-k,Untrained,Syn-All,DGAN,FedGAN,FedAvg,Local-k]"
+    asked = f"data.condition=class downstream=classification downstream.steps=2 downstream.seeds=2 {rows}"
+    path = federation.run(f"{asked} data.test_fraction=0.1").path
+    metrics = read_metrics(path)
+    clients = ("part-0", "part-1")
+    local = [f"{kind}-{name}" for kind in ("Real", "Local") for name in clients]
+    assert {(t.row, t.seed) for t in metrics.tstr} == {
+        (row, seed)
+        for row in ("Real-All", "Untrained", "Syn-All", "DGAN", "FedGAN", "FedAvg", *local)
+        for seed in (0, 1)
+    }
+    assert {(*t.values, t.remark) for t in metrics.tstr} == {("accuracy", "f1", "")}
+    # every accuracy is a whole number of the held-out images
+    test = open_source(resolve("data.condition=class downstream=none data.test_fraction=0.1").data).test
+    hits = [t.values["accuracy"] * len(test) for t in metrics.tstr]
+    assert hits == pytest.approx([round(each) for each in hits])
+    # the small CNN has 22,000 parameters, 4 bytes each, once a round in each direction
+    sent = [t.bytes_sent for t in metrics.traffic if t.row == "FedAvg"]
+    assert all(2 * 4 * 21_000 < each < 2 * 4 * 26_000 for each in sent)
+    assert {"classification", "federated classification"} <= {stage.name for stage in metrics.stages}
+    report = (path / "report.md").read_text()
+    assert "| trained on | accuracy | F1 | accuracy / Real-All | seeds | bytes a client | rounds |" in report
 
 
 def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) -> None:

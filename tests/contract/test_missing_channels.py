@@ -8,8 +8,8 @@ from flwr.app import Context, Message
 
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
+from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.errors import ConfigError, FederationError
-from flower_dgan.evaluation.comparison import read_images
 from flower_dgan.exactness import TOLERANCE, through_in_process_grid
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts

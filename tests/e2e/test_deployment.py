@@ -160,7 +160,7 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     ours, theirs = (load_generator(tmp_path / name / "generator.safetensors")[0] for name in ("run", "one-process"))
     assert largest_relative_difference(ours, theirs) <= TOLERANCE
     runs = [read_metrics(tmp_path / name) for name in ("run", "one-process")]
-    tables = [{each.row: each.scores["dice"] for each in metrics.tstr} for metrics in runs]
+    tables = [{each.row: each.values["dice"] for each in metrics.tstr} for metrics in runs]
     assert tables[0]["Real-All"] > 0.7
     assert tables[0] == pytest.approx(tables[1], abs=1e-3)
     assert {each.site for each in runs[0].missing_moments} == {"clinic-a", "clinic-b"}

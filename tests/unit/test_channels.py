@@ -10,16 +10,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
+from flower_dgan.comparison.image_sets import read_images
+from flower_dgan.comparison.named_metric import parse_metric, require_pictures
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.check import check_data
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation.comparison import read_images
-from flower_dgan.evaluation.deeplab import build_deeplab
-from flower_dgan.evaluation.generation_metrics import parse_metric, require_pictures
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import sample_grid, to_pixels, write_pairs
+from flower_dgan.tasks.segmentation.deeplab import build_deeplab
 
 NAMES = ("tr_a_p1_0", "tr_b_p2_0", "te_a_p3_0")
 CONFIG = resolve("data=folder data.image_size=16 data.channels=4 downstream=none").data

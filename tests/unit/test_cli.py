@@ -11,7 +11,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from flower_dgan import cli
-from flower_dgan.cli.consoles import console, errors
+from flower_dgan.cli.consoles import console, errors, print_table
 from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError
@@ -102,6 +102,25 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     assert "±" in output
 
 
+def test_evaluate_takes_the_class_of_an_image_from_its_mask(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        for kind in ("images", "masks"):
+            (tmp_path / folder / kind).mkdir(parents=True)
+        for number in range(12):
+            label = number % 3
+            for kind, value in (("images", 100 * label), ("masks", label)):
+                Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / folder / kind / f"{number}.png")
+    few = "downstream=classification data.condition=class data.channels=1 data.image_size=16 downstream.seeds=1"
+    output = run("evaluate", tmp_path / "test", tmp_path / "train", "--overrides", f"{few} downstream.steps=150")
+    assert "seed 0: accuracy 1.000, f1 1.000" in output
+    mask = np.zeros((16, 16), np.uint8)
+    mask[0] = 1
+    Image.fromarray(mask).save(tmp_path / "test/masks/0.png")
+    given = ["evaluate", str(tmp_path / "test"), str(tmp_path / "train"), "--overrides", few]
+    with pytest.raises(DataError, match="A label map has several classes"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
+
+
 def test_mistakes_are_one_line_not_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +166,27 @@ def test_no_text_is_taken_for_markup(text: str) -> None:
 def test_settings_are_printed_as_they_are(text: str) -> None:
     printed = run("config", f"data=folder 'data.root=\"{text}\"'")
     assert yaml.safe_load(printed)["data"]["root"] == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_cell_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    long = "/data/" + "/".join(f"{number} {'x' * 200}" for number in range(20))
+    assert len(long) > 4000
+    table = Table("folder", "Dice", title="Scores")
+    table.add_row(long, "0.5")
+    monkeypatch.setattr(console, "_force_terminal", terminal)
+    monkeypatch.setattr(console, "_width", 80)
+    with console.capture() as captured:
+        print_table(table)
+    rows = [line.split("│") for line in captured.get().splitlines() if "│" in line]
+    cells = [row[1].strip() for row in rows]
+    if terminal:  # it goes on in the lines below
+        assert max(map(len, captured.get().splitlines())) <= 80
+        assert len(cells) > 40
+        assert "".join(cells).replace(" ", "") == long.replace(" ", "")
+    else:
+        assert cells == [long]
+    assert "…" not in captured.get()
 
 
 def test_only_one_module_makes_consoles() -> None:

@@ -11,16 +11,16 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from flower_dgan.client_app import app
+from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
+from flower_dgan.comparison.image_sets import POOLED, TEST
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.errors import ConfigError, DataError, FederationError, ProtocolError
-from flower_dgan.evaluation.comparison import POOLED, TEST
-from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
-from flower_dgan.evaluation.moments import Moments, combine_moments, moments_of
 from flower_dgan.federation.dist_fid import ask_for_moments, distances, require_windows, windows_of
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, moments_of
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.node.moments import give_moments
 from flower_dgan.node.policy import check_windows

@@ -12,10 +12,11 @@ from flower_dgan.baselines.fedavg import rounds_of, train_federated
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data.pairs import Pairs
-from flower_dgan.evaluation.segmentation import SegmenterTraining
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.on_views import ViewTraining
+from flower_dgan.tasks.segmentation.fit import fit_segmenter
 
 
 class Descent:
@@ -124,8 +125,8 @@ def floats(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
 
 
-def training_of(pairs: Pairs, config: Config, seed: int) -> SegmenterTraining:
-    return SegmenterTraining(pairs, config.downstream, image_size=32, augmentation="none", seed=seed)
+def training_of(pairs: Pairs, config: Config, seed: int) -> ViewTraining:
+    return fit_segmenter(pairs, config.downstream, image_size=32, augmentation="none", seed=seed)
 
 
 def test_one_client_in_one_round_trains_as_without_a_server() -> None:

@@ -8,11 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.data import open_source
-from flower_dgan.data.pairs import Pixels
-from flower_dgan.errors import DataError
-from flower_dgan.evaluation import classifier as classifier_module
-from flower_dgan.evaluation.generation import (
+from flower_dgan.comparison import classifier as classifier_module
+from flower_dgan.comparison.by_class import (
     Classifier,
     class_agreement,
     class_shares,
@@ -21,6 +18,9 @@ from flower_dgan.evaluation.generation import (
     frechet_cnn32_floor,
     train_classifier,
 )
+from flower_dgan.data import open_source
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
 from flower_dgan.resolve import resolve
 
 Split = tuple[tuple[Pixels, ...], list[int]]

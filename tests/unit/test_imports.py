@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 APART = {
+    "flower_dgan.tasks.segmentation, flower_dgan.tasks.classification": ("flwr", "hydra", "scipy", "torch"),
+    "flower_dgan.metrics.aji, flower_dgan.metrics.f1, flower_dgan.metrics.hd95": ("flwr", "hydra", "torch"),
     "flower_dgan.report, flower_dgan.plugins": ("flwr", "hydra", "torch"),
     "flower_dgan.algorithms.in_process, flower_dgan.gan.learning": ("flwr", "hydra", "ray", "sklearn"),
-    "flower_dgan.data, flower_dgan.evaluation.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),
+    "flower_dgan.data, flower_dgan.tasks.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),
     "flower_dgan.client_app, flower_dgan.node.moments": ("hydra", "omegaconf", "flower_dgan.resolve"),
     "flower_dgan.server_app": ("flower_dgan.cli",),
 }
@@ -70,6 +72,10 @@ print(json.dumps([found, names(top), {{name: names(top.commands[name]) for name 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found, top, inner = json.loads(done.stdout)
+    for arguments, (_, _, heavy) in found.items():
+        if arguments.startswith("config") and "--help" not in arguments:
+            assert heavy in ([], ["numpy"])  # the metrics that settings name are files with numpy in them
+            heavy.clear()
     assert found == {" ".join(arguments): [0, True, []] for arguments in asked}
     assert top == sorted(COMMANDS[()].split())
     assert inner == {name: sorted(COMMANDS[name,].split()) for name in ("data", "verify")}

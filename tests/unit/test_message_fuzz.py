@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
-from flower_dgan.evaluation.moments import Moments
+from flower_dgan.metrics.shared.feature_moments import Moments
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.join_messages import (

@@ -17,16 +17,19 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
+from flower_dgan.comparison import feature_networks
+from flower_dgan.comparison.feature_networks import WEIGHTS, inception_features, open_network
+from flower_dgan.comparison.image_sets import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
+from flower_dgan.comparison.named_metric import NamedMetric, parse_metric
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation import feature_networks
-from flower_dgan.evaluation.comparison import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
-from flower_dgan.evaluation.feature_networks import WEIGHTS, inception_features, open_network
-from flower_dgan.evaluation.generation_metrics import GenerationMetric, kernel_distance, parse_metric
-from flower_dgan.evaluation.moments import combine_moments, frechet_distance, frechet_of_moments, moments_of
-from flower_dgan.evaluation.neighbours import precision, recall
+from flower_dgan.metrics import ImageMetric, find_metric
+from flower_dgan.metrics.kid import kernel_distance
+from flower_dgan.metrics.shared.feature_moments import combine_moments, frechet_distance, frechet_of_moments, moments_of
 from flower_dgan.resolve import resolve
 from tests.pairs import make_folder
+
+precision, recall = (find_metric(name, ImageMetric).distance for name in ("precision", "recall"))
 
 
 def line(*values: float) -> Tensor:
@@ -143,7 +146,7 @@ def test_precision_is_that_of_loops(seed: int) -> None:
 
 
 def test_equal_samples_are_in_balls_without_extent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flower_dgan.evaluation.neighbours._ROWS", 7)
+    monkeypatch.setattr("flower_dgan.metrics.shared.neighbours._ROWS", 7)
     real = torch.full((40, 3), 1 / 3)
     assert precision(real, real) == 1
     assert precision(real, real + 1e-6) == 0
@@ -163,7 +166,7 @@ def test_kernel_distance_by_hand() -> None:
 def test_kernel_distance_of_subsets_is_always_the_same_and_leaves_the_global_rng_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flower_dgan.evaluation.generation_metrics._KID_SUBSET", 50)
+    monkeypatch.setattr("flower_dgan.metrics.kid._SUBSET", 50)
     generator = torch.Generator().manual_seed(0)
     real, other = (torch.randn(80, 4, generator=generator) for _ in range(2))
     before = torch.get_rng_state()
@@ -174,7 +177,7 @@ def test_kernel_distance_of_subsets_is_always_the_same_and_leaves_the_global_rng
 
 def test_a_name_is_the_protocol() -> None:
     metric = parse_metric("fid-inception-2048-n10000")
-    assert metric == GenerationMetric("fid", "inception", 2048, 10000)
+    assert metric == NamedMetric("fid", "inception", 2048, 10000)
     assert str(metric) == "fid-inception-2048-n10000"
     assert metric.wanted == 2049
     assert parse_metric("recall-segmenter-256-n5").wanted == 100
@@ -296,6 +299,7 @@ def test_inception_sees_three_channels_of_bytes(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_command_compares_folders(tmp_path: Path) -> None:
+    tmp_path = tmp_path / ("a folder of a long name " * 8) / ("y" * 200)  # no cell of the tables is cut
     real = make_folder(tmp_path / "real", sites=2, images=4, size=32)
     (tmp_path / "made/images").mkdir(parents=True)
     for number in range(8):
@@ -305,7 +309,7 @@ def test_command_compares_folders(tmp_path: Path) -> None:
     given += ["data.image_size=16 downstream.steps=2 downstream.batch_size=2"]
     given += ["--metric", "fid-segmenter-256-n16", "--metric", "recall-segmenter-256-n20"]
     given += ["--json", str(tmp_path / "found.json")]
-    result = CliRunner().invoke(app, given, catch_exceptions=False, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, given, catch_exceptions=False)
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in result.output.splitlines() if "│" in row]
     assert [row[0] for row in rows] == [TEST, str(tmp_path / "made"), "site0", "site1", POOLED]

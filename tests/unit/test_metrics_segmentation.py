@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from flower_dgan.config import MetricName
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.instances import with_instances
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation.objects import ObjectIds, ObjectTally, number_objects, tally_objects
-from flower_dgan.evaluation.scoring import check_metrics, segmentation_score
-from flower_dgan.evaluation.surface import hausdorff95
+from flower_dgan.metrics import Ids
+from flower_dgan.metrics.aji import AggregatedJaccard
+from flower_dgan.metrics.hd95 import hausdorff95
+from flower_dgan.metrics.object_dice import ObjectDice
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.segmentation import TASK
+from flower_dgan.tasks.segmentation.predict import check_masks, number_objects
+from flower_dgan.tasks.tstr import score as score_task
 from tests.pairs import make_folder
 
 Mask = NDArray[np.bool_]
-ALL: tuple[MetricName, ...] = ("dice", "iou", "hd95", "object-dice", "aji")
+ALL = ("dice", "iou", "hd95", "object-dice", "aji")
 MASKS = arrays(bool, (6, 7))
 IDS = arrays(np.int64, (5, 6), elements=st.integers(0, 4))
 
@@ -48,7 +51,7 @@ def pairs_of(predicted: list[list[list[int]]], true: list[list[list[int]]], clas
 
 
 def score(pairs: Pairs, image_size: int = 2) -> dict[str, float]:
-    return segmentation_score(Readout(pairs.classes), pairs, image_size=image_size, metrics=("dice", "iou"))
+    return score_task(TASK, Readout(pairs.classes), pairs, image_size=image_size, metrics=("dice", "iou"))
 
 
 def test_score_counts_pixels_over_all_windows_of_all_images() -> None:
@@ -154,37 +157,45 @@ TRUE = np.array([[1, 1, 1, 1, 2, 2, 0, 0]])
 PREDICTED = np.array([[0, 5, 5, 5, 5, 6, 0, 7]])
 
 
+def tallies(true: Ids, predicted: Ids) -> tuple[ObjectDice, AggregatedJaccard]:
+    both = ObjectDice(), AggregatedJaccard()
+    for tally in both:
+        tally.add(true[None], predicted[None])
+    return both
+
+
 def test_scores_of_objects_by_hand() -> None:
-    tally = tally_objects(TRUE, PREDICTED)
+    dice, tally = tallies(TRUE, PREDICTED)
     # Object Dice: 1 with 5: 2 * 3 / (4 + 4); 2 with 5 (a tie with 6): 2 * 1 / (2 + 4). 5 with 1: 3 / 4; 6 with 2:
     # 2 * 1 / (1 + 2); 7 with none: 0. Weights 4 / 6, 2 / 6 and 4 / 6, 1 / 6, 1 / 6.
-    assert tally.object_dice == pytest.approx((4 / 6 * 3 / 4 + 2 / 6 * 1 / 3 + 4 / 6 * 3 / 4 + 1 / 6 * 2 / 3) / 2)
+    assert dice.value() == pytest.approx((4 / 6 * 3 / 4 + 2 / 6 * 1 / 3 + 4 / 6 * 3 / 4 + 1 / 6 * 2 / 3) / 2)
     # AJI: 1 with 5: 3 of 5 pixels; 2 with 6 (1 / 2, not 1 / 5): 1 of 2; 7 is left over.
     assert (tally.common, tally.joint) == (3 + 1, 5 + 2 + 1)
-    assert tally.aji == 4 / 8
+    assert tally.value() == 4 / 8
 
 
 def test_a_predicted_object_may_be_the_partner_of_two() -> None:
-    tally = tally_objects(np.array([[1, 1, 0, 2, 2]]), np.array([[1, 1, 1, 1, 1]]))
-    assert tally.aji == (2 + 2) / (5 + 5)
+    _, tally = tallies(np.array([[1, 1, 0, 2, 2]]), np.array([[1, 1, 1, 1, 1]]))
+    assert tally.value() == (2 + 2) / (5 + 5)
 
 
 def test_no_prediction_scores_0_and_a_perfect_one_1() -> None:
-    nothing = tally_objects(TRUE, np.zeros_like(TRUE))
-    assert (nothing.object_dice, nothing.aji) == (0, 0)
-    perfect = tally_objects(TRUE, TRUE)
-    assert (perfect.object_dice, perfect.aji) == (1, 1)
-    assert tally_objects(np.zeros_like(TRUE), np.zeros_like(TRUE)) == ObjectTally()
+    assert [tally.value() for tally in tallies(TRUE, np.zeros_like(TRUE))] == [0, 0]
+    assert [tally.value() for tally in tallies(TRUE, TRUE)] == [1, 1]
 
 
 def test_tallies_of_windows_add_up() -> None:
-    both = tally_objects(TRUE, PREDICTED) + tally_objects(np.zeros_like(TRUE), np.array([[1, 1, 0, 0, 0, 0, 0, 0]]))
-    assert both.aji == 4 / (8 + 2)
-    assert both.predicted_area == 6 + 2
+    dice, aji = tallies(TRUE, PREDICTED)
+    for tally in (dice, aji):
+        tally.add(np.zeros((1, *TRUE.shape), int), np.array([[[1, 1, 0, 0, 0, 0, 0, 0]]]))
+        tally.add(np.zeros((1, *TRUE.shape), int), np.zeros((1, *TRUE.shape), int))
+    assert aji.value() == 4 / (8 + 2)
+    # the two pixels of the new object have Dice 0, and its side had 4 * 3 / 4 + 1 * 2 / 3 of 6 pixels
+    assert dice.value() == pytest.approx(((4 * 3 / 4 + 2 * 1 / 3) / 6 + (4 * 3 / 4 + 2 / 3) / 8) / 2)
 
 
-def slow_object_scores(true: ObjectIds, predicted: ObjectIds) -> tuple[float, float]:
-    def objects(ids: ObjectIds) -> list[set[tuple[int, ...]]]:
+def slow_object_scores(true: Ids, predicted: Ids) -> tuple[float, float]:
+    def objects(ids: Ids) -> list[set[tuple[int, ...]]]:
         return [set(map(tuple, np.argwhere(ids == k).tolist())) for k in range(1, 5) if (ids == k).any()]
 
     def half(these: list[set[tuple[int, ...]]], others: list[set[tuple[int, ...]]]) -> float:
@@ -213,16 +224,17 @@ def slow_object_scores(true: ObjectIds, predicted: ObjectIds) -> tuple[float, fl
 
 @settings(max_examples=100, deadline=None)
 @given(IDS.filter(np.any), IDS)
-def test_scores_of_objects_are_those_of_loops(true: ObjectIds, predicted: ObjectIds) -> None:
-    tally = tally_objects(true, predicted)
-    assert (tally.object_dice, tally.aji) == pytest.approx(slow_object_scores(true, predicted))
+def test_scores_of_objects_are_those_of_loops(true: Ids, predicted: Ids) -> None:
+    assert tuple(tally.value() for tally in tallies(true, predicted)) == pytest.approx(
+        slow_object_scores(true, predicted)
+    )
 
 
 def test_a_model_is_scored_by_all_metrics_over_all_windows() -> None:
     # Windows of 2 x 2. The first: one of two true pixels found, 1 from the other. The second: a false alarm. The
     # third: nothing there, nothing found.
     pairs = pairs_of([[[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0]]], [[[1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]], 2)
-    found = segmentation_score(Readout(2), pairs, image_size=2, metrics=ALL)
+    found = score_task(TASK, Readout(2), pairs, image_size=2, metrics=ALL)
     assert tuple(found) == ALL
     assert found == pytest.approx(
         {
@@ -240,24 +252,24 @@ def test_a_model_is_scored_by_all_metrics_over_all_windows() -> None:
 def test_numbered_objects_go_before_connected_components() -> None:
     pairs = pairs_of([[[1, 1], [0, 0]]], [[[1, 1], [0, 0]]], 2)
     numbered = Pairs(pairs.images, pairs.label_maps, 2, (np.array([[3, 900], [0, 0]], dtype=np.uint16),))
-    scores = [segmentation_score(Readout(2), each, image_size=2, metrics=("aji", "dice")) for each in (pairs, numbered)]
+    scores = [score_task(TASK, Readout(2), each, image_size=2, metrics=("aji", "dice")) for each in (pairs, numbered)]
     assert scores == [{"aji": 1.0, "dice": 1.0}, {"aji": 2 / 4, "dice": 1.0}]
 
 
 def test_distance_is_a_mean_over_classes() -> None:
     pairs = pairs_of([[[1, 0], [0, 2]]], [[[1, 0], [0, 0]]], 4)
-    found = segmentation_score(Readout(4), pairs, image_size=2, metrics=("hd95",))
+    found = score_task(TASK, Readout(4), pairs, image_size=2, metrics=("hd95",))
     assert found == {"hd95": pytest.approx((0 + sqrt(8)) / 2)}
 
 
 def test_metrics_that_do_not_fit_the_pairs_are_refused() -> None:
     several = pairs_of([[[1, 0], [0, 2]]], [[[1, 0], [0, 2]]], 3)
     with pytest.raises(ConfigError, match="2 classes beside the background"):
-        check_metrics(["dice", "aji"], several)
-    check_metrics(["dice", "hd95"], several)
+        check_masks(several, objects=True)
+    check_masks(several, objects=False)
     none = Pairs(several.images, (several.label_maps[0] // 2,), 2, (np.zeros((2, 2), dtype=np.uint16),))
     with pytest.raises(DataError, match="hold no object"):
-        check_metrics(["aji"], none)
+        check_masks(none, objects=True)
     with pytest.raises(ValueError, match="shapes of the label maps"):
         Pairs(several.images, several.label_maps, 3, (np.zeros((2, 3), dtype=np.uint16),))
 

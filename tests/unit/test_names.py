@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flower_dgan.comparison.image_sets import POOLED
 from flower_dgan.data import Entry, named_clients, partition
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.errors import ConfigError, DataError, DganError, ProtocolError
-from flower_dgan.evaluation.comparison import POOLED
 from flower_dgan.names import LONGEST_NAME, RESERVED, check_name, file_stem, file_stems, inside
 from flower_dgan.node.node import open_node
 from flower_dgan.node.state import ClientState

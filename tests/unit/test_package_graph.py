@@ -16,13 +16,13 @@ Arrows = Mapping[tuple[str, str], list[str]]
 
 REPEATED_NAMES = {
     "__init__.py": "Python's own",
+    "columns.py": "each task has one",
     "fit.py": "each task has one",
-    "score.py": "each task has one",
+    "predict.py": "each task has one",
     # still to be named apart
     "condition.py": "data/, networks/",
     "fedgan.py": "algorithms/, baselines/",
     "folder.py": "data/, data/prepare/",
-    "moments.py": "evaluation/, node/",
     "parcels.py": "node/, wire/",
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flower_dgan import data
 from flower_dgan.data.folder import FolderSource
 from flower_dgan.data.prepare import Prepared, PrepareSettings, prepare
 from flower_dgan.data.prepare.monuseg import draw_regions
@@ -74,6 +75,32 @@ def test_regions_cover_the_pixels_whose_centre_they_hold(tmp_path: Path) -> None
     assert drawn[:, :4].tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 3], [0, 0, 0, 3]]
     assert drawn[0, 5] == 4
     assert drawn[2:, 4:].tolist() == [[3, 3], [3, 3]]
+
+
+def test_regions_are_those_of_loops_over_pixels(tmp_path: Path) -> None:
+    """A ray to the right of a centre inside crosses the outline, which may cross itself, an odd number of times."""
+    random = np.random.default_rng(0)
+    for corners in (3, 4, 7, 15):
+        polygon = [(float(x), float(y)) for x, y in random.uniform(-3, 15, (corners, 2))]
+        (tmp_path / "a.xml").write_text(_regions(polygon))
+        expected = np.zeros((9, 12), int)
+        for row, column in np.ndindex(expected.shape):
+            for (x, y), (u, v) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+                height = row + 0.5
+                if (y > height) != (v > height) and x + (height - y) / (v - y) * (u - x) > column + 0.5:
+                    expected[row, column] ^= 1
+        assert expected.any()
+        np.testing.assert_array_equal(draw_regions(tmp_path / "a.xml", 9, 12), expected)
+
+
+def test_data_code_draws_no_figures() -> None:
+    folder = Path(data.__file__).parent
+    assert [path.name for path in folder.rglob("*.py") if "matplotlib" in path.read_text()] == []
+
+
+def test_a_region_beyond_the_image_covers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(_regions([(20, 1), (30, 1), (30, 5)], [(-9, -9), (-2, -9), (-2, -1)]))
+    assert not draw_regions(tmp_path / "a.xml", 9, 12).any()
 
 
 def test_monuseg(root: Path) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from flower_dgan.errors import DataError
-from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure, plot_losses
 from flower_dgan.report.markdown import render_report, table
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
+from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.segmentation.columns import OBJECTS
 
 SPENT = {"busy_seconds": 1.5, "compute_seconds": 1.25, "rounds_late": 0, "weight": 0.5}
 A_FIRST = {"discriminator_loss": 1.5, "generator_loss": 4.0, "bytes_sent": 1000, "bytes_received": 300, **SPENT}
@@ -191,7 +192,7 @@ def test_chosen_metrics_are_columns_and_objects_are_explained(tmp_path: Path) ->
         {"kind": "tstr", "row": "DGAN", "seed": 1, "hd95": 12.25, "aji": 0.5, "objects": "components"},
     ]
     write_run(tmp_path, [json.dumps(line) for line in lines])
-    assert read_metrics(tmp_path).tstr[1] == TstrResult("DGAN", 0, scores, "components")
+    assert read_metrics(tmp_path).tstr[1] == TstrResult("DGAN", 0, scores, OBJECTS["components"])
     shown = section(write_report(tmp_path).read_text(encoding="utf-8"), "Train on synthetic, test on real")
     assert shown[:6] == [
         "| trained on | Dice | IoU | HD95 (pixels) | AJI | Dice / Real-All | seeds | bytes a client | rounds |",

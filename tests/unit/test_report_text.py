@@ -73,6 +73,12 @@ def test_a_cell_shows_a_text_as_it_is(text: str) -> None:
     assert [cell.strip() for cell in page.cells] == [printable(" ".join(text.split())), "end"]
 
 
+def test_a_path_in_a_cell_is_whole() -> None:
+    path = "/" + "/".join(["folder" * 30] * 22)
+    assert len(path) > 3_900
+    assert f"| {path} |" in table(("a",), [(path,)])
+
+
 @given(MARKUP)
 def test_no_text_is_markup(text: str) -> None:
     page = Page(f"before {in_markdown(text)} after")

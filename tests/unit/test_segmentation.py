@@ -11,9 +11,10 @@ from torch import nn
 from flower_dgan.config import DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation.deeplab import build_deeplab
-from flower_dgan.evaluation.scoring import segmentation_score
-from flower_dgan.evaluation.segmentation import train_segmenter
+from flower_dgan.tasks.segmentation import TASK
+from flower_dgan.tasks.segmentation.deeplab import build_deeplab
+from flower_dgan.tasks.segmentation.fit import train_segmenter
+from flower_dgan.tasks.tstr import score
 
 CONFIG = DownstreamConfig(
     encoder="tu-test_efficientnet",
@@ -43,7 +44,7 @@ def stripes(count: int, seed: int) -> Pairs:
 
 
 def dice_of(model: nn.Module, test: Pairs) -> float:
-    return segmentation_score(model, test, image_size=32, metrics=("dice",))["dice"]
+    return score(TASK, model, test, image_size=32, metrics=("dice",))["dice"]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from flower_dgan.cli.main import app
 from flower_dgan.errors import DataError
 from flower_dgan.report import write_sweep_report
-from flower_dgan.report.sweep_figures import dice_figure, samples_figure
+from flower_dgan.report.sweep_figures import main_figure, samples_figure
 from flower_dgan.report.sweep_jobs import JobRecord, write_record
 from flower_dgan.report.sweep_runs import mean_and_spread, read_sweep
 
@@ -109,7 +109,7 @@ def test_one_run_has_the_spread_of_its_trainings() -> None:
 
 
 def test_lines_are_along_the_number_and_the_axis_is_logarithmic(sweep: Path) -> None:
-    figure = dice_figure(read_sweep(sweep))
+    figure = main_figure(read_sweep(sweep))
     assert figure is not None
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
@@ -125,7 +125,7 @@ def test_lines_are_along_the_number_and_the_axis_is_logarithmic(sweep: Path) -> 
 def test_without_a_number_values_are_side_by_side(tmp_path: Path) -> None:
     for number, (groups, value) in enumerate((("[[0],[1]]", 0.5), ("[[0,1]]", 0.7))):
         write_run(tmp_path, number, f"partition.label_groups={groups} seed=0", tstr("DGAN", value))
-    figure = dice_figure(read_sweep(tmp_path))
+    figure = main_figure(read_sweep(tmp_path))
     assert figure is not None
     (axes,) = figure.axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0.5], [1, 0.7]])

@@ -11,8 +11,11 @@ from torch import nn
 from flower_dgan.config import DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
-from flower_dgan.evaluation import tstr
-from flower_dgan.evaluation.tstr import TstrResult, TstrSummary, summarize, train_on_synthetic_test_on_real
+from flower_dgan.tasks import tstr
+from flower_dgan.tasks.results import TstrResult, TstrSummary, summarize
+from flower_dgan.tasks.segmentation import Segmentation
+from flower_dgan.tasks.task import Task
+from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
 
 CONFIG = DownstreamConfig(
     encoder="resnet18",
@@ -28,12 +31,20 @@ CONFIG = DownstreamConfig(
 
 
 class Remembered(nn.Module):
-    """Stands for a model: what it was trained on and with which seed."""
+    """Stands for a training and its model: what it was trained on, with which seed and for which steps."""
 
     def __init__(self, images: int, seed: int) -> None:
         super().__init__()
         self.images = images
         self.seed = seed
+        self.steps: list[int] = []
+
+    @property
+    def model(self) -> nn.Module:
+        return self
+
+    def run(self, steps: int) -> None:
+        self.steps.append(steps)
 
 
 def result(row: str, seed: int, dice: float, iou: float) -> TstrResult:
@@ -50,17 +61,19 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Replace training and scoring; return the list of the sizes of the sets that were scored on."""
     sizes: list[int] = []
 
-    def train(pairs: Pairs, config: DownstreamConfig, *, image_size: int, augmentation: str, seed: int) -> nn.Module:
-        assert (config, image_size, augmentation) == (CONFIG, 16, "flips")
-        return Remembered(len(pairs), seed)
+    def fit(task: Task, pairs: Pairs, config: DownstreamConfig, **how: object) -> Remembered:
+        assert (config, how["image_size"], how["augmentation"]) == (CONFIG, 16, "flips")
+        return Remembered(len(pairs), how["seed"])
 
-    def score(model: Remembered, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
-        assert (image_size, metrics) == (16, ("dice", "iou"))
+    def score(
+        task: Task, model: Remembered, pairs: Pairs, *, image_size: int, metrics: Sequence[str]
+    ) -> dict[str, float]:
+        assert (model.steps, image_size, metrics) == ([1], 16, ("dice", "iou"))
         sizes.append(len(pairs))
         return {"dice": model.images / 10, "iou": model.seed / 100}
 
-    monkeypatch.setattr(tstr, "train_segmenter", train)
-    monkeypatch.setattr(tstr, "segmentation_score", score)
+    monkeypatch.setattr(Segmentation, "fit", fit)
+    monkeypatch.setattr(tstr, "score", score)
     return sizes
 
 
@@ -121,7 +134,7 @@ def test_summary_has_mean_sample_deviation_and_ratio() -> None:
         seeds=3,
         means=pytest.approx({"dice": 0.6, "iou": 0.4}),
         deviations=pytest.approx({"dice": 0.1, "iou": sqrt(0.03)}),
-        dice_ratio=pytest.approx(0.75),
+        ratio=pytest.approx(0.75),
     )
     assert second == TstrSummary("Real-All", 1, {"dice": 0.8, "iou": 0.7}, {}, 1.0)
 

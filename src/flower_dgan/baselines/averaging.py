@@ -17,7 +17,7 @@ logger = logging.getLogger("flwr")
 
 
 class LocalTraining(Protocol):
-    """What one client does with its own data; see ``SegmenterTraining`` and ``LocalGan``."""
+    """What one client does with its own data; see ``flower_dgan.tasks.task.Fit`` and ``LocalGan``."""
 
     model: nn.Module
 

@@ -1,4 +1,4 @@
-"""The peer to beat: the segmentation model itself, trained on the clients' real images by Flower's own FedAvg.
+"""The peer to beat: the model of the task itself, trained on the clients' real images by Flower's own FedAvg.
 
 McMahan 2017, "Communication-Efficient Learning of Deep Networks from Decentralized Data".
 """
@@ -11,10 +11,10 @@ from flower_dgan.baselines.averaging import average
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
-from flower_dgan.evaluation.segmentation import SegmenterTraining
-from flower_dgan.evaluation.tstr import score_on_real
-from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.flower.ledger import Ledger
+from flower_dgan.tasks import find_task
+from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.tstr import score_on_real
 
 ROW = "FedAvg"
 
@@ -51,7 +51,7 @@ def federated_row(
 
 
 def train_federated(federation: LocalFederation, config: Config, seed: int) -> tuple[nn.Module, Ledger]:
-    """Train the segmentation model of the TSTR table without pooling the data.
+    """Train the model of the TSTR table without pooling the data.
 
     Every client takes ``downstream.steps`` steps in all, as the model of every other row does, at the same learning
     rates. Client 0 draws as a training with this seed does, client k as one with ``seed`` + k x ``downstream.seeds``,
@@ -62,9 +62,9 @@ def train_federated(federation: LocalFederation, config: Config, seed: int) -> t
     tuple of nn.Module and Ledger
         The averaged model in evaluation mode, and what crossed; node k + 1 is client k of the federation.
     """
-    downstream = config.downstream
+    downstream, task = config.downstream, find_task(config.downstream.task)
     trainings = [
-        SegmenterTraining(
+        task.fit(
             pairs,
             downstream,
             image_size=config.data.image_size,

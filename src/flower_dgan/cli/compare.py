@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flower_dgan.cli.consoles import console
+from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.errors import ConfigError
 
 
@@ -27,10 +27,10 @@ def compare(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures into this new file.")] = None,
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
+    from flower_dgan.comparison.feature_networks import open_network
+    from flower_dgan.comparison.image_sets import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
+    from flower_dgan.comparison.named_metric import parse_metric, require_pictures
     from flower_dgan.data import open_source
-    from flower_dgan.evaluation.comparison import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
-    from flower_dgan.evaluation.feature_networks import open_network
-    from flower_dgan.evaluation.generation_metrics import parse_metric, require_pictures
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads
 
@@ -52,8 +52,9 @@ def compare(
         rows = compare(windows, metrics, looks)
         table = Table("images", *(f"{each} (few)" if each.samples < each.wanted else str(each) for each in metrics))
         for row, values in rows.items():
-            table.add_row(row, *("-" if value is None else f"{value:.4g}" for value in values))
-        console.print(table)
+            cells = zip(metrics, values, strict=True)
+            table.add_row(row, *("-" if value is None else each.shown(value) for each, value in cells))
+        print_table(table)
         if None in rows[TEST]:
             console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
         for (name, features), network in networks.items():
@@ -65,7 +66,7 @@ def compare(
             site_table = Table("real training images of", "windows", *others, title=title)
             for site, (count, distances) in found.items():
                 site_table.add_row(site, f"{count:,}", *(f"{distance:.4g}" for distance in distances))
-            console.print(site_table)
+            print_table(site_table)
     if json_file is not None:
         results = {
             "metrics": {row: dict(zip(map(str, metrics), values, strict=True)) for row, values in rows.items()},

@@ -6,6 +6,23 @@ a colour is a ``rich.text.Text``.
 """
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 console = Console(markup=False, emoji=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+_WIDEST = 100_000  # characters; a path has 4,096 at most
+
+
+def print_table(table: Table) -> None:
+    """Print a table in which no cell is cut, whatever is in it.
+
+    On a terminal a cell that is too long for it goes on below, as whole tables are to be seen there. Elsewhere, as in a
+    file, a row is one line of any length, which programs and people find the path in.
+    """
+    for column in table.columns:
+        column.overflow = "fold"
+    if not console.is_terminal:
+        table.width = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    console.print(table, crop=False)

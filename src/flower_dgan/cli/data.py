@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
-from flower_dgan.cli.consoles import console
+from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def download(
     from flower_dgan.data.mnist import download
 
     download(name, folder)
-    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}")
+    console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}", soft_wrap=True)
 
 
 @data.command()
@@ -66,13 +66,13 @@ def partition(
     for index, (name, part) in enumerate(parts.items()):
         cells = [cell for each in shown for cell in _cells(each.kinds, each.counts[index])]
         table.add_row(name, str(len(part)), *cells)
-    console.print(table)
+    print_table(table)
     if unused := len(source.train) - sum(map(len, parts.values())):
         console.print(f"{unused} of {len(source.train)} training pairs are no client's.")
     for each in shown:
         console.print(f"Mean total variation distance of two clients by {each.what}: {each.mean_distance:.3f}")
     plot_partition(list(parts), shown, output)
-    console.print(f"Figure: {output.resolve()}")
+    console.print(f"Figure: {output.resolve()}", soft_wrap=True)
 
 
 def _cells(kinds: Sequence[str], counts: "NDArray[np.int64]") -> tuple[str, str]:
@@ -98,7 +98,7 @@ def check(
     settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
     found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
     for table in _tables(found, settings.class_label):
-        console.print(table)
+        print_table(table)
     for site, lacking in found.lacking.items():
         named = ", ".join(map(settings.class_label, lacking))
         console.print(f"No training pair of site {site} has class {named}.", soft_wrap=True, highlight=False)
@@ -114,7 +114,7 @@ def check(
     console.print(f"Problems: {len(found.problems):,}")
     if picture is not None and len(found.examples):
         draw_pairs(found.examples, picture, settings.class_colours)
-        console.print(f"{len(found.examples)} pairs in {picture.resolve()}")
+        console.print(f"{len(found.examples)} pairs in {picture.resolve()}", soft_wrap=True)
     if found.problems:
         raise typer.Exit(1)
 
@@ -189,7 +189,10 @@ def prepare(
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
     if result.empty:
         console.print(f"{result.empty:,} pairs that are all background were left out.")
-    console.print(f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there")
+    console.print(
+        f"{result.pairs:,} pairs ({result.made:,} made now) in {output.resolve()}: see prepared.json there",
+        soft_wrap=True,
+    )
 
 
 @data.command()
@@ -209,4 +212,7 @@ def edit_masks(
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]
     write_label_maps(output, made, given.classes, names, ids=not given.binary)
-    console.print(f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}")
+    console.print(
+        f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}",
+        soft_wrap=True,
+    )

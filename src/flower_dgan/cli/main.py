@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flower_dgan.cli.compare import compare
-from flower_dgan.cli.consoles import console, errors
+from flower_dgan.cli.consoles import console, errors, print_table
 from flower_dgan.cli.data import data
 from flower_dgan.errors import DganError
 
@@ -61,7 +61,7 @@ def synthesize(
     trained = load_generator(generator, package or ())
     pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
     write_pairs(output, pairs, names)
-    console.print(f"{count} pairs in {output.resolve()}")
+    console.print(f"{count} pairs in {output.resolve()}", soft_wrap=True)
 
 
 @app.command()
@@ -70,41 +70,42 @@ def evaluate(
     train: Annotated[list[Path], typer.Argument(help="Folders of training pairs, one a row of the table.")],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'downstream.steps=100'.")] = "",
 ) -> None:
-    """Train a segmentation model on each folder and test it on the real pairs: the TSTR table."""
-    from flower_dgan.data.folder import FolderSource
-    from flower_dgan.data.instances import with_instances
-    from flower_dgan.evaluation.scoring import compares_objects
-    from flower_dgan.evaluation.tstr import summarize, train_on_synthetic_test_on_real
-    from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES
+    """Train a model of the task on each folder and test it on the real pairs: the TSTR table."""
+    from flower_dgan.data import open_source
+    from flower_dgan.metrics import described
     from flower_dgan.resolve import resolve
+    from flower_dgan.tasks.results import summarize
+    from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real, with_truth
     from flower_dgan.wiring import threads
 
     settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
-    described = replace(settings.data, name_pattern=None, table=None)
+    # a folder of synthetic images holds the class of an image, where there is one, as its mask
+    own = replace(settings.data, name_pattern=None, table=None, condition="label-map")
 
-    def read(folder: Path, numbered: bool = False) -> "Pairs":
-        data = replace(described, root=str(folder))
-        source = FolderSource(data)
+    def read(folder: Path, truth: bool = False) -> "Pairs":
+        data = replace(own, root=str(folder))
+        source = open_source(data)
         entries = [*source.train, *source.test]
-        return with_instances(source.load(entries), data, entries) if numbered else source.load(entries)
+        pairs = source.load(entries)
+        return with_truth(pairs, settings.downstream, data, entries) if truth else pairs
 
     with threads(settings.threads):
         results = train_on_synthetic_test_on_real(
             {str(folder): read(folder) for folder in train},
-            read(test, compares_objects(settings.downstream.metrics)),
+            read(test, truth=True),
             settings.downstream,
-            image_size=described.image_size,
-            augmentation=described.augmentation,
+            image_size=own.image_size,
+            augmentation=own.augmentation,
             seed=settings.seed,
-            on_result=lambda result: console.print(str(result)),
+            on_result=lambda result: console.print(str(result), soft_wrap=True),
         )
     metrics = settings.downstream.metrics
-    table = Table("trained on", "seeds", *(TITLES[name] for name in metrics))
+    table = Table("trained on", "seeds", *(described(name).title for name in metrics))
     for row in summarize(results):
         table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
-    console.print(table)
-    for objects in {result.objects for result in results if result.objects}:
-        console.print(OBJECTS[objects])
+    print_table(table)
+    for remark in dict.fromkeys(result.remark for result in results if result.remark):
+        console.print(remark)
 
 
 @app.command()

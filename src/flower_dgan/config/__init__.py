@@ -15,7 +15,7 @@ from flower_dgan.config.algorithm import (
     require_pictures,
 )
 from flower_dgan.config.data_settings import AugmentationName, DataConfig, PartitionConfig, PartitionName, SourceName
-from flower_dgan.config.downstream import DownstreamConfig, MetricName
+from flower_dgan.config.downstream import DownstreamConfig
 from flower_dgan.config.exchange_settings import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
@@ -34,7 +34,6 @@ __all__ = [
     "LossName",
     "MergeName",
     "MergeSettings",
-    "MetricName",
     "ModelConfig",
     "OutputConfig",
     "PartitionConfig",

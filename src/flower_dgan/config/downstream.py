@@ -1,21 +1,19 @@
-"""Settings of the segmentation table."""
+"""Settings of the TSTR table."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from flower_dgan.config.ranges import Because, Count, Positive, Size, SizeOrNone, Steps, Text
-
-MetricName = Literal["dice", "iou", "hd95", "object-dice", "aji"]
 
 
 @dataclass(frozen=True)
 class DownstreamConfig:
-    """The segmentation model that is trained on synthetic and tested on real images (TSTR).
+    """The model that is trained on synthetic and tested on real images (TSTR).
 
     Attributes
     ----------
     encoder : str
-        Encoder name of segmentation-models-pytorch.
+        Of segmentation: encoder name of segmentation-models-pytorch. Of classification: ``cnn``.
     encoder_weights : str or None
         Name of pretrained weights, downloaded on first use; None for random weights.
     steps : int
@@ -29,13 +27,16 @@ class DownstreamConfig:
     rows : tuple of str
         Any of ``Real-All`` and ``Real-k`` (real images of all clients, and of each alone), ``Untrained``, ``Local-k``
         and ``Syn-All`` (images of the GAN trained on each client alone, and on all data at one place), ``DGAN``,
-        ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (segmentation models of the
-        clients, averaged).
+        ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (models of the task, trained
+        on the clients' real images and averaged).
     metrics : tuple of str
-        The columns of the table, see ``flower_dgan.evaluation.scoring``.
+        The columns of the table, see ``flower_dgan.metrics``; the first is the main one, which reports compare rows by.
     dist_fid : int
         Real windows, of all clients together, whose moments the nodes are asked for at the end, and as many synthetic
         images to compare with them: see ``flower_dgan.federation.dist_fid``; 0 for not.
+    task : str
+        What the model is for, see ``flower_dgan.tasks``. The default is what configurations of version 0.1 meant, which
+        do not say it.
     """
 
     encoder: Text
@@ -45,5 +46,6 @@ class DownstreamConfig:
     learning_rate: Positive
     seeds: Annotated[SizeOrNone, Because("0 is no table")]
     rows: tuple[str, ...]
-    metrics: tuple[MetricName, ...]
+    metrics: tuple[Text, ...]
     dist_fid: Annotated[Count, Because("0 is for none")]
+    task: Text = "segmentation"

@@ -15,15 +15,15 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 from torch import Tensor, nn
 
+from flower_dgan.comparison.feature_networks import encoder_features
+from flower_dgan.comparison.image_sets import POOLED, TEST, cut_windows, spread
+from flower_dgan.comparison.named_metric import NamedMetric
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import DataError, FederationError, ProtocolError
-from flower_dgan.evaluation.comparison import POOLED, TEST, cut_windows, spread
-from flower_dgan.evaluation.feature_networks import encoder_features
-from flower_dgan.evaluation.generation_metrics import GenerationMetric
-from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
 from flower_dgan.federation.join import JoinedClient
+from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, frechet_of_moments, moments_of
 from flower_dgan.node.policy import FEWEST_WINDOWS
 from flower_dgan.randomness import derive_seed
 from flower_dgan.report.run_records import Distance
@@ -164,7 +164,7 @@ def distances(
     test : Pairs
         Real pairs that no client has.
     """
-    metric = GenerationMetric("fid", "segmenter", features_of(encoder), config.downstream.dist_fid)
+    metric = NamedMetric("fid", "segmenter", features_of(encoder), config.downstream.dist_fid)
     seed = derive_seed(config.seed, "dist-fid")
     settings = replace(bundle_settings(config), augmentation="none", seed=seed)  # the real windows are as they are
     look = encoder_features(encoder)

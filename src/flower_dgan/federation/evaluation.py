@@ -1,4 +1,4 @@
-"""After the training: the segmentation table, and the distances between synthetic and real images."""
+"""After the training: the TSTR table, and the distances between synthetic and real images."""
 
 import logging
 from collections.abc import Sequence
@@ -14,17 +14,15 @@ from flower_dgan.baselines.fedgan import train_fedgan
 from flower_dgan.baselines.rows import LocalFederation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
-from flower_dgan.data.instances import with_instances
-from flower_dgan.evaluation.deeplab import check_segmentation
-from flower_dgan.evaluation.scoring import check_metrics, compares_objects
-from flower_dgan.evaluation.tstr import train_on_synthetic_test_on_real
-from flower_dgan.evaluation.tstr_summary import TstrResult
 from flower_dgan.federation.dist_fid import ask_for_moments, distances, require_windows
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.recorder import record_ledger
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.tasks import find_task
+from flower_dgan.tasks.results import MAIN_ROW, TstrResult
+from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 
@@ -33,30 +31,29 @@ logger = logging.getLogger("flwr")
 
 def read_test_pairs(config: Config) -> Pairs:
     """Return the real pairs that every row is tested on, after checking that they suit what is to be measured."""
-    check_segmentation(config.downstream, config.data.image_size)
+    task = find_task(config.downstream.task)
+    task.check_model(config.downstream, config.data.image_size)
     source = open_source(config.data)
-    test = source.load(source.test)
-    if compares_objects(config.downstream.metrics):
-        test = with_instances(test, config.data, source.test)
-    check_metrics(config.downstream.metrics, test)
+    test = with_truth(source.load(source.test), config.downstream, config.data, source.test)
+    task.check_truth(test, kinds_of(config.downstream.metrics))
     if config.downstream.dist_fid:
         require_windows(test, config)
     return test
 
 
-def make_segmentation_table(
+def make_table(
     directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
 ) -> nn.Module | None:
     """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it."""
     models: list[nn.Module] = []
 
     def keep(result: TstrResult, model: nn.Module) -> None:
-        if config.downstream.dist_fid and (result.row, result.seed) == ("DGAN", config.seed):
+        if config.downstream.dist_fid and (result.row, result.seed) == (MAIN_ROW, config.seed):
             models.append(model)
 
     def write_down(result: TstrResult) -> None:
-        objects = {"objects": result.objects} if result.objects else {}
-        directory.measure("tstr", row=result.row, seed=result.seed, **result.scores, **objects)
+        remark = {"remark": result.remark} if result.remark else {}
+        directory.measure("tstr", row=result.row, seed=result.seed, **result.values, **remark)
         logger.info("%s", result)
 
     def write_down_traffic(row: str, ledger: Ledger, rounds: int) -> None:
@@ -70,7 +67,7 @@ def make_segmentation_table(
         with directory.stage("federated GAN"):
             rows[FEDGAN_ROW], ledger, rounds = train_fedgan(config, federation)
         write_down_traffic(FEDGAN_ROW, ledger, rounds)
-    with directory.stage("segmentation"):
+    with directory.stage(config.downstream.task):
         train_on_synthetic_test_on_real(
             rows,
             test,
@@ -82,7 +79,7 @@ def make_segmentation_table(
             on_model=keep,
         )
     if FEDAVG_ROW in config.downstream.rows:
-        with directory.stage("federated segmentation"):
+        with directory.stage(f"federated {config.downstream.task}"):
             ledger = federated_row(federation, test, config, write_down)
         write_down_traffic(FEDAVG_ROW, ledger, rounds_of(config.downstream.steps))
     return models[0] if models else None

@@ -13,7 +13,7 @@ from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_la
 from flower_dgan.errors import DivergedError, FederationError
 from flower_dgan.federation.cached_label_maps import tidy
 from flower_dgan.federation.dist_fid import windows_of
-from flower_dgan.federation.evaluation import make_segmentation_table, measure_dist_fid, read_test_pairs
+from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.link_report import say_how_long
@@ -124,7 +124,7 @@ def _run(
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
-            model = make_segmentation_table(directory, config, federation, synthetic, test)
+            model = make_table(directory, config, federation, synthetic, test)
             if model is not None:
                 with directory.stage("Dist-FID"):
                     measure_dist_fid(

@@ -4,12 +4,12 @@ from functools import partial
 
 from flwr.app import RecordDict
 
+from flower_dgan.comparison.feature_networks import encoder_features, open_encoder
+from flower_dgan.comparison.image_sets import cut_windows, spread
 from flower_dgan.data import sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import ProtocolError
-from flower_dgan.evaluation.comparison import cut_windows, spread
-from flower_dgan.evaluation.feature_networks import encoder_features, open_encoder
-from flower_dgan.evaluation.moments import moments_of
+from flower_dgan.metrics.shared.feature_moments import moments_of
 from flower_dgan.node.policy import check_code, check_windows, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState

@@ -6,7 +6,7 @@ from flower_dgan.errors import DataError
 from flower_dgan.report.curves import plot_losses
 from flower_dgan.report.markdown import CURVES_NAME, render_report
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.sweep import write_sweep_report
+from flower_dgan.report.sweep_report import write_sweep_report
 
 __all__ = ["write_report", "write_sweep_report"]
 

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from flower_dgan.evaluation.tstr_summary import OBJECTS, TITLES, TstrSummary, metrics_of, summarize
+from flower_dgan.metrics import described
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.text import in_fence, in_markdown
+from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
 
 CURVES_NAME = "curves.png"
 _COSTS = (
     "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
-    "crossed in this run, for Dist-FID too, of FedAvg the weights of the segmentation model, of FedGAN those of "
+    "crossed in this run, for Dist-FID too, of FedAvg the weights of the model that is tested, of FedGAN those of "
     "generator and discriminator."
 )
 
@@ -91,17 +92,20 @@ def _link(path: str) -> str:
 
 def _tstr_table(metrics: RunMetrics) -> str:
     costs, names = _costs(metrics), metrics_of(metrics.tstr)
+    if not names:
+        return table((), ())
 
     def row(summary: TstrSummary) -> tuple[str, ...]:
-        ratio = "-" if summary.dice_ratio is None else f"{summary.dice_ratio:.3f}"
+        ratio = "-" if summary.ratio is None else f"{summary.ratio:.3f}"
         bytes_and_rounds = costs.get(summary.row, ("-", "-"))
         return (summary.row, *map(summary.shown, names), ratio, str(summary.seeds), *bytes_and_rounds)
 
-    titles = [TITLES[name] for name in names]
-    header = ("trained on", *titles, "Dice / Real-All", "seeds", "bytes a client", "rounds")
-    shown = table(header, map(row, summarize(metrics.tstr)))
-    notes = [OBJECTS[objects] for objects in dict.fromkeys(result.objects for result in metrics.tstr) if objects]
-    return "\n\n".join([shown, *notes, _COSTS]) if metrics.tstr else shown
+    columns = [described(name) for name in names]
+    titles = [column.title for column in columns]
+    header = ("trained on", *titles, f"{titles[0]} / {REFERENCE_ROW}", "seeds", "bytes a client", "rounds")
+    notes = list(dict.fromkeys(result.remark for result in metrics.tstr if result.remark))
+    notes += [f"Of {column.title} the lowest is best." for column in columns if column.best == "lowest"]
+    return "\n\n".join([table(header, map(row, summarize(metrics.tstr))), *notes, _COSTS])
 
 
 def _distance_table(metrics: RunMetrics) -> str:
@@ -130,7 +134,7 @@ def _costs(metrics: RunMetrics) -> dict[str, tuple[str, str]]:
     if metrics.joins and metrics.rounds:
         sites = {join.site for join in metrics.joins}
         crossed = sum(each.bytes for each in metrics.records if each.site in sites)
-        costs["DGAN"] = (f"{crossed / len(sites):,.0f}", f"{len(metrics.rounds):,}")
+        costs[MAIN_ROW] = (f"{crossed / len(sites):,.0f}", f"{len(metrics.rounds):,}")
     for name in {each.row for each in metrics.traffic}:
         clients = [each for each in metrics.traffic if each.row == name]
         crossed = sum(each.bytes_sent + each.bytes_received for each in clients)

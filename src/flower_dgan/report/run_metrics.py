@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from flower_dgan.errors import DataError, unknown_name
-from flower_dgan.evaluation.tstr_summary import TITLES, TstrResult
 from flower_dgan.report.run_records import (
     Change,
     ClientRound,
@@ -20,6 +19,8 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
 )
+from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.segmentation.columns import OBJECTS
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
@@ -106,9 +107,12 @@ def _round(fields: Mapping[str, Any]) -> Round:
 
 
 def _tstr(fields: Mapping[str, Any]) -> TstrResult:
-    scores = {name: _field(fields, name, float) for name in fields if name in TITLES}
-    objects = _field(fields, "objects", str) if "objects" in fields else ""
-    return TstrResult(_field(fields, "row", str), _field(fields, "seed", int), scores, objects)
+    """Read a result, in which every number but the seed is a metric's, be it known here or not."""
+    row, seed = _field(fields, "row", str), _field(fields, "seed", int)
+    numbers = {name: value for name, value in fields.items() if isinstance(value, int | float) and name != "seed"}
+    values = {name: _field(numbers, name, float) for name in numbers}
+    remark = _field(fields, "remark", str) if "remark" in fields else OBJECTS.get(fields.get("objects", ""), "")
+    return TstrResult(row, seed, values, remark)
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flower_dgan.evaluation.tstr_summary import TstrResult
+from flower_dgan.tasks.results import TstrResult
 
 
 @dataclass(frozen=True)

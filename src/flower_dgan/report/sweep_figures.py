@@ -1,4 +1,4 @@
-"""The figures of a sweep: Dice against what was swept, and the samples of its runs side by side."""
+"""The figures of a sweep: the main metric against what was swept, and the samples of its runs side by side."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -8,9 +8,10 @@ from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flower_dgan.evaluation.tstr_summary import REFERENCE_ROW
-from flower_dgan.report.sweep_runs import MAIN_ROW, Sweep, SweptRun, mean_and_spread, number
+from flower_dgan.metrics import described
+from flower_dgan.report.sweep_runs import Sweep, SweptRun, mean_and_spread, number
 from flower_dgan.report.text import in_figure
+from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW
 
 _DECADES = 30.0
 _COLUMNS = 6
@@ -24,17 +25,18 @@ class _Point(NamedTuple):
     spread: float
 
 
-def dice_figure(sweep: Sweep) -> Figure | None:
-    """Draw the Dice of row DGAN against the swept number with most values, a line for each other setting.
+def main_figure(sweep: Sweep) -> Figure | None:
+    """Draw the main metric of row DGAN against the swept number with most values, a line for each other setting.
 
     The axis is logarithmic where its values span decades. Where no number was swept the values are side by side. None
-    without such a row.
+    without such a row, or a metric that all runs have.
     """
-    if MAIN_ROW not in sweep.common_rows():
+    metric = sweep.main_metric
+    if metric is None or MAIN_ROW not in sweep.common_rows():
         return None
     numeric = [axis for axis in sweep.axes if all((number(value) is not None) for value in sweep.values(axis))]
     along = max(numeric or sweep.axes, key=lambda axis: len(sweep.values(axis)), default=None)
-    lines = _lines(sweep, along)
+    lines = _lines(sweep, metric, along)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     if along in numeric:
@@ -48,10 +50,10 @@ def dice_figure(sweep: Sweep) -> Figure | None:
         axes.margins(x=0.05)
     else:
         _draw_points(axes, lines, sweep.values(along) if along else [""])
-    reference = mean_and_spread(run.dice(REFERENCE_ROW) for run in sweep.finished)
+    reference = mean_and_spread(run.measured(metric, REFERENCE_ROW) for run in sweep.finished)
     if reference is not None:
         axes.axhline(reference[0], color="grey", linestyle="--", label=f"{REFERENCE_ROW}, mean of all")
-    axes.set(xlabel=in_figure(along or ""), ylabel=f"Dice of {MAIN_ROW}")
+    axes.set(xlabel=in_figure(along or ""), ylabel=in_figure(f"{described(metric).title} of {MAIN_ROW}"))
     axes.grid(alpha=0.3, axis="both" if along in numeric else "y")
     if axes.get_legend_handles_labels()[1]:
         axes.legend(title="\n".join(in_figure(axis) for axis in sweep.axes if axis != along) or None)
@@ -83,11 +85,11 @@ def _last_sample(run: SweptRun) -> str:
     return str(max((run.directory / "samples").glob("*.png"), default=""))
 
 
-def _lines(sweep: Sweep, along: str | None) -> dict[str, list[_Point]]:
+def _lines(sweep: Sweep, metric: str, along: str | None) -> dict[str, list[_Point]]:
     """Return the points of each line by its label: the values of the axes other than ``along``."""
     lines: dict[str, list[_Point]] = {}
     for values, runs in sweep.groups():
-        found = mean_and_spread(run.dice(MAIN_ROW) for run in runs)
+        found = mean_and_spread(run.measured(metric, MAIN_ROW) for run in runs)
         assert found is not None
         given = dict(zip(sweep.axes, values, strict=True))
         x = given.pop(along) if along else ""

@@ -12,9 +12,9 @@ from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.sweep_jobs import read_record
+from flower_dgan.tasks.results import MAIN_ROW, metrics_of
 
 SEED = "seed"
-MAIN_ROW = "DGAN"
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class SweptRun:
     metrics: RunMetrics | None
     error: str | None
 
-    def dice(self, row: str) -> list[float]:
-        """Return the Dice of each segmentation training of a row; none where it was not measured."""
+    def measured(self, metric: str, row: str) -> list[float]:
+        """Return a metric of each training on the data of a row; none where it was not measured."""
         trainings = self.metrics.tstr if self.metrics else ()
-        return [each.scores["dice"] for each in trainings if each.row == row and "dice" in each.scores]
+        return [each.values[metric] for each in trainings if each.row == row and metric in each.values]
 
     def generator_seconds(self) -> float:
         """Return the wall-clock seconds of all rounds, those of earlier starts too."""
@@ -82,6 +82,12 @@ class Sweep:
     def finished(self) -> tuple[SweptRun, ...]:
         """The runs that ended well."""
         return tuple(run for run in self.runs if run.metrics is not None)
+
+    @property
+    def main_metric(self) -> str | None:
+        """The first metric that all finished runs with a table have; None where they have none in common."""
+        tables = [metrics_of(run.metrics.tstr) for run in self.finished if run.metrics and run.metrics.tstr]
+        return next((name for name in tables[0] if all(name in each for each in tables)), None) if tables else None
 
     def values(self, axis: str) -> list[str]:
         """Return the values of an axis: numbers by size, others in the order of the runs."""

@@ -5,7 +5,7 @@ from html import escape
 
 from flower_dgan.printable import printable
 
-_LONGEST = 500
+_LONGEST = 5_000  # a path has 4,096 characters at most, and one in a table is to be found
 _MARKUP = re.compile(r"[\\`*|~$\[\]]|(?<![^\W_])_|_(?![^\W_])")  # inside a word an underscore is none
 
 

@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError
-from flower_dgan.evaluation.deeplab import check_segmentation
 from flower_dgan.federation.job import run_job
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
@@ -26,8 +25,9 @@ from flower_dgan.printable import printable
 from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks import find_task
+from flower_dgan.tasks.results import MAIN_ROW
 
-OBJECTIVE_ROW = "DGAN"
 _SWEEP = "sweep."
 _LONGEST_NAME = 150  # bytes, without the hash
 
@@ -43,7 +43,8 @@ def run(settings: DictConfig) -> float | None:
     Returns
     -------
     float or None
-        The mean Dice of the row ``DGAN`` over its trainings, in [0, 1]; None without that row.
+        The main metric, the first of ``downstream.metrics``, of the row ``DGAN``: its mean over the trainings, of which
+        the metric says which end is best; None without that row.
 
     Raises
     ------
@@ -63,8 +64,8 @@ def run(settings: DictConfig) -> float | None:
         config = replace(config, output=replace(config.output, directory=str(directory)))
     grid = InProcessGrid(app, simulated_contexts(clients, overrides))
     path = run_job(grid, config, int(hydra.job.num)).path
-    dice = [each.scores.get("dice") for each in read_metrics(path).tstr if each.row == OBJECTIVE_ROW]
-    found = [each for each in dice if each is not None]
+    main = config.downstream.metrics[:1]
+    found = [each.values[name] for each in read_metrics(path).tstr if each.row == MAIN_ROW for name in main]
     return fmean(found) if found else None
 
 
@@ -95,7 +96,7 @@ def check(overrides: str, clients: int | None) -> tuple[Config, int]:
             "output.directory away, and set hydra.sweep.dir."
         )
     if config.downstream.seeds:
-        check_segmentation(config.downstream, config.data.image_size)
+        find_task(config.downstream.task).check_model(config.downstream, config.data.image_size)
     if not (clients is None or type(clients) is int):
         raise ConfigError(f"sweep.clients={clients!r} is no number of clients.")
     number = simulated_clients(config, clients)

@@ -3,6 +3,7 @@
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.errors import ConfigError, RangeError, unknown_name
+from flower_dgan.tasks import check_downstream
 from flower_dgan.validation.channel_checks import check_channels
 from flower_dgan.validation.class_checks import check_classes
 from flower_dgan.validation.network_checks import check_networks
@@ -30,17 +31,12 @@ def check_training(config: TrainingConfig) -> None:
 
 
 def _check_downstream(config: TrainingConfig) -> None:
-    """Find what the segmentation table lacks; Dist-FID's feature network is the model of its row ``DGAN``."""
-    downstream, data = config.downstream, config.data
-    if downstream.seeds and data.condition != "label-map":
-        raise ConfigError(
-            f"data.condition={data.condition} leaves no masks to learn segmentation from: set downstream=none."
-        )
-    if downstream.seeds and not downstream.metrics:
-        raise ConfigError("downstream.metrics is empty: name at least one, such as dice, or set downstream=none.")
+    """Find what the table of the task lacks; Dist-FID's feature network is the model of its row ``DGAN``."""
+    downstream = config.downstream
+    check_downstream(config)
     if downstream.dist_fid and (not downstream.seeds or "DGAN" not in downstream.rows):
         raise ConfigError(
-            f"downstream.dist_fid={downstream.dist_fid} compares by the features of the segmentation model that is "
+            f"downstream.dist_fid={downstream.dist_fid} compares by the features of the model that is "
             "trained on the synthetic images: set another downstream than none, downstream.seeds=1 or more and the row "
             "DGAN in downstream.rows, or downstream.dist_fid=0."
         )

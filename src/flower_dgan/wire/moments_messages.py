@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from flower_dgan.errors import ProtocolError
-from flower_dgan.evaluation.moments import Moments
+from flower_dgan.metrics.shared.feature_moments import Moments
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.records import check_names, read_array, read_value
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from matplotlib.path import Path as Polygon
 from numpy.typing import NDArray
+from skimage.draw import polygon2mask
 
 from flower_dgan.data.image_files import SUFFIXES, read_image
 from flower_dgan.data.prepare.files import by_stem, match_stems
@@ -130,7 +130,7 @@ def draw_regions(annotation: Path, height: int, width: int) -> NDArray[np.uint16
             continue
         left, top = np.clip(np.floor(polygon.min(0)).astype(int), 0, (width, height))
         right, bottom = np.clip(np.ceil(polygon.max(0)).astype(int), 0, (width, height))
-        rows, columns = np.mgrid[top:bottom, left:right]
-        inside = Polygon(polygon).contains_points(np.stack([columns.ravel(), rows.ravel()], 1) + 0.5)
-        drawn[top:bottom, left:right][inside.reshape(rows.shape)] = number
+        # there a pixel is a point, at its row and column
+        inside = polygon2mask((bottom - top, right - left), polygon[:, ::-1] - 0.5 - (top, left))  # type: ignore[no-untyped-call]
+        drawn[top:bottom, left:right][inside] = number
     return drawn

@@ -3,18 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from types import MappingProxyType
+
+from flower_dgan.metrics import shown
 
 REFERENCE_ROW = "Real-All"
-TITLES = MappingProxyType(
-    {"dice": "Dice", "iou": "IoU", "hd95": "HD95 (pixels)", "object-dice": "object Dice", "aji": "AJI"}
-)
-OBJECTS = MappingProxyType(
-    {
-        "instances": "True objects are those numbered in instances/, those of a prediction its connected components.",
-        "components": "Objects are connected components, of the true masks as of the predicted ones.",
-    }
-)
+MAIN_ROW = "DGAN"
+"""The row of the run's own generator."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +21,21 @@ class TstrResult:
         What was trained on, such as ``"Real-All"`` or ``"DGAN"``.
     seed : int
         Seed of the training.
-    scores : Mapping[str, float]
-        Scores on the real test pairs, by the name of the metric; see ``flower_dgan.evaluation.scoring``.
-    objects : str
-        What the true objects were: ``"instances"`` or ``"components"``; empty where no metric is about objects.
+    values : Mapping[str, float]
+        Figures on the real test pairs, by the name of the metric; see ``flower_dgan.metrics``.
+    remark : str
+        A sentence on what was true in these pairs; empty where it is plain.
     """
 
     row: str
     seed: int
-    scores: Mapping[str, float]
-    objects: str = ""
+    values: Mapping[str, float]
+    remark: str = ""
 
     def __str__(self) -> str:
-        """Return one line, such as ``DGAN, seed 0: dice 0.812, iou 0.683``."""
-        return f"{self.row}, seed {self.seed}: " + ", ".join(f"{name} {x:.3f}" for name, x in self.scores.items())
+        """Return one line: the row, the seed, and the figures by the names of their metrics."""
+        values = ", ".join(f"{name} {shown(name, value)}" for name, value in self.values.items())
+        return f"{self.row}, seed {self.seed}: {values}"
 
 
 @dataclass(frozen=True)
@@ -54,29 +49,25 @@ class TstrSummary:
     seeds : int
         Number of trainings, at least 1.
     means : Mapping[str, float]
-        Mean scores, by the name of the metric.
+        Mean figures, by the name of the metric.
     deviations : Mapping[str, float]
         Sample standard deviations (divisor ``seeds`` - 1); empty for one seed.
-    dice_ratio : float or None
-        Mean Dice over the mean Dice of ``Real-All``; None without that row or Dice, or if its mean is 0.
+    ratio : float or None
+        The mean of the main metric, the first that there is, over that of ``Real-All``; None without either, or if that
+        is 0.
     """
 
     row: str
     seeds: int
     means: Mapping[str, float]
     deviations: Mapping[str, float]
-    dice_ratio: float | None
+    ratio: float | None
 
     def shown(self, metric: str) -> str:
         """Return mean ± standard deviation of a metric, the mean alone for one seed, or "-" if it was not measured."""
         if metric not in self.means:
             return "-"
-        return spread(self.means[metric], self.deviations.get(metric))
-
-
-def spread(mean: float, deviation: float | None) -> str:
-    """Write a mean with three decimals, and its standard deviation if there is one."""
-    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+        return shown(metric, self.means[metric], self.deviations.get(metric))
 
 
 def summarize(results: Iterable[TstrResult]) -> tuple[TstrSummary, ...]:
@@ -92,22 +83,24 @@ def summarize(results: Iterable[TstrResult]) -> tuple[TstrSummary, ...]:
     tuple of TstrSummary
         One a row; empty for no results.
     """
+    found = list(results)
     rows: dict[str, list[TstrResult]] = {}
-    for result in results:
+    for result in found:
         rows.setdefault(result.row, []).append(result)
-    reference = [result.scores["dice"] for result in rows.get(REFERENCE_ROW, ()) if "dice" in result.scores]
+    main = next(iter(metrics_of(found)), "")
+    reference = [result.values[main] for result in rows.get(REFERENCE_ROW, ()) if main in result.values]
     whole = fmean(reference) if reference else 0.0
     summaries = []
     for row, trainings in rows.items():
-        values = {name: [each.scores[name] for each in trainings] for name in trainings[0].scores}
-        means = {name: fmean(scores) for name, scores in values.items()}
+        values = {name: [each.values[name] for each in trainings] for name in trainings[0].values}
+        means = {name: fmean(each) for name, each in values.items()}
         summaries.append(
             TstrSummary(
                 row=row,
                 seeds=len(trainings),
                 means=means,
-                deviations={name: stdev(scores) for name, scores in values.items()} if len(trainings) > 1 else {},
-                dice_ratio=means["dice"] / whole if whole and "dice" in means else None,
+                deviations={name: stdev(each) for name, each in values.items()} if len(trainings) > 1 else {},
+                ratio=means[main] / whole if whole and main in means else None,
             )
         )
     return tuple(summaries)
@@ -115,4 +108,4 @@ def summarize(results: Iterable[TstrResult]) -> tuple[TstrSummary, ...]:
 
 def metrics_of(results: Iterable[TstrResult]) -> tuple[str, ...]:
     """Return the names of the metrics of results, in the order in which they first appear."""
-    return tuple(dict.fromkeys(name for result in results for name in result.scores))
+    return tuple(dict.fromkeys(name for result in results for name in result.values))

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from flower_dgan.comparison.by_class import class_agreement
+from flower_dgan.comparison.classifier import train_classifier
 from flower_dgan.config import Config, DownstreamConfig
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.evaluation.classifier import train_classifier
-from flower_dgan.evaluation.deeplab import build_deeplab
-from flower_dgan.evaluation.generation import class_agreement
-from flower_dgan.evaluation.scoring import segmentation_score
-from flower_dgan.evaluation.segmentation import train_segmenter
+from flower_dgan.tasks.segmentation import TASK
+from flower_dgan.tasks.segmentation.deeplab import build_deeplab
+from flower_dgan.tasks.segmentation.fit import train_segmenter
+from flower_dgan.tasks.tstr import score
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """The file of torch-fidelity: TensorFlow's Inception of 2015, which the figures of papers are about."""
@@ -50,7 +51,7 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
     Parameters
     ----------
     name : {"inception", "cnn", "segmenter"}
-        ``cnn`` wants images with classes, see :mod:`flower_dgan.evaluation.classifier`. ``segmenter`` wants masks: the
+        ``cnn`` wants images with classes, see :mod:`flower_dgan.comparison.classifier`. ``segmenter`` wants masks: the
         segmentation model of ``config.downstream``.
     features : int
         How many it has.
@@ -59,7 +60,7 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
     config : Config
         The settings.
     weights : Path or None
-        Inception's, see :func:`~flower_dgan.evaluation.feature_networks.inception_features`.
+        Inception's, see :func:`~flower_dgan.comparison.feature_networks.inception_features`.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
         return FeatureNetwork(classifier.features, f"classifier, accuracy {accuracy:.3f} on the test split")
     size, augmentation = config.data.image_size, config.data.augmentation
     model = train_segmenter(train, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed)
-    dice = segmentation_score(model, test, image_size=size, metrics=("dice",))["dice"]
+    dice = score(TASK, model, test, image_size=size, metrics=("dice",))["dice"]
     return FeatureNetwork(segmenter_features(model), f"segmentation model, Dice {dice:.3f} on the test split")
 
 
@@ -147,7 +148,7 @@ def segmenter_features(model: nn.Module) -> Features:
     Parameters
     ----------
     model : nn.Module
-        As ``flower_dgan.evaluation.segmentation`` trains it, in evaluation mode.
+        As ``flower_dgan.tasks.segmentation`` trains it, in evaluation mode.
     """
     encoder, decoder = model.get_submodule("encoder"), model.get_submodule("decoder")
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.tasks.classification.network import FEATURES, build_body
 
-FEATURES = 32
 STEPS = 400
 _BATCH = 64
 _LEARNING_RATE = 2e-3
@@ -73,7 +73,7 @@ def train_classifier(images: Sequence[Pixels], labels: Sequence[int], classes: i
     pixels = _to_network(_stack(images))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        body, head = _body(pixels.shape[1]), nn.Linear(FEATURES, classes)
+        body, head = build_body(pixels.shape[1]), nn.Linear(FEATURES, classes)
         optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], _LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
         for _ in range(STEPS):
@@ -95,22 +95,6 @@ def label_tensor(images: Sequence[Pixels], labels: Sequence[int], classes: int) 
             f"Labels must be in 0 .. {classes - 1}, and there is {unknown[0]} (-1 means that none is known)."
         )
     return torch.tensor(labels, dtype=torch.long)
-
-
-def _body(channels: int) -> nn.Sequential:
-    # No batch norm: the features of an image must not depend on the images around it. Dropout keeps those of training
-    # images near those of test images. The pooled 4 x 4 grid takes images of any size.
-    return nn.Sequential(
-        nn.Conv2d(channels, 16, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.AdaptiveMaxPool2d(4),
-        nn.Flatten(),
-        nn.Dropout(0.5),
-        nn.Linear(32 * 16, FEATURES),
-        nn.ReLU(),
-    )
 
 
 def _batches(images: Sequence[Pixels]) -> Iterator[Tensor]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from flower_dgan.comparison.feature_networks import Features
+from flower_dgan.comparison.named_metric import NamedMetric
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.data.image_files import list_images, read_image
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
-from flower_dgan.evaluation.feature_networks import Features
-from flower_dgan.evaluation.generation_metrics import GenerationMetric
-from flower_dgan.evaluation.moments import Moments, combine_moments, frechet_of_moments, moments_of
+from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, frechet_of_moments, moments_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def spread(windows: int, samples: int) -> list[int]:
 
 
 def open_windows(
-    source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, metrics: Sequence[GenerationMetric]
+    source: Source, sets: Mapping[str, Sequence[Pixels]], image_size: int, metrics: Sequence[NamedMetric]
 ) -> dict[str, list[Pixels]]:
     """Cut the windows of all sets and check that there are enough; for before any work.
 
@@ -72,7 +72,7 @@ def open_windows(
         Generated images, by name.
     image_size : int
         Height and width of a window in pixels.
-    metrics : sequence of GenerationMetric
+    metrics : sequence of NamedMetric
         What is to be measured. Those that mean little by so few samples are logged.
 
     Returns
@@ -100,7 +100,7 @@ def open_windows(
 
 
 def compare(
-    windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[GenerationMetric], networks: Networks
+    windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[NamedMetric], networks: Networks
 ) -> dict[str, list[float | None]]:
     """Compare every other set with ``TRAIN``, which the generator was to learn.
 
@@ -110,7 +110,7 @@ def compare(
     ----------
     windows : Mapping[str, sequence of uint8 arrays]
         As :func:`open_windows` returns them.
-    metrics : sequence of GenerationMetric
+    metrics : sequence of NamedMetric
         What to measure.
     networks : Mapping[tuple[str, int], Features]
         Those of the metrics.

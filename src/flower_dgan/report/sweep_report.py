@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flower_dgan.report.sweep_figures import dice_figure, samples_figure
+from flower_dgan.report.sweep_figures import main_figure, samples_figure
 from flower_dgan.report.sweep_runs import read_sweep
 from flower_dgan.report.sweep_tables import render_csv, render_markdown
 
@@ -26,7 +26,7 @@ def write_sweep_report(directory: Path) -> Path:
         If there is no run in it, or what a run wrote cannot be read.
     """
     sweep = read_sweep(directory)
-    figures = {"sweep.png": dice_figure(sweep), "samples.png": samples_figure(sweep)}
+    figures = {"sweep.png": main_figure(sweep), "samples.png": samples_figure(sweep)}
     for name, figure in figures.items():
         if figure is not None:
             figure.savefig(directory / name, format="png", dpi=120, bbox_inches="tight")

@@ -1,4 +1,4 @@
-"""Precision and recall of generated images by nearest neighbours among features.
+"""Which samples lie where others do, by nearest neighbours among features: precision and recall of generated images.
 
 Kynkäänniemi 2019, "Improved precision and recall metric for assessing generative models", equations 1 and 2.
 """
@@ -14,16 +14,16 @@ NEIGHBOURS = 3
 _ROWS = 1000
 
 
-def precision(real: Tensor, synthetic: Tensor) -> float:
-    """Return the share of synthetic samples that lie where real ones do: how real they look.
+def share_inside(centres: Tensor, samples: Tensor) -> float:
+    """Return the share of samples that lie where others, the centres, do.
 
-    Around each real sample there is a ball that reaches to its third nearest other real sample; a synthetic sample
-    counts if it is in one of the balls or on its surface.
+    Around each centre there is a ball that reaches to its third nearest other centre; a sample counts if it is in one
+    of the balls or on its surface.
 
     Parameters
     ----------
-    real, synthetic : float Tensor (samples, features)
-        At least four real samples, and one synthetic.
+    centres, samples : float Tensor (samples, features)
+        At least four centres, and one sample.
 
     Returns
     -------
@@ -35,29 +35,18 @@ def precision(real: Tensor, synthetic: Tensor) -> float:
     DataError
         There are too few samples, or the sets have other features.
     """
-    if len(real) <= NEIGHBOURS or not len(synthetic) or real.shape[1:] != synthetic.shape[1:]:
+    if len(centres) <= NEIGHBOURS or not len(samples) or centres.shape[1:] != samples.shape[1:]:
         raise DataError(
             f"Precision and recall need more than {NEIGHBOURS} samples on each side with the same features, not "
-            f"{tuple(real.shape)} and {tuple(synthetic.shape)}."
+            f"{tuple(centres.shape)} and {tuple(samples.shape)}."
         )
-    first, second = real.double(), synthetic.double()
+    first, second = centres.double(), samples.double()
     # A sample is the nearest to itself, which is no neighbour.
     radii = torch.cat(
         [_distances(rows, first).kthvalue(NEIGHBOURS + 1, dim=1).values for rows in torch.split(first, _ROWS)]
     )
     inside = torch.cat([(_distances(rows, first) <= radii).any(1) for rows in torch.split(second, _ROWS)])
     return float(inside.double().mean())
-
-
-def recall(real: Tensor, synthetic: Tensor) -> float:
-    """Return the share of real samples that lie where synthetic ones do, how much is covered: precision turned round.
-
-    Raises
-    ------
-    DataError
-        As :func:`precision`.
-    """
-    return precision(synthetic, real)
 
 
 def _distances(first: Tensor, second: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from torchmetrics.functional.classification import multiclass_accuracy
 
+from flower_dgan.comparison.classifier import Classifier, label_tensor, train_classifier
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.evaluation.classifier import FEATURES, Classifier, label_tensor, train_classifier
-from flower_dgan.evaluation.moments import frechet_distance
+from flower_dgan.metrics.shared.feature_moments import frechet_distance
+from flower_dgan.tasks.classification.network import FEATURES
 
 __all__ = [
     "Classifier",
@@ -56,7 +56,7 @@ def class_agreement(classifier: Classifier, images: Sequence[Pixels], labels: Se
         Images and labels do not fit.
     """
     truth = label_tensor(images, labels, classifier.classes)
-    return float(multiclass_accuracy(classifier.predict(images), truth, classifier.classes, average="micro"))
+    return float((classifier.predict(images) == truth).double().mean())
 
 
 def frechet_cnn32(classifier: Classifier, synthetic: Sequence[Pixels], test: Sequence[Pixels]) -> float:

@@ -1,0 +1,117 @@
+"""Training on random views of pairs, and looking at the windows that tile them: what tasks on images share."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from flower_dgan.config import AugmentationName, DownstreamConfig
+from flower_dgan.data.augmentation import apply_to_images, draw_views, grid_views
+from flower_dgan.data.pairs import Pairs
+from flower_dgan.data.views import Views, sizes_of
+
+_LOOKING_BATCH = 32
+
+
+class ViewTraining:
+    """Adam on random views of pairs, in one go or in several.
+
+    Its rate falls to zero along a cosine over ``config.steps`` steps. Calls of :meth:`run` go on along it and each
+    begin with no moments, as a client does that keeps no optimizer between rounds. The same arguments and calls give
+    the same model on the same machine, and the caller's global RNG is left as it was.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        What to learn from; at least one.
+    config : DownstreamConfig
+        Steps, batch size and learning rate.
+    image_size : int
+        Height and width in pixels of a view.
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
+        How views are drawn.
+    seed : int
+        Fixes the initial weights, dropout and the views.
+    build : callable
+        Makes the model, whose random weights come from the global RNG of the CPU.
+    loss : callable
+        Of the model's output for views, and of these views, makes what is to be minimised.
+
+    Attributes
+    ----------
+    model : nn.Module
+        On the CPU; takes float32 (batch, channels, image_size, image_size) in [-1, 1].
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        config: DownstreamConfig,
+        *,
+        image_size: int,
+        augmentation: AugmentationName,
+        seed: int,
+        build: Callable[[], nn.Module],
+        loss: Callable[[Tensor, Views], Tensor],
+    ) -> None:
+        self._pairs, self._batch_size, self._image_size = pairs, config.batch_size, image_size
+        self._augmentation, self._loss = augmentation, loss
+        self._sizes = sizes_of(pairs.label_maps)
+        self._views = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.model = build()
+            self._dropout = torch.default_generator.get_state()
+        self._optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, config.steps)
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self._pairs)
+
+    def run(self, steps: int) -> None:
+        """Take the next optimizer steps, and leave the model in evaluation mode."""
+        self.model.train()
+        self._optimizer.state.clear()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.set_state(self._dropout)
+            for _ in range(steps):
+                self._step()
+            self._dropout = torch.default_generator.get_state()
+        self.model.eval()
+
+    def _step(self) -> None:
+        views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
+        loss = self._loss(self.model(apply_to_images(self._pairs.images, views, self._image_size)), views)
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self._optimizer.step()
+        self._schedule.step()
+
+
+def likeliest_classes(model: nn.Module, pairs: Pairs, image_size: int) -> Iterator[tuple[Views, Tensor]]:
+    """Return the windows that tile every image from its top left, and the class of highest logit in each.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Makes logits (batch, classes, ...); left in evaluation mode.
+    pairs : Pairs
+        Whose images to look at; a margin that is left is not.
+    image_size : int
+        Height and width in pixels of a window.
+
+    Yields
+    ------
+    views : Views
+        Some windows.
+    classes : int64 Tensor (batch, ...)
+        What the model takes them for.
+    """
+    model.eval()
+    views = grid_views(sizes_of(pairs.label_maps), image_size)
+    for start in range(0, len(views.ids), _LOOKING_BATCH):
+        batch = views[slice(start, start + _LOOKING_BATCH)]
+        with torch.no_grad():
+            classes = model(apply_to_images(pairs.images, batch, image_size)).argmax(1)
+        yield batch, classes

@@ -1,0 +1,141 @@
+"""Train on synthetic, test on real (TSTR; Esteban 2017, "Real-valued (medical) time series generation ...")."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from flower_dgan.config import AugmentationName, DataConfig, DownstreamConfig
+from flower_dgan.data.pairs import Entry, Pairs
+from flower_dgan.errors import DataError
+from flower_dgan.metrics import Compared, Metric, find_metric
+from flower_dgan.tasks import find_task
+from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.task import Task
+
+
+def train_on_synthetic_test_on_real(
+    rows: Mapping[str, Pairs],
+    test: Pairs,
+    config: DownstreamConfig,
+    *,
+    image_size: int,
+    augmentation: AugmentationName,
+    seed: int,
+    on_result: Callable[[TstrResult], None],
+    on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
+) -> tuple[TstrResult, ...]:
+    """Train one model of the task a row and seed, and score each on the same real test pairs.
+
+    Training i of every row has the seed ``seed`` + i, so that rows differ by their data alone.
+
+    Parameters
+    ----------
+    rows : Mapping[str, Pairs]
+        Training pairs, real or synthetic, by the name of the row.
+    test : Pairs
+        Real pairs that no row has seen.
+    config : DownstreamConfig
+        Task, and settings of each training; ``seeds`` trainings a row, none for 0.
+    image_size : int
+        Height and width in pixels of what the model sees.
+    augmentation : {"none", "flips", "rotations", "colour", "all"}
+        How training views are drawn; testing has none.
+    seed : int
+        Seed of the first training of each row.
+    on_result : callable
+        Called with each result as soon as it is there.
+    on_model : callable
+        Called with each result and its trained model, for whoever wants to keep that.
+
+    Returns
+    -------
+    tuple of TstrResult
+        ``len(rows)`` x ``config.seeds`` results, row by row.
+
+    Raises
+    ------
+    DataError
+        A row has no pair, or its images or classes do not match the test pairs, or these have nothing to find; raised
+        before any training.
+    ConfigError
+        The settings do not make a model, or a metric is not for these data.
+    """
+    if not len(test):
+        raise DataError("There is no real pair to test on.")
+    for row, pairs in rows.items():
+        if not len(pairs):
+            raise DataError(f"The row '{row}' has no pair to train on.")
+        ours, theirs = _kind(pairs), _kind(test)
+        if ours != theirs:
+            raise DataError(f"The row '{row}' has (channels, classes) {ours}, the test pairs have {theirs}.")
+    task = find_task(config.task)
+    task.check_truth(test, kinds_of(config.metrics))
+    results = []
+    for row, pairs in rows.items():
+        for training_seed in range(seed, seed + config.seeds):
+            training = task.fit(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
+            training.run(config.steps)
+            result = score_on_real(training.model, test, config, row=row, seed=training_seed, image_size=image_size)
+            on_result(result)
+            on_model(result, training.model)
+            results.append(result)
+    return tuple(results)
+
+
+def score_on_real(
+    model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int
+) -> TstrResult:
+    """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does."""
+    task = find_task(config.task)
+    values = score(task, model, test, image_size=image_size, metrics=config.metrics)
+    return TstrResult(row, seed, values, task.remark(test, kinds_of(config.metrics)))
+
+
+def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
+    """Score a trained model on the windows that tile every image of real pairs from its top left.
+
+    Parameters
+    ----------
+    task : Task
+        What it was trained for.
+    model : nn.Module
+        The model; left in evaluation mode.
+    pairs : Pairs
+        The images to predict, with the truth.
+    image_size : int
+        Height and width in pixels of a window.
+    metrics : sequence of str
+        What to measure.
+
+    Returns
+    -------
+    dict of str to float
+        By name, in the order of ``metrics``; each metric says what its figure means.
+
+    Raises
+    ------
+    ConfigError, DataError
+        A metric is unknown, or the pairs have nothing to find.
+    """
+    kinds = kinds_of(metrics)
+    task.check_truth(pairs, kinds)
+    chosen = {name: find_metric(name, Metric) for name in metrics}
+    tallies = {name: metric.begin(pairs.classes) for name, metric in chosen.items()}
+    for batch in task.predict(model, pairs, image_size, kinds):
+        for name, tally in tallies.items():
+            tally.add(*batch[chosen[name].compares])
+    return {name: tally.value() for name, tally in tallies.items()}
+
+
+def kinds_of(metrics: Sequence[str]) -> frozenset[Compared]:
+    """Return what the metrics compare; raises ConfigError for an unknown one."""
+    return frozenset(find_metric(name, Metric).compares for name in metrics)
+
+
+def with_truth(pairs: Pairs, config: DownstreamConfig, data: DataConfig, entries: Sequence[Entry]) -> Pairs:
+    """Return the test pairs of ``entries`` with all that the data know of what ``config.metrics`` compare."""
+    return find_task(config.task).with_truth(pairs, data, entries, kinds_of(config.metrics))
+
+
+def _kind(pairs: Pairs) -> tuple[int, int]:
+    return pairs.images[0].shape[2], pairs.classes
