@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
-from flower_dgan.cli.consoles import console
+from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def partition(
     for index, (name, part) in enumerate(parts.items()):
         cells = [cell for each in shown for cell in _cells(each.kinds, each.counts[index])]
         table.add_row(name, str(len(part)), *cells)
-    console.print(table)
+    print_table(table)
     if unused := len(source.train) - sum(map(len, parts.values())):
         console.print(f"{unused} of {len(source.train)} training pairs are no client's.")
     for each in shown:
@@ -98,7 +98,7 @@ def check(
     settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
     found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
     for table in _tables(found, settings.class_label):
-        console.print(table)
+        print_table(table)
     for site, lacking in found.lacking.items():
         named = ", ".join(map(settings.class_label, lacking))
         console.print(f"No training pair of site {site} has class {named}.", soft_wrap=True, highlight=False)

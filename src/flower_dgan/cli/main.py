@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flower_dgan.cli.compare import compare
-from flower_dgan.cli.consoles import console, errors
+from flower_dgan.cli.consoles import console, errors, print_table
 from flower_dgan.cli.data import data
 from flower_dgan.errors import DganError
 
@@ -102,7 +102,7 @@ def evaluate(
     table = Table("trained on", "seeds", *(TITLES[name] for name in metrics))
     for row in summarize(results):
         table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
-    console.print(table)
+    print_table(table)
     for objects in {result.objects for result in results if result.objects}:
         console.print(OBJECTS[objects])
 
