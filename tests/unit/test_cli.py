@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
 from flower_dgan import cli
+from flower_dgan.cli import consoles
 from flower_dgan.cli.consoles import console, errors, print_table
 from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
@@ -131,6 +134,21 @@ def test_mistakes_are_one_line_not_a_traceback(
     error = capsys.readouterr().err
     assert "Did you mean 'seed'?" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_cell_of_a_table_is_cut(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal of 40 columns folds a path of 120 characters; a pipe has it on one line."""
+    monkeypatch.setattr(consoles, "console", Console(width=40, force_terminal=terminal, no_color=True))
+    table, path = Table("trained on", "dice"), "/data/" + "x" * 110 + "/end"
+    table.add_row(path, "0.123 ± 0.045")
+    consoles.print_table(table)
+    printed = [line for line in capsys.readouterr().out.splitlines() if "x" in line or "/end" in line]
+    assert "".join(re.sub("\x1b.*?m", "", line).split("│")[1].strip() for line in printed) == path
+    assert (len(printed) > 1) is terminal
+    assert any("0.123" in line for line in printed)
 
 
 TRAPS = ("[medical]", "/data/[/x]/images", "[bold]", ":key:", "[red", r"\[x]", "[link=http://x]y[/link]")

@@ -21,6 +21,7 @@ from flower_dgan.networks.limits import DISCRIMINATOR_SIZES, GENERATOR_SIZES
 from flower_dgan.networks.patchgan import PatchDiscriminator
 from flower_dgan.networks.resnet import ResnetGenerator
 from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.description import describe_training, read_description
 
@@ -156,6 +157,16 @@ def test_a_node_tells_types_from_ranges() -> None:
     with pytest.raises(ConfigError, match="wants an image size divisible by 4"):
         read_description(changed("data", "image_size", 30))
     assert type(read_description(json.dumps(told))) is TrainingConfig
+
+
+def test_a_policy_is_held_against_ranges_too() -> None:
+    rules = {"label_maps": True, "label_maps_to_clients": False, "weights": False, "pixel_losses": False}
+    assert read_settings(ReleasePolicy, rules | {"queries_per_image": 0}).queries_per_image == 0
+    for wrong, words in ((-1, "must be from 0 to 1,000,000,000, or null"), (True, "is of type bool, not int")):
+        with pytest.raises(ConfigError, match=f"queries_per_image=.* {words}"):
+            read_settings(ReleasePolicy, rules | {"queries_per_image": wrong})
+    with pytest.raises(ConfigError, match="weights=1 is of type int, not bool"):
+        read_settings(ReleasePolicy, rules | {"queries_per_image": None, "weights": 1})
 
 
 SIZES = [*range(1, 41), 48, 56, 62, 64]

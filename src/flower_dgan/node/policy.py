@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
+from flower_dgan.config.ranges import Count
 from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, FederationError, PolicyError
 from flower_dgan.node.simulation import NodeConfig, in_simulation
@@ -51,7 +52,7 @@ class ReleasePolicy:
     label_maps_to_clients: bool
     weights: bool
     pixel_losses: bool
-    queries_per_image: int | None
+    queries_per_image: Count | None
     plugins: tuple[str, ...] = ()
     moments: bool = False
 
