@@ -10,32 +10,33 @@ import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from flower_dgan.algorithms.asyndgan import client_update
 from flower_dgan.algorithms.distributed_gan import select, train_user
 from flower_dgan.config import TrainingConfig
-from flower_dgan.data import apply_to_images, apply_to_label_maps, content_hash, pack, sizes_of, to_one_hot
+from flower_dgan.data import content_hash, pack, sizes_of, to_one_hot
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.gan.exchange import Batch, Feedback
-from flower_dgan.gan.randomness import derive_generator, derive_seed
+from flower_dgan.gan.randomness import derive_generator
+from flower_dgan.gan.session import Session
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.networks.build import ImageShape, discriminator_shapes
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import release_policy
+from flower_dgan.node.secret import secret_of
+from flower_dgan.node.session import forget_session, open_session
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.bundle_message import BundleMessage
-from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.feedback_message import FeedbackMessage
 from flower_dgan.wire.formats import decode_images, encode_gradients
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.parameters import EMPTY
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import refuse
-from flower_dgan.wiring import discriminator_half, threads
+from flower_dgan.wiring import threads
 
 logger = logging.getLogger("flwr")
 
@@ -95,7 +96,9 @@ def _describe(message: Message, context: Context) -> RecordDict:
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
     node = open_node(config, context.node_config)
+    secret_of(context.node_config, node_key(context.node_config), node.name, config.seed)  # refused now or never
     state = _state(request.training, context)
+    forget_session(state)
     with state.forgotten_if_it_fails():
         token = state.join(node.name, node.pairs, config, request.training.attempt)
         return _description(node, config, token).to_records()
@@ -140,7 +143,9 @@ def _refuse_whole(message: Message, context: Context) -> RecordDict:
 
 def _forget(message: Message, context: Context) -> RecordDict:
     training = Training.from_records(message.content, "leave")
-    _state(training, context).leave()
+    state = _state(training, context)
+    forget_session(state)
+    state.leave()
     return training.to_records("leave")
 
 
@@ -150,52 +155,53 @@ def _state(training: Training, context: Context) -> ClientState:
 
 def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
-    state = _state(Training.of(message.content, "bundle"), context)
-    name, pairs, config = state.joined()
-    policy = release_policy(config, context.node_config)
-    policy.check_settings(config)
-    size, classes, channels = config.data.image_size, pairs.classes, pairs.images[0].shape[2]
-    swaps, uploads = config.algorithm.swap_interval > 0, config.algorithm.upload != "none"
-    shapes = discriminator_shapes(config, classes) if swaps or uploads else None
-    shape = replace(BundleShape.of(config, classes), channels=channels)
-    bundle = BundleMessage.from_records(message.content, shape, shapes)
-    if uploads and bundle.discriminator is None:
-        raise ProtocolError("a bundle without the discriminator whose change is to be uploaded")
-    real = Batch(
-        apply_to_images(pairs.images, bundle.views, size),
-        apply_to_label_maps(pairs.label_maps, classes, bundle.views, size),
-    )
-    given = real.label_maps if bundle.label_maps is None else to_one_hot(bundle.label_maps, classes)
-    synthetic = Batch(decode_images(bundle.images), given)
-    trained_on, judged = synthetic[: len(real)], synthetic[-len(real) :]  # the same, but where they are separate
-    half = discriminator_half(config, ImageShape(classes, channels, size, ()), name)
-    seed = derive_seed(config.seed, "client", name)
-    with threads(config.threads), state.answering(half, bundle, policy, seed=seed):
-        begin = time.monotonic()
-        if bundle.discriminator is not None:
-            state_dict = {key: torch.from_numpy(value) for key, value in bundle.discriminator.items()}
-            half.network.load_state_dict(state_dict)
-        batch_size, change = config.exchange.batch_size, EMPTY
-        if uploads:
-            trained, losses = train_user(half, real, synthetic, batch_size)
-            places = derive_generator(config.seed, "upload", bundle.round_number, name)
-            change = select(trained, config.algorithm, places).numpy()
-            feedback = Feedback(torch.zeros(0), torch.zeros(0, *synthetic.images.shape[1:]))
-        else:
-            feedback, losses = client_update(half, real, trained_on, judged, batch_size)
-        compute_seconds = time.monotonic() - begin
-    gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
-    return FeedbackMessage(
-        losses=feedback.losses.numpy(),
-        gradients=gradients,
-        scales=scales,
-        discriminator_loss=sum(losses) / len(losses),
-        busy_seconds=time.monotonic() - start,
-        compute_seconds=compute_seconds,
-        peak_memory_mib=peak_memory_mib(),
-        discriminator=_parameters(half.network) if bundle.swap and swaps else None,
-        change=change,
-    ).to_records()
+    with open_session(Training.of(message.content, "bundle"), context.node_config) as node:
+        bundle, config = node.read(message.content), node.config
+        with threads(config.threads), node.answering(bundle) as session:
+            begin = time.monotonic()
+            feedback, losses, change = _answer_bundle(session, bundle, config)
+            compute_seconds = time.monotonic() - begin
+        gradients, scales = encode_gradients(feedback.gradients, config.exchange.feedback_format)
+        swaps = config.algorithm.swap_interval > 0
+        # Inside: what goes out is a view of the discriminator in memory until it is in a record.
+        return FeedbackMessage(
+            losses=feedback.losses.numpy(),
+            gradients=gradients,
+            scales=scales,
+            discriminator_loss=sum(losses) / len(losses),
+            busy_seconds=time.monotonic() - start,
+            compute_seconds=compute_seconds,
+            peak_memory_mib=peak_memory_mib(),
+            discriminator=_parameters(session.half.network) if bundle.swap and swaps else None,
+            change=change,
+        ).to_records()
+
+
+def _answer_bundle(
+    session: Session, bundle: BundleMessage, config: TrainingConfig
+) -> tuple[Feedback, tuple[float, ...], NDArray[np.float32]]:
+    """Return the feedback on a bundle, the discriminator's losses, and what it uploads of its change."""
+    number, half = bundle.round_number, session.half
+    if bundle.discriminator is not None:
+        half.network.load_state_dict({key: torch.from_numpy(value) for key, value in bundle.discriminator.items()})
+    synthetic = Batch(decode_images(bundle.images), _given_label_maps(session, bundle))
+    if config.algorithm.upload != "none":
+        trained, losses = train_user(session, number, synthetic)
+        places = derive_generator(config.seed, "upload", number, session.name)
+        nothing = Feedback(torch.zeros(0), torch.zeros(0, *synthetic.images.shape[1:]))
+        return nothing, losses, select(trained, config.algorithm, places).numpy()
+    samples = config.exchange.exchanges * config.exchange.batch_size
+    trained_on, judged = synthetic[:samples], synthetic[-samples:]  # the same, but where they are separate
+    feedback, losses = client_update(session, number, trained_on, judged, bundle.views)
+    return feedback, losses, EMPTY
+
+
+def _given_label_maps(session: Session, bundle: BundleMessage) -> Tensor:
+    """Return the label maps that the synthetic images were made from, which travel, or are the node's own."""
+    if bundle.label_maps is not None:
+        return to_one_hot(bundle.label_maps, session.pairs.classes)
+    assert bundle.views is not None
+    return session.label_maps(bundle.views)
 
 
 def _parameters(network: nn.Module) -> dict[str, NDArray[np.float32]]:

@@ -8,13 +8,14 @@ The objective (section 3.2, equation 1) is
     min_G max_D1..DK  sum_k pi_k { E_x,y~p_k [ log D_k(x | y) ] + E_y~p_k [ log(1 - D_k(G(y) | y)) ] }
 
 with pi_k the share of client k in all data. One exchange of algorithm 1, for every client k in parallel: the server
-draws label maps y of client k and sends x~ = G(y); the client updates D_k on (y, x) and (y, x~), then returns its loss
-for G and the gradient of that loss with respect to x~; the server propagates the weighted gradients through G and
-updates it.
+draws label maps y of client k and sends x~ = G(y); the client updates D_k on real pairs (y', x') that it draws itself
+and on (y, x~), then returns its loss for G and the gradient of that loss with respect to x~; the server propagates the
+weighted gradients through G and updates it.
 
 :func:`client_update` is the client's part for a bundle of S exchanges made by one generator, discriminator step and
 feedback in turn; :func:`train` puts both parts together in one process. With S = 1 this is the paper's algorithm.
-Deviations: the generator takes noise and, optionally, the site; its loss is the non-saturating one.
+Deviations: the generator takes noise and, optionally, the site; its loss is the non-saturating one; the paper's real
+batch is that of the same y, which would let the server choose the real images.
 """
 
 from collections import deque
@@ -22,9 +23,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from flower_dgan.config import ImportPath, MergeName
-from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps
 from flower_dgan.data.channels import Channels, held
-from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.gan.discriminator import DiscriminatorHalf
@@ -32,6 +32,7 @@ from flower_dgan.gan.exchange import Batch, Feedback, Proposal, concatenate
 from flower_dgan.gan.generator import GeneratorHalf, scheduled_rate
 from flower_dgan.gan.guard import GRADIENTS, Guard, bound_gradients
 from flower_dgan.gan.merge import client_weights, require_clients
+from flower_dgan.gan.session import Session
 from flower_dgan.gan.shares import bound_shares
 
 
@@ -49,36 +50,42 @@ class LocalClient:
         Its discriminator.
     channels : tuple of int or None
         Which channels of the synthetic images its own have; None for all.
+    secret : int or None
+        What its draws of real pairs follow from; None for the run's seed.
     """
 
     labels: ClientLabels
     images: tuple[Pixels, ...]
     half: DiscriminatorHalf
     channels: Channels = None
+    secret: int | None = None
 
-    def real(self, views: Views, image_size: int) -> Batch:
-        """Return these views of its real pairs."""
-        label_maps = apply_to_label_maps(self.labels.label_maps, self.labels.classes, views, image_size)
-        return Batch(apply_to_images(self.images, views, image_size), label_maps)
+    def session(self, settings: BundleSettings) -> Session:
+        """Return what the client answers bundles of these settings with."""
+        pairs = Pairs(self.images, self.labels.label_maps, self.labels.classes)
+        secret = settings.seed if self.secret is None else self.secret
+        sizes = settings.image_size, settings.batch_size, settings.augmentation
+        return Session(self.labels.name, pairs, self.half, *sizes, secret)
 
 
 def client_update(
-    half: DiscriminatorHalf, real: Batch, synthetic: Batch, judged: Batch, batch_size: int
+    session: Session, round_number: int, synthetic: Batch, judged: Batch, views: Views | None
 ) -> tuple[Feedback, tuple[float, ...]]:
     """Step the discriminator and give feedback, one batch of the bundle after the other.
 
     Parameters
     ----------
-    half : DiscriminatorHalf
-        The client's discriminator; changed in place.
-    real : Batch, (exchanges * batch_size, ...)
-        The client's real images, batch after batch.
-    synthetic : Batch
-        As many synthetic images, on which the discriminator is trained.
+    session : Session
+        The client's; its discriminator is changed in place, on real pairs that it draws itself.
+    round_number : int
+        From 1.
+    synthetic : Batch, (exchanges * batch_size, ...)
+        Synthetic images, on which the discriminator is trained.
     judged : Batch
         As many synthetic images, on which feedback is given: the same ones, but for MD-GAN.
-    batch_size : int
-        Samples of one batch.
+    views : Views or None
+        Of the client's pairs whose images pixel losses compare the synthetic ones with; without such losses nobody
+        looks at them.
 
     Returns
     -------
@@ -87,19 +94,23 @@ def client_update(
     losses : tuple of float
         The discriminator's loss on each batch.
     """
-    feedback, losses = [], []
-    for start in range(0, len(real), batch_size):
-        part = slice(start, start + batch_size)
-        losses.append(half.step(real[part], synthetic[part]))
-        feedback.append(half.feedback(real[part], judged[part]))
+    half, feedback, losses = session.half, [], []
+    for batch, start in enumerate(range(0, len(synthetic), session.batch_size)):
+        part = slice(start, start + session.batch_size)
+        real = session.draw_real(round_number, batch)
+        losses.append(half.step(real, synthetic[part]))
+        if half.pixel_losses is not None and views is not None:
+            real = session.paired(views[part])
+        feedback.append(half.feedback(real, judged[part]))
     return concatenate(feedback), tuple(losses)
 
 
-def local_feedback(client: LocalClient, views: Views, proposal: Proposal, settings: BundleSettings) -> Feedback:
-    """Return the feedback of a client in this process on images that it compares with these views of its pairs."""
+def local_feedback(
+    client: LocalClient, round_number: int, views: Views, proposal: Proposal, settings: BundleSettings
+) -> Feedback:
+    """Return the feedback of a client in this process; pixel losses compare with these views of its pairs."""
     synthetic = Batch(proposal.images[:, held(client.channels)], proposal.inputs().label_maps)
-    real = client.real(views, settings.image_size)
-    feedback, _ = client_update(client.half, real, synthetic, synthetic, settings.batch_size)
+    feedback, _ = client_update(client.session(settings), round_number, synthetic, synthetic, views)
     return replace(feedback, channels=client.channels)
 
 
@@ -153,7 +164,7 @@ def train(
         proposals, feedback = [], {}
         for client, (views, proposal) in zip(clients, drawn.popleft(), strict=True):
             proposals.append(proposal)
-            feedback[client.labels.name] = local_feedback(client, views, proposal, settings)
+            feedback[client.labels.name] = local_feedback(client, round_number, views, proposal, settings)
         bounded, _ = bound_gradients(guard, feedback)
         rate = scheduled_rate(round_number, rounds, final_rate)
         generator.apply(proposals, list(bounded.values()), weights, generator_steps, rate)

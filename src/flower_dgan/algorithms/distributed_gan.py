@@ -35,26 +35,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flower_dgan.config import AlgorithmConfig
-from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.gan.losses import SampleLoss
+from flower_dgan.gan.session import Session
 
 ClientT = TypeVar("ClientT")
 
 
-def train_user(
-    half: DiscriminatorHalf, real: Batch, synthetic: Batch, batch_size: int
-) -> tuple[Tensor, tuple[float, ...]]:
+def train_user(session: Session, round_number: int, synthetic: Batch) -> tuple[Tensor, tuple[float, ...]]:
     """Train a user's copy of D, and return by how much each weight changed.
 
     Parameters
     ----------
-    half : DiscriminatorHalf
-        The copy, with the server's weights w; changed in place.
-    real, synthetic : Batch, (exchanges * batch_size, ...)
-        The user's real images and as many synthetic ones, batch after batch.
-    batch_size : int
-        Samples of one batch.
+    session : Session
+        The user's; its discriminator is the copy, with the server's weights w, and is changed in place.
+    round_number : int
+        From 1.
+    synthetic : Batch, (exchanges * batch_size, ...)
+        Synthetic images, batch after batch; the user draws as many real ones itself.
 
     Returns
     -------
@@ -63,9 +61,12 @@ def train_user(
     losses : tuple of float
         The discriminator's loss on each batch.
     """
+    half, size = session.half, session.batch_size
     before = half.flat_weights()
-    parts = [slice(start, start + batch_size) for start in range(0, len(real), batch_size)]
-    losses = tuple(half.step(real[part], synthetic[part]) for part in parts)
+    losses = tuple(
+        half.step(session.draw_real(round_number, batch), synthetic[start : start + size])
+        for batch, start in enumerate(range(0, len(synthetic), size))
+    )
     return half.flat_weights() - before, losses
 
 

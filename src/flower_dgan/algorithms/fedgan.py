@@ -87,7 +87,7 @@ class LocalGan:
             self._done += 1
             views, inputs = draw_bundle(self.client.labels, self.settings, self._done)
             proposal = self.generator.propose(inputs)
-            feedback = local_feedback(self.client, views, proposal, self.settings)
+            feedback = local_feedback(self.client, self._done, views, proposal, self.settings)
             rate = scheduled_rate(self._done, self._steps, self._final_rate)
             self.generator.apply([proposal], [feedback], {self.client.labels.name: 1.0}, 1, rate)
         if self._done == self._steps:

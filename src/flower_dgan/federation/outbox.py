@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from flwr.app import Message, RecordDict
@@ -11,7 +12,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import Views
 from flower_dgan.data.channels import held
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.gan.bundle import ClientLabels, draw_bundle, draw_real, draw_shared
+from flower_dgan.gan.bundle import ClientLabels, draw_bundle, draw_shared
 from flower_dgan.gan.exchange import Proposal
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.wire.bundle_message import EXCHANGE, BundleMessage
@@ -124,15 +125,17 @@ class Outbox:
 
     def _draw(
         self, labels: ClientLabels, round_number: int, place: int, shared: Sequence[Proposal]
-    ) -> tuple[Views, Proposal, Sequence[Proposal]]:
-        """Return a client's real samples, what it gives feedback on, and all that it is sent."""
+    ) -> tuple[Views | None, Proposal, Sequence[Proposal]]:
+        """Return the views of a client's label maps, what it gives feedback on, and all that it is sent."""
         if not shared:
             views, inputs = draw_bundle(labels, self._settings, round_number)
             proposal = self._generator.propose(inputs)
-            return views, self._generator.keep(proposal), [proposal]
+            if not self._shape.colours:
+                views = replace(views, colours=None)
+            return views if self._shape.views else None, self._generator.keep(proposal), [proposal]
         judged, trained_on = (shared[number] for number in batches_of(place, len(shared)))
         separate = self._config.algorithm.separate_batches
-        return draw_real(labels, self._settings, round_number), judged, [trained_on, judged] if separate else [judged]
+        return None, judged, [trained_on, judged] if separate else [judged]
 
     def seconds_since(self, key: tuple[int, int]) -> float:
         """Return the seconds since a bundle, by round and node id, was drawn."""

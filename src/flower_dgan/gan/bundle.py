@@ -79,29 +79,16 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
     Returns
     -------
     views : Views
-        Which window of which pair, (exchanges * batch_size,), batch after batch.
+        Which window of which label map, of the client's or of foreign ones, (exchanges * batch_size,), batch after
+        batch.
     inputs : GeneratorInput
-        The label maps of those views, noise and the site, for as many samples; of views of their own where label maps
-        are foreign.
+        The label maps of those views, noise and the site, for as many samples.
     """
     generator = derive_generator(settings.seed, "bundle", round_number, client.name)
     label_maps = client.foreign or client.label_maps
     views = _draw_views(label_maps, settings, generator)
     sites = torch.full((len(views.ids),), client.site)
-    inputs = _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
-    return draw_real(client, settings, round_number) if client.foreign else views, inputs
-
-
-def draw_real(client: ClientLabels, settings: BundleSettings, round_number: int) -> Views:
-    """Draw the real samples of a client for one round, where its synthetic ones have other label maps.
-
-    Returns
-    -------
-    Views
-        As of :func:`draw_bundle`.
-    """
-    generator = derive_generator(settings.seed, "real", round_number, client.name)
-    return _draw_views(client.label_maps, settings, generator)
+    return views, _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
 
 
 def draw_shared(

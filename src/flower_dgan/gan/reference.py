@@ -59,7 +59,8 @@ def train_reference(
         for client in asked:
             half = client.half
             views, inputs = draw_bundle(client.labels, settings, round_number)
-            real = client.real(views, settings.image_size)
+            session = client.session(settings)
+            real = session.draw_real(round_number, 0)
             images = generator.network(inputs)[:, held(client.channels)]
             for _ in range(half.steps):
                 fixed = Batch(images.detach(), inputs.label_maps)
@@ -68,6 +69,8 @@ def train_reference(
                 half.optimizer.step()
             leaf = images.detach().requires_grad_(True)
             synthetic = Batch(leaf, inputs.label_maps)
+            if half.pixel_losses is not None:
+                real = session.paired(views)
             losses = generator_losses(
                 half.network, half.loss, half.generator_weight, half.pixel_losses, real, synthetic
             )

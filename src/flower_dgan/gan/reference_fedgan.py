@@ -31,7 +31,8 @@ def train_reference_fedgan(gans: Sequence[LocalGan], *, steps: int, interval: in
         for gan in gans:
             half, generator = gan.client.half, gan.generator
             views, inputs = draw_bundle(gan.client.labels, gan.settings, step)
-            real = gan.client.real(views, gan.settings.image_size)
+            session = gan.client.session(gan.settings)
+            real = session.draw_real(step, 0)
             synthetic = Batch(generator.network(inputs), inputs.label_maps)
             fixed = Batch(synthetic.images.detach(), inputs.label_maps)
             for _ in range(half.steps):
@@ -39,6 +40,8 @@ def train_reference_fedgan(gans: Sequence[LocalGan], *, steps: int, interval: in
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()  # type: ignore[no-untyped-call]
                 half.optimizer.step()
             generator.optimizer.zero_grad()
+            if half.pixel_losses is not None:
+                real = session.paired(views)
             losses = generator_losses(
                 half.network, half.loss, half.generator_weight, half.pixel_losses, real, synthetic
             )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from flower_dgan.algorithms.asyndgan import LocalClient
 from flower_dgan.config import AlgorithmConfig
-from flower_dgan.gan.bundle import BundleSettings, draw_real, draw_shared
+from flower_dgan.gan.bundle import BundleSettings, draw_shared
 from flower_dgan.gan.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.gan.generator import GeneratorHalf
@@ -36,7 +36,7 @@ def train_reference_selective(
         for client in clients:
             half = client.half
             half.network.load_state_dict(copy.deepcopy(server.network.state_dict()))
-            real = client.real(draw_real(client.labels, settings, round_number), settings.image_size)
+            real = client.session(settings).draw_real(round_number, 0)
             for _ in range(half.steps):
                 half.optimizer.zero_grad()
                 discriminator_loss(half.network, half.loss, half.discriminator_weight, real, fixed).backward()  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from flower_dgan.algorithms.asyndgan import LocalClient
 from flower_dgan.algorithms.mdgan import batches_of, swap_partners, swaps
 from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.channels import held
-from flower_dgan.gan.bundle import BundleSettings, draw_real, draw_shared
+from flower_dgan.gan.bundle import BundleSettings, draw_shared
 from flower_dgan.gan.discriminator import discriminator_loss, generator_losses, scores
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.gan.generator import GeneratorHalf
@@ -45,7 +45,7 @@ def train_reference_shared(
             judged, trained_on = batches_of(index, len(inputs))
             if not algorithm.separate_batches:
                 trained_on = judged
-            real = client.real(draw_real(client.labels, settings, round_number), settings.image_size)
+            real = client.session(settings).draw_real(round_number, 0)
             for _ in range(half.steps):
                 fixed = Batch(images[trained_on].detach()[:, held(client.channels)], inputs[trained_on].label_maps)
                 half.optimizer.zero_grad()

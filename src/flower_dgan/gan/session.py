@@ -1,8 +1,11 @@
 """What a client has of a training while it answers: its discriminator, its real pairs, and its own random draws."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, draw_views
@@ -44,6 +47,11 @@ class Session:
     augmentation: AugmentationName
     secret: int
 
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Height and width of each of the real images, (images, 2)."""
+        return sizes_of(self.pairs.images)
+
     def draw_real(self, round_number: int, batch: int) -> Batch:
         """Return a batch of real pairs that the client draws itself; which ones the server cannot know.
 
@@ -54,9 +62,12 @@ class Session:
         batch : int
             Which batch of the round, from 0.
         """
+        return self.paired(self.real_views(round_number, batch))
+
+    def real_views(self, round_number: int, batch: int) -> Views:
+        """Return which views of which pairs :meth:`draw_real` returns, for the owner's count of them."""
         generator = derive_generator(self.secret, "real", round_number, self.name, batch)
-        sizes = sizes_of(self.pairs.images)
-        return self.paired(draw_views(sizes, self.batch_size, self.image_size, self.augmentation, generator))
+        return draw_views(self.sizes, self.batch_size, self.image_size, self.augmentation, generator)
 
     def paired(self, views: Views) -> Batch:
         """Return these views of the real pairs: for losses that compare with the real image pixel by pixel."""

@@ -34,8 +34,10 @@ class BundleMessage:
         The last round of which the server has the node's feedback, 0 for none.
     returns : tuple of int
         Rounds, in their order, to whose end the server may go back after a crash.
-    views : Views
-        Which view of which of the node's pairs belongs to each sample, (samples,).
+    views : Views or None
+        Which view of which of the node's own label maps each synthetic image was made from, (samples,); None where it
+        was made from others, which travel with it. With colours, for losses that compare with the real image of that
+        label map pixel by pixel. Which real images the discriminator sees no message says.
     images : array, uint8 or float32, (samples or twice as many, channels, height, width)
         In the wire's format.
     label_maps : array, uint8, (as many, height, width), or None
@@ -50,7 +52,7 @@ class BundleMessage:
     round_number: int
     answered: int
     returns: tuple[int, ...]
-    views: Views
+    views: Views | None
     images: NDArray[np.generic]
     label_maps: NDArray[np.uint8] | None = None
     swap: bool = False
@@ -59,8 +61,8 @@ class BundleMessage:
     def digest(self) -> str:
         """Return a hash of what is asked: equal for a message that is sent again."""
         found = hashlib.sha256(str(self.swap).encode())
-        parts = [self.views.ids, self.views.windows, self.views.colours, self.images, self.label_maps]
-        for array in [*parts, *(self.discriminator or {}).values()]:
+        views = (None, None, None) if self.views is None else (self.views.ids, self.views.windows, self.views.colours)
+        for array in [*views, self.images, self.label_maps, *(self.discriminator or {}).values()]:
             if array is None:
                 continue
             found.update(np.ascontiguousarray(array).tobytes())
@@ -75,19 +77,17 @@ class BundleMessage:
             "returns": list(self.returns),
             "swap": self.swap,
         }
-        views = {"ids": Array(self.views.ids), "windows": Array(self.views.windows)}
-        if self.views.colours is not None:
-            views["colours"] = Array(self.views.colours)
         synthetic = {"images": pack_array(self.images)}
         if self.label_maps is not None:
             synthetic["label-maps"] = pack_array(self.label_maps)
         content = RecordDict(
             {
                 "bundle": ConfigRecord(values),
-                "views": ArrayRecord(views),
                 "synthetic": ArrayRecord(synthetic),
             }
         )
+        if self.views is not None:
+            content["views"] = _write_views(self.views)
         if self.discriminator is not None:
             content[DISCRIMINATOR] = write_parameters(self.discriminator)
         return content
@@ -103,7 +103,7 @@ class BundleMessage:
             content,
             {
                 "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "swap"}),
-                "views": (ArrayRecord, {"ids", "windows", "colours"} if shape.colours else {"ids", "windows"}),
+                **({"views": (ArrayRecord, _keys_of_views(shape))} if shape.views else {}),
                 "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
                 **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
             },
@@ -126,15 +126,27 @@ class BundleMessage:
             round_number=read_value(bundle, "round", int),
             answered=read_value(bundle, "answered", int),
             returns=tuple(returns),
-            views=Views(
-                read_array(arrays["views"]["ids"], "int64", (shape.samples,)).astype(np.int64),
-                read_array(arrays["views"]["windows"], "int16", (shape.samples, 4)).astype(np.int16),
-                read_array(arrays["views"]["colours"], "int8", (shape.samples, 4)).astype(np.int8)
-                if shape.colours
-                else None,
-            ),
+            views=_read_views(arrays["views"], shape) if shape.views else None,
             images=images,
             label_maps=label_maps,
             swap=read_value(bundle, "swap", bool),
             discriminator=read_parameters(arrays[DISCRIMINATOR], discriminator or {}) if brings else None,
         )
+
+
+def _keys_of_views(shape: BundleShape) -> set[str]:
+    return {"ids", "windows", "colours"} if shape.colours else {"ids", "windows"}
+
+
+def _write_views(views: Views) -> ArrayRecord:
+    arrays = {"ids": Array(views.ids), "windows": Array(views.windows)}
+    if views.colours is not None:
+        arrays["colours"] = Array(views.colours)
+    return ArrayRecord(arrays)
+
+
+def _read_views(record: ArrayRecord, shape: BundleShape) -> Views:
+    """Read views of as many samples as are due; whether they fit the label maps is not known here."""
+    colours = read_array(record["colours"], "int8", (shape.samples, 4)).astype(np.int8) if shape.colours else None
+    ids = read_array(record["ids"], "int64", (shape.samples,)).astype(np.int64)
+    return Views(ids, read_array(record["windows"], "int16", (shape.samples, 4)).astype(np.int16), colours)

@@ -26,7 +26,7 @@ class BundleShape:
     feedback : bool
         Whether there is feedback; its arrays are empty where a change of weights is the answer.
     colours : bool
-        Whether views say what happens to the colours of real images.
+        Whether views say what happens to the colours of real images: where losses compare with these pixel by pixel.
     """
 
     samples: int
@@ -53,12 +53,17 @@ class BundleShape:
             separate=algorithm.separate_batches,
             classes=classes if algorithm.shared_batches or config.data.foreign_label_maps else 0,
             feedback=algorithm.upload == "none",
-            colours=config.data.augmentation in COLOURED,
+            colours=config.data.augmentation in COLOURED and bool(algorithm.l1_weight or algorithm.perceptual_weight),
         )
 
     def holding(self, channels: Channels) -> "BundleShape":
         """Return that of a client which holds these channels of the images."""
         return self if channels is None else replace(self, channels=len(channels))
+
+    @property
+    def views(self) -> bool:
+        """Whether views travel: where no label maps do, they say which of the client's own are meant."""
+        return not self.classes
 
     @property
     def images(self) -> tuple[int, int, int, int]:
