@@ -14,6 +14,7 @@ from flower_dgan.algorithms.mdgan import batches_of
 from flower_dgan.algorithms.uagan import class_shares, odds
 from flower_dgan.config import AlgorithmConfig
 from flower_dgan.data.augmentation import to_one_hot
+from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.discriminator import ServerDiscriminator
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_shared
@@ -22,6 +23,7 @@ from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.merge import client_weights, sample_shares
 from flower_dgan.gan.scores import merge_scores, score_rule
+from flower_dgan.gan.session import Session
 from flower_dgan.resolve import resolve
 
 CROSS_ENTROPY = LOSSES["bce"].generator
@@ -97,8 +99,13 @@ def constant_batch(*values: float) -> Batch:
 
 
 def test_a_users_change_is_that_of_all_its_steps() -> None:
-    """L = a (mean of fake - mean of real), and b cancels: 3 steps of 0.1 on each of two batches, 0.5 and 0.25 apart."""
-    change, losses = train_user(slope_half(), constant_batch(0.5, 0.25), constant_batch(0.0, 0.0), 1)
+    """L = a (mean of fake - mean of real), and b cancels: 3 steps of 0.1 on each of two batches, 0.5 and 0.25 apart.
+
+    The one real image is white, 1 in every pixel.
+    """
+    pairs = Pairs((np.full((2, 2, 1), 255, np.uint8),), (np.zeros((2, 2), np.uint8),), 1)
+    session = Session("a", pairs, slope_half(), image_size=2, batch_size=1, augmentation="none", secret=0)
+    change, losses = train_user(session, 1, constant_batch(0.5, 0.75))
     torch.testing.assert_close(change, torch.tensor([3 * 0.1 * 0.5 + 3 * 0.1 * 0.25, 0.0]))
     # before the third step a is 2.1 and 2.225
     assert losses == pytest.approx((-2.1 * 0.5, -2.2 * 0.25))

@@ -82,7 +82,7 @@ def read_secret(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is refused rather than waited for
     except OSError as error:
         raise ConfigError(f"This node's secret file {path} cannot be read: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise ConfigError(f"This node's secret file {path} is no plain file.")
@@ -91,7 +91,9 @@ def read_secret(path: Path) -> bytes:
                 f"This node's secret file {path} is open to other users (mode {mode & 0o777:o}): chmod 600 {path}, and "
                 "write a new secret into it if others may have read it."
             )
-        content = opened.read(MOST_BYTES + 1)
+        content = os.read(descriptor, MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if not FEWEST_BYTES <= len(content) <= MOST_BYTES:
         some = f"more than {MOST_BYTES}" if len(content) > MOST_BYTES else str(len(content))
         raise ConfigError(
