@@ -23,10 +23,10 @@ from flower_dgan.gan.randomness import derive_generator
 from flower_dgan.gan.session import Session
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.node.open_sessions import forget_session, open_session
 from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import release_policy
 from flower_dgan.node.secret import secret_of
-from flower_dgan.node.session import forget_session, open_session
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.bundle_message import BundleMessage

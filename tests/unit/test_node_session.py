@@ -24,8 +24,10 @@ from flower_dgan.data.views import Views
 from flower_dgan.errors import ForgottenError, PolicyError
 from flower_dgan.flower.inprocess import InProcessGrid
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
+from flower_dgan.node import open_sessions
 from flower_dgan.node import session as session_module
-from flower_dgan.node.session import NodeSession, open_session
+from flower_dgan.node.open_sessions import open_session
+from flower_dgan.node.session import NodeSession
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
@@ -48,10 +50,10 @@ CONFIG = settings()
 
 @pytest.fixture(autouse=True)
 def no_sessions() -> Iterator[None]:
-    session_module._OPEN.clear()
+    open_sessions._OPEN.clear()
     with simulating():
         yield
-    session_module._OPEN.clear()
+    open_sessions._OPEN.clear()
 
 
 def join(name: str = "breast", training: Training = TRAINING, config: TrainingConfig = CONFIG) -> ClientState:
@@ -166,7 +168,7 @@ def test_a_session_in_memory_is_opened_without_opening_or_reading_a_file(tmp_pat
         message = node.read(content)
     assert (seen.opened, seen.events, seen.bytes) == ([], [], 0)
     assert message.round_number == 3
-    session_module._OPEN.clear()
+    open_sessions._OPEN.clear()
     with watching(state.path, tmp_path) as seen, open_session(TRAINING, node_config):
         pass
     assert {Path(name).name for name, _ in seen.opened} >= {"node.json", "images.npy", "policy.yaml", "lock"}
@@ -208,7 +210,7 @@ def test_memory_changes_no_answer() -> None:
         return found
 
     warm = answers("b" * 16, lambda: None)
-    assert warm == answers("c" * 16, session_module._OPEN.clear)
+    assert warm == answers("c" * 16, open_sessions._OPEN.clear)
     assert len(set(warm)) == 3
 
 
@@ -219,7 +221,7 @@ def test_another_process_that_answered_is_noticed() -> None:
     first = gradients(ask(bundle(1), node_config))
     child = os.fork()
     if not child:
-        os._exit(17 if not session_module._OPEN and not ask(bundle(2), node_config).has_error() else 1)
+        os._exit(17 if not open_sessions._OPEN and not ask(bundle(2), node_config).has_error() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 17
     reply = ask(bundle(2, seed=5), node_config)
     assert "round 2 was answered already" in reply.error.reason
@@ -282,7 +284,7 @@ def test_an_owner_who_changes_the_policy_is_obeyed_at_once(tmp_path: Path) -> No
     policy.write_text(POLICY)
     node_config = {"name": "breast", "policy": str(policy)}
     assert not ask(bundle(1), node_config).has_error()
-    opened = session_module._OPEN[ClientState(TRAINING.identity, "breast").path]
+    opened = open_sessions._OPEN[ClientState(TRAINING.identity, "breast").path]
     policy.write_text(POLICY.replace("pixel_losses: true", "pixel_losses: false"))
     for _ in range(2):
         with pytest.raises(PolicyError, match="pixel_losses"), open_session(TRAINING, node_config):
@@ -293,7 +295,7 @@ def test_an_owner_who_changes_the_policy_is_obeyed_at_once(tmp_path: Path) -> No
     assert "allows 6 queries" in ask(bundle(2), node_config).error.reason
     policy.write_text(POLICY)
     assert not ask(bundle(2), node_config).has_error()
-    assert session_module._OPEN[ClientState(TRAINING.identity, "breast").path] is opened
+    assert open_sessions._OPEN[ClientState(TRAINING.identity, "breast").path] is opened
 
 
 def test_what_a_node_is_told_otherwise_makes_a_new_session(tmp_path: Path) -> None:
@@ -325,9 +327,9 @@ def test_a_new_attempt_and_leaving_end_a_session() -> None:
         pass
     join(training=later)
     assert not ask(bundle(1, later), node_config).has_error()
-    assert len(session_module._OPEN) == 1
+    assert len(open_sessions._OPEN) == 1
     assert not ask(later.to_records("leave"), node_config, LEAVE).has_error()
-    assert not session_module._OPEN
+    assert not open_sessions._OPEN
 
 
 def test_few_sessions_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +342,7 @@ def test_few_sessions_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["a", "b", "c"]
     for name in names:
         join(name)
-    monkeypatch.setattr(session_module, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(open_sessions, "MOST_SESSIONS", 2)
     first, second = opened("a"), opened("b")
     assert opened("a") is first
     opened("c")
@@ -348,17 +350,17 @@ def test_few_sessions_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened("b") is not second
     parameters = sum(each.numel() for each in first._session.half.network.parameters())
     assert first.bytes == 3 * 4 * parameters
-    monkeypatch.setattr(session_module, "MOST_SESSIONS", 64)
+    monkeypatch.setattr(open_sessions, "MOST_SESSIONS", 64)
     for limit, count in ((2 * first.bytes, 2), (first.bytes - 1, 1)):
-        monkeypatch.setattr(session_module, "MOST_BYTES", limit)
-        session_module._OPEN.clear()
+        monkeypatch.setattr(open_sessions, "MOST_BYTES", limit)
+        open_sessions._OPEN.clear()
         for name in names:
             opened(name)
-        assert [path.name[0] for path in session_module._OPEN] == names[-count:]
+        assert [path.name[0] for path in open_sessions._OPEN] == names[-count:]
     other = Training("b" * 16, 1)
     join("a", other)
     opened("a", other)
-    assert [path.parent.name for path in session_module._OPEN] == [other.identity]
+    assert [path.parent.name for path in open_sessions._OPEN] == [other.identity]
 
 
 def test_the_perceptual_network_is_built_once_for_many_messages_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +386,7 @@ def test_the_perceptual_network_is_built_once_for_many_messages_and_nodes(monkey
         for number in (1, 2, 3):
             for name in ("breast", "kidney"):
                 assert not ask(bundle(number), {"name": name}).has_error()
-        session_module._OPEN.clear()
+        open_sessions._OPEN.clear()
         assert not ask(bundle(4), {"name": "breast"}).has_error()
     finally:
         pretrained_perceptual_loss.cache_clear()

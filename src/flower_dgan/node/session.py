@@ -1,19 +1,13 @@
-"""What a node has of a training, in memory from one message to the next where its process lives on.
+"""What a node has of a training: built once, and used for every message that comes while its process lives on.
 
-Built once: configuration, policy, pairs, the shape of its messages, its secret, and the networks with the losses. What
-changes is :class:`~flower_dgan.node.progress.Progress`, which holds itself against the node's directory. A process that
-is started for one message opens its session anew; a worker of a simulation, which serves many nodes, has those of its
-training in memory.
+Constant are configuration, policy, pairs, the shape of messages, the secret, the form of the networks and the losses.
+What changes is :class:`~flower_dgan.node.progress.Progress`, which holds itself against the node's directory.
 """
 
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from flwr.app import RecordDict
@@ -32,19 +26,7 @@ from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import discriminator_half
-
-MOST_BYTES, MOST_SESSIONS = 512 * 2**20, 64
-"""Of discriminators with their optimizers, and of sessions, that one process has in memory.
-
-A worker of Flower's simulation takes about as many bytes before it has any: they are those of 16 PatchGANs, or of a
-thousand small discriminators. Each session has four files open, of the 1024 that a process may have. What is beyond is
-opened anew for its next message, as in a process of its own; that costs time and nothing else.
-"""
-
-_OPEN: OrderedDict[Path, "NodeSession"] = OrderedDict()
-_GUARD = threading.Lock()
 
 
 class NodeSession:
@@ -149,74 +131,3 @@ class NodeSession:
         policy = release_policy(self.config, self._node_config)
         policy.check_settings(self.config)
         return before, policy
-
-
-@contextmanager
-def open_session(training: Training, node_config: NodeConfig) -> Iterator[NodeSession]:
-    """Open the session of a node in a training; no other process, and no other thread, answers for the node inside.
-
-    One that is in memory and up to date is opened without opening or reading any file.
-
-    Parameters
-    ----------
-    training : Training
-        Which training a message belongs to.
-    node_config : mapping
-        The owner's.
-
-    Raises
-    ------
-    ForgottenError
-        If the node has not joined the training, or its directory is gone.
-    PolicyError, ConfigError
-        If the owner's policy is against the settings; if the policy or the secret cannot be read.
-    """
-    state = ClientState(training.identity, node_key(node_config))
-    if (known := _recall(state.path)) is not None:
-        with known.lock.held():
-            if known.is_up_to_date(node_config):
-                known.follow_policy()
-                yield known
-                return
-        forget_session(state)
-    with state.locked() as lock:
-        opened = NodeSession(state, lock, node_config)
-        _remember(state.path, opened)
-        yield opened
-
-
-def forget_session(state: ClientState) -> None:
-    """Drop from memory what it has of a node's training; its directory stays as it is."""
-    with _GUARD:
-        _OPEN.pop(state.path, None)
-
-
-def _recall(path: Path) -> NodeSession | None:
-    with _GUARD:
-        if path in _OPEN:
-            _OPEN.move_to_end(path)
-        return _OPEN.get(path)
-
-
-def _remember(path: Path, session: NodeSession) -> None:
-    """Keep a session in memory, without those of other trainings, and without the oldest where they are too many."""
-    with _GUARD:
-        for other in [each for each in _OPEN if each.parent != path.parent]:
-            del _OPEN[other]
-        _OPEN[path] = session
-        while len(_OPEN) > MOST_SESSIONS or (len(_OPEN) > 1 and _bytes_in_memory() > MOST_BYTES):
-            _OPEN.popitem(last=False)
-
-
-def _bytes_in_memory() -> int:
-    return sum(each.bytes for each in _OPEN.values())
-
-
-def _start_afresh() -> None:
-    """Let a process that was forked open sessions of its own: it shares its parent's locks, which would not hold it."""
-    global _GUARD  # another thread of the parent may have had it
-    _GUARD = threading.Lock()
-    _OPEN.clear()
-
-
-os.register_at_fork(after_in_child=_start_afresh)
