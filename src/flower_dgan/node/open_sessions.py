@@ -18,11 +18,11 @@ from flower_dgan.node.state import ClientState
 from flower_dgan.wire.protocol import Training
 
 MOST_BYTES, MOST_SESSIONS = 512 * 2**20, 64
-"""Of discriminators with their optimizers, and of sessions, that one process has in memory.
+"""Of discriminators with Adam's moments, and of sessions, that one process has in memory.
 
-A worker of Flower's simulation takes about as many bytes before it has any: they are those of 16 PatchGANs, or of a
-thousand small discriminators. Each session has four files open, of the 1024 that a process may have. What is beyond is
-opened anew for its next message, as in a process of its own; that costs time and nothing else.
+The bytes are about what a worker of Flower's simulation takes before it has any, and those of 16 PatchGANs. With small
+discriminators the number comes first: each session has four files open, of the 1024 that a process may have. A session
+that is beyond is opened anew for its next message, as in a process of its own; that costs time and nothing else.
 """
 
 _OPEN: OrderedDict[Path, "NodeSession"] = OrderedDict()
