@@ -5,8 +5,8 @@
 Runs four rounds of S = 1, with one swap, on the digits in equal parts, with MLPs and float32 both ways, through the
 real strategy and ClientApp in one process, and counts. Hardy 2019, in numbers of 4 bytes, with b images a
 batch, d numbers an image and N workers: the server sends each worker 2 b d an iteration, gets b d back, and a swap
-moves |theta| from worker to worker, here up to the server and down again. What is beyond the formulas is views, losses,
-scales and settings.
+moves |theta| from worker to worker, here up to the server and down again. What is beyond the formulas is label maps,
+losses, scales and settings.
 """
 
 import json

@@ -10,26 +10,23 @@ import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.node.open_sessions import forget_session, open_session
 from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import check_code, release_policy
+from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
-from flower_dgan.randomness import derive_seed
 from flower_dgan.wire.answer_message import Effort, write_answer
-from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wire.question_message import read_question
 from flower_dgan.wire.refusals import refuse
-from flower_dgan.wiring import discriminator_half, session_of, threads
+from flower_dgan.wiring import threads
 
 logger = logging.getLogger("flwr")
 
@@ -89,7 +86,9 @@ def _describe(message: Message, context: Context) -> RecordDict:
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
     node = open_node(config, context.node_config)
+    secret_of(context.node_config, node_key(context.node_config), node.name, config.seed)  # refused now or never
     state = _state(request.training, context)
+    forget_session(state)
     with state.forgotten_if_it_fails():
         token = state.join(node.name, node.pairs, config, request.training.attempt)
         return _description(node, config, token).to_records()
@@ -134,7 +133,9 @@ def _refuse_whole(message: Message, context: Context) -> RecordDict:
 
 def _forget(message: Message, context: Context) -> RecordDict:
     training = Training.from_records(message.content, "leave")
-    _state(training, context).leave()
+    state = _state(training, context)
+    forget_session(state)
+    state.leave()
     return training.to_records("leave")
 
 
@@ -144,24 +145,12 @@ def _state(training: Training, context: Context) -> ClientState:
 
 def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
-    state = _state(Training.of(message.content, "bundle"), context)
-    name, pairs, config = state.joined(partial(check_code, context.node_config))
-    policy = release_policy(config, context.node_config)
-    policy.check_settings(config)
-    algorithm = algorithm_of(config)
-    classes, channels = pairs.classes, pairs.images[0].shape[2]
-    shapes = discriminator_form(config, classes, channels).shapes if algorithm.releases.of_network else None
-    shape = replace(BundleShape.of(config, classes), channels=channels)
-    envelope, question = read_question(message.content, shape, shapes)
-    if question.views is not None:
-        question.views.check(sizes_of(pairs.label_maps), config.data.image_size)
-    half = discriminator_half(config, ImageShape(classes, channels, config.data.image_size, ()), name)
-    seed = derive_seed(config.seed, "client", name)
-    session = session_of(config, name, pairs, half, config.seed)
-    with threads(config.threads), state.answering(half, envelope, question, policy, seed=seed):
-        begin = time.monotonic()
-        answer = algorithm.answer(session, envelope.round_number, question)
-        answer.check(algorithm.releases)
-        compute_seconds = time.monotonic() - begin
-    effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
-    return write_answer(answer, effort, config.exchange.feedback_format)
+    with open_session(Training.of(message.content, "bundle"), context.node_config) as node:
+        envelope, question = node.read(message.content)
+        with threads(node.config.threads), node.answering(envelope, question) as session:
+            begin = time.monotonic()
+            answer = node.algorithm.answer(session, envelope.round_number, question)
+            answer.check(node.algorithm.releases)
+            compute_seconds = time.monotonic() - begin
+        effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
+        return write_answer(answer, effort, node.config.exchange.feedback_format)

@@ -106,6 +106,10 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     allows_moments.write_text(README_POLICY.replace("moments: false", "moments: true"))
     node_configs = {owner: {"data-path": str(folder), "name": owner} for owner, folder in folders.items()}
     node_configs["clinic-c"]["policy"] = str(allows_moments)
+    draws = tmp_path / "draws"  # the others make a file each, which the run in one process finds in the same home
+    draws.write_bytes(os.urandom(32))
+    draws.chmod(0o600)
+    node_configs["clinic-c"]["secret-file"] = str(draws)
     (machine.home / "secret").write_bytes(os.urandom(32))
     runtime_options = ["--superexec-auth-secret-file", f"{machine.home}/secret"]
     runtime_options += ["--ssl-ca-certfile", f"{machine.home}/tls/ca.pem"]
@@ -132,7 +136,7 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
         for owner, folder in folders.items():
             options = machine.typed("flower-dgan supernode", clinic_a=owner, **{"/data/pairs": str(folder)})
             if owner == "clinic-c":
-                options[options.index("--node-config") + 1] += f' policy="{allows_moments}"'
+                options[options.index("--node-config") + 1] += f' policy="{allows_moments}" secret-file="{draws}"'
                 options += runtime_options
             nodes.enter_context(supernode(flower, owner, *options))
 

@@ -186,27 +186,6 @@ def test_settings_are_printed_as_they_are(text: str) -> None:
     assert yaml.safe_load(printed)["data"]["root"] == text
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_no_cell_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
-    long = "/data/" + "/".join(f"{number} {'x' * 200}" for number in range(20))
-    assert len(long) > 4000
-    table = Table("folder", "Dice", title="Scores")
-    table.add_row(long, "0.5")
-    monkeypatch.setattr(console, "_force_terminal", terminal)
-    monkeypatch.setattr(console, "_width", 80)
-    with console.capture() as captured:
-        print_table(table)
-    rows = [line.split("│") for line in captured.get().splitlines() if "│" in line]
-    cells = [row[1].strip() for row in rows]
-    if terminal:  # it goes on in the lines below
-        assert max(map(len, captured.get().splitlines())) <= 80
-        assert len(cells) > 40
-        assert "".join(cells).replace(" ", "") == long.replace(" ", "")
-    else:
-        assert cells == [long]
-    assert "…" not in captured.get()
-
-
 def test_only_one_module_makes_consoles() -> None:
     """Another console would take names for markup."""
     folder = Path(cli.__file__).parent

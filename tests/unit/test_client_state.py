@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from flower_dgan.wire.bundle_message import BundleMessage
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flower_dgan.data import Pairs
@@ -20,13 +22,17 @@ from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.node.kept_pairs import keep_pairs
+from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.progress import Progress
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import discriminator_half
 
+NOTHING = np.zeros(0, np.int64)
 SHAPE = ImageShape(2, 1, 16, ())
 ANY = ReleasePolicy(True, False, False, False, None)
 CONFIG = read_description(describe_training(resolve("model.discriminator_width=4")))
@@ -54,9 +60,34 @@ def some_pairs() -> Pairs:
     return Pairs(images, tuple(rng.integers(0, 4, shape, dtype=np.uint8) for shape in shapes), 4)
 
 
-@pytest.fixture
-def state() -> ClientState:
-    state = ClientState("a" * 16, "breast")
+class Node(ClientState):
+    """A node that answers in one process, or each time in a new one."""
+
+    def __init__(self, training: str, node: str, *, lives_on: bool) -> None:
+        super().__init__(training, node)
+        self.lives_on = lives_on
+        self._memory: tuple[StoreLock, Progress] | None = None
+
+    @contextmanager
+    def answering(
+        self, bundle: BundleMessage, policy: ReleasePolicy = ANY, drawn: NDArray[np.int64] = NOTHING
+    ) -> Iterator[DiscriminatorHalf]:
+        if self._memory is not None and self.lives_on:
+            lock, progress = self._memory
+            with lock.held():
+                if lock.in_place():
+                    with progress.answering(bundle, policy, drawn) as half:
+                        yield half
+                    return
+        with self.locked() as lock:
+            self._memory = lock, Progress(self, lock, fresh, seed=3)
+            with self._memory[1].answering(bundle, policy, drawn) as half:
+                yield half
+
+
+@pytest.fixture(params=[True, False], ids=["one process", "a process each"])
+def state(request: pytest.FixtureRequest) -> Node:
+    state = Node("a" * 16, "breast", lives_on=request.param)
     state.join("breast", some_pairs(), CONFIG, 1)
     return state
 
@@ -69,25 +100,31 @@ def asked(
     return BundleMessage(Training("a" * 16, attempt), round_number, answered, returns, views, images)
 
 
-def step(state: ClientState, bundle: BundleMessage) -> float:
-    half, (real, batch) = fresh(), batches(bundle.round_number)[-1]
-    with state.answering(half, bundle, ANY, seed=3):
+def step(state: Node, bundle: BundleMessage) -> float:
+    real, batch = batches(bundle.round_number)[-1]
+    with state.answering(bundle) as half:
         return half.step(real, batch)
 
 
-def kept(state: ClientState, round_number: int, attempt: int = 1) -> dict[str, Tensor]:
+def kept(state: Node, round_number: int, attempt: int = 1) -> dict[str, Tensor]:
     """Return the network that a round would start from."""
-    half, bundle = fresh(), asked(round_number, attempt=attempt, content=255)
-    with pytest.raises(InterruptedError), state.answering(half, bundle, ANY, seed=3):
-        raise InterruptedError
-    return half.network.state_dict()
+    found = {}
+
+    def look_and_die() -> None:
+        with state.answering(asked(round_number, attempt=attempt, content=255)) as half:
+            found.update(copy.deepcopy(half.network.state_dict()))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        look_and_die()
+    return found
 
 
-def rounds_kept(state: ClientState) -> list[int]:
+def rounds_kept(state: Node) -> list[int]:
     return sorted(int(file.stem.split("-")[1]) for file in state.path.glob("round-*"))
 
 
-def test_keeping_it_between_messages_changes_nothing(state: ClientState) -> None:
+def test_keeping_it_between_messages_changes_nothing(state: Node) -> None:
     """Weights and Adam's moments survive: four steps in one go, or one in each message."""
     at_once = fresh()
     for round_number, (real, batch) in enumerate(batches(4), start=1):
@@ -95,13 +132,13 @@ def test_keeping_it_between_messages_changes_nothing(state: ClientState) -> None
     torch.testing.assert_close(kept(state, 5), at_once.network.state_dict(), rtol=0, atol=0)
 
 
-def test_a_process_that_dies_leaves_the_round_before(state: ClientState) -> None:
+def test_a_process_that_dies_leaves_the_round_before(state: Node) -> None:
     step(state, asked(1))
     before = kept(state, 2)
 
     def die_after_a_step() -> None:
-        half, (real, batch) = fresh(), batches(2)[-1]
-        with state.answering(half, asked(2, 1), ANY, seed=3):
+        real, batch = batches(2)[-1]
+        with state.answering(asked(2, 1)) as half:
             half.step(real, batch)
             raise InterruptedError
 
@@ -110,7 +147,7 @@ def test_a_process_that_dies_leaves_the_round_before(state: ClientState) -> None
     torch.testing.assert_close(kept(state, 2), before, rtol=0, atol=0)
 
 
-def test_pairs_come_back_from_disk_as_they_were(state: ClientState) -> None:
+def test_pairs_come_back_from_disk_as_they_were(state: Node) -> None:
     (name, pairs, config), original = state.joined(), some_pairs()
     assert (name, pairs.classes, config) == ("breast", 4, CONFIG)
     for ours, theirs in zip(pairs.images + pairs.label_maps, original.images + original.label_maps, strict=True):
@@ -118,13 +155,13 @@ def test_pairs_come_back_from_disk_as_they_were(state: ClientState) -> None:
         assert not ours.flags.writeable
 
 
-def test_only_the_owner_can_read_what_is_kept(state: ClientState) -> None:
+def test_only_the_owner_can_read_what_is_kept(state: Node) -> None:
     assert state.path.stat().st_mode & 0o777 == 0o700
 
 
-def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
+def test_runs_and_nodes_do_not_mix(state: Node) -> None:
     step(state, asked(1))
-    for other in (ClientState("a" * 16, "kidney"), ClientState("b" * 16, "breast")):
+    for other in (Node("a" * 16, "kidney", lives_on=True), Node("b" * 16, "breast", lives_on=True)):
         with pytest.raises(FederationError, match="has not joined"):
             other.joined()
         other.join("kidney", some_pairs(), CONFIG, 1)
@@ -134,7 +171,7 @@ def test_runs_and_nodes_do_not_mix(state: ClientState) -> None:
     assert (kept(state, 2)["layers.0.weight"] - fresh().network.state_dict()["layers.0.weight"]).abs().max() > 1e-5
 
 
-def test_leaving_forgets_what_was(state: ClientState) -> None:
+def test_leaving_forgets_what_was(state: Node) -> None:
     step(state, asked(1))
     state.leave()
     assert not state.path.parent.exists()
@@ -143,7 +180,7 @@ def test_leaving_forgets_what_was(state: ClientState) -> None:
     torch.testing.assert_close(kept(state, 1), fresh().network.state_dict(), rtol=0, atol=0)
 
 
-def test_the_same_bundle_is_answered_again_as_it_was(state: ClientState) -> None:
+def test_the_same_bundle_is_answered_again_as_it_was(state: Node) -> None:
     """A message that comes twice, even late, gets the same answer and teaches nothing."""
     step(state, asked(1))
     second = step(state, asked(2, 1))
@@ -160,7 +197,7 @@ def test_the_same_bundle_is_answered_again_as_it_was(state: ClientState) -> None
     assert second != third
 
 
-def test_another_bundle_for_an_answered_round_is_refused(state: ClientState) -> None:
+def test_another_bundle_for_an_answered_round_is_refused(state: Node) -> None:
     step(state, asked(2))
     step(state, asked(3))
     for round_number in (1, 2, 3):
@@ -169,7 +206,7 @@ def test_another_bundle_for_an_answered_round_is_refused(state: ClientState) -> 
     assert rounds_kept(state) == [2, 3]
 
 
-def test_a_server_that_starts_again_takes_the_node_back(state: ClientState) -> None:
+def test_a_server_that_starts_again_takes_the_node_back(state: Node) -> None:
     for round_number in range(1, 6):
         step(state, asked(round_number, returns=(1, 3)))
     assert rounds_kept(state) == [1, 3, 4, 5]
@@ -185,7 +222,7 @@ def test_a_server_that_starts_again_takes_the_node_back(state: ClientState) -> N
     torch.testing.assert_close(kept(state, 6, attempt=2), before, rtol=0, atol=0)
 
 
-def test_going_back_further_than_the_server_said_is_refused(state: ClientState) -> None:
+def test_going_back_further_than_the_server_said_is_refused(state: Node) -> None:
     for round_number in range(1, 6):
         step(state, asked(round_number, returns=(3,)))
     state.join("breast", some_pairs(), CONFIG, 2)
@@ -193,7 +230,7 @@ def test_going_back_further_than_the_server_said_is_refused(state: ClientState) 
         step(state, asked(3, 2, attempt=2, content=1))
 
 
-def test_joining_again_wants_the_same_data_and_no_earlier_attempt(state: ClientState) -> None:
+def test_joining_again_wants_the_same_data_and_no_earlier_attempt(state: Node) -> None:
     step(state, asked(1))
     before = kept(state, 2)
     state.join("breast", some_pairs(), CONFIG, 1)
@@ -207,7 +244,7 @@ def test_joining_again_wants_the_same_data_and_no_earlier_attempt(state: ClientS
         state.join("breast", some_pairs(), CONFIG, 2)
 
 
-def test_a_lost_memory_is_no_fresh_start(state: ClientState) -> None:
+def test_a_lost_memory_is_no_fresh_start(state: Node) -> None:
     with pytest.raises(FederationError, match=r"answer to round 4, but .* knows of round 0"):
         step(state, asked(5, 4))
 
@@ -221,20 +258,20 @@ def test_initial_weights_depend_on_client_and_seed_only() -> None:
     assert (other["layers.0.weight"] - first["layers.0.weight"]).abs().max() > 1e-3
 
 
-def test_random_state_goes_on_where_it_was_and_leaves_the_process_alone(state: ClientState) -> None:
+def test_random_state_goes_on_where_it_was_and_leaves_the_process_alone(state: Node) -> None:
     torch.manual_seed(9)
     undisturbed = torch.rand(2)
     torch.manual_seed(9)
     drawn = []
     for round_number in (1, 2):
-        with state.answering(fresh(), asked(round_number), ANY, seed=3):
+        with state.answering(asked(round_number)):
             drawn.append(torch.rand(2))
     expected = torch.rand(4, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(torch.cat(drawn), expected, rtol=0, atol=0)
     torch.testing.assert_close(torch.rand(2), undisturbed, rtol=0, atol=0)
 
 
-def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> None:
+def test_what_is_kept_does_not_depend_on_earlier_files(state: Node) -> None:
     step(state, asked(1))
     first = copy.deepcopy(kept(state, 2))
     state.leave()
@@ -243,19 +280,97 @@ def test_what_is_kept_does_not_depend_on_earlier_files(state: ClientState) -> No
     torch.testing.assert_close(kept(state, 2), first, rtol=0, atol=0)
 
 
-def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: ClientState) -> None:
+def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: Node) -> None:
     """A bundle asks twice about image 0. An answer given again does not count; one that dies on its way does."""
     policy = replace(ANY, queries_per_image=5)
 
     def ask(bundle: BundleMessage) -> None:
-        with state.answering(fresh(), bundle, policy, seed=3):
+        with state.answering(bundle, policy):
             pass
 
     for bundle in (asked(1), asked(1), asked(2)):
         ask(bundle)
-    with pytest.raises(FederationError, match=r"allows 5 queries on one image.*image 0 would have 6"):
-        ask(asked(3))
+    for _ in range(2):
+        with pytest.raises(FederationError, match=r"allows 5 queries on one image.*image 0 would have 6"):
+            ask(asked(3))
     assert rounds_kept(state) == [1, 2]
+
+
+def test_one_image_is_drawn_as_often_as_the_owner_allows(state: Node) -> None:
+    """Where label maps travel nothing is asked about the node's own: its own draws count, of image 2 two a bundle."""
+    policy, drawn = replace(ANY, queries_per_image=5), np.array([1, 2, 2])
+
+    def ask(bundle: BundleMessage) -> None:
+        with state.answering(replace(bundle, views=None), policy, drawn):
+            pass
+
+    for bundle in (asked(1), asked(1), asked(2)):
+        ask(bundle)
+    with pytest.raises(FederationError, match=r"allows 5 queries on one image.*image 2 would have 6"):
+        ask(asked(3))
+    with state.answering(asked(3), policy):  # about image 0, and drawing none
+        pass
+    assert np.load(state.path / "queries.npy").tolist() == [[2, 0, 0], [0, 2, 4]]
+
+
+def test_counts_of_the_version_before_count_both_ways(state: Node) -> None:
+    np.save(state.path / "queries.npy", np.array([4, 0, 3]))
+    with state.answering(asked(1), replace(ANY, queries_per_image=6), np.array([2, 2, 1])):
+        pass
+    assert np.load(state.path / "queries.npy").tolist() == [[6, 0, 3], [4, 1, 5]]
+
+
+def test_an_answer_that_cannot_be_stored_is_forgotten(state: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full after the discriminator has learned: it goes on as if it had not, in memory as in the store."""
+    step(state, asked(1))
+    before = kept(state, 2)
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("flower_dgan.node.kept_rounds.save_file", fill)
+    with pytest.raises(OSError, match="full"):
+        step(state, asked(2, 1))
+    monkeypatch.undo()
+    torch.testing.assert_close(kept(state, 2), before, rtol=0, atol=0)
+    undisturbed = Node("b" * 16, "breast", lives_on=False)
+    undisturbed.join("breast", some_pairs(), CONFIG, 1)
+    losses = [step(undisturbed, replace(asked(n, n - 1), training=Training("b" * 16, 1))) for n in (1, 2)]
+    assert step(state, asked(2, 1)) == losses[1]
+
+
+def test_a_process_whose_store_went_on_catches_up(state: Node) -> None:
+    """Rounds 1 and 4 are answered by one process, 2 and 3 by another, which dies amid a second answer to 4."""
+    other = Node("a" * 16, "breast", lives_on=True)
+    at_once = fresh()
+    expected = [at_once.step(real, batch) for real, batch in batches(4)]
+    found = [step(node, asked(number)) for number, node in enumerate((state, other, other), start=1)]
+
+    def die_after_a_step() -> None:
+        with other.answering(asked(4, 3)) as half:
+            half.step(*batches(1)[0])
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        die_after_a_step()
+    assert [*found, step(state, asked(4, 3))] == expected
+    torch.testing.assert_close(kept(other, 5), at_once.network.state_dict(), rtol=0, atol=0)
+
+
+def test_what_a_person_does_to_the_store_is_seen(state: Node) -> None:
+    """The newest file is put back from a copy, as from a backup, and then deleted: no process goes on from memory."""
+    step(state, asked(1))
+    file = next(state.path.glob("round-*"))
+    copied = file.read_bytes()
+    step(state, asked(2, 1))
+    after = kept(state, 3)
+    (newest,) = state.path.glob("round-00000002*")
+    newest.unlink()
+    with pytest.raises(FederationError, match=r"answer to round 2, but .* knows of round 1"):
+        step(state, asked(3, 2))
+    file.write_bytes(copied)
+    step(state, asked(2, 1))
+    torch.testing.assert_close(kept(state, 3), after, rtol=0, atol=0)
 
 
 def test_nothing_is_left_of_a_join_that_failed(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
@@ -274,9 +389,7 @@ def test_nothing_is_left_of_a_join_that_failed(monkeypatch: pytest.MonkeyPatch, 
     assert not any(path.is_file() for path in (own_home / "state").rglob("*"))
 
 
-def test_a_join_again_that_fails_keeps_what_the_training_left(
-    state: ClientState, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_join_again_that_fails_keeps_what_the_training_left(state: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     step(state, asked(1))
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(StorageError, match="full"):

@@ -60,14 +60,14 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
             3,
             2,
             (1, 2),
-            Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16)),
+            VIEWS,
             np.zeros(SHAPE.images, "u1"),
         ).to_records(),
         lambda content: BundleMessage.from_records(content, SHAPE),
     ),
     "shared bundle": (
         lambda: BundleMessage(
-            TRAINING, 3, 2, (1, 2), VIEWS, np.zeros(SHARED.images, "u1"), np.zeros((4, 4, 4), "u1")
+            TRAINING, 3, 2, (1, 2), None, np.zeros(SHARED.images, "u1"), np.zeros((4, 4, 4), "u1")
         ).to_records(),
         lambda content: BundleMessage.from_records(content, SHARED),
     ),

@@ -246,7 +246,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle().to_records()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 9 meets version 8: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 10 meets version 9: install the same flower-dgan"):
         BundleMessage.from_records(content, SHAPE)
     request = JoinRequest(TRAINING, resolve("")).to_records()
     request.config_records["join"]["protocol-version"] = 99
@@ -290,18 +290,40 @@ def test_bundle_with_label_maps_round_trip() -> None:
     shape = replace(SHAPE, separate=True, classes=3)
     label_maps = np.arange(64, dtype=np.uint8).reshape(4, 4, 4) % 3
     images = np.arange(64, dtype=np.uint8).reshape(4, 1, 4, 4)
-    message = replace(bundle(), images=images, label_maps=label_maps)
+    message = replace(bundle(), images=images, label_maps=label_maps, views=None)
     read = BundleMessage.from_records(message.to_records(), shape)
     assert read.label_maps is not None
+    assert read.views is None
     np.testing.assert_array_equal(read.label_maps, label_maps)
     np.testing.assert_array_equal(read.images, images)
     assert read.digest() == message.digest() != replace(message, label_maps=2 - label_maps).digest()
-    with pytest.raises(ProtocolError, match="label-maps"):
+    with pytest.raises(ProtocolError, match=r"records \['bundle', 'synthetic'\] where .*'views'\] are allowed"):
         BundleMessage.from_records(message.to_records(), replace(shape, classes=0))
+    with pytest.raises(ProtocolError, match=r"'views'\] where \['bundle', 'synthetic'\] are allowed"):
+        BundleMessage.from_records(replace(message, views=bundle().views).to_records(), shape)
     with pytest.raises(ProtocolError, match="class 2 of 2"):
         BundleMessage.from_records(message.to_records(), replace(shape, classes=2))
     with pytest.raises(ProtocolError, match="label-maps"):
         BundleMessage.from_records(replace(message, label_maps=None).to_records(), shape)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "views", "colours"),
+    [
+        ("data.augmentation=flips", True, False),
+        ("data.augmentation=all", True, False),
+        ("data.augmentation=all allow_pixel_losses=true algorithm.l1_weight=1", True, True),
+        ("data.augmentation=colour allow_pixel_losses=true algorithm.perceptual_weight=1", True, True),
+        ("data.augmentation=flips allow_pixel_losses=true algorithm.l1_weight=1", True, False),
+        ("data.augmentation=all algorithm=uagan", False, False),
+        ("data.augmentation=all data.label_maps=/maps", False, False),
+    ],
+)
+def test_views_travel_where_they_name_label_maps_and_colours_for_pixel_losses(
+    overrides: str, views: bool, colours: bool
+) -> None:
+    shape = BundleShape.of(resolve(f"data.channels=3 {overrides}"), 2)
+    assert (shape.views, shape.colours) == (views, colours)
 
 
 def test_bundle_with_a_foreign_record_is_refused() -> None:

@@ -9,7 +9,6 @@ from flower_dgan.gan.reference import train_reference
 
 from flower_dgan.algorithms.asyndgan import LocalClient, train
 from flower_dgan.config import LossName
-from flower_dgan.data.augmentation import apply_to_images
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.gan.discriminator import DiscriminatorHalf, discriminator_loss, generator_losses
 from flower_dgan.gan.exchange import Batch
@@ -53,9 +52,8 @@ def train_joint(generator: GeneratorHalf, clients: Sequence[LocalClient]) -> Non
     for round_number in range(1, ROUNDS + 1):
         total = torch.zeros(())
         for client, weight in zip(clients, weights.values(), strict=True):
-            views, inputs = draw_bundle(client.labels, SETTINGS, round_number)
-            pixels = apply_to_images(client.images, views, SETTINGS.image_size).to(torch.get_default_dtype())
-            real = Batch(pixels, inputs.label_maps)
+            _, inputs = draw_bundle(client.labels, SETTINGS, round_number)
+            real = client.session(SETTINGS).draw_real(round_number, 0)
             images = generator.network(inputs)
             half = client.half
             for _ in range(half.steps):

@@ -1,4 +1,4 @@
-"""Views are drawn by the server, and applied by both sides."""
+"""Views: the server draws those of the label maps that it makes images from, a node those of its real pairs."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from flower_dgan.config import AugmentationName
 from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.data.views import Views
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
 
 # Degrees from one angle to the next.
@@ -168,11 +168,20 @@ def to_one_hot(label_maps: Pixels, classes: int) -> torch.Tensor:
 
 
 def _cut(arrays: Sequence[Pixels], views: Views, image_size: int, resampling: Resampling) -> Pixels:
-    views.check(sizes_of(arrays), image_size)
+    views.check(_sizes_of_viewed(arrays, views), image_size)
     batch = np.empty((len(views.ids), image_size, image_size, *arrays[0].shape[2:]), dtype=np.uint8)
     for window, index, place in zip(batch, views.ids, views.windows.tolist(), strict=True):
         window[...] = cut_window(arrays[index], place, image_size, resampling)
     return batch
+
+
+def _sizes_of_viewed(arrays: Sequence[Pixels], views: Views) -> NDArray[np.int64]:
+    """Return the sizes of arrays, but 0 of what no view is of: a batch is few of many images."""
+    sizes = np.zeros((len(arrays), 2), np.int64)
+    for index in set(views.ids.ravel().tolist()):
+        if index in range(len(arrays)):
+            sizes[index] = arrays[index].shape[:2]
+    return sizes
 
 
 def _require_room(sizes: NDArray[np.integer[Any]], image_size: int) -> None:

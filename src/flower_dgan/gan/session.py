@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flower_dgan.config import AugmentationName
@@ -69,6 +72,11 @@ class Session:
         """Return where each batch of so many samples is."""
         return (slice(start, start + self.batch_size) for start in range(0, samples, self.batch_size))
 
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Height and width of each of the real images, (images, 2)."""
+        return sizes_of(self.pairs.images)
+
     def draw_real(self, round_number: int, batch: int) -> Batch:
         """Return a batch of real pairs that the client draws itself; which ones the server cannot know.
 
@@ -79,9 +87,12 @@ class Session:
         batch : int
             Which batch of the round, from 0.
         """
+        return self._real(self.real_views(round_number, batch))
+
+    def real_views(self, round_number: int, batch: int) -> Views:
+        """Return which views of which pairs :meth:`draw_real` returns, for the owner's count of them."""
         generator = derive_generator(self.secret, "real", round_number, self.name, batch)
-        sizes = sizes_of(self.pairs.images)
-        return self._real(draw_views(sizes, self.batch_size, self.image_size, self.augmentation, generator))
+        return draw_views(self.sizes, self.batch_size, self.image_size, self.augmentation, generator)
 
     def paired(self, views: Views) -> Tensor:
         """Return these views of the real images, for losses that compare pixel by pixel.

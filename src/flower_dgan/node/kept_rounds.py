@@ -17,6 +17,7 @@ from safetensors.torch import load, save_file
 from flower_dgan.errors import ForgottenError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.question_message import Envelope
 
@@ -25,7 +26,7 @@ _KEPT_ANSWERS = 3
 
 
 class KeptRounds:
-    """What is kept of the discriminator in a directory.
+    """What is kept of the discriminator in a directory, as it was when this last looked.
 
     Parameters
     ----------
@@ -35,6 +36,18 @@ class KeptRounds:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._about: dict[int, dict[str, str]] = {}
+        self._newest: tuple[Path, Stamp] | None = None
+
+    def look(self) -> None:
+        """Look which rounds are kept, and what was asked in each."""
+        files = {int(file.stem.removeprefix("round-")): file for file in self._directory.glob("round-*.safetensors")}
+        self._about = {number: _metadata(files[number]) for number in sorted(files)}
+        self._note_newest()
+
+    def unchanged(self) -> bool:
+        """Return whether the newest round is in its file as it was; opens no file."""
+        return self._newest is None or stamp(self._newest[0]) == self._newest[1]
 
     def before(self, envelope: Envelope) -> tuple[int, bool]:
         """Return the round from whose state a bundle is answered, 0 for none, and whether it was answered before.
@@ -47,13 +60,13 @@ class KeptRounds:
             If less is kept than the server was answered: the discriminator would start afresh.
         """
         number, attempt = envelope.round_number, envelope.training.attempt
-        rounds = self._rounds()
-        if number in rounds and (answer := self._about(number))["bundle"] == envelope.digest:
+        rounds = list(self._about)
+        if number in rounds and (answer := self._about[number])["bundle"] == envelope.digest:
             base = int(answer["base"])
             if base and base not in rounds:
                 raise ProtocolError(f"round {number} was answered too long ago to be answered again")
             return base, True
-        if rounds and rounds[-1] >= number and int(self._about(rounds[-1])["attempt"]) >= attempt:
+        if rounds and rounds[-1] >= number and int(self._about[rounds[-1]]["attempt"]) >= attempt:
             raise ProtocolError(f"round {number} was answered already, or a later one, and with another bundle")
         base = max((each for each in rounds if each < number), default=0)
         if base < envelope.answered:
@@ -72,25 +85,31 @@ class KeptRounds:
     def keep(self, half: DiscriminatorHalf, envelope: Envelope, base: int) -> None:
         """Write the state after a round, without those that it replaces and those that nobody can go back to."""
         number = envelope.round_number
-        for later in self._rounds():
-            if later >= number:
-                self._file(later).unlink()
+        for later in [each for each in self._about if each >= number]:
+            self._delete(later)
         about = {"bundle": envelope.digest, "base": str(base), "attempt": str(envelope.training.attempt)}
         with whole_file(self._file(number)) as partial:
             save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
-        rounds = self._rounds()
+        self._about[number] = about
+        rounds = list(self._about)
         wanted = {max((each for each in rounds if each <= back), default=0) for back in envelope.returns}
         for old in rounds[:-_KEPT_ANSWERS]:
             if old not in wanted:
-                self._file(old).unlink()
+                self._delete(old)
+        self._note_newest()
+
+    def _delete(self, number: int) -> None:
+        self._file(number).unlink(missing_ok=True)
+        del self._about[number]
+
+    def _note_newest(self) -> None:
+        newest = self._file(max(self._about)) if self._about else None
+        self._newest = None if newest is None else (newest, stamp(newest))
 
     def _file(self, round_number: int) -> Path:
         return self._directory / f"round-{round_number:08d}.safetensors"
 
-    def _rounds(self) -> list[int]:
-        """Return the rounds whose state is kept, in their order."""
-        return sorted(int(file.stem.removeprefix("round-")) for file in self._directory.glob("round-*.safetensors"))
 
-    def _about(self, round_number: int) -> dict[str, str]:
-        with safe_open(self._file(round_number), "pt") as file:
-            return dict(file.metadata())
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata())

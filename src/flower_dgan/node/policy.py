@@ -13,6 +13,7 @@ from flower_dgan.config.ranges import Count
 from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, FederationError, PolicyError
 from flower_dgan.node.simulation import NodeConfig, in_simulation
+from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.plugins import import_paths, package_of
 
 FEWEST_WINDOWS, FEWEST_IMAGES = 50, 10
@@ -40,7 +41,8 @@ class ReleasePolicy:
         Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
         of them.
     queries_per_image : int or None
-        How often at most a training may ask for feedback on the label map of one real image; None for any number.
+        How often at most a training may ask for feedback on the label map of one real image, and how often it may show
+        that image to the discriminator, in pairs that the node draws itself; None for any number.
     plugins : tuple of str
         Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
     moments : bool
@@ -97,18 +99,20 @@ class ReleasePolicy:
             raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
 
     def check_queries(self, counts: NDArray[np.int64]) -> None:
-        """Raise PolicyError if one of the real images would be asked about too often.
+        """Raise PolicyError if one of the real images would be asked about, or shown, too often.
 
         Parameters
         ----------
-        counts : int64 array, (images,)
-            How often each image was asked about in a training, the bundle at hand included.
+        counts : int64 array, (2, images)
+            How often each image's label map was asked about in a training, and how often the node drew the image
+            itself; the bundle at hand included.
         """
-        if self.queries_per_image is not None and counts.max() > self.queries_per_image:
+        highest = counts.max(axis=0)
+        if self.queries_per_image is not None and highest.max() > self.queries_per_image:
             raise PolicyError(
                 "queries_per_image",
                 f"This node's policy allows {self.queries_per_image} queries on one image in a training "
-                f"(queries_per_image); image {int(counts.argmax())} would have {int(counts.max())}.",
+                f"(queries_per_image); image {int(highest.argmax())} would have {int(highest.max())}.",
             )
 
     def check_moments(self) -> None:
@@ -162,8 +166,7 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
 
 
 def _own_policy(node_config: NodeConfig) -> ReleasePolicy:
-    if "policy" in node_config:
-        path = Path(str(node_config["policy"])).expanduser()
+    if (path := _policy_path(node_config)) is not None:
         try:
             return read_settings(ReleasePolicy, yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError, TypeError) as error:
@@ -171,3 +174,13 @@ def _own_policy(node_config: NodeConfig) -> ReleasePolicy:
         except ConfigError as error:
             raise ConfigError(f"This node's policy {path}: {error}") from error
     return ReleasePolicy(True, False, False, False, None, (), moments=False)
+
+
+def stamp_of_policy(node_config: NodeConfig) -> Stamp:
+    """Return what tells whether the owner has changed the policy's file since; opens no file."""
+    path = _policy_path(node_config)
+    return None if path is None else stamp(path)
+
+
+def _policy_path(node_config: NodeConfig) -> Path | None:
+    return Path(str(node_config["policy"])).expanduser() if "policy" in node_config else None

@@ -6,7 +6,6 @@ each training and node: configuration and pairs as they were when the node joine
 read, and the discriminator as it was after the last answers.
 """
 
-import fcntl
 import json
 import secrets
 import shutil
@@ -16,26 +15,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from platformdirs import user_state_path
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
-from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.gan.exchange import Question
 from flower_dgan.names import file_stem
-from flower_dgan.node.kept_pairs import count_kept, digest, keep_pairs, kept_pairs
-from flower_dgan.node.kept_rounds import KeptRounds
-from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.kept_pairs import digest, keep_pairs, kept_pairs
+from flower_dgan.node.lock import StoreLock
+from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wire.question_message import Envelope
 
-_NODE = "node.json"
+_NODE, _LOCK = "node.json", "lock"
 
 
 class ClientState:
@@ -57,7 +51,6 @@ class ClientState:
 
     def __init__(self, training: str, node: str) -> None:
         self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
-        self._rounds = KeptRounds(self.path)
 
     def join(self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
@@ -94,9 +87,12 @@ class ClientState:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.mkdir(mode=0o700)  # real images are in here
                 keep_pairs(self.path, pairs)
-            # Last: where this file is, the others are whole.
-            with whole_file(self.path / _NODE) as partial:
-                partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
+            lock = StoreLock(self.path / _LOCK)
+            with lock.held():
+                lock.renew()
+                # Last: where this file is, the others are whole.
+                with whole_file(self.path / _NODE) as partial:
+                    partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
         return str(token)
 
     @contextmanager
@@ -133,6 +129,28 @@ class ClientState:
         self._require_joined()
         return self.path / "parcels"
 
+    def attempt(self) -> int:
+        """Return the attempt of the training that the node joined last."""
+        return int(self._node()["attempt"])
+
+    def stamp(self) -> Stamp:
+        """Return what tells whether the node has joined once more since."""
+        return stamp(self.path / _NODE)
+
+    @contextmanager
+    def locked(self) -> Iterator[StoreLock]:
+        """Let no other process write into the directory; raises ForgottenError if the node has not joined."""
+        while True:
+            self._require_joined()
+            try:
+                lock = StoreLock(self.path / _LOCK)
+            except FileNotFoundError:  # somebody left just now
+                continue
+            with lock.held():
+                if lock.in_place():
+                    yield lock
+                    return
+
     def _require_joined(self) -> None:
         if not (self.path / _NODE).is_file():
             raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
@@ -156,8 +174,8 @@ class ClientState:
         FederationError
             If other moments were asked for before.
         """
-        with self._locked():
-            self._check_attempt(training)
+        with self.locked():
+            check_attempt(training, self.attempt())
             file = self.path / "moments.sha256"
             if not file.is_file():
                 with whole_file(file) as partial:
@@ -176,47 +194,6 @@ class ClientState:
                 self.path.parent.rmdir()
 
     @contextmanager
-    def answering(
-        self, half: DiscriminatorHalf, envelope: Envelope, question: Question, policy: ReleasePolicy, *, seed: int
-    ) -> Iterator[None]:
-        """Put the kept discriminator into ``half``, and keep what became of it if the body raises nothing.
-
-        Torch's default random state inside is the client's own; that of the process stays as it was. Two messages of
-        one node are answered one after the other.
-
-        Parameters
-        ----------
-        half : DiscriminatorHalf
-            As it is before the first round of a training.
-        envelope, question : Envelope and Question
-            What is answered.
-        policy : ReleasePolicy
-            The node's policy: how often one image may be asked about.
-        seed : int
-            Of the random state before the first round.
-
-        Raises
-        ------
-        ProtocolError
-            If the round was answered already with another bundle, or the message is of an earlier attempt.
-        ForgottenError
-            If less is kept than the server was answered: the discriminator would start afresh.
-        PolicyError
-            If the policy is against it.
-        """
-        with self._locked(), torch.random.fork_rng(devices=[]):
-            self._check_attempt(envelope.training)
-            base, again = self._rounds.before(envelope)
-            if not again:
-                self._count(question, policy)
-            torch.default_generator.manual_seed(seed)
-            if base:
-                self._rounds.restore(half, base)
-            yield
-            if not again:
-                self._rounds.keep(half, envelope, base)
-
-    @contextmanager
     def _written(self) -> Iterator[None]:
         """Say of a write in the body that failed where that was, and what to do."""
         try:
@@ -227,27 +204,12 @@ class ClientState:
                 "it with XDG_STATE_HOME set to a directory of its own with more."
             ) from error
 
-    def _check_attempt(self, training: Training) -> None:
-        if training.attempt != (joined := self._node()["attempt"]):
-            raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
-
-    def _count(self, question: Question, policy: ReleasePolicy) -> None:
-        """Count the images whose label maps are asked about, those of answers that die on their way too."""
-        if question.views is None:
-            return
-        file = self.path / "queries.npy"
-        asked = np.bincount(question.views.ids, minlength=count_kept(self.path))
-        counts = asked + np.load(file) if file.is_file() else asked
-        policy.check_queries(counts)
-        with whole_file(file) as partial, partial.open("wb") as opened:
-            np.save(opened, counts)
-
     def _node(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
         return found
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.path / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+def check_attempt(training: Training, joined: int) -> None:
+    """Raise ProtocolError if a message is of another attempt than the one that the node has joined."""
+    if training.attempt != joined:
+        raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
