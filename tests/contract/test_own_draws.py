@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flower_dgan.gan.reference import train_reference
+from flower_dgan.gan.reference_shared import train_reference_shared
 from torch import nn
 
 from flower_dgan.baselines.rows import open_federation
@@ -12,8 +14,6 @@ from flower_dgan.config import Config
 from flower_dgan.exactness import TOLERANCE, exactness_overrides, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.gan.reference import train_reference
-from flower_dgan.gan.reference_shared import train_reference_shared
 from flower_dgan.generator_file import load_generator
 from flower_dgan.node.secret import derive_secret
 from flower_dgan.resolve import resolve

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from flower_dgan import cli
 from flower_dgan.cli import consoles
-from flower_dgan.cli.consoles import console, errors, print_table
+from flower_dgan.cli.consoles import console, errors
 from flower_dgan.cli.main import app, main
 from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flower_dgan.data import Pairs
-from flower_dgan.data.views import Views
 from flower_dgan.errors import FederationError, ProtocolError, StorageError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch
@@ -27,12 +26,13 @@ from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.progress import Progress
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import BundleMessage
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import Envelope
 from flower_dgan.wiring import discriminator_half
 
 NOTHING = np.zeros(0, np.int64)
+TWICE = np.zeros(2, np.int64)
 SHAPE = ImageShape(2, 1, 16, ())
 ANY = ReleasePolicy(True, False, False, False, None)
 CONFIG = read_description(describe_training(resolve("model.discriminator_width=4")))
@@ -70,18 +70,22 @@ class Node(ClientState):
 
     @contextmanager
     def answering(
-        self, bundle: BundleMessage, policy: ReleasePolicy = ANY, drawn: NDArray[np.int64] = NOTHING
+        self,
+        envelope: Envelope,
+        policy: ReleasePolicy = ANY,
+        asked: NDArray[np.int64] = TWICE,
+        drawn: NDArray[np.int64] = NOTHING,
     ) -> Iterator[DiscriminatorHalf]:
         if self._memory is not None and self.lives_on:
             lock, progress = self._memory
             with lock.held():
                 if lock.in_place():
-                    with progress.answering(bundle, policy, drawn) as half:
+                    with progress.answering(envelope, policy, asked, drawn) as half:
                         yield half
                     return
         with self.locked() as lock:
             self._memory = lock, Progress(self, lock, fresh, seed=3)
-            with self._memory[1].answering(bundle, policy, drawn) as half:
+            with self._memory[1].answering(envelope, policy, asked, drawn) as half:
                 yield half
 
 
@@ -94,13 +98,11 @@ def state(request: pytest.FixtureRequest) -> Node:
 
 def asked(
     round_number: int, answered: int = 0, *, attempt: int = 1, returns: tuple[int, ...] = (), content: int = 0
-) -> BundleMessage:
-    images = np.full((2, 1, 16, 16), content, np.uint8)
-    views = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
-    return BundleMessage(Training("a" * 16, attempt), round_number, answered, returns, views, images)
+) -> Envelope:
+    return Envelope(Training("a" * 16, attempt), round_number, answered, returns, digest=f"{content:064x}")
 
 
-def step(state: Node, bundle: BundleMessage) -> float:
+def step(state: Node, bundle: Envelope) -> float:
     real, batch = batches(bundle.round_number)[-1]
     with state.answering(bundle) as half:
         return half.step(real, batch)
@@ -148,7 +150,7 @@ def test_a_process_that_dies_leaves_the_round_before(state: Node) -> None:
 
 
 def test_pairs_come_back_from_disk_as_they_were(state: Node) -> None:
-    (name, pairs, config), original = state.joined(), some_pairs()
+    (name, pairs, config), original = state.joined(lambda *_: None), some_pairs()
     assert (name, pairs.classes, config) == ("breast", 4, CONFIG)
     for ours, theirs in zip(pairs.images + pairs.label_maps, original.images + original.label_maps, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -163,11 +165,11 @@ def test_runs_and_nodes_do_not_mix(state: Node) -> None:
     step(state, asked(1))
     for other in (Node("a" * 16, "kidney", lives_on=True), Node("b" * 16, "breast", lives_on=True)):
         with pytest.raises(FederationError, match="has not joined"):
-            other.joined()
+            other.joined(lambda *_: None)
         other.join("kidney", some_pairs(), CONFIG, 1)
         torch.testing.assert_close(kept(other, 1), fresh().network.state_dict(), rtol=0, atol=0)
         other.leave()
-    assert state.joined()[0] == "breast"
+    assert state.joined(lambda *_: None)[0] == "breast"
     assert (kept(state, 2)["layers.0.weight"] - fresh().network.state_dict()["layers.0.weight"]).abs().max() > 1e-5
 
 
@@ -284,7 +286,7 @@ def test_one_image_is_asked_about_as_often_as_the_owner_allows(state: Node) -> N
     """A bundle asks twice about image 0. An answer given again does not count; one that dies on its way does."""
     policy = replace(ANY, queries_per_image=5)
 
-    def ask(bundle: BundleMessage) -> None:
+    def ask(bundle: Envelope) -> None:
         with state.answering(bundle, policy):
             pass
 
@@ -300,8 +302,8 @@ def test_one_image_is_drawn_as_often_as_the_owner_allows(state: Node) -> None:
     """Where label maps travel nothing is asked about the node's own: its own draws count, of image 2 two a bundle."""
     policy, drawn = replace(ANY, queries_per_image=5), np.array([1, 2, 2])
 
-    def ask(bundle: BundleMessage) -> None:
-        with state.answering(replace(bundle, views=None), policy, drawn):
+    def ask(bundle: Envelope) -> None:
+        with state.answering(bundle, policy, NOTHING, drawn):
             pass
 
     for bundle in (asked(1), asked(1), asked(2)):
@@ -315,7 +317,7 @@ def test_one_image_is_drawn_as_often_as_the_owner_allows(state: Node) -> None:
 
 def test_counts_of_the_version_before_count_both_ways(state: Node) -> None:
     np.save(state.path / "queries.npy", np.array([4, 0, 3]))
-    with state.answering(asked(1), replace(ANY, queries_per_image=6), np.array([2, 2, 1])):
+    with state.answering(asked(1), replace(ANY, queries_per_image=6), TWICE, np.array([2, 2, 1])):
         pass
     assert np.load(state.path / "queries.npy").tolist() == [[6, 0, 3], [4, 1, 5]]
 

@@ -17,22 +17,24 @@ from flower_dgan.data import Pairs
 from flower_dgan.data.views import Views
 from flower_dgan.flower.inprocess import InProcessGrid
 from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.gan.exchange import Batch, Feedback
+from flower_dgan.gan.exchange import Batch, Feedback, Question
 from flower_dgan.gan.session import Session
 from flower_dgan.names import file_stem
 from flower_dgan.node.secret import derive_secret
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import EXCHANGE, BundleMessage
+from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.description import describe_training, read_description
+from flower_dgan.wire.formats import decode_images
 from flower_dgan.wire.join_messages import JOIN, JoinRequest
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import EXCHANGE, Envelope, write_question
 from flower_dgan.wire.refusals import Refusal
 from tests.pairs import make_folder
 
 TINY = "data.image_size=16 model.discriminator_width=4 exchange.exchanges=2 exchange.batch_size=3 threads=1 seed=4"
 IMAGES = 9
-Seen = list[tuple[str, Batch]]
+Seen = list[tuple[str, torch.Tensor | None]]
 
 
 def settings(extra: str = "") -> TrainingConfig:
@@ -52,12 +54,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     step, feedback = DiscriminatorHalf.step, DiscriminatorHalf.feedback
 
     def seen_step(half: DiscriminatorHalf, real: Batch, synthetic: Batch) -> float:
-        found.append(("step", real))
+        found.append(("step", real.images))
         return step(half, real, synthetic)
 
-    def seen_feedback(half: DiscriminatorHalf, real: Batch, synthetic: Batch) -> Feedback:
-        found.append(("feedback", real))
-        return feedback(half, real, synthetic)
+    def seen_feedback(half: DiscriminatorHalf, synthetic: Batch, paired: torch.Tensor | None = None) -> Feedback:
+        found.append(("feedback", paired))
+        return feedback(half, synthetic, paired)
 
     monkeypatch.setattr(DiscriminatorHalf, "step", seen_step)
     monkeypatch.setattr(DiscriminatorHalf, "feedback", seen_feedback)
@@ -65,7 +67,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
 
 
 def stepped(seen: Seen) -> torch.Tensor:
-    return torch.cat([batch.images for kind, batch in seen if kind == "step"])
+    return torch.cat([images for kind, images in seen if kind == "step" and images is not None])
 
 
 def answer(content: RecordDict, node_config: dict[str, str], message_type: str = EXCHANGE) -> Message:
@@ -117,16 +119,14 @@ def test_nothing_that_a_server_says_chooses_the_real_images(
     state.join("breast", some_pairs(), config, training.attempt)
     windows = np.zeros((6, 4), np.int16)
     windows[:, 0], windows[:, 3] = said["tops"], 90 * int(str(said["angle"]))
-    bundle = BundleMessage(
-        training=training,
-        round_number=1,
-        answered=0,
-        returns=tuple(said["returns"]),  # type: ignore[arg-type]
+    question = Question(
+        images=decode_images(np.full((6, 1, 16, 16), said["pixels"], np.uint8)),
         views=None if said["label_maps"] else Views(np.array(said["ids"]), windows),
-        images=np.full((6, 1, 16, 16), said["pixels"], np.uint8),
         label_maps=np.full((6, 16, 16), int(str(said["pixels"])) % 2, np.uint8) if said["label_maps"] else None,
     )
-    assert not answer(bundle.to_records(), node_config).has_error()
+    envelope = Envelope(training, 1, 0, tuple(said["returns"]))  # type: ignore[arg-type]
+    content = write_question(envelope, question, BundleShape.of(config, 2))
+    assert not answer(content, node_config).has_error()
     state.leave()
     own = session_of(derive_secret(bytes(range(40)), "breast", 4), some_pairs(), config)
     expected = torch.cat([own.draw_real(1, batch).images for batch in range(2)])
@@ -135,8 +135,10 @@ def test_nothing_that_a_server_says_chooses_the_real_images(
 
 def some_bundle(training: Training, number: int, channels: int = 1) -> RecordDict:
     views = Views(np.arange(6) % 5, np.zeros((6, 4), np.int16))
-    images = np.full((6, channels, 16, 16), 7 * number, np.uint8)
-    return BundleMessage(training, number, number - 1, (), views, images).to_records()
+    images = decode_images(np.full((6, channels, 16, 16), 7 * number, np.uint8))
+    return write_question(
+        Envelope(training, number, number - 1, ()), Question(images, views), BundleShape.of(settings(), 2)
+    )
 
 
 def test_two_secrets_and_two_rounds_draw_differently(seen: Seen, tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_pixel_losses_alone_look_at_the_image_that_a_server_names(seen: Seen) ->
         stepped(seen), torch.cat([own.draw_real(1, 0).images, own.draw_real(1, 1).images]), rtol=0, atol=0
     )
     named = torch.stack([torch.from_numpy(pairs.images[index][:16, :16, 0]) for index in (0, 1, 2, 3, 4, 0)])
-    compared = torch.cat([batch.images for kind, batch in seen if kind == "feedback"])
+    compared = torch.cat([images for kind, images in seen if kind == "feedback" and images is not None])
     torch.testing.assert_close(compared[:, 0], named / 127.5 - 1)
 
 
@@ -190,7 +192,7 @@ def test_a_deployed_node_draws_by_the_secret_that_it_makes(seen: Seen, own_home:
     path = own_home / "state/flower-dgan/secrets" / file_stem("clinic-a")
     assert path.stat().st_mode & 0o777 == 0o600
     assert not answer(some_bundle(training, 1, channels=3), node_config).has_error()
-    _, pairs, read = ClientState(training.identity, "clinic-a").joined()
+    _, pairs, read = ClientState(training.identity, "clinic-a").joined(lambda *_: None)
     own = session_of(derive_secret(path.read_bytes(), "clinic-a", 4), pairs, read, "clinic-a")
     expected = torch.cat([own.draw_real(1, batch).images for batch in range(2)])
     torch.testing.assert_close(stepped(seen), expected, rtol=0, atol=0)

@@ -23,6 +23,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ForgottenError, PolicyError
 from flower_dgan.flower.inprocess import InProcessGrid
+from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
 from flower_dgan.node import open_sessions
 from flower_dgan.node import session as session_module
@@ -31,10 +32,12 @@ from flower_dgan.node.session import NodeSession
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
-from flower_dgan.wire.bundle_message import EXCHANGE, BundleMessage
+from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.description import describe_training, read_description
+from flower_dgan.wire.formats import decode_images
 from flower_dgan.wire.join_messages import LEAVE
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import EXCHANGE, Envelope, write_question
 
 TRAINING = Training("a" * 16, 1)
 TINY = "data.image_size=16 model.discriminator_width=4 exchange.exchanges=2 exchange.batch_size=3 threads=1"
@@ -67,7 +70,8 @@ def join(name: str = "breast", training: Training = TRAINING, config: TrainingCo
 def bundle(number: int, training: Training = TRAINING, ids: tuple[int, ...] = (0,) * 6, seed: int = 0) -> RecordDict:
     images = np.random.default_rng(seed + number).integers(0, 256, (6, 1, 16, 16), dtype=np.uint8)
     views = Views(np.array(ids), np.zeros((6, 4), np.int16))
-    return BundleMessage(training, number, number - 1, (), views, images).to_records()
+    question = Question(decode_images(images), views)
+    return write_question(Envelope(training, number, number - 1, ()), question, BundleShape.of(CONFIG, 2))
 
 
 def ask(content: RecordDict, node_config: dict[str, str], message_type: str = EXCHANGE) -> Message:
@@ -165,9 +169,9 @@ def test_a_session_in_memory_is_opened_without_opening_or_reading_a_file(tmp_pat
         assert not ask(bundle(number), node_config).has_error()
     content = bundle(3)
     with watching(state.path, tmp_path) as seen, open_session(TRAINING, node_config) as node:
-        message = node.read(content)
+        envelope, _ = node.read(content)
     assert (seen.opened, seen.events, seen.bytes) == ([], [], 0)
-    assert message.round_number == 3
+    assert envelope.round_number == 3
     open_sessions._OPEN.clear()
     with watching(state.path, tmp_path) as seen, open_session(TRAINING, node_config):
         pass
@@ -186,7 +190,7 @@ def test_a_whole_answer_of_a_session_in_memory_reads_nothing(tmp_path: Path) -> 
     with (
         watching(state.path) as seen,
         open_session(TRAINING, node_config) as node,
-        node.answering(node.read(content)) as session,
+        node.answering(*node.read(content)) as session,
     ):
         session.half.step(session.draw_real(2, 0), session.draw_real(2, 1))
     assert seen.bytes == 0
@@ -251,7 +255,7 @@ def test_two_processes_answer_one_after_the_other() -> None:
         threading.Event().wait(1.0)  # long enough for an answer, were there no lock
         with pytest.raises(BlockingIOError):
             os.read(done[0], 1)
-        with node.answering(node.read(bundle(2, seed=9))):
+        with node.answering(*node.read(bundle(2, seed=9))):
             pass
     os.waitpid(child, 0)
     assert os.read(done[0], 1) == b"x"

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flower_dgan import gan
@@ -99,14 +98,8 @@ class TdGan(AsynDgan):
             state.bundles,
             self.settings.reminding_l1_weight,
             weight,
-            _perceptual_loss() if weight else None,
+            gan.pretrained_perceptual_loss() if weight else None,
         ).loss
-
-
-@lru_cache(maxsize=1)
-def _perceptual_loss() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Build it once in a training: it reads half a gigabyte."""
-    return gan.pretrained_perceptual_loss()
 
 
 @dataclass(frozen=True)
