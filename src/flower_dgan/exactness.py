@@ -1,7 +1,7 @@
 """How far a distributed run is from the one-process reference: S = 1, float32, on the embedded digits."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,13 +85,25 @@ def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
         return _difference(resolve(overrides), clients, Path(scratch) / "run")
 
 
-def reference_generator(config: Config, clients: int) -> nn.Module:
-    """Train the reference on the data of simulated clients and return its generator."""
+def reference_generator(config: Config, clients: int, secrets: Mapping[str, int] | None = None) -> nn.Module:
+    """Train the reference on the data of simulated clients and return its generator.
+
+    Parameters
+    ----------
+    config : Config
+        The run's configuration.
+    clients : int
+        How many.
+    secrets : mapping of str to int or None
+        Clients' names to what their nodes' own draws follow from; None for the run's seed, as in simulation.
+    """
     federation = open_federation(config, clients)
     half = generator_half(config, federation.shape)
     settings = replace(bundle_settings(config), exchanges=1)
     with threads(config.threads):
         taking_part, rounds, algorithm = federation.clients(config), config.exchange.rounds, config.algorithm
+        if secrets is not None:
+            taking_part = [replace(client, secret=secrets[client.labels.name]) for client in taking_part]
         if algorithm.upload != "none":
             server = server_discriminator_half(config, federation.shape.classes)
             train_reference_selective(half, server, taking_part, settings, rounds=rounds, algorithm=algorithm)
