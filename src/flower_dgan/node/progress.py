@@ -85,8 +85,10 @@ class Progress:
         self._catch_up()
         check_attempt(bundle.training, self._attempt)
         base, again = self._rounds.before(bundle)
-        counts = self._counts if again else self._count(bundle, drawn)
-        policy.check_queries(counts)
+        counts = self._counts
+        if not again:
+            counts = self._count(bundle, drawn)
+            policy.check_queries(counts)
         with torch.random.fork_rng(devices=[]):
             self._go_to(base)
             if again:
