@@ -5,7 +5,8 @@ nothing. That the algorithm itself is the paper's is shown by the plain loops of
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -87,12 +88,25 @@ def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
         return _difference(resolve(overrides), clients, Path(scratch) / "run")
 
 
-def generator_of_one_process(config: Config, clients: int) -> nn.Module:
-    """Train in this process, on the data of simulated clients, and return the generator."""
+def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str, int] | None = None) -> nn.Module:
+    """Train in this process, on the data of simulated clients, and return the generator.
+
+    Parameters
+    ----------
+    config : Config
+        The run's configuration.
+    clients : int
+        How many.
+    secrets : mapping of str to int or None
+        Clients' names to what their nodes' own draws follow from; None for the run's seed, as in simulation.
+    """
     federation = open_federation(config, clients)
     state = federation.state(config)
     with threads(config.threads):
-        train(algorithm_of(config), state, federation.sessions(config))
+        sessions = federation.sessions(config)
+        if secrets is not None:
+            sessions = {name: replace(each, secret=secrets[name]) for name, each in sessions.items()}
+        train(algorithm_of(config), state, sessions)
     return state.generator.network
 
 

@@ -13,6 +13,7 @@ from flower_dgan.exactness import TOLERANCE, exactness_overrides, generator_of_o
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
+from flower_dgan.node.secret import secret_of
 from flower_dgan.resolve import resolve
 
 SITES = {"arles": 3, "bonn": 2, "cork": 1}
@@ -51,7 +52,10 @@ def test_a_site_without_the_rarest_class_trains_exactly_as_the_reference(tmp_pat
     path = run(tmp_path, f"{overrides} data.classes=3")
     for site, classes in SITES.items():
         write_site(tmp_path / "pooled", site, classes)
-    reference = generator_of_one_process(resolve(f"{overrides} data.root='{tmp_path / 'pooled'}'"), len(SITES))
+    pooled = resolve(f"{overrides} data.root='{tmp_path / 'pooled'}'")
+    # each node made a secret file in the home of this test
+    secrets = {site: secret_of({"data-path": str(tmp_path / site)}, site, site, pooled.seed) for site in SITES}
+    reference = generator_of_one_process(pooled, len(SITES), secrets)
     network, _, shape = load_generator(path / "generator.safetensors")
     assert (shape.classes, shape.sites) == (3, tuple(SITES))
     assert largest_relative_difference(network, reference) <= TOLERANCE

@@ -87,8 +87,10 @@ class Progress:
         self._catch_up()
         check_attempt(envelope.training, self._attempt)
         base, again = self._rounds.before(envelope)
-        counts = self._counts if again else self._count(asked, drawn)
-        policy.check_queries(counts)
+        counts = self._counts
+        if not again:
+            counts = self._count(asked, drawn)
+            policy.check_queries(counts)
         with torch.random.fork_rng(devices=[]):
             self._go_to(base)
             if again:
