@@ -19,9 +19,19 @@ from .settings import Settings
 def train(gans: Sequence[tuple[Generator, Client]], settings: Settings, *, interval: int) -> None:
     """Train all networks in place, from those of the first agent; ``interval`` is K and divides the steps.
 
-    ``settings`` are those of one step: its batches are ``exchanges``, and its ``rounds`` are all steps.
+    There are as many steps as the run's generator does, each on as many batches as one of those has of a client.
     """
-    settings = replace(settings, generator_steps=1, image_format="float32", feedback_format="float32")
+    batches = settings.exchanges // settings.generator_steps
+    settings = replace(
+        settings,
+        rounds=settings.rounds * settings.generator_steps,
+        exchanges=batches,
+        generator_steps=1,
+        image_format="float32",
+        feedback_format="float32",
+        shared_batches=0,
+        drawn=replace(settings.drawn, exchanges=batches),
+    )
     pairs = [nn.ModuleList([generator.network, client.network]) for generator, client in gans]
     for pair in pairs:
         pair.load_state_dict(pairs[0].state_dict())

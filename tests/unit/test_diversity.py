@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.errors import ConfigError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.replay import Replay
+from flower_dgan.resolve import resolve
 from tests.reference.generator import apart
 
 DIVERSITY = 0.05
@@ -118,3 +120,9 @@ def test_a_step_takes_two_draws_further_apart() -> None:
     still = GeneratorHalf(network, torch.optim.SGD(network.parameters(), 1.0), replay=without, average_decay=0.0)
     still.apply([still.propose(inputs)], [nothing], {"a": 1.0}, steps=1)
     torch.testing.assert_close(network.patterns.detach(), torch.full((2, 1, 8, 8), 0.075))
+
+
+@pytest.mark.xfail(strict=True, reason="found in the first generator step instead, as an error of torch about sizes")
+def test_images_that_have_no_four_by_four_blocks_are_refused_before_the_training() -> None:
+    with pytest.raises(ConfigError, match="image_size"):
+        resolve("algorithm=dgan-images model=mlp data.image_size=30 data.condition=class downstream=none")
