@@ -29,9 +29,7 @@ def exact(rounds: int) -> list[str]:
     return [each for each in exactness_overrides(rounds, Path("/none")).split() if "output.directory" not in each]
 
 
-def test_a_launcher_of_hydras_own_trains_what_the_loop_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launcher_of_hydras_own_trains_what_the_loop_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = f"hydra.sweep.dir={tmp_path}"
     given = [*exact(3), "sweep.clients=2", "seed=0,1", "hydra/launcher=basic", directory]
     monkeypatch.setattr(sys, "argv", ["sweep", "-m", *given])

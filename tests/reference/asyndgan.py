@@ -69,7 +69,7 @@ def exchange(
 
 
 def _inspected_part(losses: Sequence[Tensor]) -> slice:
-    """Return which samples agreement looks at, 16 in a row: drawn by what all clients said, so that none foresees it."""
+    """Return which samples agreement looks at, 16 in a row: drawn by what all clients said, so that nobody foresees."""
     size = min(_INSPECTED, len(losses[0]))
     generator = derive_generator(0, *(each.numpy().tobytes().hex() for each in losses))
     start = size * int(torch.randint(len(losses[0]) // size, (), generator=generator))

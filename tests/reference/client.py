@@ -27,7 +27,7 @@ def step_discriminator(
 def loss_gradient(
     network: nn.Module, settings: Settings, synthetic: Samples, real: Samples | None, distance: Distance | None
 ) -> tuple[Tensor, Tensor]:
-    """Return L_i = lambda_G [ l(D(y~_i, x~_i), real) + distances to x_i ] and dL_i/dx~_i, which no batch size divides."""
+    """Return L_i = lambda_G [ l(D(y~_i, x~_i), real) + distances to x_i ] of each sample, and dL_i/dx~_i."""
     images = synthetic.images.clone().requires_grad_(True)
     losses = settings.loss.generator(network(synthetic.label_maps, images))
     if settings.l1_weight or settings.perceptual_weight:

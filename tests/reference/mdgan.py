@@ -1,8 +1,8 @@
 """MD-GAN's algorithm 1: k batches for N workers, feedback averaged, discriminators that move in a circle.
 
 The server makes X(0) ... X(k-1). Worker n is trained on X((n+1) mod k), and gives feedback on X(n mod k); without
-separate batches both are the latter. The gradient of G is sum_n w_n mean_i J_G^T F_n,i. After every E rounds the workers
-pass their discriminators on, and have the new ones in the next round.
+separate batches both are the latter. The gradient of G is sum_n w_n mean_i J_G^T F_n,i. After every E rounds the
+workers pass their discriminators on, and have the new ones in the next round.
 """
 
 from collections.abc import Sequence

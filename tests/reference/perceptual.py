@@ -1,5 +1,6 @@
 """The perceptual distance from VGG-16's drawing: layers by their names in the paper, not by their indices."""
 
+from functools import cache
 from types import SimpleNamespace
 
 import torch
@@ -10,7 +11,7 @@ RELUS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
 
 def named_layers(features: nn.Sequential) -> dict[str, int]:
-    """Return the index of each layer by its name: ``relu3_2`` is the second of the third block, which a pooling ends."""
+    """Return the index of each layer by its name: ``relu3_2`` is the second of the third block; poolings end blocks."""
     found, block, convolution = {}, 1, 0
     for index, layer in enumerate(features):
         if isinstance(layer, nn.Conv2d):
@@ -25,7 +26,7 @@ def named_layers(features: nn.Sequential) -> dict[str, int]:
 
 
 def activations(features: nn.Sequential, images: Tensor, last: str = RELUS[-1]) -> dict[str, Tensor]:
-    """Return what each layer up to the last makes of images (batch, 1 or 3, height, width), as they are, by its name."""
+    """Return what each layer, by name, up to the last makes of images (batch, 1 or 3, height, width), as they are."""
     x = images if images.shape[1] == 3 else images.repeat(1, 3, 1, 1)
     found = {}
     for name, index in named_layers(features).items():
@@ -52,6 +53,7 @@ def layout() -> nn.Sequential:
         return torchvision.models.vgg16(weights=None).features
 
 
+@cache
 def random_features() -> nn.Sequential:
     """Return it with random weights, always the same, that keep the size of what passes through them."""
     features = layout().to_empty(device="cpu")

@@ -83,9 +83,7 @@ def train_product(overrides: str, clients: int, directory: Path) -> Trained:
     assert sum(each.bounded_together + sum(c.bounded for c in each.clients.values()) for each in rounds) == 0
     tensors = load_file(max((directory / "checkpoints").glob("*.safetensors")))
     server = _of(tensors, "discriminator")
-    return Trained(
-        _of(tensors, "network"), _of(tensors, "average"), kept | ({"server": server} if server else {})
-    )
+    return Trained(_of(tensors, "network"), _of(tensors, "average"), kept | ({"server": server} if server else {}))
 
 
 def _kept_discriminators() -> dict[str, State]:

@@ -104,4 +104,3 @@ def class_shares(clients: Sequence[Client], inputs: GeneratorInput, settings: Se
             shares[owners] = torch.tensor(capped(shares[owners].tolist(), settings.largest_share))
         columns.append(shares)
     return torch.stack(columns, 1)
-

@@ -76,9 +76,7 @@ class Agreement:
         ]
 
 
-def _asked_gradient(
-    generator: Generator, answered: Answered, part: slice, settings: Settings, rate: float
-) -> Tensor:
+def _asked_gradient(generator: Generator, answered: Answered, part: slice, settings: Settings, rate: float) -> Tensor:
     """Return mean_i J_G^T g_i, with g as a target's step where G regresses, over some samples at the present theta."""
     images = generator.network(answered.inputs[part])
     steps = target_steps(answered, settings, rate)[part]

@@ -172,9 +172,8 @@ def test_the_product_in_one_process_is_the_loop(loss: LossName) -> None:
         )
         for client in clients
     ]
-    train(
-        half, local, settings.drawn, rounds=ROUNDS, generator_steps=1, merge="samples", final_rate=0.3, largest_share=0.5
-    )
+    common = {"rounds": ROUNDS, "generator_steps": 1, "merge": "samples", "final_rate": 0.3, "largest_share": 0.5}
+    train(half, local, settings.drawn, **common)
     plain, others = federation(settings)
     asyndgan.train(plain, others, settings)
     torch.testing.assert_close(half.network.state_dict(), plain.network.state_dict(), rtol=1e-5, atol=0)
