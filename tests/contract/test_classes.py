@@ -9,12 +9,13 @@ from PIL import Image
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import FederationError
-from flower_dgan.exactness import TOLERANCE, exactness_overrides, generator_of_one_process, largest_relative_difference
+from flower_dgan.exactness import exactness_overrides
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.node.secret import secret_of
 from flower_dgan.resolve import resolve
+from tests.reference.runs import TOLERANCE, largest_relative_difference, train_reference
 
 SITES = {"arles": 3, "bonn": 2, "cork": 1}
 """How many classes each site has: all, all but the rarest, and the background alone."""
@@ -46,8 +47,8 @@ def run(tmp_path: Path, overrides: str) -> Path:
     return run_job(InProcessGrid(app, contexts), resolve(overrides), 0).path
 
 
-def test_a_site_without_the_rarest_class_trains_exactly_as_the_reference(tmp_path: Path) -> None:
-    """The reference reads all sites as one folder, in which the classes are found, and sets nothing."""
+def test_a_site_without_the_rarest_class_trains_exactly_as_the_loop(tmp_path: Path) -> None:
+    """The loop reads all sites as one folder, in which the classes are found, and sets nothing."""
     overrides = f"{exactness_overrides(4, tmp_path / 'run', 'algorithm=dgan')} {SMALL} partition=site"
     path = run(tmp_path, f"{overrides} data.classes=3")
     for site, classes in SITES.items():
@@ -55,10 +56,10 @@ def test_a_site_without_the_rarest_class_trains_exactly_as_the_reference(tmp_pat
     pooled = resolve(f"{overrides} data.root='{tmp_path / 'pooled'}'")
     # each node made a secret file in the home of this test
     secrets = {site: secret_of({"data-path": str(tmp_path / site)}, site, site, pooled.seed) for site in SITES}
-    reference = generator_of_one_process(pooled, len(SITES), secrets)
+    loop = train_reference(pooled, len(SITES), secrets=secrets)
     network, _, shape = load_generator(path / "generator.safetensors")
     assert (shape.classes, shape.sites) == (3, tuple(SITES))
-    assert largest_relative_difference(network, reference) <= TOLERANCE
+    assert largest_relative_difference(network.state_dict(), loop.generator) <= TOLERANCE
     # class ids, not 0 and 255, although a site has two of them
     masks = [np.asarray(Image.open(mask)) for mask in (path / "synthetic/masks").iterdir()]
     assert {int(value) for mask in masks for value in np.unique(mask)} <= {0, 1, 2}

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
-from flower_dgan.gan.reference_fedgan import train_reference_fedgan
 from torch import nn
 
 from flower_dgan.algorithms.fedgan import rounds_of
@@ -15,6 +13,9 @@ from flower_dgan.exactness import exactness_overrides
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from tests.reference import fedgan
+from tests.reference.runs import TOLERANCE, largest_relative_difference, reference_clients, reference_generator
+from tests.reference.settings import settings_of
 
 from .conftest import Federation
 
@@ -23,19 +24,38 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("algorithm", ["dgan", "uagan algorithm.discriminator_steps=2"])
-def test_three_clients_of_different_size_are_the_reference(algorithm: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "exact"),
+    [
+        ("dgan", True),
+        ("uagan algorithm.discriminator_steps=2", True),
+        ("dgan exchange.exchanges=4 exchange.rounds=11", False),
+        ("dgan-images exchange.exchanges=2 exchange.generator_steps=2 exchange.rounds=11", False),
+    ],
+)
+def test_three_clients_of_different_size_are_the_loop(algorithm: str, exact: bool, tmp_path: Path) -> None:
+    """22 steps of each: with the papers' one batch a step, and as the presets have their steps, rates and averages."""
     small = "model.generator_width=4 model.discriminator_width=8 data.image_size=16 exchange.batch_size=2"
-    groups = "partition=label partition.label_groups=[[0,1,2,3,4],[5,6],[7,8,9]]"
-    config = resolve(exactness_overrides(22, tmp_path, f"algorithm={algorithm} {small} {groups}"))
+    chosen = f"algorithm={algorithm} {small} partition=label partition.label_groups=[[0,1,2,3,4],[5,6],[7,8,9]]"
+    config = resolve(exactness_overrides(22, tmp_path, chosen) if exact else f"{chosen} downstream=none")
     federation = open_federation(config, 3)
-    gans, plain = local_gans(config, federation), local_gans(config, federation)
+    gans = local_gans(config, federation)
     assert len({len(gan) for gan in gans}) == 3
     assert (generator_steps(config), rounds_of(22)) == (22, 2)
     ledger = average(gans, 22, rounds_of(22))
-    train_reference_fedgan(plain, steps=22, interval=11)
+    settings = settings_of(config)
+    plain = [
+        (reference_generator(config, federation, settings), client)
+        for client in reference_clients(config, federation, settings, {})
+    ]
+    fedgan.train(plain, settings, interval=11)
+    generator, client = plain[0]
     for gan in gans:
-        torch.testing.assert_close(gan.model.state_dict(), plain[0].model.state_dict(), rtol=1e-5, atol=1e-8)
+        for ours, loop in (
+            (gan.state.generator.network, generator.network),
+            (gan.session.half.network, client.network),
+        ):
+            assert largest_relative_difference(ours.state_dict(), loop.state_dict()) <= TOLERANCE
     # twice in each direction 4 bytes a parameter; numpy's header and the settings are little
     size = 2 * 4 * parameters(gans[0].model)
     for node in (1, 2, 3):

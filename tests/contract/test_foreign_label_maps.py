@@ -10,11 +10,12 @@ from PIL import Image
 from flower_dgan.baselines.rows import open_federation, train_here
 from flower_dgan.data import Pixels
 from flower_dgan.errors import ConfigError, DataError, FederationError
-from flower_dgan.exactness import TOLERANCE, through_in_process_grid
+from flower_dgan.exactness import exactness_overrides
 from flower_dgan.federation.previous_task import LABEL_MAPS, read_label_maps_of_run
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN
+from tests.reference.runs import TOLERANCE, train_product, train_reference
 
 from .conftest import Federation, Reply, TamperedApp
 from .test_asynchronous import run as run_asynchronously
@@ -45,8 +46,10 @@ def is_striped(label_map: Pixels) -> bool:
         "model.site_condition=true",
     ],
 )
-def test_it_is_the_reference(algorithm: str, folder: Path) -> None:
-    assert through_in_process_grid(3, 5, f"{algorithm} data.label_maps='{folder}'") <= TOLERANCE
+def test_it_is_the_loop(algorithm: str, folder: Path, tmp_path: Path) -> None:
+    overrides = exactness_overrides(5, tmp_path / "run", f"{algorithm} data.label_maps='{folder}'")
+    ours, loop = train_product(overrides, 3, tmp_path / "run"), train_reference(resolve(overrides), 3)
+    assert ours.difference(loop) <= TOLERANCE
 
 
 @pytest.mark.parametrize("algorithm", ["dgan", "uagan"])

@@ -10,13 +10,14 @@ from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.errors import ConfigError, FederationError
-from flower_dgan.exactness import TOLERANCE, through_in_process_grid
+from flower_dgan.exactness import exactness_overrides
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN
 from tests.pairs import write_digits
+from tests.reference.runs import TOLERANCE, train_product, train_reference
 
 from .conftest import TINY, Federation, Reply, TamperedApp
 from .test_asynchronous import run as run_asynchronously
@@ -33,9 +34,11 @@ def four(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ["dgan", "gman", "mdgan"])
-def test_each_algorithm_is_its_reference(four: str, algorithm: str) -> None:
+def test_each_algorithm_is_its_loop(four: str, algorithm: str, tmp_path: Path) -> None:
     chosen = four.replace("algorithm=dgan", f"algorithm={algorithm}")
-    assert through_in_process_grid(3, 5, f"{chosen} {LACKING}") <= TOLERANCE
+    overrides = exactness_overrides(5, tmp_path / "run", f"{chosen} {LACKING}")
+    ours, loop = train_product(overrides, 3, tmp_path / "run"), train_reference(resolve(overrides), 3)
+    assert ours.difference(loop) <= TOLERANCE
 
 
 def test_only_held_channels_travel(four: str, federation: Federation) -> None:

@@ -1,4 +1,4 @@
-"""The runs of a sweep against the one-process reference, which `flwr run` is held against in ``tests/e2e``."""
+"""The runs of a sweep against the plain loop, which `flwr run` is held against in ``tests/e2e``."""
 
 import json
 import os
@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from flower_dgan.exactness import TOLERANCE, exactness_overrides, generator_of_one_process, largest_relative_difference
+from flower_dgan.exactness import exactness_overrides
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.sweep import multirun
+from tests.reference.runs import TOLERANCE, largest_relative_difference, train_reference
 
 
 def difference(directory: Path, overrides: list[str], clients: int) -> float:
     network, _, _ = load_generator(directory / "generator.safetensors")
-    return largest_relative_difference(network, generator_of_one_process(resolve(" ".join(overrides)), clients))
+    loop = train_reference(resolve(" ".join(overrides)), clients)
+    return largest_relative_difference(network.state_dict(), loop.generator)
 
 
 def exact(rounds: int) -> list[str]:
@@ -27,9 +29,7 @@ def exact(rounds: int) -> list[str]:
     return [each for each in exactness_overrides(rounds, Path("/none")).split() if "output.directory" not in each]
 
 
-def test_a_launcher_of_hydras_own_trains_what_the_reference_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launcher_of_hydras_own_trains_what_the_loop_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = f"hydra.sweep.dir={tmp_path}"
     given = [*exact(3), "sweep.clients=2", "seed=0,1", "hydra/launcher=basic", directory]
     monkeypatch.setattr(sys, "argv", ["sweep", "-m", *given])
@@ -41,7 +41,7 @@ def test_a_launcher_of_hydras_own_trains_what_the_reference_trains(
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_ends_with_the_same_generators(tmp_path: Path) -> None:
-    """Killed amid its runs; they go on from their checkpoints, and end as the reference does."""
+    """Killed amid its runs; they go on from their checkpoints, and end as the loop does."""
     rounds = 24
     overrides = [*exact(rounds), "output.checkpoint_interval=0"]
     sweep_directory = tmp_path / "sweep"

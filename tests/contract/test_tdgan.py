@@ -1,11 +1,10 @@
-"""Tasks that come one after the other, through the real strategy and ClientApp, against the one-process reference."""
+"""Tasks that come one after the other, through the real strategy and ClientApp, against the plain loop."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from flower_dgan.gan.reference import train_reference
 
 from flower_dgan.algorithms.tdgan import Reminder
 from flower_dgan.baselines.rows import open_federation
@@ -18,7 +17,8 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, generator_half
+from flower_dgan.wiring import bundle_settings
+from tests.reference.runs import TOLERANCE, largest_relative_difference, train_reference
 
 ROUNDS = 5
 TASKS = ("[[0,1],[2]]", "[[3,4]]", "[[5],[6,7]]")
@@ -35,26 +35,20 @@ def run(directory: Path, groups: str, previous: Path | None, extra: str = "") ->
     run_job(InProcessGrid(app, simulated_contexts(groups.count("],") + 1, given)), resolve(given), 0)
 
 
-def test_three_tasks_are_the_reference(tmp_path: Path) -> None:
+def test_three_tasks_are_the_loop(tmp_path: Path) -> None:
     """Each starts from the generator before, whose clients are gone, and is reminded of all earlier label maps."""
     network, labels = None, []
     for number, groups in enumerate(TASKS):
         previous = tmp_path / f"task-{number - 1}" if number else None
         directory = tmp_path / f"task-{number}"
         run(directory, groups, previous)
-        config = resolve(overrides(directory, groups, previous))
-        federation = open_federation(config, groups.count("],") + 1)
-        half, reminder = generator_half(config, federation.shape), None
-        settings = bundle_settings(config)
-        if network is not None:
-            half.network.load_state_dict(network.state_dict())
-            reminder = Reminder(network, labels, settings, 20.0, 0.0, None)
-        train_reference(
-            half, federation.clients(config), settings, rounds=ROUNDS, merge=config.algorithm.merge, reminder=reminder
-        )
-        ours = load_generator(directory / "generator.safetensors")[0].state_dict()
-        torch.testing.assert_close(ours, half.network.state_dict(), rtol=1e-5, atol=1e-7)
-        network, labels = half.network, [*labels, *federation.labels]
+        config, clients = resolve(overrides(directory, groups, previous)), groups.count("],") + 1
+        federation = open_federation(config, clients)
+        loop = train_reference(config, clients, before=None if network is None else (network, labels))
+        network = load_generator(directory / "generator.safetensors")[0]
+        assert largest_relative_difference(network.state_dict(), loop.generator) <= TOLERANCE
+        network.load_state_dict(loop.generator)
+        labels = [*labels, *federation.labels]
         assert [each.name for each in read_label_maps_of_run(directory / LABEL_MAPS)] == [each.name for each in labels]
         assert {join.site for join in read_metrics(directory).joins} == {each.name for each in federation.labels}
 
