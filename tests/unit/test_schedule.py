@@ -2,7 +2,7 @@ import pytest
 
 from flower_dgan.config import ScheduleConfig
 from flower_dgan.errors import ConfigError
-from flower_dgan.gan.schedule import discount, is_synchronous, replies_needed
+from flower_dgan.gan.schedule import discount, replies_needed
 from flower_dgan.resolve import resolve
 
 
@@ -20,14 +20,20 @@ def test_old_feedback_weighs_less_and_beyond_the_bound_nothing() -> None:
 
 
 def test_shipped_schedules() -> None:
-    assert is_synchronous(resolve("").schedule)
-    assert not is_synchronous(resolve("schedule=asynchronous").schedule)
-    assert not is_synchronous(resolve("schedule.deadline=3").schedule)
+    assert resolve("").schedule.is_synchronous
+    assert not resolve("schedule=asynchronous").schedule.is_synchronous
+    assert not resolve("schedule.deadline=3").schedule.is_synchronous
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
+        ("schedule=asynchronous algorithm=gman", "algorithm=gman wants schedule=synchronous"),
+        ("schedule=asynchronous algorithm=uagan", "algorithm=uagan wants schedule=synchronous"),
+        ("schedule=asynchronous algorithm=dgan-sequential", "algorithm=dgan-sequential wants schedule=synchronous"),
+        ("schedule.deadline=3 algorithm=mdgan algorithm.swap_interval=1", "algorithm=mdgan wants schedule=synchronous"),
+        ("exchange.in_flight=2 algorithm=dgan-selective", "what the last round made: set exchange.in_flight=1"),
+        ("exchange.in_flight=2 algorithm=mdgan algorithm.swap_interval=1", "set exchange.in_flight=1"),
         ("schedule.quorum=0", r"quorum=0.0 must be in \(0, 1\]"),
         ("schedule.quorum=1.5", "it is a share"),
         ("schedule.deadline=-1", "deadline=-1.0 must be positive"),
