@@ -6,7 +6,8 @@ import sys
 
 APART = {
     "flower_dgan.report, flower_dgan.plugins": ("flwr", "hydra", "torch"),
-    "flower_dgan.algorithms.asyndgan, flower_dgan.gan.reference": ("flwr", "hydra", "ray", "sklearn"),
+    "flower_dgan.algorithms.find": ("flwr", "hydra", "torch"),
+    "flower_dgan.algorithms.in_process, flower_dgan.gan.learning": ("flwr", "hydra", "ray", "sklearn"),
     "flower_dgan.data, flower_dgan.evaluation.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),
     "flower_dgan.client_app, flower_dgan.node.moments": ("hydra", "omegaconf", "flower_dgan.resolve"),
     "flower_dgan.server_app": ("flower_dgan.cli",),
