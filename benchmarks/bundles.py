@@ -22,7 +22,8 @@ import typer
 
 from bundles_report import write_reports
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithms.asyndgan import train
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import LocalFederation, draw_untrained, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
@@ -32,7 +33,7 @@ from flower_dgan.resolve import resolve, to_yaml
 from flower_dgan.synthesis import synthesize
 from flower_dgan.tasks import segmentation, tstr
 from flower_dgan.tasks.segmentation.fit import train_segmenter
-from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads
+from flower_dgan.wiring import bundle_settings, seeded, threads
 
 NUCLEI = Path(__file__).resolve().parents[2] / "shared" / "data" / "nuclei"
 EQUAL_TO_EXCHANGES = "S"
@@ -110,8 +111,12 @@ def measure(
     path: Path,
 ) -> None:
     """Train one configuration and write a line at each checkpoint, or a line that says why it stopped."""
-    half = generator_half(config, federation.shape)
-    settings = bundle_settings(config)
+    rated = replace(
+        config,
+        algorithm=replace(config.algorithm, final_rate=1.0),
+        exchange=replace(config.exchange, rounds=todo[-1]),
+    )
+    state, settings = federation.state(rated), bundle_settings(config)
     images = len(federation.labels) * settings.exchanges * settings.batch_size
     start = time.monotonic()
     evaluating = 0.0
@@ -121,7 +126,7 @@ def measure(
         now = time.monotonic()
         if messages in todo:
             seconds = now - start - evaluating
-            scores = score(config, synthetic_pairs(config, federation, half), test)
+            scores = score(config, synthetic_pairs(config, federation, state.generator), test)
             found = {"messages": messages, "images": messages * images, "seconds": seconds, **scores}
             append_line(path, {"kind": "tstr", **run, **found})
             evaluating += time.monotonic() - now
@@ -133,12 +138,9 @@ def measure(
 
     with suppress(BudgetSpentError), seeded(config.seed, "bundles"):
         train(
-            half,
-            federation.clients(config),
-            settings,
-            rounds=todo[-1],
-            generator_steps=config.exchange.generator_steps,
-            merge=config.algorithm.merge,
+            algorithm_of(rated),
+            state,
+            federation.sessions(rated),
             in_flight=config.exchange.in_flight,
             after_round=after_round,
         )

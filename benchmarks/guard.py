@@ -16,20 +16,21 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Context, Message
 from numpy.typing import NDArray
 
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.judging_together import JudgingTogether
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.guard import Guard, Reach, root_mean_square, root_mean_squares
-from flower_dgan.networks.build import discriminator_shapes
+from flower_dgan.networks.build import discriminator_form
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.answer_message import read_answer
 from flower_dgan.wire.bundle_shape import BundleShape
-from flower_dgan.wire.formats import decode_gradients
 from flower_dgan.wire.question_message import EXCHANGE
 
 FOUR = "partition.label_groups=[[0,1,2],[3,4],[5,6,7],[8,9]]"
@@ -87,16 +88,16 @@ class WatchedApp:
     def _note(self, reply: Message, round_number: int, name: str) -> None:
         config = self._config
         classes = 1 if config.data.condition == "none" else 2
-        shapes = discriminator_shapes(config, classes)
-        entries = sum(math.prod(shape) for shape in shapes.values()) if config.algorithm.upload != "none" else 0
-        swapped = shapes if "discriminator" in reply.content else None
-        said = FeedbackMessage.from_records(reply.content, BundleShape.of(config, classes), swapped, entries)
-        if len(said.losses):
-            samples = root_mean_squares(decode_gradients(said.gradients, said.scales))
-            self._add("gradients", round_number, name, samples)
-        if len(said.losses) and config.algorithm.merges_scores:
-            self._add("scores", round_number, name, np.abs(said.losses.astype(np.float64)))
-        for weights in (*(said.discriminator or {}).values(), said.change):
+        form, algorithm = discriminator_form(config, classes), algorithm_of(config)
+        entries = form.entries if algorithm.releases.changes else 0
+        moved = form.shapes if "discriminator" in reply.content else None
+        said, _ = read_answer(reply.content, BundleShape.of(config, classes), moved, entries)
+        if len(said.feedback.losses):
+            self._add("gradients", round_number, name, root_mean_squares(said.feedback.gradients))
+        if len(said.feedback.losses) and isinstance(algorithm, JudgingTogether):
+            self._add("scores", round_number, name, np.abs(said.feedback.losses.double().numpy()))
+        changes = [] if said.change is None else [said.change.numpy()]
+        for weights in (*(said.weights or {}).values(), *changes):
             if weights.size:
                 largest = float(np.abs(weights).max())
                 before, _ = self.said["weights"][round_number].get(name, (0.0, 0.0))

@@ -21,7 +21,7 @@ import typer
 from flower_dgan.client_app import app
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.networks.build import discriminator_shapes
+from flower_dgan.networks.build import discriminator_form
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
@@ -53,7 +53,7 @@ def measure(clients: int, k: int, batch_size: int) -> dict[str, Any]:
         run_job(InProcessGrid(app, simulated_contexts(clients, given)), config, clients)
         metrics = read_metrics(Path(scratch) / "run")
     batch = batch_size * config.data.image_size**2 * config.data.channels * NUMBER
-    theta = sum(math.prod(shape) for shape in discriminator_shapes(config, 1).values()) * NUMBER
+    theta = sum(math.prod(shape) for shape in discriminator_form(config, 1).shapes.values()) * NUMBER
     workers = [worker for each in metrics.rounds if each.round == PLAIN for worker in each.clients.values()]
     return {
         "clients": clients,

@@ -30,17 +30,18 @@ import typer
 
 from bundles import NUCLEI, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithms.asyndgan import train
+from flower_dgan.algorithms.asyndgan import AsynDgan, AsynDganSettings
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config, MergeName
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.gan.bundle import draw_bundle
 from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal
-from flower_dgan.gan.generator import GeneratorHalf
-from flower_dgan.gan.merge import client_weights
+from flower_dgan.gan.exchange import Batch, Feedback
+from flower_dgan.gan.learning import Step, client_weights
+from flower_dgan.gan.merge import merge_rule
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads
+from flower_dgan.wiring import bundle_settings, seeded, threads
 from robust_report import table
 
 ATTACKS = ("none", "flip", "zeros", "replay", "noise", "huge", "huge-flip")
@@ -52,6 +53,7 @@ class BadHalf:
 
     def __init__(self, half: DiscriminatorHalf, attack: str, exchanges: int) -> None:
         self._half = half
+        self.optimizer = half.optimizer
         self._attack = attack
         self._exchanges = exchanges
         self._answers: list[Feedback] = []
@@ -60,9 +62,9 @@ class BadHalf:
         """Step the discriminator, as an honest client does."""
         return self._half.step(real, batch)
 
-    def feedback(self, real: Batch, batch: Batch) -> Feedback:
+    def feedback(self, batch: Batch, paired: torch.Tensor | None = None) -> Feedback:
         """Answer as the attack has it."""
-        answer = self._half.feedback(real, batch)
+        answer = self._half.feedback(batch, paired)
         self._answers.append(answer)
         if self._attack == "replay":
             return self._answers[(len(self._answers) - 1) % self._exchanges]
@@ -87,65 +89,58 @@ def falsify(attack: str, gradients: torch.Tensor) -> torch.Tensor:
             return gradients
 
 
-class WatchedGenerator:
-    """A generator's half, with the weights that its merge rule gave."""
+class Watched(AsynDgan):
+    """AsynDGAN, with the weights that its merge rule gave."""
 
-    def __init__(self, half: GeneratorHalf) -> None:
-        self._half = half
+    def __init__(self, settings: AsynDganSettings) -> None:
+        super().__init__(settings)
         self.weights: dict[str, list[float]] = defaultdict(list)
 
-    def propose(self, inputs: GeneratorInput) -> Proposal:
-        """Draw synthetic images."""
-        return self._half.propose(inputs)
-
-    def apply(self, *arguments: Any) -> None:
+    def learn(self, *arguments: Any) -> Step:
         """Step the generator and note the weights."""
-        for name, weight in self._half.apply(*arguments).items():
+        step = super().learn(*arguments)
+        for name, weight in step.weights.items():
             self.weights[name].append(weight)
+        return step
 
 
 def measure(config: Config, federation: LocalFederation, attack: str, test: Pairs) -> dict[str, Any]:
     """Train once, and return Dice, IoU and the mean weight of each client, the first of which is the bad one."""
-    half = generator_half(config, federation.shape)
-    watched = WatchedGenerator(half)
-    clients = federation.clients(config)
+    settings = config.algorithm
+    assert isinstance(settings, AsynDganSettings)
+    unbounded = replace(config, algorithm=replace(settings, largest_share=1.0))
+    watched, state, sessions = Watched(settings), federation.state(unbounded), federation.sessions(config)
     if attack != "none":
-        bad = BadHalf(clients[0].half, attack, config.exchange.exchanges)
-        clients[0] = replace(clients[0], half=bad)  # type: ignore[arg-type]
+        first = sessions[federation.labels[0].name]
+        bad = BadHalf(first.half, attack, config.exchange.exchanges)
+        sessions[first.name] = replace(first, half=bad)  # type: ignore[arg-type]
     start = time.monotonic()
     with seeded(config.seed, "robust"):
-        train(
-            watched,  # type: ignore[arg-type]
-            clients,
-            bundle_settings(config),
-            rounds=config.exchange.rounds,
-            generator_steps=config.exchange.generator_steps,
-            merge=config.algorithm.merge,
-            in_flight=config.exchange.in_flight,
-            final_rate=config.algorithm.final_rate,
-        )
+        train(watched, state, sessions, in_flight=config.exchange.in_flight)
     seconds = time.monotonic() - start
     weights = [mean(watched.weights[labels.name]) for labels in federation.labels]
-    scores = score(config, synthetic_pairs(config, federation, half), test)
+    scores = score(config, synthetic_pairs(config, federation, state.generator), test)
     return {"seconds": seconds, "weights": weights, **scores}
 
 
 def server_seconds(config: Config, federation: LocalFederation, rules: list[MergeName], turns: int) -> dict[str, float]:
     """Return the median time of a server's exchange, drawing and stepping, with each rule; the rules take turns."""
     settings = bundle_settings(config)
-    counts = {labels.name: len(labels.label_maps) for labels in federation.labels}
-    halves = {
-        rule: generator_half(replace(config, algorithm=replace(config.algorithm, merge=rule)), federation.shape)
-        for rule in rules
-    }
+    discounts = {labels.name: 1.0 for labels in federation.labels}
+    states = {rule: federation.state(config) for rule in rules}
     times: dict[str, list[float]] = defaultdict(list)
     for turn in range(turns + 1):
         inputs = [draw_bundle(labels, settings, turn)[1] for labels in federation.labels]
-        feedback = [Feedback(torch.zeros(len(i)), torch.randn_like(halves[rules[0]].propose(i).images)) for i in inputs]
-        for rule, half in halves.items():
+        feedback = [
+            Feedback(torch.zeros(len(i)), torch.randn_like(states[rules[0]].generator.propose(i).images))
+            for i in inputs
+        ]
+        for rule, state in states.items():
             start = time.monotonic()
-            proposals = [half.propose(each) for each in inputs]
-            half.apply(proposals, feedback, client_weights(rule, counts), config.exchange.generator_steps)
+            proposals = [state.generator.propose(each) for each in inputs]
+            weights, _ = client_weights(state, discounts, by_samples=rule == "samples")
+            merge = merge_rule(rule, state.trust)
+            state.generator.apply(proposals, feedback, weights, config.exchange.generator_steps, merge=merge)
             times[rule].append((time.monotonic() - start) / settings.exchanges)
     return {rule: median(seconds[1:]) for rule, seconds in times.items()}
 

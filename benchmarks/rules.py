@@ -34,16 +34,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from bundles import NUCLEI, base_overrides, score, synthetic_pairs
 from common import append_line, natural_clients, read_lines
-from flower_dgan.algorithms.asyndgan import LocalClient, train
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.errors import DganError
 from flower_dgan.gan.discriminator import DiscriminatorHalf, generator_losses
 from flower_dgan.gan.exchange import Batch, Feedback, Proposal, concatenate
-from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.generator import AddedLoss
+from flower_dgan.gan.merge import MergeRule, Weights
+from flower_dgan.gan.session import Session
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, discriminator_half, generator_half, seeded, threads
+from flower_dgan.wiring import discriminator_half, generator_half, seeded, threads
 
 OTHER = {"gradient": "algorithm.replay=target algorithm.target_step=0.1", "target": "algorithm.replay=gradient"}
 RULES = {
@@ -60,10 +63,9 @@ _LAZINESS, _GAMMA = 16, 1.0
 _FITS, _TRUST = 2, 0.1
 
 
-def batches(real: Batch, bundle: Batch, size: int) -> list[tuple[Batch, Batch]]:
-    """Split a bundle into its batches."""
-    parts = [slice(start, start + size) for start in range(0, len(real), size)]
-    return [(real[part], bundle[part]) for part in parts]
+def batches(bundle: Batch, size: int) -> list[slice]:
+    """Return where the batches of a bundle are."""
+    return [slice(start, start + size) for start in range(0, len(bundle), size)]
 
 
 class DiscriminatorFirst:
@@ -71,15 +73,19 @@ class DiscriminatorFirst:
 
     def __init__(self, half: DiscriminatorHalf, batch_size: int) -> None:
         self._half = half
+        self.optimizer = half.optimizer
         self._size = batch_size
 
     def step(self, real: Batch, bundle: Batch) -> float:
         """Step on each batch."""
-        return fmean(self._half.step(*each) for each in batches(real, bundle, self._size))
+        return fmean(self._half.step(real[part], bundle[part]) for part in batches(bundle, self._size))
 
-    def feedback(self, real: Batch, bundle: Batch) -> Feedback:
+    def feedback(self, bundle: Batch, paired: Tensor | None = None) -> Feedback:
         """Give feedback on each batch."""
-        return concatenate([self._half.feedback(*each) for each in batches(real, bundle, self._size)])
+        parts = batches(bundle, self._size)
+        return concatenate(
+            [self._half.feedback(bundle[part], None if paired is None else paired[part]) for part in parts]
+        )
 
 
 class LazyR1:
@@ -87,6 +93,7 @@ class LazyR1:
 
     def __init__(self, half: DiscriminatorHalf) -> None:
         self._half = half
+        self.optimizer = half.optimizer
         self._steps = 0
         self.feedback = half.feedback
 
@@ -109,24 +116,31 @@ class Surrogate:
 
     def __init__(self, config: Config, federation: LocalFederation) -> None:
         self.half = generator_half(config, federation.shape)
-        self.propose = self.half.propose
+        self.propose, self.for_each = self.half.propose, self.half.for_each
         self._halves = [discriminator_half(config, federation.shape, f"surrogate {s}") for s in federation.shape.sites]
+
+    def keep(self, proposal: Proposal) -> Proposal:
+        """Return all of it: the surrogates are fitted on its images."""
+        return proposal
 
     def _losses(
         self, half: DiscriminatorHalf, images: Tensor, proposal: Proposal, part: slice
     ) -> tuple[Tensor, Tensor]:
         batch = Batch(images, proposal.inputs(part).label_maps)
-        losses = generator_losses(half.network, half.loss, half.generator_weight, None, batch, batch)
+        losses = generator_losses(half.network, half.loss, half.generator_weight, None, batch)
         return losses, torch.autograd.grad(losses.sum(), images, create_graph=True)[0]
 
     def apply(
         self,
         proposals: Sequence[Proposal],
         feedback: Sequence[Feedback],
-        weights: Sequence[float],
+        weights: Weights,
         steps: int,
         rate: float = 1.0,
-    ) -> None:
+        *,
+        merge: MergeRule,
+        added: AddedLoss | None,
+    ) -> Weights:
         """Fit the surrogates, then step the generator on their gradients at its present images."""
         size = len(proposals[0]) // steps
         parts = [slice(step * size, (step + 1) * size) for step in range(steps)]
@@ -147,7 +161,8 @@ class Surrogate:
                 losses, gradients = self._losses(half, images, proposal, part)
                 away = (images - given.images) / _TRUST * gradients.square().mean().sqrt()
                 answers.append(Feedback(losses.detach(), (gradients + away).detach()))
-            self.half.apply(now, answers, weights, 1, rate)
+            self.half.apply(now, answers, weights, 1, rate, merge=merge, added=added)
+        return weights
 
 
 def with_spectral_norm(half: DiscriminatorHalf, config: Config) -> DiscriminatorHalf:
@@ -159,25 +174,35 @@ def with_spectral_norm(half: DiscriminatorHalf, config: Config) -> Discriminator
     return replace(half, optimizer=torch.optim.Adam(half.network.parameters(), rate, betas))
 
 
-def with_rule(rule: str, client: LocalClient, config: Config) -> LocalClient:
+def with_rule(rule: str, session: Session, config: Config) -> Session:
     """Return the client with the rule's discriminator."""
     if rule.startswith("first"):
-        return replace(client, half=DiscriminatorFirst(client.half, config.exchange.batch_size))  # type: ignore[arg-type]
+        whole = DiscriminatorFirst(session.half, config.exchange.batch_size)
+        return replace(session, half=whole, batch_size=config.exchange.exchanges * config.exchange.batch_size)  # type: ignore[arg-type]
     if rule == "r1":
-        return replace(client, half=LazyR1(client.half))  # type: ignore[arg-type]
+        return replace(session, half=LazyR1(session.half))  # type: ignore[arg-type]
     if rule == "spectral":
-        return replace(client, half=with_spectral_norm(client.half, config))
-    return client
+        return replace(session, half=with_spectral_norm(session.half, config))
+    return session
 
 
 def measure(rule: str, config: Config, federation: LocalFederation, test: Pairs, marks: list[int]) -> dict[int, float]:
     """Train under a rule and return Dice by messages."""
-    clients = [with_rule(rule, client, config) for client in federation.clients(config)]
-    settings = bundle_settings(config)
+    config = replace(
+        config,
+        algorithm=replace(config.algorithm, final_rate=1.0),
+        exchange=replace(config.exchange, rounds=marks[-1]),
+    )
+    sessions = {name: with_rule(rule, each, config) for name, each in federation.sessions(config).items()}
+    state = federation.state(config)
     if rule.startswith("first"):
-        settings = replace(settings, exchanges=1, batch_size=settings.exchanges * settings.batch_size)
-    surrogate = Surrogate(config, federation) if rule == "surrogate" else None
-    half = surrogate.half if surrogate else generator_half(config, federation.shape)
+        bundles = state.bundles
+        state.bundles = replace(bundles, exchanges=1, batch_size=bundles.exchanges * bundles.batch_size)
+    half = state.generator
+    if rule == "surrogate":
+        surrogate = Surrogate(config, federation)
+        half = surrogate.half
+        state.generator = surrogate  # type: ignore[assignment]
     found: dict[int, float] = {}
 
     def after_round(messages: int) -> None:
@@ -185,16 +210,7 @@ def measure(rule: str, config: Config, federation: LocalFederation, test: Pairs,
             found[messages] = score(config, synthetic_pairs(config, federation, half), test)["dice"]
 
     with threads(config.threads), seeded(config.seed, "rules"):
-        generator: GeneratorHalf = surrogate or half  # type: ignore[assignment]
-        train(
-            generator,
-            clients,
-            settings,
-            rounds=marks[-1],
-            generator_steps=config.exchange.generator_steps,
-            merge=config.algorithm.merge,
-            after_round=after_round,
-        )
+        train(algorithm_of(config), state, sessions, after_round=after_round)
     return found
 
 

@@ -25,7 +25,8 @@ import torch
 import typer
 
 from common import natural_clients
-from flower_dgan.algorithms.asyndgan import train
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError
@@ -33,7 +34,7 @@ from flower_dgan.flower.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import Round
 from flower_dgan.resolve import resolve, to_yaml
-from flower_dgan.wiring import bundle_settings, generator_half, seeded, threads
+from flower_dgan.wiring import seeded, threads
 
 
 def images_per_second(rounds: Sequence[Round]) -> float:
@@ -56,25 +57,18 @@ def memory_growth(short: dict[str, float], long: dict[str, float]) -> dict[str, 
 
 def run_bare(config: Config, federation: LocalFederation, count: int) -> dict[str, Any]:
     """Train in this process with so many threads."""
-    half, clients, exchange = (
-        generator_half(config, federation.shape),
-        federation.clients(config),
-        config.exchange,
-    )
+    exchange, sessions = config.exchange, federation.sessions(config)
     ends: list[float] = []
     load = os.getloadavg()[0]
     with threads(count), seeded(config.seed, "speed"):
         train(
-            half,
-            clients,
-            bundle_settings(config),
-            rounds=exchange.rounds,
-            generator_steps=exchange.generator_steps,
-            merge=config.algorithm.merge,
+            algorithm_of(config),
+            federation.state(config),
+            sessions,
             in_flight=exchange.in_flight,
             after_round=lambda _: ends.append(time.monotonic()),
         )
-    images = (exchange.rounds - 1) * len(clients) * exchange.exchanges * exchange.batch_size
+    images = (exchange.rounds - 1) * len(sessions) * exchange.exchanges * exchange.batch_size
     return {"threads": count, "images_per_second": images / (ends[-1] - ends[0]), "load_before": load}
 
 

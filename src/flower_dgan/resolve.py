@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flower_dgan.algorithms.find import read_config, shipped
-from flower_dgan.config import Config
+from flower_dgan.config import AlgorithmSettings, Config
 from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.validation.checks import check_training
@@ -46,8 +46,8 @@ def resolve(overrides: str) -> Config:
             composed = compose("config", overrides=parts)
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException) as error:
-            hint = "".join(map(_say_whose, parts))
-            raise ConfigError(f"The overrides {overrides!r} cannot be applied: {error}{hint}") from error
+            reason = "".join(map(_say_whose, parts)) or f" {error}"
+            raise ConfigError(f"The overrides {overrides!r} cannot be applied:{reason}") from error
     try:
         config = read_config(Config, values)
     except ConfigError as error:
@@ -64,16 +64,20 @@ def to_yaml(config: Config) -> str:
 
 
 def _say_whose(override: str) -> str:
-    """Return, for an override that is about an algorithm, which algorithms have such a setting or value."""
+    """Return, for an override of a setting that only some algorithms have, which: a sentence after a blank."""
     key, _, value = override.lstrip("+~").partition("=")
     group, _, name = key.partition(".")
-    if group != "algorithm" or not name or name == "name":
+    if group != "algorithm" or not name or name in typing.get_type_hints(AlgorithmSettings):
         return ""
     if stands_for := [kind for kind, each in shipped().items() if f"{name}={value}" in each.formerly]:
         return f" In place of {override} set algorithm={stands_for[0]}."
-    kinds = {kind: typing.get_type_hints(each.Settings).get(name) for kind, each in shipped().items()}
-    have = [kind for kind, hint in kinds.items() if hint is not None and value in (typing.get_args(hint) or (value,))]
-    return f" {key} is a setting of {', '.join(sorted(have))}." if have else ""
+    hints = {kind: typing.get_type_hints(each.Settings).get(name) for kind, each in sorted(shipped().items())}
+    have = {kind: typing.get_args(hint) for kind, hint in hints.items() if hint is not None}
+    fitting = [kind for kind, choices in have.items() if type(None) in choices or value in (choices or (value,))]
+    if not have:
+        return ""
+    what = override if fitting and fitting != list(have) else key
+    return f" {what} is a setting of {', '.join(f'algorithm={kind}' for kind in fitting or have)}."
 
 
 def differences(before: Config, after: Config) -> list[str]:
@@ -106,7 +110,7 @@ def check_override(override: str) -> None:
             raise ConfigError(unknown_name(f"choice of {key}", value, choices))
         return
     of_algorithms = {f"algorithm.{field.name}" for kind in shipped().values() for field in fields(kind.Settings)}
-    known = [*_keys(Config, ""), *sorted(of_algorithms), *groups]
+    known = sorted({*_keys(Config, ""), *of_algorithms, *groups})
     own = override.startswith("+algorithm.")  # a setting of an algorithm of the user's own
     formerly = {each.partition("=")[0] for kind in shipped().values() for each in kind.formerly}
     if key not in known and not own and key.removeprefix("algorithm.") not in formerly:

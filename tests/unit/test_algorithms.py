@@ -6,23 +6,33 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from flower_dgan.federation.discriminator import ServerDiscriminator
-from flower_dgan.gan.scores import merge_scores, score_rule
 from torch import nn
 
-from flower_dgan.algorithms.distributed_gan import average, keep_largest, select, train_user, whose_turn
+from flower_dgan.algorithms.distributed_gan import (
+    Selective,
+    SelectiveSettings,
+    average,
+    keep_largest,
+    select,
+    whose_turn,
+)
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.gman import softmax
+from flower_dgan.algorithms.judging_together import JudgingTogether
 from flower_dgan.algorithms.mdgan import batches_of
 from flower_dgan.algorithms.uagan import class_shares, odds
-from flower_dgan.config import AlgorithmConfig
+from flower_dgan.data import Pairs
 from flower_dgan.data.augmentation import to_one_hot
-from flower_dgan.errors import FederationError
-from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_real, draw_shared
+from flower_dgan.errors import FederationError, PolicyError, ProtocolError
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_shared
+from flower_dgan.gan.common_scores import merge_scores
 from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal
+from flower_dgan.gan.exchange import Answer, Feedback, GeneratorInput, Proposal, Question
 from flower_dgan.gan.losses import LOSSES
-from flower_dgan.gan.merge import client_weights, sample_shares
+from flower_dgan.gan.server_state import ServerState
+from flower_dgan.gan.session import Session
 from flower_dgan.resolve import resolve
+from tests.states import state_of
 
 CROSS_ENTROPY = LOSSES["bce"].generator
 
@@ -41,8 +51,10 @@ def test_average_bears_discriminators_that_are_sure() -> None:
     torch.testing.assert_close(average(torch.tensor([[200.0], [-200.0]]), CROSS_ENTROPY), torch.tensor([math.log(2)]))
 
 
-def selective(**settings: str | float) -> AlgorithmConfig:
-    return replace(resolve("algorithm=dgan-selective").algorithm, **settings)  # type: ignore[arg-type]
+def selective(**settings: str | float) -> SelectiveSettings:
+    shipped = resolve("algorithm=dgan-selective").algorithm
+    assert isinstance(shipped, SelectiveSettings)
+    return replace(shipped, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -92,33 +104,79 @@ def slope_half() -> DiscriminatorHalf:
     return DiscriminatorHalf(network, optimizer, LOSSES["wasserstein"], 1.0, 1.0, None, steps=3)
 
 
-def constant_batch(*values: float) -> Batch:
-    return Batch(torch.tensor(values)[:, None, None, None].expand(-1, 1, 2, 2), torch.zeros(len(values), 1, 2, 2))
+def white(images: int = 1) -> Pairs:
+    """Return real pairs of images that are 1 in every pixel."""
+    return Pairs((np.full((8, 8, 1), 255, np.uint8),) * images, (np.zeros((8, 8), np.uint8),) * images, 2)
 
 
-def test_a_users_change_is_that_of_all_its_steps() -> None:
+def slope_session(pairs: Pairs, batch_size: int = 1) -> Session:
+    return Session("a", pairs, slope_half(), 8, batch_size, "none", secret=0)
+
+
+def question(*levels: float, weights: dict[str, np.ndarray] | None = None) -> Question:
+    """Ask about images of these levels, made from label maps of class 0."""
+    images = torch.tensor(levels)[:, None, None, None].expand(-1, 1, 8, 8)
+    return Question(images, label_maps=np.zeros((len(levels), 8, 8), np.uint8), weights=weights)
+
+
+def slope(a: float, b: float) -> dict[str, np.ndarray]:
+    return {"a": np.array([a], np.float32), "b": np.array([b], np.float32)}
+
+
+def test_a_users_change_is_that_of_all_its_steps_from_the_weights_that_it_was_sent() -> None:
     """L = a (mean of fake - mean of real), and b cancels: 3 steps of 0.1 on each of two batches, 0.5 and 0.25 apart."""
-    change, losses = train_user(slope_half(), constant_batch(0.5, 0.25), constant_batch(0.0, 0.0), 1)
-    torch.testing.assert_close(change, torch.tensor([3 * 0.1 * 0.5 + 3 * 0.1 * 0.25, 0.0]))
-    # before the third step a is 2.1 and 2.225
-    assert losses == pytest.approx((-2.1 * 0.5, -2.2 * 0.25))
+    algorithm, session = Selective(selective(upload_share=1.0)), slope_session(white())
+    for _ in range(2):
+        answer = algorithm.answer(session, 1, question(0.5, 0.75, weights=slope(2.0, 7.0)))
+        assert answer.change is not None
+        torch.testing.assert_close(answer.change, torch.tensor([3 * 0.1 * 0.5 + 3 * 0.1 * 0.25, 0.0]))
+        # before the third step a is 2.1 and 2.2
+        assert answer.discriminator_loss == pytest.approx((-2.1 * 0.5 - 2.2 * 0.25) / 2)
+        assert len(answer.feedback.losses) == 0
+    with pytest.raises(ProtocolError, match="without the discriminator whose change is to be uploaded"):
+        algorithm.answer(session, 1, question(0.5))
+
+
+def selective_state() -> ServerState:
+    clients = {name: ClientLabels(name, (np.zeros((8, 8), np.uint8),), 2, 0) for name in "ab"}
+    state = state_of(clients, batch_size=1, make_discriminator=lambda _: slope_half())
+    Selective(selective()).begin(state)
+    return state
+
+
+def learn_changes(state: ServerState, **changes: tuple[float, float]) -> torch.Tensor:
+    """Let the server learn; return the losses of the generator, whose image is 0.5 in every pixel."""
+    inputs = GeneratorInput(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2), torch.zeros(1, 1, 8, 8), torch.zeros(1).long())
+    proposal = Proposal.of(inputs, torch.full((1, 1, 8, 8), 0.5), 0)
+    nothing = Feedback(torch.zeros(0), torch.zeros(0, 1, 8, 8))
+    answers = {name: Answer(nothing, 0.0, change=torch.tensor(change)) for name, change in changes.items()}
+    discounts = dict.fromkeys(answers, 1.0)
+    step = Selective(selective()).learn(state, 1, dict.fromkeys(answers, proposal), answers, discounts)
+    assert set(step.losses) == set(changes)
+    return step.losses["a"]
 
 
 def test_the_servers_discriminator_learns_the_largest_changes_and_judges() -> None:
-    discriminator = ServerDiscriminator(slope_half(), {"a": np.array([4.0], np.float32), "b": np.zeros(1, np.float32)})
-    assert discriminator.entries == 2
-    sent = discriminator.parameters()
-    discriminator.learn([np.array([1.0, 0.25], np.float32), np.array([-2.0, 0.0], np.float32)])
-    assert (float(sent["a"][0]), float(sent["b"][0])) == (2.0, 0.25)
-    images = torch.full((1, 1, 2, 2), 0.5)
-    inputs = GeneratorInput(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1), torch.zeros(1, 1, 2, 2), torch.zeros(1).long())
-    feedback = discriminator.judge(Proposal.of(inputs, images, 0))
-    torch.testing.assert_close(feedback.losses, torch.tensor([-1.25]))
-    torch.testing.assert_close(feedback.gradients, torch.full((1, 1, 2, 2), -0.5))
-    discriminator.learn([np.full(2, 3e38, np.float32)])
-    discriminator.learn([np.full(2, 3e38, np.float32)])
+    state = selective_state()
+    before = {name: value.clone() for name, value in state.generator.network.state_dict().items()}
+    # D is 2 x + 7 at the beginning, and 0 x + 7.25 afterwards: W-GAN's loss is -D
+    losses = learn_changes(state, a=(1.0, 0.25), b=(-2.0, 0.0))
+    torch.testing.assert_close(losses, torch.tensor([-7.25]).double())
+    ((_, proposal, asked), _) = Selective(selective()).ask(state, 2, ["a", "b"])
+    assert asked.weights is not None
+    assert {name: value.tolist() for name, value in asked.weights.items()} == {"a": [0.0], "b": [7.25]}
+    torch.testing.assert_close(asked.images, proposal.images, rtol=0, atol=0)
+    # its gradient -a was 0; with a = 0.5 the generator moves
+    learn_changes(state, a=(0.5, 0.0))
+    after = state.generator.network.state_dict()
+    assert any(not torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_changes_that_are_finite_may_still_be_too_large() -> None:
+    state = selective_state()
+    state.parameters["server"] = slope(3e38, 3e38)
     with pytest.raises(FederationError, match="changes were too large"):
-        discriminator.judge(Proposal.of(inputs, images, 0))
+        learn_changes(state, a=(3e38, 3e38))
 
 
 def test_turns_go_round() -> None:
@@ -151,11 +209,36 @@ def test_class_shares() -> None:
     label_maps = to_one_hot(np.array([[[0]], [[1]], [[2]]], np.uint8), 3)
     expected = torch.tensor([[1.0, 0.25, 0.5], [0.0, 0.75, 0.5]])
     torch.testing.assert_close(class_shares(clients, label_maps), expected)
-    torch.testing.assert_close(sample_shares("odds-by-class", clients, {}, label_maps), expected)
-    weights = client_weights("odds", {"a": 3, "b": 1})
-    torch.testing.assert_close(
-        sample_shares("odds", clients, weights, label_maps), torch.tensor([[0.75] * 3, [0.25] * 3])
+    by_class, by_images = (
+        judging(f"downstream=none data.condition=class algorithm=uagan algorithm.merge={merge}")
+        for merge in ("odds-by-class", "odds")
     )
+    torch.testing.assert_close(by_class.shares(clients, {}, label_maps, 1.0), expected)
+    shares = by_images.shares(clients, {"a": 0.75, "b": 0.25}, label_maps, 1.0)
+    torch.testing.assert_close(shares, torch.tensor([[0.75] * 3, [0.25] * 3]))
+
+
+def judging(overrides: str) -> JudgingTogether:
+    algorithm = algorithm_of(resolve(overrides))
+    assert isinstance(algorithm, JudgingTogether)
+    return algorithm
+
+
+@pytest.mark.parametrize(("algorithm", "weight"), [("uagan", 0.25), ("gman", 0.5), ("dgan-average", 0.5)])
+def test_who_counts_by_images(algorithm: str, weight: float) -> None:
+    """Client a has one image, b three: UA-GAN alone counts them."""
+    maps = (np.zeros((8, 8), np.uint8),)
+    state = state_of({"a": ClientLabels("a", maps, 2, 0), "b": ClientLabels("b", 3 * maps, 2, 0)})
+    merging = judging(f"algorithm={algorithm}")
+    questions = list(merging.ask(state, 1, ["a", "b"]))
+    answers = {name: Answer(Feedback(torch.zeros(2), torch.ones(2, 1, 8, 8)), 0.0) for name, *_ in questions}
+    proposals = {name: proposal for name, proposal, _ in questions}
+    assert proposals["a"] is proposals["b"]
+    step = merging.learn(state, 1, proposals, answers, {"a": 1.0, "b": 1.0})
+    assert step.weights == {"a": weight, "b": 1 - weight}
+    assert state.generator.steps_done == 1
+    # the loss that each client's own scores make, logits of 0
+    torch.testing.assert_close(step.losses["b"], torch.full((2,), math.log(2)).double())
 
 
 def test_softmax_between_mean_and_maximum() -> None:
@@ -181,27 +264,29 @@ def test_workers_get_two_batches_in_turn() -> None:
     assert batches_of(5, 1) == (0, 0)
 
 
-@pytest.mark.parametrize("merge", ["average", "odds", "softmax"])
-def test_the_chain_rule_over_the_clients_is_that_of_one_graph(merge: str) -> None:
+@pytest.mark.parametrize("overrides", ["dgan-average", "uagan", "gman algorithm.sharpness=2"])
+def test_the_chain_rule_over_the_clients_is_that_of_one_graph(overrides: str) -> None:
     """Three linear discriminators s_k = a_k . x in float64, in one graph and by scores and gradients alone.
 
     The first one's client lacks channel 1.
     """
-    config = resolve(f"downstream=none algorithm.merge={merge} algorithm.shared_batches=1 algorithm.sharpness=2")
-    rule = score_rule(config.algorithm)
-    assert rule is not None
+    algorithm = judging(f"downstream=none algorithm={overrides}")
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)
     directions = torch.randn(3, 2, 3, 3, generator=generator, dtype=torch.float64)
     directions[0, 1] = 0
     shares = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)[:, None].expand(-1, 5)
+
+    def rule(scores: torch.Tensor) -> torch.Tensor:
+        return algorithm.loss_of(scores, shares, CROSS_ENTROPY)
+
     joint = images.clone().requires_grad_(True)
     scores = torch.einsum("nchw,kchw->kn", joint, directions)
-    losses = 0.7 * rule(scores, shares, CROSS_ENTROPY)
+    losses = 0.7 * rule(scores)
     losses.sum().backward()
     answers = [Feedback(each.detach(), a.expand(5, -1, -1, -1)) for each, a in zip(scores, directions, strict=True)]
     answers[0] = Feedback(answers[0].losses, answers[0].gradients[:, :1], channels=(0,))
-    merged = merge_scores(rule, answers, shares, CROSS_ENTROPY, 0.7, channels=2)
+    merged = merge_scores(rule, answers, 0.7, channels=2)
     torch.testing.assert_close(merged.losses, losses.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(merged.gradients, joint.grad, rtol=1e-10, atol=1e-12)
 
@@ -221,12 +306,44 @@ def test_shared_bundles_are_drawn_from_all_clients() -> None:
     assert not torch.equal(inputs.noise, draw_shared(clients, settings, 6, 0).noise)
     again = draw_shared(clients, settings, 5, 0)
     torch.testing.assert_close(again.noise, inputs.noise, rtol=0, atol=0)
-    real = draw_real(clients[0], settings, 5)
-    assert len(real.ids) == 60
-    assert set(real.ids) <= set(range(20))
 
 
-def test_foreign_label_maps_are_drawn_beside_the_real_samples() -> None:
+def test_a_client_draws_its_real_pairs_itself() -> None:
+    """Of 20 images each is its number in every pixel, beside a label map of its parity."""
+    numbers = np.arange(20, dtype=np.uint8)
+    pairs = Pairs(
+        tuple(np.full((8, 8, 1), number, np.uint8) for number in numbers),
+        tuple(np.full((8, 8), number % 2, np.uint8) for number in numbers),
+        2,
+    )
+    session = slope_session(pairs, batch_size=60)
+    real = session.draw_real(5, 0)
+    drawn = ((real.images[:, 0, 0, 0] + 1) * 127.5).round().long()
+    assert len(real) == 60
+    assert set(drawn.tolist()) <= set(range(20))
+    assert len(set(drawn.tolist())) > 10
+    torch.testing.assert_close(real.label_maps[:, 1, 0, 0].long(), drawn % 2, rtol=0, atol=0)
+    torch.testing.assert_close(session.draw_real(5, 0).images, real.images, rtol=0, atol=0)
+    others = (session.draw_real(5, 1), session.draw_real(6, 0), replace(session, secret=1).draw_real(5, 0))
+    others += (replace(session, name="b").draw_real(5, 0),)
+    assert not any(torch.equal(other.images, real.images) for other in others)
+
+
+def test_real_images_are_compared_with_only_where_the_algorithm_says_so() -> None:
+    labels = ClientLabels("a", (np.zeros((8, 8), np.uint8),), 2, 0)
+    views, _ = draw_bundle(labels, BundleSettings(1, 3, 8, "none", 2, seed=1), 1)
+    session = slope_session(white())
+    with pytest.raises(PolicyError, match="which its releases do not name"):
+        session.paired(views)
+    torch.testing.assert_close(replace(session, reads_pixels=True).paired(views), torch.ones(3, 1, 8, 8))
+
+
+def test_a_question_without_label_maps_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="does not say which label maps its images were made from"):
+        slope_session(white()).synthetic(Question(torch.zeros(1, 1, 8, 8)))
+
+
+def test_foreign_label_maps_are_drawn_from_in_place_of_the_clients_own() -> None:
     """Client a has 30 pairs and b 10, all blank; the three foreign label maps are of class 1 and twice as large."""
     foreign = tuple(np.full((16, 16), 1, np.uint8) for _ in range(3))
     clients = [
@@ -235,11 +352,8 @@ def test_foreign_label_maps_are_drawn_beside_the_real_samples() -> None:
     ]
     settings = BundleSettings(1, 400, 8, "none", 2, seed=1)
     views, inputs = draw_bundle(clients[1], settings, 5)
-    real = draw_real(clients[1], settings, 5)
-    np.testing.assert_array_equal(views.ids, real.ids)
-    np.testing.assert_array_equal(views.windows, real.windows)
-    assert set(views.ids) == set(range(10))
-    assert not views.windows[:, :2].any()
+    assert set(views.ids) == set(range(3))
+    assert views.windows[:, :2].max() == 8
     assert inputs.label_maps[:, 1].min() == 1
     assert set(inputs.sites.tolist()) == {1}
     assert not torch.equal(inputs.noise, draw_bundle(clients[0], settings, 5)[1].noise)

@@ -189,14 +189,14 @@ def test_attacks_falsify_gradients(script: ModuleType) -> None:
 @pytest.mark.parametrize("script", ["robust"], indirect=True)
 def test_replay_answers_with_the_first_message_again_and_again(script: ModuleType) -> None:
     class Counting:
-        calls = 0
+        calls, optimizer = 0, None
 
-        def feedback(self, real: torch.Tensor, batch: Any) -> Feedback:
+        def feedback(self, batch: Any, paired: torch.Tensor | None) -> Feedback:
             self.calls += 1
             return Feedback(torch.zeros(1), torch.full((1, 1, 1, 1), float(self.calls)))
 
     bad = script.BadHalf(Counting(), "replay", 2)
-    assert [float(bad.feedback(torch.zeros(1), None).gradients) for _ in range(5)] == [1, 2, 1, 2, 1]
+    assert [float(bad.feedback(torch.zeros(1)).gradients) for _ in range(5)] == [1, 2, 1, 2, 1]
 
 
 @pytest.mark.parametrize("script", ["robust_report"], indirect=True)

@@ -126,7 +126,7 @@ def test_segmentation_model_sees_all_channels() -> None:
             "algorithm.perceptual_weight compares .* data.channels=4: set algorithm.perceptual_weight=0",
         ),
         (
-            "data.channels=2 algorithm.reminding_perceptual_weight=1",
+            "data.channels=2 algorithm=tdgan-small algorithm.reminding_perceptual_weight=1",
             "algorithm.reminding_perceptual_weight compares .* data.channels=2",
         ),
     ],

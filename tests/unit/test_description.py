@@ -22,7 +22,7 @@ from tests.pairs import make_folder
 
 SHIPPED = (
     "",
-    "data=folder data.root=/pairs algorithm=uagan algorithm.sharpness=inf",
+    "data=folder data.root=/pairs algorithm=gman algorithm.sharpness=inf",
     "experiment=mdgan-mnist-cpu data.root=/mnist",
     "data=folder data.root=/pairs data.channels=3 data.missing_channels='[[a,[2]]]' model=small-all-sites",
 )
@@ -37,7 +37,7 @@ def test_what_a_node_reads_is_what_the_server_means(overrides: str) -> None:
 
 
 def test_the_servers_own_folders_are_not_told() -> None:
-    config = resolve("data.label_maps=/server/maps model.site_condition=false algorithm.previous=/server/run")
+    config = resolve("data.label_maps=/server/maps algorithm=tdgan-small algorithm.previous=/server/run")
     told = describe_training(replace(config, resume="/server/resumed"))
     assert "/server" not in told
     read = read_description(told)

@@ -46,7 +46,7 @@ def some_pairs(images: int, *, side: int = 32, seed: int = 0) -> Pairs:
 
 
 def joined(name: str, pairs: Pairs, site: int, config: Config = CONFIG) -> JoinedClient:
-    return JoinedClient(site + 1, len(pairs), True, ClientLabels(name, pairs.label_maps, 2, site), None)
+    return JoinedClient(site + 1, True, ClientLabels(name, pairs.label_maps, 2, site))
 
 
 @pytest.fixture(scope="module")

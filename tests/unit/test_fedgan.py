@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.algorithms.asyndgan import train
-from flower_dgan.algorithms.fedgan import LocalGan, rounds_of
+from flower_dgan.algorithms.fedgan import LocalGan, local_algorithm, rounds_of
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.averaging import average
 from flower_dgan.baselines.fedgan import local_gans
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import bundle_settings, generator_half
 
 
 def config_of(extra: str = "") -> Config:
@@ -37,29 +37,27 @@ def test_one_client_trains_as_asyndgan_does() -> None:
     """The schedule of rates, the replay and the moving average are those of the run."""
     config = config_of("algorithm.replay=target algorithm.target_step=0.1")
     federation, (gan,) = opened(config, 1)
-    generator, clients = generator_half(config, federation.shape), federation.clients(config)
-    settings = bundle_settings(config)
-    final_rate = config.algorithm.final_rate
-    train(generator, clients, settings, rounds=4, generator_steps=1, merge="samples", final_rate=final_rate)
+    state, sessions = federation.state(config), federation.sessions(config)
+    train(algorithm_of(config), state, sessions)
     average([gan], 4, 2)
-    torch.testing.assert_close(gan.generator.network.state_dict(), generator.average.state_dict(), rtol=0, atol=0)
-    torch.testing.assert_close(
-        gan.client.half.network.state_dict(), clients[0].half.network.state_dict(), rtol=0, atol=0
-    )
+    ours, theirs = copied(gan.state.generator.network), copied(state.generator.average)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    (session,) = sessions.values()
+    torch.testing.assert_close(copied(gan.session.half.network), copied(session.half.network), rtol=0, atol=0)
 
 
 def test_what_is_drawn_from_is_the_moving_average_of_the_averaged_generator() -> None:
     """In the first step its decay is 1/10, whatever the later ones have."""
     config = config_of("exchange.rounds=1 algorithm.average_decay=0.9")
     _, gans = opened(config, 3)
-    begun = copied(gans[0].generator.network)
+    begun = copied(gans[0].state.generator.network)
     average(gans, 1, 1)
     _, plain = opened(config_of("exchange.rounds=1 algorithm.average_decay=0"), 3)
     average(plain, 1, 1)
     expected = {
-        name: 0.1 * begun[name] + 0.9 * value for name, value in plain[0].generator.network.state_dict().items()
+        name: 0.1 * begun[name] + 0.9 * value for name, value in plain[0].state.generator.network.state_dict().items()
     }
-    torch.testing.assert_close(copied(gans[2].generator.network), expected)
+    torch.testing.assert_close(copied(gans[2].state.generator.network), expected)
     assert (expected["leave.bias"] - begun["leave.bias"]).abs().min() > 0
 
 
@@ -67,12 +65,28 @@ def test_the_moments_of_the_optimizers_go_on_after_an_average() -> None:
     _, gans = opened(config_of(), 2)
     average(gans, 4, 2)
     for gan in gans:
-        for optimizer in (gan.generator.optimizer, gan.client.half.optimizer):
-            steps = {int(state["step"]) for state in optimizer.state.values()}
-            # a step of the generator takes both of the round's batches, and the discriminator steps on each
-            assert steps == ({4} if optimizer is gan.generator.optimizer else {8})
+        # a step of the generator takes both of the round's batches, and the discriminator steps on each
+        for optimizer, expected in ((gan.state.generator.optimizer, 4), (gan.session.half.optimizer, 8)):
+            assert {int(state["step"]) for state in optimizer.state.values()} == {expected}
 
 
 def test_clients_are_trained_on_losses_where_the_run_merges_scores() -> None:
-    _, gans = opened(config_of("algorithm=uagan"), 2)
-    assert not any(gan.client.half.scores for gan in gans)
+    """Both networks step as AsynDGAN's with the run's own losses and rates."""
+    config = config_of("algorithm=uagan algorithm.generator_weight=0.25")
+    _, gans = opened(config, 2)
+    settings = local_algorithm(config.algorithm).settings
+    assert (settings.generator_weight, settings.loss, settings.reads_pixels) == (0.25, config.algorithm.loss, False)
+    for gan in gans:
+        ((_, _, question),) = gan.algorithm.ask(gan.state, 1, [gan.session.name])
+        synthetic, half = gan.session.synthetic(question), gan.session.half
+        said = gan.algorithm.answer(gan.session, 1, question).feedback.losses[2:]
+        # after the discriminator's steps its losses on the second batch are these, and not its scores
+        torch.testing.assert_close(said, half.feedback(synthetic[2:]).losses)
+        assert not torch.allclose(said, half.scores(synthetic[2:]).losses)
+
+
+def test_pixel_losses_are_those_of_the_run() -> None:
+    config = config_of("algorithm.l1_weight=3 allow_pixel_losses=true")
+    assert local_algorithm(config.algorithm).settings.l1_weight == 3
+    _, gans = opened(config, 2)
+    assert all(gan.session.reads_pixels and gan.session.half.pixel_losses for gan in gans)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.config import MergeName, ReplayName
+from flower_dgan.config import ReplayName
 from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.gan.exchange import Batch, Feedback, GeneratorInput, Proposal, concatenate
 from flower_dgan.gan.generator import GeneratorHalf
@@ -36,18 +36,10 @@ def generator_input(*noise: float) -> GeneratorInput:
     )
 
 
-def generator_half(
-    value: float, replay: ReplayName = "gradient", average_decay: float = 0.0, merge: MergeName = "equal"
-) -> GeneratorHalf:
+def generator_half(value: float, replay: ReplayName = "gradient", average_decay: float = 0.0) -> GeneratorHalf:
     network = Scale(value)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    return GeneratorHalf(
-        network,
-        optimizer,
-        replay=Replay(replay, target_step=0.5),
-        average_decay=average_decay,
-        merge=merge_rule(merge),
-    )
+    return GeneratorHalf(network, optimizer, replay=Replay(replay, target_step=0.5), average_decay=average_decay)
 
 
 def feedback(*gradients: float) -> Feedback:
@@ -164,7 +156,7 @@ def test_discriminator_takes_several_steps() -> None:
 
 
 def test_feedback_is_each_samples_own_gradient() -> None:
-    answer = discriminator_half().feedback(batch(9.0, 9.0), batch(1.0, -2.0))
+    answer = discriminator_half().feedback(batch(1.0, -2.0))
     # lambda_G (D(x) - 1)^2 = 2 (0.5 x - 1)^2, derivative 2 (0.5 x - 1)
     torch.testing.assert_close(answer.losses, torch.tensor([0.5, 8.0]))
     torch.testing.assert_close(answer.gradients, pixels(-1.0, -4.0))
@@ -172,17 +164,32 @@ def test_feedback_is_each_samples_own_gradient() -> None:
 
 def test_feedback_leaves_the_discriminator_alone() -> None:
     half = discriminator_half()
-    half.feedback(batch(1.0), batch(1.0))
+    half.feedback(batch(1.0))
     assert half.network.theta.grad is None
     assert half.network.theta.requires_grad
 
 
 def test_pixel_losses_point_away_from_the_real_image() -> None:
     half = discriminator_half(pixel_losses=PixelLosses(10.0, 3.0, lambda a, b: (a - b).square().flatten(1).mean(1)))
-    answer = half.feedback(batch(0.0), batch(1.0))
+    answer = half.feedback(batch(1.0), paired=pixels(0.0))
     # 2 [ (0.5 - 1)^2 + 10 |1 - 0| + 3 (1 - 0)^2 ]; derivative 2 [ 0.5 (-1) + 10 + 6 ]
     torch.testing.assert_close(answer.losses, torch.tensor([26.5]))
     torch.testing.assert_close(answer.gradients, pixels(31.0))
+
+
+def test_pixel_losses_without_the_real_images_are_left_out() -> None:
+    """As at the server, which has none for a discriminator of its own."""
+    half = discriminator_half(pixel_losses=PixelLosses(10.0, 0.0, None))
+    torch.testing.assert_close(half.feedback(batch(1.0)).losses, torch.tensor([0.5]))
+
+
+def test_scores_are_the_discriminators_own() -> None:
+    half = discriminator_half(pixel_losses=PixelLosses(10.0, 0.0, None))
+    answer = half.scores(batch(1.0, -2.0))
+    # D(x) = 0.5 x, without lambda_G and without any loss
+    torch.testing.assert_close(answer.losses, torch.tensor([0.5, -1.0]))
+    torch.testing.assert_close(answer.gradients, pixels(0.5, 0.5))
+    assert half.network.theta.grad is None
 
 
 def test_exchange_types_refuse_what_does_not_fit() -> None:
@@ -201,10 +208,10 @@ def test_concatenate_keeps_the_order() -> None:
 
 @pytest.mark.parametrize("replay", ["gradient", "target"])
 def test_apply_steps_by_the_weights_of_the_merge_rule_and_returns_them(replay: ReplayName) -> None:
-    half = generator_half(1.0, replay, merge="agreement")
+    half = generator_half(1.0, replay)
     proposals = [half.propose(generator_input(1.0, 1.0)) for _ in range(4)]
     answers = [feedback(-9.0, -9.0), feedback(0.2, 0.2), feedback(0.1, 0.1), feedback(0.3, 0.3)]
-    weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), steps=2)
+    weights = half.apply(proposals, answers, dict.fromkeys("abcd", 0.25), 2, merge=merge_rule("agreement", {}))
     # lengths 9, 0.2, 0.1 and 0.3: none of the last three is five times the median
     assert weights == pytest.approx({"a": 0, "b": 1 / 3, "c": 1 / 3, "d": 1 / 3})
     # the mean gradient 0.2 twice; for targets the first step of 0.5 reaches them all
@@ -215,12 +222,13 @@ def test_apply_steps_by_the_weights_of_the_merge_rule_and_returns_them(replay: R
 def test_agreement_looks_at_samples_that_depend_on_the_answers_of_all() -> None:
     looked_at = set()
     for loss in range(20):
-        half = generator_half(1.0, merge="agreement")
+        half = generator_half(1.0)
         proposal = half.propose(generator_input(*[1.0] * 64))
         # of four blocks of 16 samples one is bad
         bad = replace(feedback(*[1.0] * 16, *[-1.0] * 16, *[1.0] * 32), losses=torch.zeros(64))
         good = replace(feedback(*[1.0] * 64), losses=torch.full((64,), float(loss)))
-        weights = half.apply([proposal] * 4, [bad, good, good, good], dict.fromkeys("abcd", 0.25), steps=1)
+        answers, rule = [bad, good, good, good], merge_rule("agreement", {})
+        weights = half.apply([proposal] * 4, answers, dict.fromkeys("abcd", 0.25), steps=1, merge=rule)
         looked_at.add(weights["a"])
     assert looked_at == {0.0, 0.25}
 

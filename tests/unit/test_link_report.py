@@ -10,7 +10,7 @@ from flower_dgan.resolve import resolve
 
 
 def client(node_id: int, name: str) -> JoinedClient:
-    return JoinedClient(node_id, 1, False, ClientLabels(name, (np.zeros((8, 8), np.uint8),), 2, 0, ()), None)
+    return JoinedClient(node_id, False, ClientLabels(name, (np.zeros((8, 8), np.uint8),), 2, 0, ()))
 
 
 def said(caplog: pytest.LogCaptureFixture, overrides: str, rates: dict[int, float]) -> list[str]:

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flower_dgan.wire.bundle_message import BundleMessage
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,8 +15,10 @@ from hypothesis import strategies as st
 from flower_dgan.data.label_maps import content_hash, pack, unpack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
+from flower_dgan.gan.exchange import Answer, Feedback, Question
 from flower_dgan.metrics.shared.feature_moments import Moments
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.answer_message import Effort, read_answer, write_answer
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.join_messages import (
     JoinRequest,
@@ -28,13 +28,18 @@ from flower_dgan.wire.join_messages import (
 )
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.question_message import Envelope, read_question, write_question
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 UPLOAD = replace(SHAPE, feedback=False)
-SHARED = replace(SHAPE, separate=True, classes=2)
+SHARED = replace(SHAPE, bundles=2, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
-
+COLOURED = replace(SHAPE, colours=True)
+ENVELOPE = Envelope(TRAINING, 3, 2, (1, 2))
+EFFORT = Effort(1.0, 1.0, 9.0)
+FEEDBACK = Feedback(torch.zeros(2), torch.zeros(SHAPE.images))
+WEIGHTS = {"a": np.zeros(2, np.float32)}
 
 PACKED = pack((np.zeros((3, 5), np.uint8), np.ones((4, 4), np.uint8)), 2)
 
@@ -55,31 +60,36 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
     ),
     "leave": (lambda: TRAINING.to_records("leave"), partial(Training.from_records, name="leave")),
     "bundle": (
-        lambda: BundleMessage(
-            TRAINING,
-            3,
-            2,
-            (1, 2),
-            VIEWS,
-            np.zeros(SHAPE.images, "u1"),
-        ).to_records(),
-        lambda content: BundleMessage.from_records(content, SHAPE),
+        lambda: write_question(ENVELOPE, Question(torch.zeros(SHAPE.images), VIEWS), SHAPE),
+        lambda content: read_question(content, SHAPE),
+    ),
+    "bundle with colours": (
+        lambda: write_question(
+            ENVELOPE,
+            Question(torch.zeros(SHAPE.images), replace(VIEWS, colours=np.zeros((2, 4), np.int8))),
+            COLOURED,
+        ),
+        lambda content: read_question(content, COLOURED),
+    ),
+    "bundle with a discriminator": (
+        lambda: write_question(
+            ENVELOPE, Question(torch.zeros(SHAPE.images), VIEWS, weights=WEIGHTS, return_weights=True), SHAPE
+        ),
+        lambda content: read_question(content, SHAPE, {"a": (2,)}),
     ),
     "shared bundle": (
-        lambda: BundleMessage(
-            TRAINING, 3, 2, (1, 2), None, np.zeros(SHARED.images, "u1"), np.zeros((4, 4, 4), "u1")
-        ).to_records(),
-        lambda content: BundleMessage.from_records(content, SHARED),
+        lambda: write_question(
+            ENVELOPE, Question(torch.zeros(SHARED.images), label_maps=np.zeros((4, 4, 4), "u1")), SHARED
+        ),
+        lambda content: read_question(content, SHARED),
     ),
     "change of weights": (
-        lambda: FeedbackMessage(
-            np.zeros(0, np.float32),
-            np.zeros(UPLOAD.gradients, np.float16),
-            np.zeros(0, np.float32),
-            *(0.5, 1.0, 1.0, 9.0),
-            change=np.arange(5, dtype=np.float32),
-        ).to_records(),
-        lambda content: FeedbackMessage.from_records(content, UPLOAD, entries=5),
+        lambda: write_answer(
+            Answer(Feedback(torch.zeros(0), torch.zeros(UPLOAD.gradients)), 0.5, change=torch.arange(5.0)),
+            EFFORT,
+            "float16",
+        ),
+        lambda content: read_answer(content, UPLOAD, entries=5),
     ),
     "moments request": (
         lambda: MomentsRequest(TRAINING, 60, np.zeros(30, np.float32)).to_records(),
@@ -90,10 +100,12 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
         lambda content: MomentsAnswer.from_records(content, 60, 2),
     ),
     "feedback": (
-        lambda: FeedbackMessage(
-            np.zeros(2, np.float32), np.zeros(SHAPE.images, np.float16), np.ones(2, np.float32), 0.5, 1.0, 1.0, 9.0
-        ).to_records(),
-        lambda content: FeedbackMessage.from_records(content, SHAPE),
+        lambda: write_answer(Answer(FEEDBACK, 0.5), EFFORT, "float16"),
+        lambda content: read_answer(content, SHAPE),
+    ),
+    "feedback with a discriminator": (
+        lambda: write_answer(Answer(FEEDBACK, 0.5, weights=WEIGHTS), EFFORT, "float16"),
+        lambda content: read_answer(content, SHAPE, {"a": (2,)}),
     ),
 }
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from flower_dgan.wire.bundle_message import BundleMessage
-from flower_dgan.wire.feedback_message import FeedbackMessage
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from flower_dgan.config import FeedbackFormat
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ProtocolError
+from flower_dgan.gan.exchange import Answer, Feedback, Question
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.answer_message import Effort, read_answer, write_answer
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.description import describe_training, read_description
-from flower_dgan.wire.formats import decode_gradients
+from flower_dgan.wire.formats import decode_images, encode_images
 from flower_dgan.wire.join_messages import (
     JoinRequest,
     NodeDescription,
@@ -24,26 +24,39 @@ from flower_dgan.wire.join_messages import (
     label_maps_to_records,
 )
 from flower_dgan.wire.protocol import PROTOCOL_VERSION, Training
+from flower_dgan.wire.question_message import Envelope, read_question, write_question
+from flower_dgan.wire.records import pack_array, read_packed
 
 TRAINING = Training("0123456789abcdef", 2)
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 
 
-def bundle() -> BundleMessage:
-    views = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 270]], np.int16))
-    return BundleMessage(TRAINING, 7, 6, (3, 5), views, np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4))
+ENVELOPE = Envelope(TRAINING, 7, 6, (3, 5))
+EFFORT = Effort(busy_seconds=1.25, compute_seconds=0.75, peak_memory_mib=100.0)
+PIXELS = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
+VIEWS = Views(np.array([0, 5]), np.array([[0, 1, 0, 0], [2, 3, 1, 270]], np.int16))
 
 
-def feedback() -> FeedbackMessage:
-    return FeedbackMessage(
-        losses=np.array([0.5, 1.5], np.float32),
-        gradients=np.full((2, 1, 4, 4), 0.25, np.float16),
-        scales=np.array([1.0, 2.0], np.float32),
-        discriminator_loss=0.7,
-        busy_seconds=1.25,
-        compute_seconds=0.75,
-        peak_memory_mib=100.0,
-    )
+def question() -> Question:
+    return Question(decode_images(PIXELS), VIEWS)
+
+
+def bundle(asked: Question | None = None, envelope: Envelope = ENVELOPE, shape: BundleShape = SHAPE) -> RecordDict:
+    return write_question(envelope, asked or question(), shape)
+
+
+def digest(asked: Question, envelope: Envelope = ENVELOPE, shape: BundleShape = SHAPE) -> str:
+    return read_question(bundle(asked, envelope, shape), shape)[0].digest
+
+
+def answer() -> Answer:
+    gradients = torch.full((2, 1, 4, 4), 0.25)
+    gradients[1, 0, 0, 0] = -2.0
+    return Answer(Feedback(torch.tensor([0.5, 1.5]), gradients), 0.7)
+
+
+def feedback(said: Answer | None = None, feedback_format: FeedbackFormat = "float16") -> RecordDict:
+    return write_answer(said or answer(), EFFORT, feedback_format)
 
 
 PACKED = pack([np.eye(4, dtype=np.uint8), np.zeros((2, 3), np.uint8)], 2)
@@ -54,33 +67,70 @@ def description() -> NodeDescription:
 
 
 def test_bundle_round_trip() -> None:
-    read = BundleMessage.from_records(bundle().to_records(), SHAPE)
-    assert read.round_number == 7
-    np.testing.assert_array_equal(read.images, bundle().images)
+    envelope, read = read_question(bundle(), SHAPE)
+    assert replace(envelope, digest="") == ENVELOPE
+    torch.testing.assert_close(read.images, question().images, rtol=0, atol=0)
+    np.testing.assert_array_equal(encode_images(read.images, "uint8"), PIXELS)
+    assert read.views is not None
     np.testing.assert_array_equal(read.views.ids, [0, 5])
-    np.testing.assert_array_equal(read.views.windows, bundle().views.windows)
-    assert read.views.colours is None
+    np.testing.assert_array_equal(read.views.windows, VIEWS.windows)
+    assert (read.views.colours, read.label_maps, read.weights, read.return_weights) == (None, None, None, False)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_discriminator_may_travel_with_the_question_and_be_asked_for(wanted: bool) -> None:
+    shapes = {"a": (2,), "b": (1, 1)}
+    weights = {"a": np.array([0.5, -1], np.float32), "b": np.array([[2]], np.float32)}
+    asked = replace(question(), weights=weights, return_weights=wanted)
+    _, read = read_question(bundle(asked), SHAPE, shapes)
+    assert read.weights is not None
+    assert {name: value.tolist() for name, value in read.weights.items()} == {"a": [0.5, -1], "b": [[2]]}
+    assert read.return_weights is wanted
+    assert read_question(bundle(), SHAPE, shapes)[1].weights is None
+    with pytest.raises(ProtocolError, match="discriminator"):
+        read_question(bundle(asked), SHAPE)
+
+
+def test_a_discriminator_comes_back_where_it_is_due() -> None:
+    shapes = {"a": (2,)}
+    read, _ = read_answer(feedback(replace(answer(), weights={"a": np.array([0.5, -1], np.float32)})), SHAPE, shapes)
+    assert read.weights is not None
+    assert read.weights["a"].tolist() == [0.5, -1]
+    with pytest.raises(ProtocolError, match="discriminator"):
+        read_answer(feedback(), SHAPE, shapes)
+    with pytest.raises(ProtocolError, match="discriminator"):
+        read_answer(feedback(replace(answer(), weights={"a": np.zeros(2, np.float32)})), SHAPE)
 
 
 def test_colours_round_trip_where_they_are_due() -> None:
     colours = np.array([[0, 0, 0, 0], [20, -20, 7, -5]], np.int8)
-    message, shape = replace(bundle(), views=replace(bundle().views, colours=colours)), replace(SHAPE, colours=True)
-    read = BundleMessage.from_records(message.to_records(), shape)
+    asked, shape = replace(question(), views=replace(VIEWS, colours=colours)), replace(SHAPE, colours=True)
+    _, read = read_question(bundle(asked, shape=shape), shape)
+    assert read.views is not None
     np.testing.assert_array_equal(read.views.colours, colours)
-    other = replace(message, views=replace(message.views, colours=colours[::-1]))
-    assert len({each.digest() for each in (bundle(), message, other)}) == 3
-    for content, due in ((message.to_records(), SHAPE), (bundle().to_records(), shape)):
+    other = replace(asked, views=replace(VIEWS, colours=colours[::-1]))
+    assert len({digest(question()), digest(asked, shape=shape), digest(other, shape=shape)}) == 3
+    for content, due in ((bundle(asked, shape=shape), SHAPE), (bundle(), shape)):
         with pytest.raises(ProtocolError, match="colours"):
-            BundleMessage.from_records(content, due)
+            read_question(content, due)
+
+
+def test_colours_that_no_loss_looks_at_do_not_travel() -> None:
+    """Only pixel losses compare with the real images, which the client would turn likewise."""
+    colours = np.zeros((2, 4), np.int8)
+    _, read = read_question(bundle(replace(question(), views=replace(VIEWS, colours=colours))), SHAPE)
+    assert read.views is not None
+    assert read.views.colours is None
 
 
 def test_feedback_round_trip() -> None:
-    read = FeedbackMessage.from_records(feedback().to_records(), SHAPE)
-    np.testing.assert_array_equal(read.gradients, feedback().gradients)
-    np.testing.assert_array_equal(read.losses, [0.5, 1.5])
-    np.testing.assert_array_equal(read.scales, [1.0, 2.0])
-    assert (read.discriminator_loss, read.busy_seconds, read.peak_memory_mib) == (0.7, 1.25, 100.0)
-    assert read.compute_seconds == 0.75
+    content = feedback()
+    np.testing.assert_array_equal(content.array_records["feedback"]["scales"].numpy(), np.array([0.25, 2], np.float32))
+    read, effort = read_answer(content, SHAPE)
+    torch.testing.assert_close(read.feedback.gradients, answer().feedback.gradients, rtol=0, atol=0)
+    torch.testing.assert_close(read.feedback.losses, torch.tensor([0.5, 1.5]), rtol=0, atol=0)
+    assert (read.discriminator_loss, read.weights, read.change) == (0.7, None, None)
+    assert effort == EFFORT
 
 
 def test_join_round_trip() -> None:
@@ -213,41 +263,40 @@ FEEDBACK_ATTACKS = {
 @pytest.mark.parametrize("name", FEEDBACK_ATTACKS)
 def test_feedback_that_breaks_the_protocol_is_refused(name: str) -> None:
     attack, reason = FEEDBACK_ATTACKS[name]
-    content = feedback().to_records()
+    content = feedback()
     attack(content)
     with pytest.raises(ProtocolError, match=reason):
-        FeedbackMessage.from_records(content, SHAPE)
+        read_answer(content, SHAPE)
 
 
 def test_a_scale_that_makes_bytes_infinite_is_refused() -> None:
     """By rounding: the largest float32 divided by 127 and multiplied by it again."""
     largest = float(np.finfo(np.float32).max)
     for scale, fits in ((largest, False), (largest / 2, True)):
-        message = replace(
-            feedback(), gradients=np.full((2, 1, 4, 4), -127, np.int8), scales=np.array([0.0, scale], np.float32)
-        )
-        content, shape = message.to_records(), replace(SHAPE, feedback_format="int8")
+        content, shape = feedback(feedback_format="int8"), replace(SHAPE, feedback_format="int8")
+        content["feedback"]["gradients"] = pack_array(np.full((2, 1, 4, 4), -127, np.int8))
+        content["feedback"]["scales"] = Array(np.array([0.0, scale], np.float32))
         if fits:
-            read = FeedbackMessage.from_records(content, shape)
-            assert torch.isfinite(decode_gradients(read.gradients, read.scales)).all()
+            read, _ = read_answer(content, shape)
+            assert read.feedback.gradients.isfinite().all()
         else:
             with pytest.raises(ProtocolError, match="not finite once they are multiplied by their scales"):
-                FeedbackMessage.from_records(content, shape)
+                read_answer(content, shape)
 
 
 @pytest.mark.parametrize("missing", ["feedback", "metrics"])
 def test_feedback_without_a_record_is_refused(missing: str) -> None:
-    content = feedback().to_records()
+    content = feedback()
     del content[missing]
     with pytest.raises(ProtocolError, match="records"):
-        FeedbackMessage.from_records(content, SHAPE)
+        read_answer(content, SHAPE)
 
 
 def test_another_protocol_version_is_named_first() -> None:
-    content = bundle().to_records()
+    content = bundle()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
     with pytest.raises(ProtocolError, match="protocol version 10 meets version 9: install the same flower-dgan"):
-        BundleMessage.from_records(content, SHAPE)
+        read_question(content, SHAPE)
     request = JoinRequest(TRAINING, resolve("")).to_records()
     request.config_records["join"]["protocol-version"] = 99
     with pytest.raises(ProtocolError, match="protocol version 99"):
@@ -269,42 +318,50 @@ def test_another_protocol_version_is_named_first() -> None:
     ],
 )
 def test_bundle_of_no_training_is_refused(key: str, value: object, reason: str) -> None:
-    content = bundle().to_records()
+    content = bundle()
     content["bundle"][key] = value  # type: ignore[index,assignment]
     with pytest.raises(ProtocolError, match=reason):
-        BundleMessage.from_records(content, SHAPE)
+        read_question(content, SHAPE)
 
 
 def test_digest_is_that_of_what_is_asked() -> None:
-    first = bundle()
-    again = replace(first, training=replace(TRAINING, attempt=3), answered=1, returns=())
-    assert again.digest() == first.digest()
-    images = first.images.copy()
-    images[1, 0, 3, 3] ^= 1
-    ids = Views(first.views.ids + 1, first.views.windows)
-    assert len({first.digest(), replace(first, images=images).digest(), replace(first, views=ids).digest()}) == 3
+    first = digest(question())
+    again = replace(ENVELOPE, training=replace(TRAINING, attempt=3), answered=1, returns=())
+    assert digest(question(), again) == first
+    pixels = PIXELS.copy()
+    pixels[1, 0, 3, 3] ^= 1
+    others = [
+        replace(question(), images=decode_images(pixels)),
+        replace(question(), views=Views(VIEWS.ids + 1, VIEWS.windows)),
+        replace(question(), views=Views(VIEWS.ids, VIEWS.windows + np.int16(1))),
+        replace(question(), return_weights=True),
+    ]
+    assert len({first, *map(digest, others)}) == 5
 
 
 def test_bundle_with_label_maps_round_trip() -> None:
     """Two samples to train on and two to judge, with the label maps of all four."""
-    shape = replace(SHAPE, separate=True, classes=3)
+    shape = replace(SHAPE, bundles=2, classes=3)
     label_maps = np.arange(64, dtype=np.uint8).reshape(4, 4, 4) % 3
     images = np.arange(64, dtype=np.uint8).reshape(4, 1, 4, 4)
-    message = replace(bundle(), images=images, label_maps=label_maps, views=None)
-    read = BundleMessage.from_records(message.to_records(), shape)
-    assert read.label_maps is not None
-    assert read.views is None
+    asked = Question(decode_images(images), label_maps=label_maps)
+    _, read = read_question(bundle(asked, shape=shape), shape)
+    assert (read.label_maps is not None, read.views) == (True, None)
     np.testing.assert_array_equal(read.label_maps, label_maps)
-    np.testing.assert_array_equal(read.images, images)
-    assert read.digest() == message.digest() != replace(message, label_maps=2 - label_maps).digest()
-    with pytest.raises(ProtocolError, match=r"records \['bundle', 'synthetic'\] where .*'views'\] are allowed"):
-        BundleMessage.from_records(message.to_records(), replace(shape, classes=0))
-    with pytest.raises(ProtocolError, match=r"'views'\] where \['bundle', 'synthetic'\] are allowed"):
-        BundleMessage.from_records(replace(message, views=bundle().views).to_records(), shape)
+    np.testing.assert_array_equal(encode_images(read.images, "uint8"), images)
+    assert digest(asked, shape=shape) != digest(replace(asked, label_maps=2 - label_maps), shape=shape)
+    with pytest.raises(ProtocolError, match="records"):
+        read_question(bundle(asked, shape=shape), replace(shape, classes=0))
     with pytest.raises(ProtocolError, match="class 2 of 2"):
-        BundleMessage.from_records(message.to_records(), replace(shape, classes=2))
+        read_question(bundle(asked, shape=shape), replace(shape, classes=2))
     with pytest.raises(ProtocolError, match="label-maps"):
-        BundleMessage.from_records(replace(message, label_maps=None).to_records(), shape)
+        read_question(bundle(replace(asked, label_maps=None), shape=shape), shape)
+
+
+def test_label_maps_that_stay_with_the_clients_do_not_travel() -> None:
+    asked = replace(question(), label_maps=np.zeros((2, 4, 4), np.uint8))
+    assert set(bundle(asked).array_records["synthetic"]) == {"images"}
+    assert read_question(bundle(asked), SHAPE)[1].label_maps is None
 
 
 @pytest.mark.parametrize(
@@ -327,17 +384,21 @@ def test_views_travel_where_they_name_label_maps_and_colours_for_pixel_losses(
 
 
 def test_bundle_with_a_foreign_record_is_refused() -> None:
-    content = bundle().to_records()
+    content = bundle()
     content["code"] = ConfigRecord({"run": "me"})
     with pytest.raises(ProtocolError, match="code"):
-        BundleMessage.from_records(content, SHAPE)
+        read_question(content, SHAPE)
 
 
 def test_synthetic_images_out_of_range_are_refused() -> None:
     shape = BundleShape(2, 1, 4, "float32", "float32")
-    message = BundleMessage(TRAINING, 1, 0, (), bundle().views, np.full((2, 1, 4, 4), 1.5, np.float32))
-    with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
-        BundleMessage.from_records(message.to_records(), shape)
+    for level, fits in ((1.0, True), (-1.0, True), (1.5, False), (-1.5, False)):
+        content = bundle(replace(question(), images=torch.full((2, 1, 4, 4), level)), shape=shape)
+        if fits:
+            torch.testing.assert_close(read_question(content, shape)[1].images, torch.full((2, 1, 4, 4), level))
+        else:
+            with pytest.raises(ProtocolError, match=r"outside \[-1, 1\]"):
+                read_question(content, shape)
 
 
 def deflated(data: bytes) -> Array:
@@ -359,67 +420,67 @@ def deflated(data: bytes) -> Array:
     ],
 )
 def test_what_does_not_inflate_to_the_announced_size_is_refused(images: Array, reason: str) -> None:
-    content = bundle().to_records()
+    content = bundle()
     content.array_records["synthetic"]["images"] = images
     with pytest.raises(ProtocolError, match=reason):
-        BundleMessage.from_records(content, SHAPE)
+        read_question(content, SHAPE)
 
 
 def test_eight_bit_feedback_round_trip() -> None:
     shape = replace(SHAPE, feedback_format="int8")
-    gradients = np.arange(-16, 16, dtype=np.int8).reshape(2, 1, 4, 4)
-    content = replace(feedback(), gradients=gradients).to_records()
-    read = FeedbackMessage.from_records(content, shape)
-    np.testing.assert_array_equal(read.gradients, gradients)
-    assert read.gradients.dtype == np.int8
+    gradients = torch.arange(-16.0, 16.0).reshape(2, 1, 4, 4)
+    gradients[:, 0, 0, 0] = 127
+    content = feedback(replace(answer(), feedback=Feedback(torch.zeros(2), gradients)), "int8")
+    sent = read_packed(content.array_records["feedback"]["gradients"], "int8", (2, 1, 4, 4))
+    np.testing.assert_array_equal(sent, gradients.numpy())
+    assert sent.dtype == np.int8
+    read, _ = read_answer(content, shape)
+    torch.testing.assert_close(read.feedback.gradients, gradients, rtol=0, atol=0)
 
 
-def change_of_weights(*values: float) -> FeedbackMessage:
+def change_of_weights(*values: float) -> Answer:
     """Return an answer that brings a change instead of feedback."""
-    empty = np.zeros(0, np.float32)
-    gradients = np.zeros((0, 1, 4, 4), np.float16)
-    return replace(feedback(), losses=empty, gradients=gradients, scales=empty, change=np.array(values, np.float32))
+    return Answer(Feedback(torch.zeros(0), torch.zeros(0, 1, 4, 4)), 0.7, change=torch.tensor(values))
 
 
 @pytest.mark.parametrize("feedback_format", ["float32", "float16", "int8"])
 def test_change_round_trip(feedback_format: FeedbackFormat) -> None:
     shape = replace(SHAPE, feedback=False, feedback_format=feedback_format)
-    sent = change_of_weights(0.5, 0.0, -2.0)
-    sent = replace(sent, gradients=sent.gradients.astype(feedback_format))
-    read = FeedbackMessage.from_records(sent.to_records(), shape, entries=3)
-    np.testing.assert_array_equal(read.change, [0.5, 0.0, -2.0])
-    assert (read.losses.shape, read.gradients.shape, read.scales.shape) == ((0,), (0, 1, 4, 4), (0,))
-    assert len(FeedbackMessage.from_records(feedback().to_records(), SHAPE).change) == 0
+    read, _ = read_answer(feedback(change_of_weights(0.5, 0.0, -2.0), feedback_format), shape, entries=3)
+    assert read.change is not None
+    assert read.change.tolist() == [0.5, 0.0, -2.0]
+    assert (read.feedback.losses.shape, read.feedback.gradients.shape) == ((0,), (0, 1, 4, 4))
+    assert read_answer(feedback(), SHAPE)[0].change is None
 
 
 def test_a_change_with_few_entries_takes_few_bytes() -> None:
     change = np.zeros(10_000, np.float32)
     change[::10] = np.random.default_rng(0).normal(size=1000)
-    content = replace(change_of_weights(), change=change).to_records()
+    content = feedback(replace(change_of_weights(), change=torch.from_numpy(change)))
     assert len(content.array_records["change"]["entries"].data) < 0.2 * change.nbytes
 
 
 def test_feedback_and_change_do_not_stand_in_for_each_other() -> None:
     shape = replace(SHAPE, feedback=False)
     with pytest.raises(ProtocolError, match="change"):
-        FeedbackMessage.from_records(change_of_weights(1.0).to_records(), SHAPE)
+        read_answer(feedback(change_of_weights(1.0)), SHAPE)
     with pytest.raises(ProtocolError, match="change"):
-        FeedbackMessage.from_records(feedback().to_records(), shape, entries=3)
+        read_answer(feedback(), shape, entries=3)
     with pytest.raises(ProtocolError, match=r"\(0, 1, 4, 4\)"):
-        FeedbackMessage.from_records(replace(feedback(), change=np.ones(3, np.float32)).to_records(), shape, entries=3)
+        read_answer(feedback(replace(answer(), change=torch.ones(3))), shape, entries=3)
     with pytest.raises(ProtocolError, match="does not inflate to"):
-        FeedbackMessage.from_records(change_of_weights(1.0, 2.0).to_records(), shape, entries=3)
+        read_answer(feedback(change_of_weights(1.0, 2.0)), shape, entries=3)
     for value in (np.nan, np.inf):
         with pytest.raises(ProtocolError, match="not finite"):
-            FeedbackMessage.from_records(change_of_weights(1.0, value, 0.0).to_records(), shape, entries=3)
+            read_answer(feedback(change_of_weights(1.0, value, 0.0)), shape, entries=3)
 
 
 def test_incompressible_images_round_trip() -> None:
     shape = BundleShape(64, 3, 32, "uint8", "float16")
     images = np.random.default_rng(0).integers(0, 256, shape.images, dtype=np.uint8)
     views = Views(np.zeros(64, np.int64), np.zeros((64, 4), np.int16))
-    read = BundleMessage.from_records(BundleMessage(TRAINING, 1, 0, (), views, images).to_records(), shape)
-    np.testing.assert_array_equal(read.images, images)
+    _, read = read_question(bundle(Question(decode_images(images), views), shape=shape), shape)
+    np.testing.assert_array_equal(encode_images(read.images, "uint8"), images)
 
 
 def test_absurd_sizes_are_refused_before_memory_is_taken() -> None:

@@ -135,9 +135,9 @@ LACKING = "data.missing_channels=[[breast,[1]]]"
         ("data.missing_channels=[[breast,[red]]]", "of type str, not int"),
         (
             f"{LACKING} algorithm=mdgan algorithm.swap_interval=1",
-            "set algorithm.swap_interval=0, as their discriminators differ",
+            "set an algorithm whose discriminators stay at their nodes, as they differ",
         ),
-        (f"{LACKING} algorithm=dgan-selective", "set algorithm.upload=none"),
+        (f"{LACKING} algorithm=dgan-selective", "set an algorithm whose discriminators stay at their nodes"),
         (f"{LACKING} algorithm.perceptual_weight=1 allow_pixel_losses=true", "set algorithm.perceptual_weight=0"),
         (f"{LACKING} downstream.rows=[FedGAN]", "set downstream.rows without FedGAN"),
         (f"{LACKING} downstream.dist_fid=100 downstream.rows=[DGAN]", "set downstream.dist_fid=0"),

@@ -10,7 +10,7 @@ from flower_dgan.node.node import node_key, open_node, open_partition
 from flower_dgan.node.policy import ReleasePolicy, release_policy
 from flower_dgan.node.simulation import simulating
 from flower_dgan.resolve import resolve
-from tests.contract.test_bad_input import make_folder
+from tests.pairs import make_folder
 
 
 def test_a_deployed_node_holds_all_of_its_own_folder(tmp_path: Path) -> None:

@@ -61,6 +61,38 @@ def test_mistakes_are_named(overrides: str, message: str) -> None:
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ("algorithm.merge=softmax", "In place of algorithm.merge=softmax set algorithm=gman."),
+        ("algorithm.merge=average", "In place of algorithm.merge=average set algorithm=dgan-average."),
+        ("algorithm.turns=one-by-one", "In place of algorithm.turns=one-by-one set algorithm=dgan-sequential."),
+        ("algorithm=dgan algorithm.swap_interval=3", "algorithm.swap_interval is a setting of algorithm=mdgan."),
+        ("algorithm.shared_batches=1", "algorithm.shared_batches is a setting of algorithm=mdgan."),
+        ("algorithm.merge=odds", "algorithm.merge=odds is a setting of algorithm=uagan."),
+        ("algorithm=dgan-average algorithm.merge=odds", "algorithm.merge=odds is a setting of algorithm=uagan."),
+        ("algorithm.upload=largest", "algorithm.upload is a setting of algorithm=dgan-selective."),
+        ("algorithm.upload=none", "algorithm.upload is a setting of algorithm=dgan-selective."),
+        ("algorithm.previous=/runs/first", "algorithm.previous is a setting of algorithm=tdgan."),
+        ("algorithm.sharpness=2", "algorithm.sharpness is a setting of algorithm=gman."),
+        (
+            "algorithm=mdgan algorithm.l1_weight=1",
+            "algorithm.l1_weight is a setting of algorithm=asyndgan, algorithm=dgan-sequential, algorithm=tdgan.",
+        ),
+    ],
+)
+def test_settings_of_another_algorithm_are_named_with_it(overrides: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(overrides)
+    assert str(error.value).endswith(f" {sentence}")
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_all_algorithms_have_are_nobodys() -> None:
+    with pytest.raises(ConfigError, match=r"no list of the right length\.$"):
+        resolve("algorithm.betas=[0.5]")
+
+
 def test_overrides_may_be_quoted() -> None:
     config = resolve("data=folder 'data.root=/with blank' data.sites=[a,b]")
     assert config.data.root == "/with blank"

@@ -28,6 +28,12 @@ def test_shipped_schedules() -> None:
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
+        ("schedule=asynchronous algorithm=gman", "algorithm=gman wants schedule=synchronous"),
+        ("schedule=asynchronous algorithm=uagan", "algorithm=uagan wants schedule=synchronous"),
+        ("schedule=asynchronous algorithm=dgan-sequential", "algorithm=dgan-sequential wants schedule=synchronous"),
+        ("schedule.deadline=3 algorithm=mdgan algorithm.swap_interval=1", "algorithm=mdgan wants schedule=synchronous"),
+        ("exchange.in_flight=2 algorithm=dgan-selective", "what the last round made: set exchange.in_flight=1"),
+        ("exchange.in_flight=2 algorithm=mdgan algorithm.swap_interval=1", "set exchange.in_flight=1"),
         ("schedule.quorum=0", r"quorum=0 must be in \(0, 1\]"),
         ("schedule.quorum=1.5", "it is a share"),
         ("schedule.deadline=-1", r"deadline=-1 must be in \(0, 1,000,000,000\], or null: seconds, or none"),

@@ -8,13 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.judging_together import JudgingTogether
 from flower_dgan.algorithms.uagan import class_shares
 from flower_dgan.data import to_one_hot
 from flower_dgan.errors import ConfigError
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_shared
-from flower_dgan.gan.merge import client_weights, sample_shares
+from flower_dgan.gan.learning import client_weights
 from flower_dgan.gan.shares import bound_shares
 from flower_dgan.resolve import resolve
+from tests.states import claims, small_generator, state_of
+
+GENERATOR = small_generator()
 
 
 def test_what_is_cut_off_goes_to_the_others_in_proportion() -> None:
@@ -35,15 +40,20 @@ def test_of_too_few_shares_all_become_equal() -> None:
 
 
 def test_within_the_bound_and_with_two_clients_nothing_changes() -> None:
-    shares = client_weights("samples", {"a": 1, "b": 2, "c": 3})
+    shares = {"a": 1 / 6, "b": 2 / 6, "c": 3 / 6}
     assert bound_shares(shares, 0.5, 3) == shares
+    state = state_of(claims({"a": 1, "b": 2, "c": 3}), largest_share=0.5)
+    assert client_weights(state, dict.fromkeys("abc", 1.0), by_samples=True) == (shares, frozenset())
     assert bound_shares({"a": 0.9, "b": 0.1}, 0.5, 2) == {"a": 0.9, "b": 0.1}
 
 
 @given(st.lists(st.integers(1, 10_000_000), min_size=3, max_size=9), st.floats(0.01, 1.0))
 def test_whatever_clients_claim(counts: list[int], largest: float) -> None:
-    shares = client_weights("samples", {str(index): count for index, count in enumerate(counts)})
-    bounded = bound_shares(shares, largest, len(counts))
+    images = {str(index): count for index, count in enumerate(counts)}
+    shares = {name: count / sum(counts) for name, count in images.items()}
+    state = state_of(claims(images), generator=GENERATOR, largest_share=largest)
+    bounded, capped = client_weights(state, dict.fromkeys(images, 1.0), by_samples=True)
+    assert capped == {name for name, share in shares.items() if bounded[name] < share}
     assert list(bounded) == list(shares)
     assert sum(bounded.values()) == pytest.approx(1.0)
     assert max(bounded.values()) <= max(largest, 1 / len(counts)) * (1 + 1e-9)
@@ -65,7 +75,9 @@ def test_shares_of_a_class_are_bounded_where_three_have_it() -> None:
     label_maps = to_one_hot(np.array([[[0]], [[1]], [[2]]], np.uint8), 3)
     expected = torch.tensor([[0.5, 0.9, 1.0], [0.25, 0.1, 0.0], [0.25, 0.0, 0.0]])
     torch.testing.assert_close(class_shares(clients, label_maps, 0.5), expected)
-    torch.testing.assert_close(sample_shares("odds-by-class", clients, {}, label_maps, 0.5), expected)
+    uagan = algorithm_of(resolve("downstream=none data.condition=class algorithm=uagan algorithm.merge=odds-by-class"))
+    assert isinstance(uagan, JudgingTogether)
+    torch.testing.assert_close(uagan.shares(clients, {}, label_maps, 0.5), expected)
 
 
 @pytest.mark.parametrize("share", ["0", "-0.5", "1.5"])

@@ -68,6 +68,11 @@ class BundleShape:
         return (self.bundles * self.samples, self.channels, self.image_size, self.image_size)
 
     @property
+    def views(self) -> bool:
+        """Whether the question says which views of the client's own label maps its images were made from."""
+        return not self.classes
+
+    @property
     def view_names(self) -> set[str]:
         """Arrays that say which views of the node's own label maps the images were made from."""
         return {"ids", "windows", "colours"} if self.colours else {"ids", "windows"}

@@ -1,0 +1,109 @@
+"""Algorithms by name, what each says that it releases, and that nobody else knows their settings."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import flower_dgan
+from flower_dgan.algorithms.asyndgan import AsynDgan
+from flower_dgan.algorithms.find import algorithm_of, find, read_config, shipped
+from flower_dgan.config import Config
+from flower_dgan.errors import ConfigError, PolicyError
+from flower_dgan.gan.exchange import Answer, Feedback
+from flower_dgan.gan.releases import Releases
+from flower_dgan.resolve import resolve
+
+FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "releases"),
+    [
+        ("dgan", FEEDBACK),
+        ("dgan algorithm.l1_weight=1 allow_pixel_losses=true", Releases(real_pixels=True)),
+        ("tdgan-small", FEEDBACK),
+        ("tdgan-small algorithm.perceptual_weight=1 allow_pixel_losses=true", Releases(real_pixels=True)),
+        ("dgan-sequential", FEEDBACK),
+        ("mdgan", SHARED),
+        ("mdgan algorithm.swap_interval=2", Releases(weights=True, label_maps_to_clients=True)),
+        ("uagan", SHARED),
+        ("gman", SHARED),
+        ("dgan-average", SHARED),
+        ("dgan-selective", Releases(feedback=False, changes=True, label_maps_to_clients=True)),
+    ],
+)
+def test_what_each_algorithm_releases(overrides: str, releases: Releases) -> None:
+    assert algorithm_of(resolve(f"algorithm={overrides}")).releases == releases
+
+
+def test_all_shipped_algorithms_are_found() -> None:
+    names = {"asyndgan", "dgan-average", "dgan-selective", "dgan-sequential", "gman", "mdgan", "tdgan", "uagan"}
+    assert set(shipped()) == names
+    assert all(find(name).name == name for name in names)
+
+
+SAID = Feedback(torch.zeros(1), torch.zeros(1, 1, 2, 2))
+NOTHING = Feedback(torch.zeros(0), torch.zeros(0, 1, 2, 2))
+PARTS = {
+    "feedback": Answer(SAID, 0.0),
+    "weights": Answer(NOTHING, 0.0, weights={"a": np.zeros(1, np.float32)}),
+    "changes": Answer(NOTHING, 0.0, change=torch.zeros(1)),
+}
+
+
+@pytest.mark.parametrize("sent", PARTS)
+@pytest.mark.parametrize("declared", PARTS)
+def test_an_answer_has_no_part_that_is_not_declared(sent: str, declared: str) -> None:
+    releases = Releases(**({"feedback": False} | {declared: True}))
+    if sent == declared:
+        PARTS[sent].check(releases)
+    else:
+        with pytest.raises(PolicyError, match="which its releases do not name: nothing was sent") as error:
+            PARTS[sent].check(releases)
+        assert error.value.rule == "undeclared"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("asyndgn", r"Unknown algorithm\.name 'asyndgn'\. Did you mean 'asyndgan'\?"),
+        ("os:getcwd", r"algorithm\.name=os:getcwd is no class derived from flower_dgan\.algorithms\.base\.Algorithm"),
+        ("pathlib:Path", r"is no class derived from"),
+        ("os:sep", r"is of type str: a class or a function is wanted"),
+        ("no_such_package:Ours", r"there is no module no_such_package here"),
+    ],
+)
+def test_what_is_no_algorithm_is_named(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        find(name)
+
+
+def test_an_import_path_may_name_a_shipped_algorithm() -> None:
+    assert find("flower_dgan.algorithms.asyndgan:AsynDgan") is AsynDgan
+
+
+@pytest.mark.parametrize("name", [7, None, ["asyndgan"]])
+def test_a_name_of_another_type_is_refused(name: object) -> None:
+    with pytest.raises(ConfigError, match=r"algorithm\.name=.* is no name of an algorithm"):
+        read_config(Config, {"algorithm": {"name": name}})
+
+
+@pytest.mark.parametrize(
+    ("word", "file"),
+    [
+        ("swap_interval", "mdgan"),
+        ("shared_batches", "mdgan"),
+        ("odds", "uagan"),
+        ("reminding_", "tdgan"),
+        ("sharpness", "gman"),
+        ("upload_", "distributed_gan"),
+    ],
+)
+def test_what_is_one_algorithms_own_is_in_its_file_alone(word: str, file: str) -> None:
+    root = Path(flower_dgan.__file__).parent
+    pattern = re.compile(rf"\b{word}" if word.endswith("_") else rf"\b{word}\b")
+    found = {str(path.relative_to(root)) for path in root.rglob("*.py") if pattern.search(path.read_text())}
+    assert found == {f"algorithms/{file}.py"}
