@@ -27,8 +27,8 @@ from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
 from flower_dgan.node import open_sessions
 from flower_dgan.node import session as session_module
+from flower_dgan.node.node_session import NodeSession
 from flower_dgan.node.open_sessions import open_session
-from flower_dgan.node.session import NodeSession
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
