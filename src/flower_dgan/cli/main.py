@@ -137,7 +137,7 @@ def exactness(
     flower: Annotated[bool, typer.Option(help="Also through a real `flwr run`.")] = True,
     deployed: Annotated[bool, typer.Option(help="Also through SuperLink and SuperNodes, warm and cold.")] = False,
 ) -> None:
-    """Compare the generator of a distributed run (S = 1, float32) with that of the same algorithm in one process."""
+    """Compare the generator of a distributed run (S = 1, float32) with the one-process reference."""
     from flower_dgan.exactness import TOLERANCE, through_flower, through_in_process_grid, through_supernodes
 
     paths: dict[str, Callable[[int, int], float]] = {"in-process grid": through_in_process_grid}
