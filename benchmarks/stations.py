@@ -4,8 +4,8 @@
 
 Every call of this package's code is watched (``sys.setprofile``) while the real strategy and ClientApp train for two
 rounds in this process. A call is a station of the batch if it is given, or returns, something that holds the batch's
-images, their gradients, or either as it travels: a tensor or array of that shape (or of two bundles), alone or in a type of this
-package. Flower's own types (messages, records) are followed through, and not counted.
+images, their gradients, or either as it travels: a tensor or array of that shape (or of two bundles), alone or in a
+type of this package. Flower's own types (messages, records) are followed through, and not counted.
 """
 
 import sys

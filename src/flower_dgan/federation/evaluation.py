@@ -42,9 +42,17 @@ def read_test_pairs(config: Config) -> Pairs:
 
 
 def make_table(
-    directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
+    directory: RunDirectory,
+    config: Config,
+    federation: LocalFederation,
+    synthetic: Pairs,
+    test: Pairs,
+    previous: PreviousTask | None,
 ) -> nn.Module | None:
-    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it."""
+    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it.
+
+    ``previous`` is what the run's generator began with: those of the rows that train one begin with it, too.
+    """
     models: list[nn.Module] = []
 
     def keep(result: TstrResult, model: nn.Module) -> None:
@@ -62,7 +70,7 @@ def make_table(
             directory.measure("traffic", row=row, site=site, rounds=rounds, bytes_sent=sent, bytes_received=received)
 
     with directory.stage("centralised GAN"):
-        rows = table_rows(config, federation, synthetic)
+        rows = table_rows(config, federation, synthetic, previous)
     if FEDGAN_ROW in config.downstream.rows:
         with directory.stage("federated GAN"):
             rows[FEDGAN_ROW], ledger, rounds = train_fedgan(config, federation)
