@@ -20,6 +20,7 @@ from flower_dgan.federation.recorder import record_ledger
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import MAIN_ROW, TstrResult
 from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
