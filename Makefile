@@ -7,4 +7,4 @@ lint:
 	mypy
 
 test:
-	pytest -m "not slow"
+	pytest -n auto -m "not slow"

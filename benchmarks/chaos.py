@@ -33,10 +33,10 @@ from flower_dgan.client_app import app as client_app
 from flower_dgan.exactness import largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.flower.local_flower import write_app
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import write_app
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script it finds only what is beside it
 from tests.slow_link import SlowLink

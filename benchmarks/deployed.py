@@ -42,9 +42,9 @@ from matplotlib.figure import Figure
 from common import append_line, read_lines
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.errors import DganError
-from flower_dgan.flower.local_flower import deployed_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import deployed_flower, write_app
 from speed import images_per_second, run_bare
 
 CLIENTS = 2

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from flower_dgan.flower.local_flower import local_flower
 from flower_dgan.report.run_metrics import read_metrics
+from local_flower import local_flower
 
 ROOT = Path(__file__).resolve().parents[1]
 NUCLEI = ROOT.parent / "shared" / "data" / "nuclei"

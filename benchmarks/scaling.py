@@ -21,9 +21,9 @@ import typer
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.errors import DganError
-from flower_dgan.flower.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import local_flower, write_app
 
 
 def bundle_bytes(config: Config, classes: int) -> int:

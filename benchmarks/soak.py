@@ -21,8 +21,8 @@ import typer
 
 from common import family
 from flower_dgan.errors import DganError
-from flower_dgan.flower.local_flower import local_flower, write_app
 from flower_dgan.report.run_metrics import read_metrics
+from local_flower import local_flower, write_app
 
 KINDS = {"flwr-simulation": "server", "ClientAppActor": "clients", "flower-superlink": "SuperLink"}
 

@@ -19,7 +19,7 @@ import torch
 import typer
 
 from flower_dgan.errors import DganError
-from flower_dgan.flower.local_flower import LocalFlower, deployed_flower, local_flower, write_app
+from local_flower import LocalFlower, deployed_flower, local_flower, write_app
 
 CLIENTS = 2
 

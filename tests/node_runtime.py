@@ -23,7 +23,7 @@ from flwr.supernode.nodestate import NodeState, NodeStateFactory
 
 from flower_dgan.flower.executor_internals import RuntimeApi
 from flower_dgan.flower.flower_internals import take_identity
-from flower_dgan.flower.local_flower import write_app
+from local_flower import write_app
 
 RUN_ID, NODE_ID = 7, 1
 FAB_ID, FAB_VERSION = "flower-dgan/flower-dgan-check", "1.0.0"

@@ -5,29 +5,29 @@ nothing. That the algorithm itself is the paper's is shown by the plain loops of
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+import yaml
 from torch import nn
 
-from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.algorithms.find import algorithm_of, read_config
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
+from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.flower.local_flower import deployed_flower, local_flower, write_app
 from flower_dgan.generator_file import load_generator
+from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.wiring import threads
 
 TOLERANCE = 1e-5
 """Largest accepted difference."""
-
-_FLOWER_TIMEOUT = 600.0
 
 
 def exactness_overrides(rounds: int, directory: Path, algorithm: str = "") -> str:
@@ -56,40 +56,32 @@ def through_in_process_grid(clients: int, rounds: int, algorithm: str = "") -> f
         return _difference(config, clients, Path(scratch) / "run")
 
 
-def through_flower(clients: int, rounds: int, algorithms: Sequence[str] = ("",)) -> float:
-    """Run through ``flwr run`` on a SuperLink of its own; return the largest relative difference to one process.
+def of_run(directory: Path) -> float:
+    """Return the largest relative difference of a simulation's generator to one process, which trains it once more.
 
-    Parameters
-    ----------
-    clients, rounds : int
-        How many.
-    algorithms : sequence of str
-        Overrides that choose other algorithms than AsynDGAN, one run each.
+    Raises
+    ------
+    ConfigError
+        If its settings make the two differ anyway: other number formats than float32, or rounds that do not wait.
+    DataError
+        If it is not the directory of a finished run.
     """
-    differences = []
-    with tempfile.TemporaryDirectory() as scratch, local_flower(clients) as flower:
-        for number, algorithm in enumerate(algorithms):
-            directory = Path(scratch) / f"run-{number}"
-            overrides = exactness_overrides(rounds, directory, algorithm)
-            flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
-            differences.append(_difference(resolve(overrides), clients, directory))
-    return max(differences)
-
-
-def through_supernodes(clients: int, rounds: int, *, warm: bool) -> float:
-    """Run through a SuperLink and SuperNodes on loopback; return the largest relative difference to one process.
-
-    ``warm`` chooses ``flower-dgan supernode``; otherwise every message starts a new process.
-    """
-    node_configs = [f"partition-id={client} num-partitions={clients}" for client in range(clients)]
-    with tempfile.TemporaryDirectory() as scratch, deployed_flower(node_configs, warm=warm) as flower:
-        overrides = f"{exactness_overrides(rounds, Path(scratch) / 'run')} exchange.min_nodes={clients}"
-        flower.run(write_app(Path(scratch) / "app"), overrides, timeout=_FLOWER_TIMEOUT)
-        return _difference(resolve(overrides), clients, Path(scratch) / "run")
+    try:
+        config = read_config(Config, yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{directory} is not the directory of a run: {error}.") from error
+    formats = (config.exchange.image_format, config.exchange.feedback_format)
+    if formats != ("float32", "float32") or not config.schedule.is_synchronous:
+        raise ConfigError(
+            f"{directory} has images and feedback as {' and '.join(formats)}, or rounds that do not wait. What one "
+            "process does is a run with exchange.image_format=float32 exchange.feedback_format=float32 "
+            "schedule=synchronous."
+        )
+    return _difference(config, len({join.site for join in read_metrics(directory).joins}), directory)
 
 
 def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str, int] | None = None) -> nn.Module:
-    """Train in this process, on the data of simulated clients, and return the generator.
+    """Train in this process, on the data of simulated clients, and return the moving average of the generator.
 
     Parameters
     ----------
@@ -106,8 +98,8 @@ def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str,
         sessions = federation.sessions(config)
         if secrets is not None:
             sessions = {name: replace(each, secret=secrets[name]) for name, each in sessions.items()}
-        train(algorithm_of(config), state, sessions)
-    return state.generator.network
+        train(algorithm_of(config), state, sessions, in_flight=config.exchange.in_flight)
+    return state.generator.average
 
 
 def largest_relative_difference(network: nn.Module, reference: nn.Module) -> float:
@@ -120,6 +112,6 @@ def largest_relative_difference(network: nn.Module, reference: nn.Module) -> flo
 
 
 def _difference(config: Config, clients: int, directory: Path) -> float:
-    """Compare the generator of a run directory; with no average decay its file holds the last parameters."""
+    """Compare the generator of a run directory, which holds the moving average of its parameters."""
     network, _, _ = load_generator(directory / "generator.safetensors")
     return largest_relative_difference(network, generator_of_one_process(config, clients))

@@ -102,6 +102,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     root = "" if before["data.root"] is None else " data.root=/data"
     now = flat(json.loads(json.dumps(asdict(resolve(f"{overrides}{root}")))))
     algorithm = now.pop("algorithm.name")
+    assert now.pop("downstream.task") == "segmentation"  # the only one there was
     assert now.keys() <= before.keys()
     assert now == {key: before[key] for key in now}
     for key in before.keys() - now.keys():
@@ -244,6 +245,7 @@ def test_perceptual_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, 
     def offline(**_: object) -> None:
         raise OSError("no route to host")
 
+    perceptual.pretrained_perceptual_loss.cache_clear()
     monkeypatch.setattr(perceptual.torchvision.models, "vgg16", offline)
     with pytest.raises(DataError, match=r"no route to host.*perceptual_weight=0"):
         perceptual.pretrained_perceptual_loss()

@@ -18,10 +18,10 @@ from flower_dgan.errors import FederationError
 from flower_dgan.exactness import TOLERANCE, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.flower.local_flower import LocalFlower, superlink, supernode, write_app
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import LocalFlower, superlink, supernode, write_app
 from tests.pairs import write_digits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/deployment.md").read_text(encoding="utf-8")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flower_dgan.exactness import TOLERANCE, through_flower
-from flower_dgan.flower.local_flower import local_flower
+from exactness import through_flower
+from flower_dgan.exactness import TOLERANCE
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import local_flower
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = (

@@ -11,7 +11,7 @@ from flwr.common.constant import ErrorCode
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
 from flwr.supercore.constant import TaskType
 
-from flower_dgan.flower.local_flower import superlink, supernode, write_app
+from local_flower import superlink, supernode, write_app
 
 SERVER = """
 import json, pathlib, time

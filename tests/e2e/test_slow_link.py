@@ -14,10 +14,10 @@ from flower_dgan.client_app import app as client_app
 from flower_dgan.exactness import TOLERANCE, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
-from flower_dgan.flower.local_flower import superlink, supernode, write_app
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import RunMetrics, read_metrics
 from flower_dgan.resolve import resolve
+from local_flower import superlink, supernode, write_app
 from tests.pairs import make_folder
 from tests.slow_link import SlowLink, slow_link
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from flower_dgan.exactness import TOLERANCE, through_supernodes
-from flower_dgan.flower.local_flower import deployed_flower, write_app
+from exactness import through_supernodes
+from flower_dgan.exactness import TOLERANCE
 from flower_dgan.report.run_metrics import read_metrics
+from local_flower import deployed_flower, write_app
 from tests.pairs import make_folder
 
 

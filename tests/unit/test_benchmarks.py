@@ -253,3 +253,16 @@ def test_forgetting_is_tested_on_the_real_images_of_the_first_task(script: Modul
     source = open_source(resolve("").data)
     assert len(real) == sum(entry.label in (0, 1, 2) for entry in source.train)
     assert len(test) == sum(entry.label in (0, 1, 2) for entry in source.test)
+
+
+@pytest.mark.parametrize("script", ["stations"], indirect=True)
+@pytest.mark.parametrize("algorithm", ["dgan", "mdgan", "uagan"])
+def test_a_batch_passes_few_modules_and_types(script: ModuleType, algorithm: str) -> None:
+    """By a trace, from the generator to the client and back: half as many as when each paper lay in many files."""
+    found = script.follow(f"algorithm={algorithm}")
+    assert len(found.modules) <= 20
+    assert len(found.types) <= 5
+    # it was followed: drawn, written, read, judged, and learned from
+    passed = {"gan.generator", "wire.question_message", "gan.discriminator", "wire.answer_message", "gan.learning"}
+    assert passed <= set(found.modules)
+    assert {"Proposal", "Question", "Feedback", "Answer"} <= set(found.types)

@@ -112,9 +112,7 @@ def squares(count: int, seed: int) -> Pairs:
 
 
 def federation_of(*real: Pairs) -> LocalFederation:
-    return LocalFederation(
-        ImageShape(2, 1, 32, tuple(f"site-{k}" for k in range(len(real)))), (), real, (None,) * len(real)
-    )
+    return LocalFederation(ImageShape(2, 1, 32, tuple(f"site-{k}" for k in range(len(real)))), (), real)
 
 
 def config_of(steps: int) -> Config:

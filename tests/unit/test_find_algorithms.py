@@ -1,6 +1,8 @@
 """Algorithms by name, what each says that it releases, and that nobody else knows their settings."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,15 @@ def test_all_shipped_algorithms_are_found() -> None:
     names = {"asyndgan", "dgan-average", "dgan-selective", "dgan-sequential", "gman", "mdgan", "tdgan", "uagan"}
     assert set(shipped()) == names
     assert all(find(name).name == name for name in names)
+
+
+def test_settings_are_read_without_torch() -> None:
+    code = (
+        "import sys; from flower_dgan.algorithms.find import shipped; print(len(shipped())); "
+        "sys.exit('torch' in sys.modules or 'flwr' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(shipped())
 
 
 SAID = Feedback(torch.zeros(1), torch.zeros(1, 1, 2, 2))

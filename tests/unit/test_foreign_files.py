@@ -106,8 +106,7 @@ def test_a_command_of_the_standard_library_is_no_network(tmp_path: Path) -> None
 
 def test_the_task_before_brings_no_code_but_what_this_run_names(tmp_path: Path, builds: list[str]) -> None:
     write(tmp_path / "generator.safetensors", MODEL, SHAPE, generator="code_of_others:run")
-    config = resolve("downstream=none")
-    config = replace(config, algorithm=replace(config.algorithm, previous=str(tmp_path)))
+    config = resolve(f"downstream=none algorithm=tdgan-small algorithm.previous={tmp_path}")
     with pytest.raises(ConfigError, match="wants code of the package code_of_others to be run"):
         open_previous_task(config)
     assert builds == []

@@ -281,6 +281,6 @@ def test_command(source: Path, tmp_path: Path) -> None:
     # the 48 pixels of the image of 300
     assert "48 values of images were beyond --range" in result.output
     assert "4 pairs (4 made now)" in result.output
-    assert CliRunner().invoke(app, ["data", "check", str(tmp_path / "o"), "data.image_size=6"]).exit_code == 1
-    ungrouped = "data.image_size=6 data.name_pattern=null data.channels=1"
+    assert CliRunner().invoke(app, ["data", "check", str(tmp_path / "o"), "data.image_size=4"]).exit_code == 1
+    ungrouped = "data.image_size=4 data.name_pattern=null data.channels=1"
     assert CliRunner().invoke(app, ["data", "check", str(tmp_path / "o"), ungrouped]).exit_code == 0

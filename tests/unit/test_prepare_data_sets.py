@@ -38,7 +38,9 @@ def _prepare(name: str, root: Path, **settings: object) -> Prepared:
 
 def _source(name: str, root: Path, *overrides: str) -> FolderSource:
     """Open what was prepared with the shipped settings."""
-    chosen = " ".join((f"data={name}", f"data.root='{root.with_name('out')}'", "data.image_size=4", *overrides))
+    chosen = " ".join(
+        (f"data={name}", f"data.root='{root.with_name('out')}'", "data.image_size=4 model=small", *overrides)
+    )
     return FolderSource(resolve(chosen).data)
 
 

@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 def test_categories_are_sites(root: Path, tmp_path: Path) -> None:
     assert prepare("lsun", root, tmp_path / "out", SIZE_4).pairs == 8
     assert not (tmp_path / "out/masks").exists()
-    source = FolderSource(resolve(f"data=lsun data.root='{tmp_path}/out' data.image_size=4").data)
+    source = FolderSource(resolve(f"data=lsun data.root='{tmp_path}/out' data.image_size=4 model=small").data)
     assert [(entry.name, entry.site, entry.group) for entry in source.train][2:4] == [
         ("tr_church-outdoor_0a2_0", "church-outdoor", "0a2"),
         ("tr_tower_1a0_0", "tower", "1a0"),

@@ -58,7 +58,7 @@ from flower_dgan.wire.description import describe_training, read_description
         ("data.root=''", "data.root='' must be a text that is not empty, or null."),
         ("data.missing_channels=[[a,[300]]]", "data.missing_channels=[['a', [300]]]: 300 must be from 0 to 254."),
         ("model.site_condition=1", "site_condition=1 is of type int, not bool: it must be true or false."),
-        ("downstream.metrics=[1]", "downstream.metrics=[1]: 1 must be one of dice, iou, hd95"),
+        ("downstream.metrics=[1]", "downstream.metrics=[1]: 1 is of type int, not str"),
         ("model=papers data.image_size=30", "resnet9 with data.image_size=30: it wants an image size divisible by 4"),
         ("model.discriminator=patchgan data.image_size=16", "it wants an image size of at least 24, not 16."),
         ("model.generator=unet data.image_size=24", "it wants an image size of 8, 16, 32, ..., not 24."),
@@ -113,7 +113,9 @@ def test_no_setting_takes_what_is_nothing_of_its_kind(preset: str, path: tuple[s
     wrong: list[Any] = [math.nan, {}, [{}], {"a": 1}, -(10**30)]
     wrong += [] if path[-1] == "sharpness" else [math.inf, 10**30]
     wrong += [] if isinstance(now, bool) else [True]
-    wrong += [] if path[-1] in ("label_maps", "encoder") or now is None or isinstance(now, list) else ["no such"]
+    wrong += (
+        [] if path[-1] in ("label_maps", "encoder", "task") or now is None or isinstance(now, list) else ["no such"]
+    )
     wrong += [] if now is None or path[-1] in ("name_pattern", "encoder_weights", "threads") else [None]
     wrong += [""] if isinstance(now, str) or now is None else []
     for value in wrong:

@@ -89,7 +89,7 @@ def test_settings_of_another_algorithm_are_named_with_it(overrides: str, sentenc
 
 
 def test_settings_that_all_algorithms_have_are_nobodys() -> None:
-    with pytest.raises(ConfigError, match=r"no list of the right length\.$"):
+    with pytest.raises(ConfigError, match=r"no list of the right length, which has 2 entries\.$"):
         resolve("algorithm.betas=[0.5]")
 
 

@@ -206,7 +206,10 @@ def test_the_plan_keeps_directory_and_names_what_is_swept(own_home: Path) -> Non
         (["sweep.client=3"], "Unknown setting 'sweep.client'. Did you mean 'sweep.clients'?"),
         (["exchange.feedback_format=int8,float61"], "Did you mean 'float16'?"),
         # values that are fine alone
-        (["algorithm=dgan,uagan", "algorithm.shared_batches=0,1"], "algorithm=uagan algorithm.shared_batches=0: "),
+        (
+            ["algorithm=mdgan", "algorithm.swap_interval=0,1", "exchange.in_flight=1,2"],
+            "algorithm.swap_interval=1 exchange.in_flight=2: ",
+        ),
         (["partition=label,iid"], "partition=iid takes any number of clients: set sweep.clients=<number>."),
         (["partition.label_groups=[[0],[1]],[[0,1],[1]]"], "names label 1 twice"),
         (["sweep.clients=2,3"], "3 clients but 2 label groups"),

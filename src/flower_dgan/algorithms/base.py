@@ -85,6 +85,12 @@ class Algorithm(ABC, Generic[SettingsT]):
             raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")
         if self.one_in_flight and config.exchange.in_flight > 1:
             raise ConfigError(f"{what} draws a bundle from what the last round made: set exchange.in_flight=1.")
+        if self.settings.replay == "target" and self.settings.diversity and config.data.image_size % 4:
+            raise ConfigError(
+                f"algorithm.diversity compares blocks of a quarter of the image, and data.image_size="
+                f"{config.data.image_size} has no quarter in whole pixels: choose a multiple of 4, or set "
+                "algorithm.diversity=0."
+            )
         if self.releases.real_pixels and not config.allow_pixel_losses:
             raise ConfigError(
                 "algorithm.l1_weight and algorithm.perceptual_weight let the server read real images. Set both to 0, "

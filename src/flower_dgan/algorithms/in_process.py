@@ -28,7 +28,7 @@ def train(
         Of a training that begins; changed in place.
     sessions : mapping of str to Session
         The clients of the state by name; their discriminators are changed in place. Where they share one, it is trained
-        on the data of all, and has no other to swap with.
+        on the data of all, and moves to nobody.
     in_flight : int
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     after_round : callable

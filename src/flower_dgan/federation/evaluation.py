@@ -20,6 +20,7 @@ from flower_dgan.federation.recorder import record_ledger
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import MAIN_ROW, TstrResult
 from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
@@ -42,9 +43,17 @@ def read_test_pairs(config: Config) -> Pairs:
 
 
 def make_table(
-    directory: RunDirectory, config: Config, federation: LocalFederation, synthetic: Pairs, test: Pairs
+    directory: RunDirectory,
+    config: Config,
+    federation: LocalFederation,
+    synthetic: Pairs,
+    test: Pairs,
+    previous: PreviousTask | None,
 ) -> nn.Module | None:
-    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it."""
+    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it.
+
+    ``previous`` is what the run's generator began with: those of the rows that train one begin with it, too.
+    """
     models: list[nn.Module] = []
 
     def keep(result: TstrResult, model: nn.Module) -> None:
@@ -62,7 +71,7 @@ def make_table(
             directory.measure("traffic", row=row, site=site, rounds=rounds, bytes_sent=sent, bytes_received=received)
 
     with directory.stage("centralised GAN"):
-        rows = table_rows(config, federation, synthetic)
+        rows = table_rows(config, federation, synthetic, previous)
     if FEDGAN_ROW in config.downstream.rows:
         with directory.stage("federated GAN"):
             rows[FEDGAN_ROW], ledger, rounds = train_fedgan(config, federation)

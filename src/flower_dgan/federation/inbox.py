@@ -20,25 +20,21 @@ from flower_dgan.wire.refusals import reason_of
 
 
 @dataclass
-class Arrived:
-    """What came in for one round, by the names of the clients.
+class Arrivals:
+    """How the answers of one round came in, by the names of the clients.
 
     Attributes
     ----------
-    proposals, answers : dict
-        What was drawn for each client whose answer can be used, and the answer.
     efforts : dict of str to Effort
-        What these cost their nodes.
+        What each answer that can be used cost its node.
     late : dict of str to int
         Rounds between sending these bundles and the answers.
     discounts : dict of str to float
         What these answers are worth, in (0, 1].
     rejected : dict of str to str
-        The reason against the answers of others; silence is one.
+        The reason against the answers of others, by name; silence is one.
     """
 
-    proposals: dict[str, Proposal] = field(default_factory=dict)
-    answers: dict[str, Answer] = field(default_factory=dict)
     efforts: dict[str, Effort] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
     discounts: dict[str, float] = field(default_factory=dict)
@@ -81,7 +77,9 @@ class Inbox:
         self._timeout = config.exchange.timeout
         self._attendance = attendance
 
-    def read(self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]) -> Arrived:
+    def read(
+        self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]
+    ) -> tuple[dict[str, Proposal], dict[str, Answer], Arrivals]:
         """Read replies.
 
         Parameters
@@ -91,9 +89,17 @@ class Inbox:
         replies : iterable of Message
             Replies to messages of this round or earlier ones.
         clients : mapping of int to JoinedClient
-            All clients by the ids of their nodes; what can be used is in this order.
+            All clients by the ids of their nodes.
+
+        Returns
+        -------
+        dict of str to Proposal, dict of str to Answer
+            By the names of the clients whose answers can be used, in the order of ``clients``, in which gradients are
+            added up: what was drawn for each, and what it said.
+        Arrivals
+            How all answers came in.
         """
-        arrived = Arrived()
+        arrived, proposals, answers = Arrivals(), dict[str, Proposal](), dict[str, Answer]()
         for reply in replies:
             node_id, group = reply.metadata.src_node_id, reply.metadata.group_id
             sent_in = int(group) if group.isdecimal() else 0
@@ -110,12 +116,12 @@ class Inbox:
                 arrived.rejected[name] = f"more than {self._schedule.max_staleness} rounds old"
             else:
                 try:
-                    arrived.answers[name], arrived.efforts[name] = self._answer(reply, client, key)
-                    arrived.proposals[name] = proposal
+                    answers[name], arrived.efforts[name] = self._answer(reply, client, key)
+                    proposals[name] = proposal
                     arrived.late[name], arrived.discounts[name] = rounds_late, worth
                 except ProtocolError as error:
                     arrived.rejected[name] = reason_of(error)
-            if name in arrived.answers:
+            if name in answers:
                 self._attendance.answered(node_id)
             else:
                 self._attendance.missed(node_id, name, arrived.rejected[name])
@@ -125,7 +131,9 @@ class Inbox:
             arrived.rejected[name] = self._attendance.silence(key[1])
             self._attendance.missed(key[1], name, arrived.rejected[name], silent=True)
         self._outbox.forget()
-        return _ordered(arrived, [client.name for client in clients.values()])
+        arrived.rejected = dict(sorted(arrived.rejected.items()))
+        there = [client.name for client in clients.values() if client.name in answers]
+        return {name: proposals[name] for name in there}, {name: answers[name] for name in there}, arrived
 
     def _overdue(self, round_number: int) -> list[Key]:
         """Return what is not waited for any more: this round's, or, where rounds do not wait, what is too old."""
@@ -136,16 +144,3 @@ class Inbox:
     def _answer(self, reply: Message, client: JoinedClient, key: Key) -> tuple[Answer, Effort]:
         weights = self._discriminator.shapes if self._outbox.wants_weights(key) else None
         return read_answer(reply.content, self._shape.holding(client.labels.channels), weights, self._entries)
-
-
-def _ordered(arrived: Arrived, names: list[str]) -> Arrived:
-    """Return the same with the clients' answers in this order, in which gradients are added up."""
-    there = [name for name in names if name in arrived.answers]
-    return Arrived(
-        {name: arrived.proposals[name] for name in there},
-        {name: arrived.answers[name] for name in there},
-        {name: arrived.efforts[name] for name in there},
-        {name: arrived.late[name] for name in there},
-        {name: arrived.discounts[name] for name in there},
-        dict(sorted(arrived.rejected.items())),
-    )

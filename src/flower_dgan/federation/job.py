@@ -124,7 +124,7 @@ def _run(
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
-            model = make_table(directory, config, federation, synthetic, test)
+            model = make_table(directory, config, federation, synthetic, test, previous)
             if model is not None:
                 with directory.stage("Dist-FID"):
                     measure_dist_fid(

@@ -14,7 +14,7 @@ from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.attendance import Attendance
-from flower_dgan.federation.inbox import Arrived, Inbox
+from flower_dgan.federation.inbox import Inbox
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.outbox import Outbox
 from flower_dgan.federation.round_report import ClientRound, RoundReport
@@ -229,52 +229,48 @@ class DganStrategy(Strategy):
         """
         begin = time.monotonic()
         round_number = self._first + server_round
-        arrived = self._inbox.read(round_number, replies, self._clients)
+        proposals, answers, arrived = self._inbox.read(round_number, replies, self._clients)
         if self._grid is not None:
             for node_id in set(self._clients) - self._outbox.at_work():
                 self._grid.give_up(node_id)
-        if not arrived.answers and (not arrived.rejected or self._is_last_chance()):
+        if not answers and (not arrived.rejected or self._is_last_chance()):
             reasons = "; ".join(f"{name}: {why}" for name, why in arrived.rejected.items())
             raise FederationError(
                 f"Round {round_number} has no usable feedback. {reasons or 'Nobody answered in time.'}"
             )
         done = self._state.generator.steps_done
-        staleness = done - min((proposal.drawn_at for proposal in arrived.proposals.values()), default=done)
+        staleness = done - min((proposal.drawn_at for proposal in proposals.values()), default=done)
         step = Step()
-        if arrived.answers:
-            step = self._algorithm.learn(
-                self._state, round_number, arrived.proposals, arrived.answers, arrived.discounts
-            )
+        if answers:
+            step = self._algorithm.learn(self._state, round_number, proposals, answers, arrived.discounts)
         self.answered |= {name: round_number - late for name, late in arrived.late.items()}
-        seconds = self._outbox.seconds + time.monotonic() - begin
-        self._on_round(self._report(round_number, arrived, step, staleness, seconds))
+        self._on_round(
+            RoundReport(
+                round_number=round_number,
+                images=len({id(proposal) for proposal in proposals.values()}) * self._shape.samples,  # shared ones once
+                staleness=staleness,
+                generator_seconds=self._outbox.seconds + time.monotonic() - begin,
+                clients={
+                    name: ClientRound(
+                        discriminator_loss=answer.discriminator_loss,
+                        generator_loss=float(step.losses[name].mean()),
+                        busy_seconds=arrived.efforts[name].busy_seconds,
+                        compute_seconds=arrived.efforts[name].compute_seconds,
+                        peak_memory_mib=arrived.efforts[name].peak_memory_mib,
+                        rounds_late=arrived.late[name],
+                        weight=step.weights[name],
+                        bounded=step.bounded.get(name, 0),
+                        capped=name in step.capped,
+                    )
+                    for name, answer in answers.items()
+                },
+                rejected=arrived.rejected,
+                late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
+                bounded_together=step.together,
+            )
+        )
         last = round_number == self._config.exchange.rounds
         return (ArrayRecord(self._state.generator.average.state_dict()) if last else None), None
-
-    def _report(self, round_number: int, arrived: Arrived, step: Step, staleness: int, seconds: float) -> RoundReport:
-        return RoundReport(
-            round_number=round_number,
-            images=len({id(proposal) for proposal in arrived.proposals.values()}) * self._shape.samples,  # shared once
-            staleness=staleness,
-            generator_seconds=seconds,
-            clients={
-                name: ClientRound(
-                    discriminator_loss=answer.discriminator_loss,
-                    generator_loss=float(step.losses[name].mean()),
-                    busy_seconds=arrived.efforts[name].busy_seconds,
-                    compute_seconds=arrived.efforts[name].compute_seconds,
-                    peak_memory_mib=arrived.efforts[name].peak_memory_mib,
-                    rounds_late=arrived.late[name],
-                    weight=step.weights[name],
-                    bounded=step.bounded.get(name, 0),
-                    capped=name in step.capped,
-                )
-                for name, answer in arrived.answers.items()
-            },
-            rejected=arrived.rejected,
-            late=tuple(client.name for n, client in self._clients.items() if n in self._outbox.at_work()),
-            bounded_together=step.together,
-        )
 
     def _is_last_chance(self) -> bool:
         """Return whether nobody else could have answered in this round or will answer later to what is out."""
