@@ -25,7 +25,7 @@ from PIL import Image
 
 from algorithms_report import POOLED, split_name, table, write_reports
 from common import append_line, read_lines
-from flower_dgan.baselines.fedgan import train_fedgan
+from flower_dgan.baselines.fedgan_row import train_fedgan
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.comparison.by_class import (

@@ -18,7 +18,7 @@ from flower_dgan.algorithms.find import read_config
 from flower_dgan.baselines.rows import open_federation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real

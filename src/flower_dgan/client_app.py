@@ -15,9 +15,9 @@ from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
+from flower_dgan.node.kept_parts import answer_in_parts
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.open_sessions import forget_session, open_session
-from flower_dgan.node.parcels import answer_in_parts
 from flower_dgan.node.policy import check_code, release_policy
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation

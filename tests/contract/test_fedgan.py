@@ -7,7 +7,7 @@ from torch import nn
 
 from flower_dgan.algorithms.fedgan import rounds_of
 from flower_dgan.baselines.averaging import average
-from flower_dgan.baselines.fedgan import generator_steps, local_gans
+from flower_dgan.baselines.fedgan_row import generator_steps, local_gans
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.exactness import exactness_overrides
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE

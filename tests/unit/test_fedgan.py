@@ -7,7 +7,7 @@ from flower_dgan.algorithms.fedgan import LocalGan, local_algorithm, rounds_of
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.averaging import average
-from flower_dgan.baselines.fedgan import local_gans
+from flower_dgan.baselines.fedgan_row import local_gans
 from flower_dgan.baselines.rows import LocalFederation, open_federation
 from flower_dgan.config import Config
 from flower_dgan.resolve import resolve

@@ -385,7 +385,7 @@ def test_the_node_in_its_place_is_asked_at_once(
 def test_a_line_says_who_is_awaited_and_for_how_long(
     grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("flower_dgan.flower.progress._SECONDS", 0.2)
+    monkeypatch.setattr("flower_dgan.flower.waiting_lines._SECONDS", 0.2)
     a, b, _ = nodes
     grid.names[a.node_id] = "north"
     grid.send_and_receive(messages(a))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.data.instances import with_instances
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import ConfigError, DataError

@@ -25,10 +25,9 @@ from flower_dgan.errors import ForgottenError, PolicyError
 from flower_dgan.flower.inprocess import InProcessGrid
 from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
-from flower_dgan.node import open_sessions
-from flower_dgan.node import session as session_module
+from flower_dgan.node import node_session, open_sessions
+from flower_dgan.node.node_session import NodeSession
 from flower_dgan.node.open_sessions import open_session
-from flower_dgan.node.session import NodeSession
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
@@ -401,13 +400,13 @@ def test_a_node_that_builds_its_networks_does_so_once(monkeypatch: pytest.Monkey
     """But where it goes back: a message that comes again is answered from the state before it."""
     join()
     built = []
-    original = session_module.discriminator_half
+    original = node_session.discriminator_half
 
     def counted(*arguments: object) -> object:
         built.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(session_module, "discriminator_half", counted)
+    monkeypatch.setattr(node_session, "discriminator_half", counted)
     answers = [gradients(ask(bundle(number), {"name": "breast"})) for number in (1, 2, 3, 4)]
     assert len(built) == 1
     assert gradients(ask(bundle(3), {"name": "breast"})) == answers[2]

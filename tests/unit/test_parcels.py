@@ -18,7 +18,7 @@ from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.journey import BROKEN, Journey
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
-from flower_dgan.node.parcels import KeptParts, answer_in_parts
+from flower_dgan.node.kept_parts import KeptParts, answer_in_parts
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flower_dgan import data
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.data.prepare import Prepared, PrepareSettings, prepare
 from flower_dgan.data.prepare.monuseg import draw_regions
 from flower_dgan.data.prepare.ships import decode_runs

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.resolve import resolve

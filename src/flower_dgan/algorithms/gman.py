@@ -12,7 +12,8 @@ whose limits are the mean (lambda = 0) and the maximum. In the paper the discrim
 a client's own.
 
 Deviations: only the arithmetic mean of the paper's three; lambda is fixed, not learned (GMAN*), and the weights w_k are
-constants in the gradient, so that none is negative.
+constants in the gradient, so that none is negative; where a bundle has S > 1 batches, V_k in the weights and in the
+maximum is the mean over the whole bundle instead of one minibatch.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def softmax(scores: torch.Tensor, loss: gan.SampleLoss, sharpness: float) -> tor
     Parameters
     ----------
     scores : Tensor, (clients, samples)
-        Logits of the discriminators on one minibatch.
+        Logits of the discriminators on one bundle, the minibatch of the paper where S = 1.
     loss : callable
         The generator's loss of logits (samples, 1).
     sharpness : float

@@ -8,7 +8,7 @@ from flower_dgan.data.augmentation import (
     to_one_hot,
 )
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.data.label_map_folder import LabelMaps, read_foreign_label_maps, read_label_maps, write_label_maps
 from flower_dgan.data.label_maps import PackedLabelMaps, check_label_map_sizes, content_hash, pack, unpack
 from flower_dgan.data.mnist import MnistSource

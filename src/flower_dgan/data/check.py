@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.folder import divide_folder, read_pairs
 from flower_dgan.data.folder_scan import scan_folder
+from flower_dgan.data.folder_source import divide_folder, read_pairs
 from flower_dgan.data.image_files import unread_pictures
 from flower_dgan.data.numbered_objects import numbered_objects
 from flower_dgan.data.pairs import Entry, Pairs

@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 from flower_dgan.config import DataConfig
 from flower_dgan.config.import_path import is_import_path
-from flower_dgan.data.condition import ConstantLabelMaps, LabelMapsAsImages
 from flower_dgan.data.declared_classes import DeclaredClasses
 from flower_dgan.data.digits import DigitsSource
-from flower_dgan.data.folder import FolderSource
+from flower_dgan.data.folder_source import FolderSource
 from flower_dgan.data.mnist import MnistSource
 from flower_dgan.data.pairs import Source
+from flower_dgan.data.wrapped_sources import ConstantLabelMaps, LabelMapsAsImages
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.plugins import make
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from flower_dgan.baselines.fedavg import ROW as FEDAVG_ROW
 from flower_dgan.baselines.fedavg import federated_row, rounds_of
-from flower_dgan.baselines.fedgan import ROW as FEDGAN_ROW
-from flower_dgan.baselines.fedgan import train_fedgan
+from flower_dgan.baselines.fedgan_row import ROW as FEDGAN_ROW
+from flower_dgan.baselines.fedgan_row import train_fedgan
 from flower_dgan.baselines.rows import LocalFederation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source

@@ -19,9 +19,9 @@ from flower_dgan.flower.flower_internals import (
 )
 from flower_dgan.flower.journey import Journey
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
-from flower_dgan.flower.progress import Progress
 from flower_dgan.flower.pull import Pull
 from flower_dgan.flower.sent import Sent
+from flower_dgan.flower.waiting_lines import WaitingLines
 from flower_dgan.wire.join_messages import JOIN
 from flower_dgan.wire.packing import weigh
 from flower_dgan.wire.parcels import PART, Parcel
@@ -103,7 +103,7 @@ class FastGrid(Grid):
         self._awaited: _Awaited | None = None
         self._waits: dict[tuple[int, str], float] = {}
         self._longest_waits: dict[str, float] = {}
-        self._progress = Progress(self.names)
+        self._waiting_lines = WaitingLines(self.names)
         self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
     def await_group(self, group_id: str) -> None:
@@ -194,7 +194,7 @@ class FastGrid(Grid):
                 self.while_waiting()
                 looked = time.monotonic()
                 waiting = [sent for sent in waiting if sent in self._out]  # some may be given up
-            self._progress.tell(waiting)
+            self._waiting_lines.tell(waiting)
             ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
             nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
         if enough is None:  # too late: the nodes get their next message

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flower_dgan.node.node import node_key
-from flower_dgan.node.session import NodeSession
+from flower_dgan.node.node_session import NodeSession
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.protocol import Training

@@ -11,7 +11,7 @@ logger = logging.getLogger("flwr")
 _SECONDS = 10.0
 
 
-class Progress:
+class WaitingLines:
     """Says every ten seconds whose replies are awaited for longer than that, how long, and how long they took before.
 
     Parameters
