@@ -15,6 +15,7 @@ from flower_dgan.algorithms.find import algorithm_of, find, read_config, shipped
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, PolicyError
 from flower_dgan.gan.exchange import Answer, Feedback
+from flower_dgan.gan.learning import Step
 from flower_dgan.gan.releases import Releases
 from flower_dgan.resolve import resolve
 
@@ -118,3 +119,12 @@ def test_what_is_one_algorithms_own_is_in_its_file_alone(word: str, file: str) -
     pattern = re.compile(rf"\b{word}" if word.endswith("_") else rf"\b{word}\b")
     found = {str(path.relative_to(root)) for path in root.rglob("*.py") if pattern.search(path.read_text())}
     assert found == {f"algorithms/{file}.py"}
+
+
+def test_a_step_says_of_each_client_what_became_of_its_answer() -> None:
+    step = Step({"a": 0.5, "b": 0.5}, {"a": torch.zeros(2)})
+    step.check(["a"])
+    with pytest.raises(ConfigError, match="without the losses of b: it has to name each client"):
+        step.check(["a", "b"])
+    with pytest.raises(ConfigError, match="without the weight of c"):
+        step.check(["c"])

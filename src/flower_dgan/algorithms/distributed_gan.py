@@ -2,8 +2,8 @@
 
 X. Wang, Y. Wang: "Distributed Generative Adversarial Net", 2019. The user's discriminators never see each other's data.
 
-Approach 1, :class:`Selective`: the server has a discriminator D of its own, with weights w. User k
-trains a copy of it on its own real images and the common synthetic ones, and uploads some entries i of the change,
+Approach 1, :class:`Selective`: the server has a discriminator D of its own, with weights w. User k trains a copy of it
+on its own real images and the common synthetic ones, and uploads some entries i of the change,
 
     delta_k = w_k - w,    u_k,i = delta_k,i  if i is selected,  0 otherwise,
 

@@ -243,6 +243,7 @@ class DganStrategy(Strategy):
         step = Step()
         if answers:
             step = self._algorithm.learn(self._state, round_number, proposals, answers, arrived.discounts)
+            step.check(answers)
         self.answered |= {name: round_number - late for name, late in arrived.late.items()}
         self._on_round(
             RoundReport(

@@ -1,11 +1,12 @@
 """How the generator learns from the answers of a round: how much each client counts, bounds, and the sum."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from flower_dgan.config import MergeName
+from flower_dgan.errors import ConfigError
 from flower_dgan.gan.exchange import Answer, Feedback, Proposal
 from flower_dgan.gan.generator import AddedLoss, scheduled_rate
 from flower_dgan.gan.guard import bound_gradients
@@ -40,6 +41,15 @@ class Step:
     bounded: Mapping[str, int] = field(default_factory=dict)
     together: int = 0
     capped: frozenset[str] = frozenset()
+
+    def check(self, clients: Iterable[str]) -> None:
+        """Raise ConfigError if it does not say of each of these clients what became of its answer."""
+        for what, told in (("weight", self.weights), ("losses", self.losses)):
+            if missing := [name for name in clients if name not in told]:
+                raise ConfigError(
+                    f"The algorithm's learn returned a Step without the {what} of {', '.join(missing)}: it has to name "
+                    "each client that answered, in weights and in losses."
+                )
 
 
 def client_weights(
