@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from flower_dgan.algorithms.find import read_config, shipped
 from flower_dgan.config import AlgorithmSettings, Config
 from flower_dgan.config.places import conf_directory
-from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.errors import ConfigError, RangeError, unknown_name
 from flower_dgan.validation.checks import check_training
 
 
@@ -47,9 +47,13 @@ def resolve(overrides: str) -> Config:
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException) as error:
             reason = "".join(map(_say_whose, parts)) or f" {error}"
+            if "algorithm=base" in parts and "value: name" in reason:
+                reason = " algorithm=base is for an algorithm of your own: set algorithm.name=<module>:<Class>."
             raise ConfigError(f"The overrides {overrides!r} cannot be applied:{reason}") from error
     try:
         config = read_config(Config, values)
+    except RangeError:
+        raise
     except ConfigError as error:
         if hint := "".join(map(_say_whose, parts)):
             raise ConfigError(f"{error}{hint}") from error
@@ -71,6 +75,8 @@ def _say_whose(override: str) -> str:
         return ""
     if stands_for := [kind for kind, each in shipped().items() if f"{name}={value}" in each.formerly]:
         return f" In place of {override} set algorithm={stands_for[0]}."
+    if any(f"{name}={value}" in each.formerly_off for each in shipped().values()):
+        return f" Leave {override} out: only an algorithm that does it has such a setting."
     hints = {kind: typing.get_type_hints(each.Settings).get(name) for kind, each in sorted(shipped().items())}
     have = {kind: typing.get_args(hint) for kind, hint in hints.items() if hint is not None}
     fitting = [kind for kind, choices in have.items() if type(None) in choices or value in (choices or (value,))]
@@ -112,7 +118,7 @@ def check_override(override: str) -> None:
     of_algorithms = {f"algorithm.{field.name}" for kind in shipped().values() for field in fields(kind.Settings)}
     known = sorted({*_keys(Config, ""), *of_algorithms, *groups})
     own = override.startswith("+algorithm.")  # a setting of an algorithm of the user's own
-    formerly = {each.partition("=")[0] for kind in shipped().values() for each in kind.formerly}
+    formerly = {each.partition("=")[0] for kind in shipped().values() for each in kind.formerly + kind.formerly_off}
     if key not in known and not own and key.removeprefix("algorithm.") not in formerly:
         raise ConfigError(unknown_name("setting", key, known))
 

@@ -72,7 +72,10 @@ def test_mistakes_are_named(overrides: str, message: str) -> None:
         ("algorithm.merge=odds", "algorithm.merge=odds is a setting of algorithm=uagan."),
         ("algorithm=dgan-average algorithm.merge=odds", "algorithm.merge=odds is a setting of algorithm=uagan."),
         ("algorithm.upload=largest", "algorithm.upload is a setting of algorithm=dgan-selective."),
-        ("algorithm.upload=none", "algorithm.upload is a setting of algorithm=dgan-selective."),
+        (
+            "algorithm.upload=none",
+            "Leave algorithm.upload=none out: only an algorithm that does it has such a setting.",
+        ),
         ("algorithm.previous=/runs/first", "algorithm.previous is a setting of algorithm=tdgan."),
         ("algorithm.sharpness=2", "algorithm.sharpness is a setting of algorithm=gman."),
         (

@@ -43,6 +43,8 @@ class Algorithm(ABC, Generic[SettingsT]):
         A frozen dataclass, derived from :class:`~flower_dgan.config.AlgorithmSettings`, of what can be set.
     formerly : tuple of str
         Overrides of earlier versions, such as ``merge=softmax``, that this algorithm stands for now.
+    formerly_off : tuple of str
+        Overrides of earlier versions that said not to do what this algorithm does: they are to be left out.
     bundles : int
         Bundles of synthetic images in one question.
     waits : bool
@@ -52,6 +54,7 @@ class Algorithm(ABC, Generic[SettingsT]):
     name: ClassVar[str] = ""
     Settings: ClassVar[type[AlgorithmSettings]] = AlgorithmSettings
     formerly: ClassVar[tuple[str, ...]] = ()
+    formerly_off: ClassVar[tuple[str, ...]] = ()
     bundles: ClassVar[int] = 1
     waits: ClassVar[bool] = False
 

@@ -71,6 +71,7 @@ class Selective(Algorithm[SelectiveSettings]):
 
     name = "dgan-selective"
     Settings = SelectiveSettings
+    formerly_off = ("upload=none",)
     waits = True
 
     @property
@@ -152,6 +153,7 @@ class Sequential(AsynDgan):
 
     name = "dgan-sequential"
     formerly = ("turns=one-by-one",)
+    formerly_off = ("turns=together",)
     waits = True
 
     @property

@@ -54,6 +54,8 @@ class MdGan(Algorithm[MdGanSettings]):
 
     name = "mdgan"
     Settings = MdGanSettings
+    formerly = ("separate_batches=true",)
+    formerly_off = ("separate_batches=false", "shared_batches=0", "swap_interval=0")
     bundles = 2
 
     @property
