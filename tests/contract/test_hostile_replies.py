@@ -261,7 +261,7 @@ def test_a_claim_of_a_million_images_is_worth_half(federation: Federation) -> No
     assert f"| {BAD} | weight lowered to algorithm.largest_share | 2 |" in (run.path / "report.md").read_text()
 
 
-@pytest.mark.parametrize("rate", ["100.0", "1.0e+20"])
+@pytest.mark.parametrize("rate", ["100.0", "1.0e+9"])
 def test_a_generator_that_diverges_stops_the_training_and_its_checkpoint_stays(
     federation: Federation, rate: str
 ) -> None:
