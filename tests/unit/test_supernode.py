@@ -275,3 +275,25 @@ def test_the_executor_reads_the_options_as_the_supernode_does(
 def test_a_certificate_that_cannot_be_read(started: Started, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"The certificate .+nowhere cannot be read"):
         supernode.run_supernode(["--ssl-ca-certfile", str(tmp_path / "nowhere")])
+
+
+def test_a_supernode_that_ends_while_the_app_is_imported_ends_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signal is raised amid the imports of a library that catches everything, as some do."""
+    monkeypatch.setattr(supernode, "_SUPERNODE", "import time, sys; time.sleep(0.3); sys.exit(23)")
+    caught = []
+
+    def load(path: str) -> object:
+        try:
+            while True:
+                time.sleep(0.05)
+        except BaseException as error:
+            caught.append(type(error))
+        return object()
+
+    def serve(*_: object) -> None:
+        pytest.fail("the node waits for a SuperNode that is gone")
+
+    monkeypatch.setattr(supernode, "load_client_app", load)
+    monkeypatch.setattr(supernode, "_serve", serve)
+    assert supernode.run_supernode(["--insecure"]) == 23
+    assert caught == [SystemExit]

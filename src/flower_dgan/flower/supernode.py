@@ -83,8 +83,10 @@ def run_supernode(arguments: Sequence[str]) -> int:
         # A signal, and not a look now and then: the loop may be waiting for a connection to the SuperNode.
         signal.signal(signal.SIGCHLD, end_with_the_supernode)
         try:
+            client_app = load_client_app(ours.client_app)
+            # Also where it ended meanwhile: libraries that are imported with the app may catch what the signal raised.
             end_with_the_supernode()
-            _serve(options, secret.read_bytes(), load_client_app(ours.client_app))
+            _serve(options, secret.read_bytes(), client_app)
         except (SystemExit, KeyboardInterrupt) as end:
             if supernode.returncode is not None:
                 return supernode.returncode
