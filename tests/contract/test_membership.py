@@ -203,7 +203,7 @@ def test_with_two_bundles_under_way_an_answer_that_was_lost_is_given_again(tmp_p
 
     def trained(directory: Path, kind: type[InProcessGrid], patience: float) -> dict[str, torch.Tensor]:
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr("flower_dgan.flower.grid._SHORTEST_PATIENCE", patience)
+            monkeypatch.setattr("flower_dgan.flower.patience._SHORTEST", patience)
             overrides = f"{ROUNDS} {extra}"
             run_job(kind(app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
         return load_generator(directory / "generator.safetensors")[0].state_dict()

@@ -51,8 +51,8 @@ def grid(link: SuperLink, nodes: list[Node]) -> Iterator[FastGrid]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let silence be answered with another message after 0.05 s."""
-    monkeypatch.setattr("flower_dgan.flower.grid._FIRST_PATIENCE", 0.05)
-    monkeypatch.setattr("flower_dgan.flower.grid._SHORTEST_PATIENCE", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.patience._FIRST", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.patience._SHORTEST", 0.05)
     monkeypatch.setattr("flower_dgan.flower.grid._LONGEST_NAP", 0.02)
 
 
@@ -289,7 +289,7 @@ def test_silence_is_answered_less_and_less_often(grid: FastGrid, nodes: list[Nod
     """After 0.05, 0.1, 0.2, 0.4, 0.8 s; a wait for another kind of message says nothing about this one."""
     (node, *_) = nodes
     node.answers.clear()
-    grid._longest_waits["train"] = 1000.0
+    grid._patience.note("train", 1000.0)
     grid.send_and_receive(messages(node), timeout=1.0)
     assert 1 <= grid.repeats[node.node_id] <= 4
 
@@ -298,8 +298,8 @@ def test_a_large_message_is_given_the_time_that_a_slow_link_needs(
     grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """3 values and numpy's header are 140 bytes: 0.05 s and 1000 s at 0.14 bytes a second."""
-    monkeypatch.setattr("flower_dgan.flower.grid._FIRST_PATIENCE", 0.05)
-    monkeypatch.setattr("flower_dgan.flower.grid._SLOWEST_LINK", 0.14)
+    monkeypatch.setattr("flower_dgan.flower.patience._FIRST", 0.05)
+    monkeypatch.setattr("flower_dgan.flower.patience._SLOWEST_LINK", 0.14)
     nodes[0].answers.clear()
     grid.send_and_receive(messages(nodes[0]), timeout=0.6)
     assert grid.repeats == {}

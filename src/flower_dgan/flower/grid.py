@@ -7,32 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from flwr.app import Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flower_dgan.flower.flower_chunks import cut_arrays_small
-from flower_dgan.flower.flower_internals import (
-    LOST,
-    NODE_IS_AWAY,
-    code_name,
-    shorten_waits_for_parts,
-)
+from flower_dgan.flower.flower_internals import LOST, NODE_IS_AWAY, code_name, shorten_waits_for_parts
 from flower_dgan.flower.journey import Journey
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.flower.passing_grid import PassingGrid
+from flower_dgan.flower.patience import Patience
 from flower_dgan.flower.pull import Pull
 from flower_dgan.flower.sent import Sent
 from flower_dgan.flower.waiting_lines import WaitingLines
 from flower_dgan.wire.join_messages import JOIN
 from flower_dgan.wire.packing import weigh
-from flower_dgan.wire.parcels import PART, Parcel
+from flower_dgan.wire.parcels import Parcel
 
 logger = logging.getLogger("flwr")
 
 _LOOK = 5.0
 _LONGEST_NAP = 0.25
-_SHORTEST_PATIENCE = 10.0
-_FIRST_PATIENCE = 90.0
-_SLOWEST_LINK = 20_000.0
 _TELLING_BYTES = 100_000
 
 
@@ -42,16 +36,16 @@ class _Awaited(NamedTuple):
     deadline: float | None
 
 
-class FastGrid(Grid):
+class FastGrid(PassingGrid):
     """Sends each message as soon as its node may have it and takes each reply as soon as it is there.
 
     Flower's own grid sleeps 3 s between two questions for replies, and one slow reply holds up all others. This one has
     a :class:`~flower_dgan.flower.pull.Pull` for each message.
 
     A message may be lost: a node is killed amid its work and started again, and nobody tells. So a message is sent
-    again where Flower says that it, or its reply, is gone; and after four times the longest wait for a reply to such a
-    message so far (at least 10 s; while there was none 90 s, and a second for each 20 kB of it), then after twice that,
-    and so on, but not while its reply is on the way. To a node that is away it is sent when that is back. A node
+    again where Flower says that it, or its reply, is gone; and after the time that
+    :class:`~flower_dgan.flower.patience.Patience` says, then after twice that, and so on, but not while its reply is on
+    the way. To a node that is away it is sent when that is back. A node
     answers a message that it has answered as it did before.
 
     A reply comes back as one of the node that is asked now, also where a node that this one took the place of had
@@ -89,7 +83,7 @@ class FastGrid(Grid):
     def __init__(self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None) -> None:
         shorten_waits_for_parts()
         cut_arrays_small()
-        self._grid = grid
+        super().__init__(grid)
         self._envelope = envelope
         self.ledger = ledger
         self.queues: set[int] = set()
@@ -102,7 +96,7 @@ class FastGrid(Grid):
         self._held: list[Message] = []
         self._awaited: _Awaited | None = None
         self._waits: dict[tuple[int, str], float] = {}
-        self._longest_waits: dict[str, float] = {}
+        self._patience = Patience()
         self._waiting_lines = WaitingLines(self.names)
         self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
@@ -227,7 +221,7 @@ class FastGrid(Grid):
             self.rates[sent.node] = size / max(pull.seconds, 1e-6)
         kind, since = sent.sent_kind, sent.since
         whole = sent.answered(found)
-        self._longest_waits[kind] = max(self._longest_waits.get(kind, 0.0), sent.arrived - since)
+        self._patience.note(kind, sent.arrived - since)
         if whole:
             self._waits[sent.node, sent.kind] = sent.arrived - sent.first
             self.ledger.add(sent.node, FROM_NODE, sent.taken())
@@ -284,39 +278,4 @@ class FastGrid(Grid):
         pull = Pull(
             self._grid, message_id, lambda: len(self._out), lambda pull, found: self._news.put((sent, pull, found))
         )
-        sent.took(pull, self._patience(sent))
-
-    def _patience(self, sent: Sent) -> float:
-        """Return the seconds after which silence means that what was sent last is lost."""
-        first = _FIRST_PATIENCE + weigh(sent.message.content) / _SLOWEST_LINK
-        if sent.sent_kind == PART:  # which may have to wait until the node is done with another message
-            return max([first, *(4 * wait for wait in self._longest_waits.values())])
-        longest = self._longest_waits.get(sent.sent_kind)
-        return first if longest is None else max(_SHORTEST_PATIENCE, 4 * longest)
-
-    def set_run(self, run: object) -> None:
-        """Pass on to Flower's grid."""
-        self._grid.set_run(run)  # type: ignore[arg-type]
-
-    @property
-    def run(self) -> object:  # type: ignore[override]
-        """Run information of Flower's grid."""
-        return self._grid.run
-
-    def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> Message:
-        """Pass on to Flower's grid."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the ids of the nodes that are connected."""
-        return self._grid.get_node_ids()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Pass on to Flower's grid."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pass on to Flower's grid."""
-        return self._grid.pull_messages(message_ids)
+        sent.took(pull, self._patience.seconds(sent))
