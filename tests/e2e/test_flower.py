@@ -46,7 +46,7 @@ def test_the_example_of_a_plugin_author(monkeypatch: pytest.MonkeyPatch) -> None
         log = flower.flwr(["run", str(example), "local", "--stream"], timeout=300)
     (run,) = set(re.findall(r"Run directory: (\S+)", log))
     metrics = read_metrics(Path(run))
-    assert "merge by own_networks:mean_logit" in log
+    assert "algorithm own_algorithm:Median" in log
     assert [join.site for join in metrics.joins] == ["large", "small"]
     assert [bool(each.rejected) for each in metrics.rounds] == [False] * 20
     assert len(list((Path(run) / "synthetic/images").iterdir())) == resolve("").output.synthetic_images
