@@ -2,15 +2,21 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flower_dgan.config import Config
 from flower_dgan.federation.alarms import UNDECIDED, Alarms
+from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.round_report import ClientRound, RoundReport
+from flower_dgan.federation.samples import plan_samples
+from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.report.run_records import Alarm
 from flower_dgan.resolve import resolve
@@ -166,6 +172,32 @@ def test_the_difference_of_draws_is_a_root_mean_square() -> None:
     alarms, lines = alarms_of(configuration())
     alarms.judge_samples(3, {"a": images})
     assert not lines
+
+
+class SiteAndNoise(nn.Module):
+    """A generator whose images are the site's number in tenths, plus a hundredth of the first noise."""
+
+    def forward(self, inputs: GeneratorInput) -> Tensor:
+        values = inputs.sites / 10 + inputs.noise[:, 0] / 100
+        return values.reshape(-1, 1, 1, 1).expand(-1, 1, *inputs.label_maps.shape[2:])
+
+
+def test_sample_images_are_told_by_whose_label_map_they_were_drawn_on(tmp_path: Path) -> None:
+    maps = tuple(np.full((32, 32), value, np.uint8) for value in (0, 1))
+    names = ("a", "b", "c")
+    clients = [JoinedClient(n, False, ClientLabels(name, maps, 2, n)) for n, name in enumerate(names)]
+    plan = plan_samples(configuration(), clients, None)
+    drawn = plan.write(SiteAndNoise(), tmp_path / "grid.png")
+    assert {name: images.shape for name, images in drawn.items()} == {
+        "a": (2, 3, 1, 32, 32),
+        "b": (2, 3, 1, 32, 32),
+        "c": (2, 2, 1, 32, 32),
+    }
+    for number, name in enumerate(names):
+        of_site = (drawn[name] * 10).round().unique().tolist()
+        assert of_site == [number], "the noise moves an image by less than half of what tells two sites apart"
+        assert (drawn[name][0] != drawn[name][1]).all()
+    assert (tmp_path / "grid.png").is_file()
 
 
 def test_equal_draws_mean_nothing_in_the_first_quarter_or_without_noise() -> None:
