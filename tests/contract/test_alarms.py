@@ -45,7 +45,10 @@ def test_a_discriminator_that_wins_is_named(federation: Federation, schedule: st
     assert report.count("| D has won | part-") == len(won)
 
 
-def test_an_alarm_goes_on_after_a_restart(federation: Federation) -> None:
+@pytest.mark.parametrize("from_the_beginning", [False, True])
+def test_an_alarm_is_said_once_over_a_restart(federation: Federation, from_the_beginning: bool) -> None:
+    """Where no checkpoint is left the training begins again, and so does the alarm."""
+
     class PowerCutError(BaseException):
         """What no ClientApp and no grid turns into a reply."""
 
@@ -64,6 +67,9 @@ def test_an_alarm_goes_on_after_a_restart(federation: Federation) -> None:
     asked = "exchange.rounds=8 output.checkpoint_interval=0"
     with pytest.raises(PowerCutError):
         federation.run(asked, client_app=TamperedApp(cut))
+    if from_the_beginning:
+        for file in (federation.directory / "checkpoints").iterdir():
+            file.unlink()
     run = federation.run(f"{asked} resume='{federation.directory}'", client_app=TamperedApp(won))
     found = read_metrics(run.path).alarms
     assert [(each.site, each.since, each.round, each.begins) for each in found] == [

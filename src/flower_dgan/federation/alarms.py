@@ -36,8 +36,8 @@ With binary cross-entropy it then gives the right answer 97 % on average (exp of
 WON_ANSWERS = 3
 """Answers of a client in a row with such a loss.
 
-One tells little: the loss swings by a factor of ten from round to round while all is well, and of each of two clients
-with digits it fell below a tenth of the undecided one once in 80 rounds. Three are a quarter of a training of 12.
+One tells little: the loss swings by a factor of ten from round to round while all is well, and in the default run on
+the embedded digits it falls below a tenth of the undecided one now and then. Three are a quarter of a training of 12.
 """
 
 END = 1 / 255
@@ -46,7 +46,7 @@ END = 1 / 255
 SATURATED = 0.95
 """Share of values at the ends from which images count as saturated: hardly any level between is left.
 
-Not less, for real images have plain grounds: nearly nine tenths of the values of MNIST are black or white.
+Not less, for real images have plain grounds: those of digits are black nearly everywhere.
 """
 
 SAME = 2 / 255
