@@ -193,7 +193,7 @@ def sample_grid(
     real: NDArray[np.uint8] | None,
     path: Path,
     colours: Sequence[str] = (),
-) -> None:
+) -> tuple[Tensor, ...]:
     """Write a PNG with a row a sample: label map | synthetic, one for each draw | real.
 
     Of images that are neither grey nor RGB the channels stand side by side, in grey.
@@ -210,16 +210,23 @@ def sample_grid(
         The file.
     colours : sequence of str
         The colours of the classes, ``#rrggbb``; none for grey levels.
+
+    Returns
+    -------
+    tuple of Tensor, float, (samples, channels, height, width)
+        The images of each draw, in [-1, 1].
     """
     ids = draws[0].label_maps.argmax(1).to(torch.uint8).numpy()
     classes = draws[0].label_maps.shape[1]
     shown = paint(ids, colours) if len(colours) == classes else (ids * np.uint8(255 // max(1, classes - 1)))[..., None]
-    columns = [to_pixels(draw(network, inputs)) for inputs in draws] + ([] if real is None else [real])
+    drawn = tuple(draw(network, inputs) for inputs in draws)
+    columns = [*map(to_pixels, drawn), *([] if real is None else [real])]
     rows = [[to_picture(column[row]) for column in [shown, *columns]] for row in range(len(ids))]
     if any(cell.ndim == 3 for cell in rows[0]):
         rows = [[_as_rgb(cell) for cell in row] for row in rows]
     picture = Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+    return drawn
 
 
 def _as_rgb(picture: Pixels) -> Pixels:

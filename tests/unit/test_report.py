@@ -12,7 +12,17 @@ from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure, plot_losses
 from flower_dgan.report.markdown import render_report, table
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import ClientRound, Join, MemoryPeak, RecordCount, Round, RunMetrics, Stage, Traffic
+from flower_dgan.report.run_records import (
+    Alarm,
+    ClientRound,
+    Join,
+    MemoryPeak,
+    RecordCount,
+    Round,
+    RunMetrics,
+    Stage,
+    Traffic,
+)
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
@@ -24,6 +34,7 @@ B_FIRST = {"discriminator_loss": 1.0, "generator_loss": 3, "bytes_sent": 10, "by
 GRADIENTS = {"record": "feedback", "key": "gradients", "dtype": "float16", "shape": "8x1x32x32", "messages": 2}
 IMAGES = {"record": "batch", "key": "images", "dtype": "uint8", "shape": "8x1x32x32", "messages": 2}
 DISTANCE = {"kind": "distance", "metric": "dist-fid-segmenter-64-n300", "wanted": 65}
+WON = {"name": "D has won", "site": "a", "said": "loss 0.01"}
 
 LINES: list[dict[str, Any]] = [
     {"kind": "join", "site": "a", "node_id": "11", "images": 1200, "channels": "all"},
@@ -50,6 +61,9 @@ LINES: list[dict[str, Any]] = [
         "late": [],
         "repeats": {"b": 2},
     },
+    {"kind": "alarm", "since": 3, "round": 5, "begins": True, "figure": 0.01, "help_by": "x | y", **WON},
+    {"kind": "alarm", "since": 3, "round": 8, "begins": False, "figure": 0.5, **WON, "said": "loss 0.5"},
+    {"kind": "alarm", "since": 9, "round": 11, "begins": True, "figure": 0, "help_by": "x", **WON},
     {"kind": "tstr", "row": "Real-All", "seed": 0, "dice": 0.75, "iou": 0.5},
     {"kind": "tstr", "row": "Real-All", "seed": 1, "dice": 0.85, "iou": 0.7},
     {"kind": "tstr", "row": "DGAN", "seed": 0, "dice": 0.6, "iou": 0.4},
@@ -104,6 +118,10 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
         "a", "from node", "feedback", "gradients", "float16", "8x1x32x32", 2, 32768
     )
     assert metrics.stages == (Stage("start-up", 20.04),)
+    assert metrics.alarms[:2] == (
+        Alarm("D has won", "a", 3, 5, True, 0.01, "loss 0.01", "x | y"),
+        Alarm("D has won", "a", 3, 8, False, 0.5, "loss 0.5"),
+    )
     assert metrics.memory == (MemoryPeak("server", 1234.4),)
 
 
@@ -215,9 +233,26 @@ def test_report_links_the_curves_and_the_samples_that_exist(run_directory: Path)
     assert (run_directory / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_report_has_a_row_an_alarm_with_its_rounds(run_directory: Path) -> None:
+    report = write_report(run_directory).read_text(encoding="utf-8")
+    assert section(report, "Alarms") == [
+        "| alarm | client | since round | over in round | when it was raised | what may help |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| D has won | a | 3 | 8 | loss 0.01 | x \\| y |",
+        "| D has won | a | 9 | - | loss 0.01 | x |",
+    ]
+
+
 def test_report_of_a_run_that_did_nothing_says_none() -> None:
     report = render_report(RunMetrics((), (), (), (), (), (), ()), "seed: 1")
-    for title in ("Train on synthetic, test on real", "Losses", "Samples", "What left each node", "Rejected replies"):
+    for title in (
+        "Alarms",
+        "Train on synthetic, test on real",
+        "Losses",
+        "Samples",
+        "What left each node",
+        "Rejected replies",
+    ):
         assert section(report, title) == ["none"], title
 
 

@@ -195,7 +195,7 @@ class RunDirectory:
         kept = []
         for line in text[: text.rfind("\n") + 1].splitlines():  # a last line without its end was being written
             fields = json.loads(line)
-            dated = fields["kind"] in ("round", "membership")
+            dated = fields["kind"] in ("round", "membership", "alarm")
             if fields["kind"] == "stage" or (dated and fields["round"] <= round_number):
                 kept.append(line + "\n")
         with whole_file(file) as partial:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
@@ -33,17 +33,27 @@ class SamplePlan:
         The rows' label maps and sites, each draw with other noise.
     real : uint8 array (rows, height, width, channels) or None
         The real images of those label maps.
+    clients : tuple of str
+        Whose label map each row has, by name.
     colours : tuple of str
         Of the classes; none for grey levels.
     """
 
     draws: tuple[GeneratorInput, ...]
     real: NDArray[np.uint8] | None
+    clients: tuple[str, ...]
     colours: tuple[str, ...]
 
-    def write(self, network: nn.Module, path: Path) -> None:
-        """Write the grid of a generator as PNG."""
-        sample_grid(network, self.draws, self.real, path, self.colours)
+    def write(self, network: nn.Module, path: Path) -> dict[str, Tensor]:
+        """Write the grid of a generator as PNG.
+
+        Returns
+        -------
+        dict of str to Tensor, float, (draws, rows, channels, height, width)
+            The images in [-1, 1] on the label maps of each client that has a row, by its name.
+        """
+        images = torch.stack(sample_grid(network, self.draws, self.real, path, self.colours))
+        return {name: images[:, [each == name for each in self.clients]] for name in self.clients}
 
 
 def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: LocalFederation | None) -> SamplePlan:
@@ -74,4 +84,5 @@ def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: Lo
     noise = torch.randn(_DRAWS, _ROWS, config.model.noise_channels, generator=generator)
     texture = torch.randn(_DRAWS, _ROWS, 1, *label_maps.shape[2:], generator=generator)
     draws = tuple(GeneratorInput(label_maps, noise[i], texture[i], sites) for i in range(_DRAWS))
-    return SamplePlan(draws, np.concatenate(images) if images else None, config.data.class_colours)
+    names = tuple(clients[row % len(clients)].name for row in range(_ROWS))
+    return SamplePlan(draws, np.concatenate(images) if images else None, names, config.data.class_colours)

@@ -9,6 +9,7 @@ from flwr.app import ArrayRecord
 from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
+from flower_dgan.federation.alarms import Alarms
 from flower_dgan.federation.checkpoint import Checkpoint
 from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient
@@ -21,6 +22,7 @@ from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.memory import peak_memory_mib
+from flower_dgan.report.run_metrics import read_metrics
 
 logger = logging.getLogger("flwr")
 
@@ -101,9 +103,12 @@ def train(
     tuple of JoinedClient
         The clients as they are at the end: those that came later too, and each by its last node.
     """
+    before = read_metrics(directory.path).alarms if checkpoint else ()
+    alarms = Alarms(config, directory.measure, before)
 
     def write_samples(round_number: int) -> None:
-        samples.write(state.generator.average, directory.sample(round_number))
+        drawn = samples.write(state.generator.average, directory.sample(round_number))
+        alarms.judge_samples(round_number, drawn)
 
     done, answered = (checkpoint.round_number, checkpoint.answered) if checkpoint else (0, {})
     recorder = Recorder(directory, config, grid, write_samples, done)
@@ -115,6 +120,7 @@ def train(
     def after_round(report: RoundReport) -> None:
         nonlocal last_checkpoint
         recorder.record_round(report)
+        alarms.judge_round(report)
         done = report.round_number == config.exchange.rounds
         if done or time.monotonic() - last_checkpoint >= config.output.checkpoint_interval:
             names = {client.node_id: name for name, client in members.clients.items()}

@@ -64,6 +64,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
             f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients. The generator "
             f"did at most {stale} steps between drawing images and using the feedback on them.",
         ),
+        ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
         ("## Dist-FID", _distance_table(metrics)),
         ("## Losses", curves),
@@ -88,6 +89,23 @@ def _line(cells: Sequence[str]) -> str:
 
 def _link(path: str) -> str:
     return f"[{in_markdown(path)}](<{quote(path, errors='surrogateescape')}>)"
+
+
+def _alarm_table(metrics: RunMetrics) -> str:
+    over = {(each.name, each.site, each.since): str(each.round) for each in metrics.alarms if not each.begins}
+    rows = [
+        (
+            each.name,
+            each.site,
+            str(each.since),
+            over.get((each.name, each.site, each.since), "-"),
+            each.said,
+            each.help_by,
+        )
+        for each in metrics.alarms
+        if each.begins
+    ]
+    return table(("alarm", "client", "since round", "over in round", "when it was raised", "what may help"), rows)
 
 
 def _tstr_table(metrics: RunMetrics) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.report.run_records import (
+    Alarm,
     Change,
     ClientRound,
     Distance,
@@ -68,6 +69,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         distances=tuple(found["distance"]),
         missing_moments=tuple(found["missing-moments"]),
         changes=tuple(found["membership"]),
+        alarms=tuple(found["alarm"]),
     )
 
 
@@ -122,6 +124,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "traffic": lambda fields: _flat(Traffic, fields),
     "record": lambda fields: _flat(RecordCount, fields),
     "membership": lambda fields: _flat(Change, fields),
+    "alarm": lambda fields: _flat(Alarm, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),
     "distance": lambda fields: _flat(Distance, fields),

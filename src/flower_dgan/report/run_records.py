@@ -26,6 +26,40 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """Something that goes wrong in a training, as it begins or as it ends.
+
+    Attributes
+    ----------
+    name : str
+        What, see ``flower_dgan.federation.alarms``.
+    site : str
+        Of which client.
+    since : int
+        The first round of which it is true; the same in both lines.
+    round : int
+        When it was said, or from when on it is no longer true.
+    begins : bool
+        Whether it begins.
+    figure : float
+        What the rule looked at.
+    said : str
+        That figure in words.
+    help_by : str
+        What may help; empty where it ends.
+    """
+
+    name: str
+    site: str
+    since: int
+    round: int
+    begins: bool
+    figure: float
+    said: str
+    help_by: str = ""
+
+
+@dataclass(frozen=True)
 class ClientRound:
     """What one client did in one round.
 
@@ -171,3 +205,4 @@ class RunMetrics:
     distances: tuple[Distance, ...] = ()
     missing_moments: tuple[MissingMoments, ...] = ()
     changes: tuple[Change, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
