@@ -121,6 +121,11 @@ class RunDirectory:
         return (path / _TRAINING).is_file()
 
     @property
+    def has_measurements(self) -> bool:
+        """Whether anything was measured already."""
+        return (self.path / "metrics.jsonl").is_file()
+
+    @property
     def checkpoints(self) -> Checkpoints:
         """What the server needs to go on after a crash."""
         return Checkpoints(self.path / "checkpoints")

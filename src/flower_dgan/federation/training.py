@@ -103,7 +103,7 @@ def train(
     tuple of JoinedClient
         The clients as they are at the end: those that came later too, and each by its last node.
     """
-    before = read_metrics(directory.path).alarms if checkpoint else ()
+    before = read_metrics(directory.path).alarms if checkpoint and directory.has_measurements else ()
     alarms = Alarms(config, directory.measure, before)
 
     def write_samples(round_number: int) -> None:
