@@ -12,6 +12,7 @@ from PIL import Image
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
+from flower_dgan.data.upright import shown_size, upright
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
 
@@ -75,7 +76,7 @@ def misnamed(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
 
 
 def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
-    """Read the size of a file from its header.
+    """Read the size of a file from its header, as the picture is shown: EXIF may turn it.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
     """
     with opened(path) as image:
         _check(image, path, modes)
-        return image.height, image.width
+        return shown_size(image)
 
 
 def read_image_size(path: Path, channels: int) -> tuple[int, int]:
@@ -111,6 +112,8 @@ def read_image_size(path: Path, channels: int) -> tuple[int, int]:
 def read_image(path: Path, channels: int) -> Pixels:
     """Read an image as uint8 (height, width, channels); transparency is dropped, and colours become grey for one.
 
+    It is turned as EXIF says, so that it lies as it is shown.
+
     Raises
     ------
     DataError
@@ -121,12 +124,14 @@ def read_image(path: Path, channels: int) -> Pixels:
     _check_pictured(path, channels)
     with opened(path) as image:
         _check(image, path, IMAGE_MODES)
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+        pixels = np.asarray(upright(image).convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
 
 
 def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     """Read a mask's own values as (height, width): palette indices, grey levels, or 0/255 for one bit.
+
+    It is turned as EXIF says, as an image is.
 
     Raises
     ------
@@ -135,7 +140,8 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     """
     with opened(path) as image:
         _check(image, path, MASK_MODES)
-        return np.asarray(image.convert("L") if image.mode == "1" else image)
+        shown = upright(image)
+        return np.asarray(shown.convert("L") if shown.mode == "1" else shown)
 
 
 def is_jpeg(path: Path) -> bool:
@@ -179,7 +185,8 @@ def raw_modes(image: Image.Image) -> list[str]:
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open a PNG, JPEG or TIFF file; raises DataError for whatever Pillow says of it, also in the body."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its path: Pillow would map an uncompressed TIFF file that is turned with its sides mixed up.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except DataError:
         raise

@@ -13,6 +13,7 @@ from flower_dgan.data.image_files import IMAGE_MODES, opened, raw_modes
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.original import Samples
 from flower_dgan.data.splits import some
+from flower_dgan.data.upright import orientation, tiff_orientation, upright, upright_array
 from flower_dgan.errors import ConfigError, DataError
 
 
@@ -54,7 +55,8 @@ def read_samples(path: Path) -> Samples:
     """Read an image with all its bits and channels: (height, width) or (height, width, channels).
 
     PNG, JPEG and TIFF with up to 8 bits a channel, and grey ones with 16, are read by Pillow; others, such as GeoTIFF
-    with more bands, by rasterio. Transparency is dropped.
+    with more bands, by rasterio. Transparency is dropped. All are turned as EXIF says, so that they lie as they are
+    shown.
 
     Raises
     ------
@@ -72,14 +74,21 @@ def read_samples(path: Path) -> Samples:
     if by_pillow:
         with opened(path) as image:
             wanted = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB"}.get(image.mode, image.mode)
-            return np.asarray(image if wanted == image.mode else image.convert(wanted))
+            shown = upright(image)
+            return np.asarray(shown if wanted == shown.mode else shown.convert(wanted))
     rasterio = require("rasterio", "geo", f"{path}, of more than 8 bits or 3 channels,")
     try:
         with rasterio.open(path) as data:
             bands: Samples = data.read()
-    except rasterio.errors.RasterioError as error:
+        stored = tiff_orientation(path) if data.driver == "GTiff" else _orientation(path)
+    except (rasterio.errors.RasterioError, SyntaxError, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
-    return bands.transpose(1, 2, 0)
+    return upright_array(bands.transpose(1, 2, 0), stored)
+
+
+def _orientation(path: Path) -> int:
+    with opened(path) as image:
+        return orientation(image)
 
 
 def to_class_ids(colours: Pixels, palette: Sequence[str], nearest: bool, source: str) -> Pixels:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from flower_dgan.data.prepare.files import require
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
+from flower_dgan.data.upright import upright
 from flower_dgan.errors import DataError
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "val": "te"})
@@ -81,6 +82,6 @@ def _read(folder: Path, key: bytes) -> list[tuple[str, OriginalPair]]:
         content = transaction.get(key)
     try:
         with Image.open(BytesIO(content), formats=("JPEG", "WEBP")) as image:
-            return [("", OriginalPair(np.asarray(image.convert("RGB")), None))]
+            return [("", OriginalPair(np.asarray(upright(image).convert("RGB")), None))]
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
         raise DataError(f"{key!r} of {folder} cannot be read as JPEG or WebP: {error}.") from error
