@@ -13,8 +13,9 @@ from PIL import Image
 
 from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.data import open_source
-from flower_dgan.data.image_files import MASK_MODES, read_image, read_image_size, read_mask, read_size
+from flower_dgan.data.image_files import read_image, read_image_size, read_mask, read_size
 from flower_dgan.data.label_map_folder import read_label_maps
+from flower_dgan.data.picture_checks import MASK_MODES
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.files import read_samples
 from flower_dgan.resolve import resolve

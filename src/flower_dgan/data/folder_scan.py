@@ -8,7 +8,6 @@ from unicodedata import normalize
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
-    MASK_MODES,
     double_stems,
     list_files,
     list_images,
@@ -18,6 +17,7 @@ from flower_dgan.data.image_files import (
     read_size,
 )
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.picture_checks import MASK_MODES
 from flower_dgan.errors import ConfigError, DataError
 
 _SHOWN = 5

@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
-from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture
 from flower_dgan.data.upright import shown_size, upright
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
-# What has more than 8 bits a channel would be clipped or cut off by a conversion.
-IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, list[Path]]:
@@ -96,7 +94,7 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
         If the file cannot be read, or holds something that a conversion would spoil.
     """
     with opened(path) as image:
-        _check(image, path, modes)
+        check_picture(image, path, modes)
         return shown_size(image)
 
 
@@ -110,20 +108,20 @@ def read_image_size(path: Path, channels: int) -> tuple[int, int]:
 
 
 def read_image(path: Path, channels: int) -> Pixels:
-    """Read an image as uint8 (height, width, channels); transparency is dropped, and colours become grey for one.
+    """Read an image as uint8 (height, width, channels); colours become grey for one.
 
     It is turned as EXIF says, so that it lies as it is shown.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or does not hold so many channels.
+        If the file cannot be read, does not hold so many channels, or has a pixel that is not opaque.
     """
     if path.suffix.lower() == ARRAY_SUFFIX:
         return np.array(open_array(path, channels))
     _check_pictured(path, channels)
     with opened(path) as image:
-        _check(image, path, IMAGE_MODES)
+        check_picture(image, path, IMAGE_MODES)
         pixels = np.asarray(upright(image).convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
 
@@ -136,18 +134,19 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or has an alpha channel in which a pixel is not opaque.
     """
     with opened(path) as image:
-        _check(image, path, MASK_MODES)
+        check_picture(image, path, MASK_MODES)
         shown = upright(image)
-        return np.asarray(shown.convert("L") if shown.mode == "1" else shown)
+        values = shown.getchannel(0) if shown.mode in ("LA", "PA") else shown
+        return np.asarray(values.convert("L") if values.mode == "1" else values)
 
 
 def is_jpeg(path: Path) -> bool:
     """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
     with opened(path) as image:
-        return image.format == "JPEG"
+        return image.format in ("JPEG", "MPO")  # the latter is JPEG with more pictures behind it
 
 
 def _check_pictured(path: Path, channels: int) -> None:
@@ -156,29 +155,6 @@ def _check_pictured(path: Path, channels: int) -> None:
             f"{path} holds grey or RGB, and data.channels={channels}: save it as .npy, uint8 (height, width, "
             f"{channels}), or set data.channels=1 or 3."
         )
-
-
-def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
-    raw = raw_modes(image)
-    cut = modes == IMAGE_MODES and any("16" in name for name in raw)
-    if image.mode not in modes or cut:
-        wanted = (
-            "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
-        )
-        kind = f"16 bits a channel ({raw[0]})" if cut else f"mode {image.mode}"
-        raise DataError(f"{path} has {kind}, which would be clipped or mixed up: save it as {wanted}.")
-    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
-    if max(image.size) > LARGEST_SIDE:
-        raise DataError(
-            f"{path} is {image.height} x {image.width} pixels: cut it into tiles of {LARGEST_SIDE} at most."
-        )
-
-
-def raw_modes(image: Image.Image) -> list[str]:
-    """Return the modes of a file's own pixels: they tell 16 bits a channel, which Pillow may cut to 8."""
-    tiles = getattr(image, "tile", [])
-    return [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in tiles]
 
 
 @contextmanager
@@ -190,7 +166,21 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path} cannot be read as PNG, JPEG or TIFF (it holds {_content(path)}): replace it, or remove image and "
+            "mask."
+        ) from error
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
         raise DataError(
             f"{path} cannot be read as PNG, JPEG or TIFF ({error}): replace it, or remove image and mask."
         ) from error
+
+
+def _content(path: Path) -> str:
+    """Return what a file holds that is called by another suffix."""
+    try:
+        with Image.open(path) as image:
+            return str(image.format)
+    except Exception:  # Pillow's decoders raise almost anything on what they do not know.
+        return "something else"
