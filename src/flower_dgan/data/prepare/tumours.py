@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 
@@ -99,6 +100,7 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
             arrays.append(_nibabel().load(path).get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
             raise DataError(f"{path} cannot be read: {error}.") from error
+        require_finite(arrays[-1], str(path))
     yield from slices(arrays[:-1], arrays[-1], scale, str(folder))
 
 
