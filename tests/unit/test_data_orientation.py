@@ -12,12 +12,16 @@ import pytest
 from PIL import Image
 
 from flower_dgan.comparison.image_sets import read_images
+from flower_dgan.config import DataConfig
 from flower_dgan.data import open_source
 from flower_dgan.data.image_files import read_image, read_image_size, read_mask, read_size
+from flower_dgan.data.instances import with_instances
 from flower_dgan.data.label_map_folder import read_label_maps
+from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.picture_checks import MASK_MODES
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.files import read_samples
+from flower_dgan.errors import DataError
 from flower_dgan.resolve import resolve
 
 # Where the stored row 0 and column 0 are when it is shown, as the EXIF standard lists them (tag 0112).
@@ -147,3 +151,37 @@ def test_scenes_are_turned(tmp_path: Path, kind: str) -> None:
     prepare("lsun", tmp_path / "in", tmp_path / "out", PrepareSettings())
     for image in read_images(tmp_path / "out", 1):
         assert ((image[..., 0] > 128) == (shown[..., 0] > 128)).all()
+
+
+def test_unequal_sizes_say_what_exif_turned(tmp_path: Path) -> None:
+    """A mask that was drawn on the pixels as they are stored, whose sides are the other way round."""
+    settings = replace(resolve("data=folder data.image_size=4").data, name_pattern=None, root=str(tmp_path))
+    for folder in ("images", "masks", "instances"):
+        (tmp_path / folder).mkdir()
+    for name in "ab":
+        for folder in ("images", "masks", "instances"):
+            Image.fromarray(SHOWN % 2).save(tmp_path / folder / f"{name}.png")
+    stored = Image.fromarray(_stored(SHOWN, 6))
+    stored.save(tmp_path / "images/a.png", exif=_exif(6))
+    with_instances(*_pairs_of(settings))
+    Image.fromarray(_stored(SHOWN % 2, 6)).save(tmp_path / "masks/a.png")
+    with pytest.raises(DataError, match=r"is 4 x 6 .* is 6 x 4.* EXIF turns images/a\.png \(orientation 6\): sizes"):
+        open_source(settings)
+    Image.fromarray(SHOWN).save(tmp_path / "images/a.png")
+    Image.fromarray(SHOWN % 2).save(tmp_path / "masks/a.png", exif=_exif(8))
+    with pytest.raises(DataError, match=r"EXIF turns masks/a\.png \(orientation 8\): sizes"):
+        open_source(settings)
+    stored.save(tmp_path / "images/a.png")
+    Image.fromarray(SHOWN % 2).save(tmp_path / "masks/a.png")
+    with pytest.raises(DataError, match=r"is 6 x 4 .* is 4 x 6: make them equal .*interpolation\)\.$"):
+        open_source(settings)
+    Image.fromarray(SHOWN).save(tmp_path / "images/a.png")
+    Image.fromarray(SHOWN % 2).save(tmp_path / "instances/a.png", exif=_exif(5))
+    with pytest.raises(DataError, match=r"a\.png is 6 x 4 pixels, and its mask is 4 x 6.*EXIF turns instances/a\.png"):
+        with_instances(*_pairs_of(settings))
+
+
+def _pairs_of(settings: DataConfig) -> tuple[Pairs, DataConfig, list[Entry]]:
+    source = open_source(settings)
+    entries = [*source.train, *source.test]
+    return source.load(entries), settings, entries

@@ -15,6 +15,7 @@ from flower_dgan.data.image_files import (
     read_image,
     read_image_size,
     read_size,
+    turned_by_exif,
 )
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.picture_checks import MASK_MODES
@@ -193,10 +194,10 @@ def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str
     if size is None:
         return None
     height, width = size
-    if mask_size is not None and mask_size != size:
+    if mask is not None and mask_size is not None and mask_size != size:
         problems.append(
             f"{image} is {height} x {width} pixels (height x width) but {mask} is {mask_size[0]} x {mask_size[1]}: "
-            "make them equal (a mask is resized without interpolation)."
+            f"make them equal (a mask is resized without interpolation).{turned_by_exif((image, mask))}"
         )
     if min(height, width) < config.image_size:
         problems.append(

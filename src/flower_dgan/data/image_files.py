@@ -1,6 +1,6 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture
-from flower_dgan.data.upright import shown_size, upright
+from flower_dgan.data.upright import AS_STORED, orientation, shown_size, upright
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
 
@@ -147,6 +147,17 @@ def is_jpeg(path: Path) -> bool:
     """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
     with opened(path) as image:
         return image.format in ("JPEG", "MPO")  # the latter is JPEG with more pictures behind it
+
+
+def turned_by_exif(paths: Iterable[Path]) -> str:
+    """Return a sentence about those of some pictures that EXIF turns, for a message; empty if there are none."""
+    turned = []
+    for path in paths:
+        if path.suffix.lower() != ARRAY_SUFFIX:
+            with opened(path) as image:
+                if (found := orientation(image)) != AS_STORED:
+                    turned.append(f"{path.parent.name}/{path.name} (orientation {found})")
+    return f" EXIF turns {', '.join(turned)}: sizes are those of pictures as they are shown." if turned else ""
 
 
 def _check_pictured(path: Path, channels: int) -> None:

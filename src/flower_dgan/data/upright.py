@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-_AS_STORED = 1
+AS_STORED = 1
 _TURNED = range(2, 9)
 # Those that make rows of columns.
 _ON_ITS_SIDE = (5, 6, 7, 8)
@@ -24,17 +24,17 @@ def orientation(image: Image.Image) -> int:
     A PNG file may say it after its pixels, which are read for it.
     """
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, _AS_STORED)
+        found = image.getexif().get(ExifTags.Base.Orientation, AS_STORED)
     except (SyntaxError, ValueError, struct.error):  # damaged: viewers show such a picture as it is stored
-        return _AS_STORED
-    return found if found in _TURNED else _AS_STORED
+        return AS_STORED
+    return found if found in _TURNED else AS_STORED
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Return an opened image as it is shown, with its pixels read."""
     image.load()
     # Pillow has turned TIFF by now, and says so.
-    return image if orientation(image) == _AS_STORED else ImageOps.exif_transpose(image)
+    return image if orientation(image) == AS_STORED else ImageOps.exif_transpose(image)
 
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
@@ -62,5 +62,5 @@ def tiff_orientation(path: Path) -> int:
         directory = ImageFileDirectory_v2(header)
         file.seek(directory.next)
         directory.load(file)
-    found = directory.get(ExifTags.Base.Orientation, _AS_STORED)
-    return found if found in _TURNED else _AS_STORED
+    found = directory.get(ExifTags.Base.Orientation, AS_STORED)
+    return found if found in _TURNED else AS_STORED
