@@ -169,6 +169,11 @@ def test_ships(root: Path) -> None:
     assert not np.any(_read(out / "masks/ships_b_0.png"))
     source = _source("ships", root)
     assert {entry.site for entry in (*source.train, *source.test)} == {"ships"}
+    (root / "train_v2/._a.jpg").write_bytes(b"twin of macOS")
+    table.write_text("ImageId;EncodedPixels\na.jpg;1 2\nb.jpg;\na.jpg;24 1\n", encoding="utf-16")
+    prepare("ships", root, root.with_name("spreadsheet"), PrepareSettings())
+    mask = "masks/ships_a_0.png"
+    assert _read(root.with_name("spreadsheet") / mask) == _read(out / mask)
     table.write_text("ImageId,EncodedPixels\na.jpg,1 99\nc.jpg,\n")
     with pytest.raises(DataError, match=r"2 names are only in one of .*: b.jpg, c.jpg"):
         _prepare("ships", root)
@@ -436,6 +441,11 @@ def test_celeba_has_no_masks(root: Path) -> None:
     ]
     assert [entry.group for entry in source.test] == ["12"]
     assert source.load(source.test).images[0].shape == (4, 4, 3)
+    # as a shell of Windows writes them with >
+    for name in ("list_eval_partition.txt", "identity_CelebA.txt"):
+        (base / name).write_text((base / name).read_text(), encoding="utf-16")
+    (base / "img_align_celeba/._000000.jpg").write_bytes(b"twin of macOS")
+    assert prepare("celeba", root, root.with_name("utf-16"), PrepareSettings(size=4)).pairs == 3
     with pytest.raises(ConfigError, match=r"celeba has no masks: leave --only-labelled out"):
         _prepare("celeba", root, only_labelled=True)
     (base / "identity_CelebA.txt").write_text("000000.jpg 7\n000001.jpg 7\n")
@@ -443,6 +453,9 @@ def test_celeba_has_no_masks(root: Path) -> None:
         _prepare("celeba", root)
     (base / "identity_CelebA.txt").write_text("000000.jpg\n")
     with pytest.raises(DataError, match=r"is no list of images with one number each"):
+        _prepare("celeba", root)
+    (base / "identity_CelebA.txt").write_bytes("000000.jpg Köln".encode("latin-1"))
+    with pytest.raises(DataError, match=r"identity_CelebA.txt cannot be read as text in UTF-8 or UTF-16"):
         _prepare("celeba", root)
     (base / "identity_CelebA.txt").unlink()
     with pytest.raises(DataError, match=r"has no identity_CelebA.txt. Expected is img_align_celeba"):

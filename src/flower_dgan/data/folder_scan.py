@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
@@ -167,17 +166,9 @@ def _require_folders(root: Path, names: Sequence[str]) -> None:
 def _without_partner(
     here: Mapping[str, Sequence[Path]], there: Mapping[str, Sequence[Path]], kind: str, folder: Path
 ) -> Iterator[str]:
-    """Say which files have none of the same name, and whether one only looks as if it had."""
-    alike = {normalize("NFC", name) for name in there}
+    """Say which files have none of the same name."""
     for name, (path, *_) in here.items():
-        if name in there:
-            continue
-        if normalize("NFC", name) in alike:
-            yield (
-                f"{path} has no {kind} of the same name in {folder}, but one that looks the same: a letter with its "
-                "accent is one character in one name and two in the other. Rename one of them."
-            )
-        else:
+        if name not in there:
             yield f"{path} has no {kind} of the same name in {folder}: add it, or remove the file."
 
 

@@ -13,6 +13,7 @@ from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture
+from flower_dgan.data.text_files import same_name
 from flower_dgan.data.upright import AS_STORED, orientation, shown_size, upright
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
@@ -34,12 +35,13 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
     Returns
     -------
     dict of str to list of Path
-        By stem, in alphabetical order; more than one file of a stem is a mistake, see :func:`double_stems`.
+        By stem, its accents as :func:`~flower_dgan.data.text_files.same_name` returns them, in alphabetical order; more
+        than one file of a stem is a mistake, see :func:`double_stems`.
     """
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (same_name(path.name), path.name)):
         if not path.name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
-            found.setdefault(path.stem, []).append(path)
+            found.setdefault(same_name(path.stem), []).append(path)
     return found
 
 
@@ -58,6 +60,11 @@ def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
     """Say, for each stem that more than one file has, what to do."""
     return [
         f"{paths[0].parent} holds both {paths[0].name} and {paths[1].name}: rename or remove one."
+        + (
+            " They look the same, but a letter with its accent is one character in one and two in the other."
+            if paths[0].stem != paths[1].stem
+            else ""
+        )
         for paths in files.values()
         if len(paths) > 1
     ]

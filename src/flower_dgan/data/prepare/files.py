@@ -21,6 +21,7 @@ from flower_dgan.data.picture_checks import (
 )
 from flower_dgan.data.prepare.original import Samples
 from flower_dgan.data.splits import some
+from flower_dgan.data.text_files import same_name
 from flower_dgan.data.upright import orientation, tiff_orientation, upright, upright_array
 from flower_dgan.errors import ConfigError, DataError
 
@@ -50,12 +51,19 @@ def match_stems(images: Mapping[str, Path], labels: Mapping[str, Path], kind: st
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    """Return files by stem, in alphabetical order; raises DataError if two have the same."""
+    """Return files by stem, in alphabetical order; raises DataError if two have the same.
+
+    Hidden ones do not count, such as the twins ``._name`` of macOS. Accents are as
+    :func:`~flower_dgan.data.text_files.same_name` returns them.
+    """
     found: dict[str, Path] = {}
-    for path in sorted(paths):
-        if path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path} have one name: remove one of them.")
-        found[path.stem] = path
+    for path in sorted(paths, key=lambda path: (same_name(str(path)), path)):
+        if path.name.startswith("."):
+            continue
+        stem = same_name(path.stem)
+        if stem in found:
+            raise DataError(f"{found[stem]} and {path} have one name: remove one of them.")
+        found[stem] = path
     return found
 
 
