@@ -304,6 +304,38 @@ def test_modalities_of_brats_are_channels(root: Path) -> None:
         prepare("whu", root, root.with_name("six"), settings)
 
 
+@pytest.mark.parametrize("axes", ["LPS", "RAI", "SRA", "PIL"])
+def test_volumes_of_a_patient_that_are_stored_differently(root: Path, axes: str) -> None:
+    """The labels are on the same voxels of the patient, whichever way the file has its axes."""
+    folder = root / "HGG/Brats18_CBICA_AAB_1"
+    _patient(folder)
+    assert _prepare("brats", root).pairs == 1
+    path = folder / f"{folder.name}_seg.nii.gz"
+    turn = nibabel.orientations.axcodes2ornt(axes)
+    stored = nibabel.load(path)
+    own = nibabel.orientations.io_orientation(stored.affine)
+    turned = stored.as_reoriented(nibabel.orientations.ornt_transform(own, turn))
+    assert nibabel.aff2axcodes(turned.affine) == tuple(axes)
+    turned = nibabel.Nifti1Image(turned.get_fdata(dtype=np.float32), turned.affine)
+    path.unlink()
+    nibabel.save(turned, path)
+    prepare("brats", root, root.with_name("turned"), PrepareSettings())
+    name = "CBICA_Brats18-CBICA-AAB-1_t2_001.png"
+    for kind in ("images", "masks"):
+        assert _read(root.with_name("turned") / kind / name) == _read(root.with_name("out") / kind / name)
+
+
+@pytest.mark.parametrize("place", [(0, 3), (1, 1)])
+def test_volumes_of_a_patient_that_lie_elsewhere(root: Path, place: tuple[int, int]) -> None:
+    folder = root / "HGG/Brats18_CBICA_AAB_1"
+    _patient(folder)
+    affine = np.eye(4)
+    affine[place] += 0.5
+    nibabel.save(nibabel.Nifti1Image(_volumes()[1], affine), folder / f"{folder.name}_seg.nii.gz")
+    with pytest.raises(DataError, match=r"_seg\.nii\.gz lies elsewhere than Brats18_CBICA_AAB_1_t2\.nii\.gz, by"):
+        _prepare("brats", root)
+
+
 def test_wrong_brains(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"no patient with \*_seg.nii.gz. Expected is the unpacked training data"):
         _prepare("brats", root)
