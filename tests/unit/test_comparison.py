@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -18,6 +20,8 @@ from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
 from flower_dgan.comparison import feature_networks
+from flower_dgan.comparison.by_class import class_agreement
+from flower_dgan.comparison.classifier import Classifier
 from flower_dgan.comparison.feature_networks import WEIGHTS, inception_features, open_network
 from flower_dgan.comparison.image_sets import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
 from flower_dgan.comparison.named_metric import NamedMetric, parse_metric
@@ -27,6 +31,7 @@ from flower_dgan.metrics import ImageMetric, find_metric
 from flower_dgan.metrics.kid import kernel_distance
 from flower_dgan.metrics.shared.feature_moments import combine_moments, frechet_distance, frechet_of_moments, moments_of
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.classification.network import FEATURES, build_body
 from tests.pairs import make_folder
 
 precision, recall = (find_metric(name, ImageMetric).distance for name in ("precision", "recall"))
@@ -83,6 +88,51 @@ def test_distance_is_that_of_torchmetrics() -> None:
     metric.update(first, real=True)
     metric.update(second, real=False)
     assert frechet_distance(first, second) == pytest.approx(float(metric.compute()), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance, precision, recall])
+@pytest.mark.parametrize("side", [0, 1])
+def test_no_figure_is_made_of_what_is_not_finite(bad: float, distance: Callable[..., float], side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sets = [torch.randn(40, 64, generator=generator) for _ in range(2)]
+    distance(*sets)
+    sets[side][7, 3] = bad
+    with pytest.raises(DataError, match=r"are not finite \([0-9,]+ of [0-9,]+ values\), so that no figure"):
+        distance(*sets)
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_features_too_large_to_compute_with(distance: Callable[..., float]) -> None:
+    features = torch.tensor([[0.0, 1.0], [2.0, 3.0], [5.0, 4.0]], dtype=torch.float64)
+    with pytest.raises(DataError, match="are not finite"):
+        distance(features, features * 1e120 if distance is kernel_distance else features * 1e160)
+
+
+def test_pooled_moments_of_a_site_that_are_not_finite() -> None:
+    sound, bad = moments_of(line(1, 2, 4)), moments_of(line(1, 2, float("nan")))
+    with pytest.raises(DataError, match="The means of the second set of features are not finite"):
+        frechet_of_moments(sound, combine_moments([sound, bad]))
+
+
+def test_a_classifier_that_diverged_has_no_accuracy() -> None:
+    images = [np.full((8, 8, 1), 100 * number, np.uint8) for number in range(2)]
+    for module, words in ((0, "features"), (1, "logits")):
+        body, head = build_body(1).eval(), nn.Linear(FEATURES, 2)
+        next((body, head)[module].parameters()).data.fill_(float("nan"))
+        with pytest.raises(DataError, match=f"The classifier's {words} are not finite"):
+            class_agreement(Classifier(body, head, 2), images, [0, 1])
+
+
+def test_a_set_whose_features_are_not_finite_is_named() -> None:
+    def look(images: Sequence[np.ndarray]) -> Tensor:
+        means = torch.tensor([float(image.mean()) for image in images])
+        return torch.stack([means, means / means], dim=1)  # 0 / 0 is not a number
+
+    grey, black = [np.full((4, 4, 1), 9, np.uint8)] * 6, [np.zeros((4, 4, 1), np.uint8)] * 6
+    windows = {TRAIN: grey, TEST: [], "drawn": black}
+    with pytest.raises(DataError, match=r"The features of 'drawn' are not finite \(6 of 12 values\)"):
+        compare(windows, [parse_metric("precision-cnn-32-n6")], {("cnn", 32): look})
 
 
 def test_moments_by_hand() -> None:
@@ -263,6 +313,20 @@ def test_segmenter_tells_noise_from_digits() -> None:
     assert found["noise"][0] > 10 * found[TEST][0]
     assert found["noise"][1] > 10 * abs(found[TEST][1])
     assert min(found[TEST][2:]) > 0.8 > 0.1 > max(found["noise"][2:])
+
+
+def test_a_segmenter_that_diverged_is_said_before_any_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = resolve("downstream.steps=1 downstream.learning_rate=0.5")
+    sound = feature_networks.train_segmenter
+
+    def diverge(*arguments: Any, **named: Any) -> nn.Module:
+        model = sound(*arguments, **named)
+        list(model.parameters())[-1].data.fill_(float("nan"))
+        return model
+
+    monkeypatch.setattr(feature_networks, "train_segmenter", diverge)
+    with pytest.raises(DataError, match=r"downstream\.learning_rate=0\.5 weights of the segmenter .* are not finite"):
+        open_network("segmenter", 256, open_source(config.data), config, None)
 
 
 def test_inception_without_torch_fidelity_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,13 +145,26 @@ def test_names_of_files_that_cannot_be_shown(tmp_path: Path, new: bytes, shown: 
         read_label_maps(root / "masks", 16)
 
 
-def test_a_mask_whose_name_only_looks_the_same(tmp_path: Path) -> None:
+def test_names_with_accents_are_those_that_look_the_same(tmp_path: Path) -> None:
+    """macOS writes a letter and its accent, others one character: image, mask, instances and site all agree."""
     root = make_folder(tmp_path / "data", sites=2, images=3)
-    _rename(root, "tr_site0_tr0_0.png", "tr_K\u00f6ln_tr0_0.png".encode(), ("images",))
-    _rename(root, "tr_site0_tr0_0.png", "tr_Ko\u0308ln_tr0_0.png".encode(), ("masks",))
-    found = check_data(replace(resolve("data=folder").data, root=str(root)))
-    assert len(found.problems) == 2
-    assert all("but one that looks the same" in problem for problem in found.problems)
+    composed, decomposed = "tr_K\u00f6ln_{}_0.png", "tr_Ko\u0308ln_{}_0.png"
+    _rename(root, "tr_site0_tr0_0.png", composed.format("a").encode(), ("images",))
+    _rename(root, "tr_site0_tr0_0.png", decomposed.format("a").encode(), ("masks",))
+    _rename(root, "tr_site1_tr0_0.png", decomposed.format("b").encode())
+    settings = replace(resolve("data=folder data.image_size=16").data, root=str(root))
+    found = check_data(settings)
+    assert found.problems == ()
+    source = open_source(settings)
+    ours = [entry for entry in source.train if entry.group in "ab"]
+    assert [(entry.name, entry.site) for entry in ours] == [(f"tr_K\u00f6ln_{x}_0", "K\u00f6ln") for x in "ab"]
+    assert len(source.load(ours)) == 2
+    assert len(read_label_maps(root / "masks", 16).maps) == len(list((root / "masks").iterdir()))
+    twin = root / "images" / decomposed.format("a")
+    twin.write_bytes((root / "images" / composed.format("a")).read_bytes())
+    (problem,) = check_data(settings).problems
+    assert "holds both" in problem
+    assert "They look the same, but a letter with its accent" in problem
 
 
 @pytest.mark.parametrize(("site", "problem"), [("Bonn ", "ends with ' '"), ("Unit 1/2", "has the character '/'")])

@@ -170,6 +170,35 @@ def test_table(root: Path) -> None:
         assert [entry.name for entry in source.test] == ["te_c_p3_0", "tr_b_p1_0"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["", "sep={}\r\n", "\r\n"])
+def test_tables_as_spreadsheets_write_them(root: Path, encoding: str, separator: str, first: str) -> None:
+    for folder, name in (("images", "tr_Ko\u0308ln.png"), ("masks", "tr_K\u00f6ln.png")):
+        (root / folder / "tr_a_p2_0.png").rename(root / folder / name)
+    rows = (
+        "name,split,site",
+        "tr_b_p1_0,te,x",
+        "tr_b_p1_1,tr,K\u00f6ln",
+        "tr_Ko\u0308ln,tr,Ko\u0308ln",
+        '"te_c_p3_0",te,"x;y\u2028, or\tz"',
+    )
+    text = first.format(separator) + "\r\n".join([*(row.replace(",", separator) for row in rows[:-1]), ""])
+    text += rows[-1].replace(",", separator, 2)
+    (root / "sites.csv").write_bytes(text.encode(encoding))
+    source = _source(root, table="sites.csv")
+    assert {(entry.name, entry.site) for entry in source.train} == {
+        ("tr_b_p1_1", "K\u00f6ln"),
+        ("tr_K\u00f6ln", "K\u00f6ln"),
+    }
+    assert {entry.name: entry.site for entry in source.test} == {"te_c_p3_0": "x;y\u2028, or\tz", "tr_b_p1_0": "x"}
+
+
+def test_a_row_twice_by_its_accents(root: Path) -> None:
+    (root / "sites.csv").write_text("name;site\ntr_K\u00f6ln;x\ntr_Ko\u0308ln;y\n", encoding="utf-8")
+    _refused(root, "has two rows: keep one", table="sites.csv")
+
+
 def test_sites_bound_the_training_only(root: Path) -> None:
     source = _source(root, name_pattern=PATTERN, sites=("b",))
     assert [entry.name for entry in source.train] == ["tr_b_p1_0", "tr_b_p1_1"]
@@ -394,6 +423,8 @@ def test_a_side_without_pairs(root: Path, tmp_path: Path) -> None:
         ("name,site\ntr_b_p1_0,x\ntr_b_p1_0,y\n", "'tr_b_p1_0' has two rows"),
         ("name,site\ntr_b_p1_0,\n", "the row 'tr_b_p1_0,' needs 2 filled cells"),
         ("name,site\ntr_b_p1_0,x,y\n", "the row 'tr_b_p1_0,x,y' needs 2"),
+        ("name;sight\ntr_b_p1_0;x\n", "Unknown column 'sight'. Did you mean 'site'"),
+        ('name,site\ntr_b_p1_0,"x\n', "cannot be read as a CSV file"),
     ],
 )
 def test_bad_table(root: Path, text: str, words: str) -> None:

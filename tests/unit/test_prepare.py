@@ -241,6 +241,18 @@ def test_rasterio_reads_many_bands_and_deep_colour(tmp_path: Path) -> None:
     assert read_samples(tmp_path / "deep.png").tolist() == bands[:3].transpose(1, 2, 0).tolist()
 
 
+def test_hidden_twins_and_accents(source: Path, tmp_path: Path) -> None:
+    for folder, name in (("images", "tr_K\u00f6ln_p0_0.png"), ("masks", "tr_Ko\u0308ln_p0_0.png")):
+        (source / folder / "tr_a_p0_0.png").rename(source / folder / name)
+        (source / folder / "._tr_a_p1_0.png").write_bytes(b"twin of macOS")
+    assert prepare("folder", source, tmp_path / "o", DEFAULT).pairs == 4
+    for folder in ("images", "masks"):
+        assert (tmp_path / "o" / folder / "tr_K\u00f6ln_p0_0.png").is_file()
+    (source / "masks/tr_K\u00f6ln_p0_0.png").write_bytes((source / "masks/tr_a_p1_0.png").read_bytes())
+    with pytest.raises(DataError, match="have one name: remove one of them"):
+        prepare("folder", source, tmp_path / "other", DEFAULT)
+
+
 def test_only_labelled(source: Path, tmp_path: Path) -> None:
     result = prepare("folder", source, tmp_path / "o", PrepareSettings(tile=2, only_labelled=True))
     # of 4 x 12 tiles, those at the top left of three images and at their right in the last one

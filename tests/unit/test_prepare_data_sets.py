@@ -169,6 +169,11 @@ def test_ships(root: Path) -> None:
     assert not np.any(_read(out / "masks/ships_b_0.png"))
     source = _source("ships", root)
     assert {entry.site for entry in (*source.train, *source.test)} == {"ships"}
+    (root / "train_v2/._a.jpg").write_bytes(b"twin of macOS")
+    table.write_text("ImageId;EncodedPixels\na.jpg;1 2\nb.jpg;\na.jpg;24 1\n", encoding="utf-16")
+    prepare("ships", root, root.with_name("spreadsheet"), PrepareSettings())
+    mask = "masks/ships_a_0.png"
+    assert _read(root.with_name("spreadsheet") / mask) == _read(out / mask)
     table.write_text("ImageId,EncodedPixels\na.jpg,1 99\nc.jpg,\n")
     with pytest.raises(DataError, match=r"2 names are only in one of .*: b.jpg, c.jpg"):
         _prepare("ships", root)
@@ -297,6 +302,38 @@ def test_modalities_of_brats_are_channels(root: Path) -> None:
         prepare("brats", root, root.with_name("five"), PrepareSettings(modalities=("t1c",)))
     with pytest.raises(ConfigError, match="--modality is for brats, not for whu"):
         prepare("whu", root, root.with_name("six"), settings)
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAI", "SRA", "PIL"])
+def test_volumes_of_a_patient_that_are_stored_differently(root: Path, axes: str) -> None:
+    """The labels are on the same voxels of the patient, whichever way the file has its axes."""
+    folder = root / "HGG/Brats18_CBICA_AAB_1"
+    _patient(folder)
+    assert _prepare("brats", root).pairs == 1
+    path = folder / f"{folder.name}_seg.nii.gz"
+    turn = nibabel.orientations.axcodes2ornt(axes)
+    stored = nibabel.load(path)
+    own = nibabel.orientations.io_orientation(stored.affine)
+    turned = stored.as_reoriented(nibabel.orientations.ornt_transform(own, turn))
+    assert nibabel.aff2axcodes(turned.affine) == tuple(axes)
+    turned = nibabel.Nifti1Image(turned.get_fdata(dtype=np.float32), turned.affine)
+    path.unlink()
+    nibabel.save(turned, path)
+    prepare("brats", root, root.with_name("turned"), PrepareSettings())
+    name = "CBICA_Brats18-CBICA-AAB-1_t2_001.png"
+    for kind in ("images", "masks"):
+        assert _read(root.with_name("turned") / kind / name) == _read(root.with_name("out") / kind / name)
+
+
+@pytest.mark.parametrize("place", [(0, 3), (1, 1)])
+def test_volumes_of_a_patient_that_lie_elsewhere(root: Path, place: tuple[int, int]) -> None:
+    folder = root / "HGG/Brats18_CBICA_AAB_1"
+    _patient(folder)
+    affine = np.eye(4)
+    affine[place] += 0.5
+    nibabel.save(nibabel.Nifti1Image(_volumes()[1], affine), folder / f"{folder.name}_seg.nii.gz")
+    with pytest.raises(DataError, match=r"_seg\.nii\.gz lies elsewhere than Brats18_CBICA_AAB_1_t2\.nii\.gz, by"):
+        _prepare("brats", root)
 
 
 def test_wrong_brains(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +473,11 @@ def test_celeba_has_no_masks(root: Path) -> None:
     ]
     assert [entry.group for entry in source.test] == ["12"]
     assert source.load(source.test).images[0].shape == (4, 4, 3)
+    # as a shell of Windows writes them with >
+    for name in ("list_eval_partition.txt", "identity_CelebA.txt"):
+        (base / name).write_text((base / name).read_text(), encoding="utf-16")
+    (base / "img_align_celeba/._000000.jpg").write_bytes(b"twin of macOS")
+    assert prepare("celeba", root, root.with_name("utf-16"), PrepareSettings(size=4)).pairs == 3
     with pytest.raises(ConfigError, match=r"celeba has no masks: leave --only-labelled out"):
         _prepare("celeba", root, only_labelled=True)
     (base / "identity_CelebA.txt").write_text("000000.jpg 7\n000001.jpg 7\n")
@@ -443,6 +485,9 @@ def test_celeba_has_no_masks(root: Path) -> None:
         _prepare("celeba", root)
     (base / "identity_CelebA.txt").write_text("000000.jpg\n")
     with pytest.raises(DataError, match=r"is no list of images with one number each"):
+        _prepare("celeba", root)
+    (base / "identity_CelebA.txt").write_bytes("000000.jpg Köln".encode("latin-1"))
+    with pytest.raises(DataError, match=r"identity_CelebA.txt cannot be read as text in UTF-8 or UTF-16"):
         _prepare("celeba", root)
     (base / "identity_CelebA.txt").unlink()
     with pytest.raises(DataError, match=r"has no identity_CelebA.txt. Expected is img_align_celeba"):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.classification.network import FEATURES, build_body
 
 STEPS = 400
@@ -38,13 +39,20 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, images: Sequence[Pixels]) -> Tensor:
-        """Return the float32 features (images, ``FEATURES``) of uint8 images (height, width, channels) of one size."""
-        return torch.cat([self.body(batch) for batch in _batches(images)])
+        """Return the float32 features (images, ``FEATURES``) of uint8 images (height, width, channels) of one size.
+
+        Raises DataError if one is not finite.
+        """
+        found = torch.cat([self.body(batch) for batch in _batches(images)])
+        require_finite(found, "The classifier's features")
+        return found
 
     @torch.no_grad()
     def predict(self, images: Sequence[Pixels]) -> Tensor:
-        """Return the class of each image, int64 (images,)."""
-        predicted: Tensor = self.head(self.features(images)).argmax(1)
+        """Return the class of each image, int64 (images,); raises DataError if a logit is not finite."""
+        logits = self.head(self.features(images))
+        require_finite(logits, "The classifier's logits")
+        predicted: Tensor = logits.argmax(1)
         return predicted
 
 

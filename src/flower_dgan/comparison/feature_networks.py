@@ -14,6 +14,7 @@ from flower_dgan.comparison.classifier import train_classifier
 from flower_dgan.config import Config, DownstreamConfig
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.segmentation import TASK
 from flower_dgan.tasks.segmentation.deeplab import build_deeplab
 from flower_dgan.tasks.segmentation.fit import train_segmenter
@@ -67,7 +68,7 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
     ConfigError
         The network is not for these data.
     DataError
-        The data or the weights cannot be used.
+        The data or the weights cannot be used, or a network diverged in its training.
     """
     if name == "inception":
         return FeatureNetwork(inception_features(features, weights), "Inception-v3 of 2015")
@@ -85,6 +86,11 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
         return FeatureNetwork(classifier.features, f"classifier, accuracy {accuracy:.3f} on the test split")
     size, augmentation = config.data.image_size, config.data.augmentation
     model = train_segmenter(train, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed)
+    for name, tensor in model.state_dict().items():
+        require_finite(
+            tensor,
+            f"With downstream.learning_rate={config.downstream.learning_rate:g} weights of the segmenter ({name})",
+        )
     dice = score(TASK, model, test, image_size=size, metrics=("dice",))["dice"]
     return FeatureNetwork(segmenter_features(model), f"segmentation model, Dice {dice:.3f} on the test split")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from flower_dgan.comparison.feature_networks import Features
 from flower_dgan.comparison.named_metric import NamedMetric
@@ -14,6 +15,7 @@ from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
 from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, frechet_of_moments, moments_of
+from flower_dgan.metrics.shared.finite import require_finite
 
 logger = logging.getLogger(__name__)
 
@@ -120,15 +122,20 @@ def compare(
     dict of str to list of float or None
         The metrics of each set, in order. Those of ``TEST`` say what real images score that nobody has learned from;
         None where it has fewer windows than the metric takes.
+
+    Raises
+    ------
+    DataError
+        The features of a set are not finite.
     """
     found: dict[str, list[float | None]] = {name: [None] * len(metrics) for name in windows if name != TRAIN}
     for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
         look = networks[network, features]
-        real = look(_take(windows[TRAIN], samples))
+        real = _features(look, _take(windows[TRAIN], samples), TRAIN)
         for name, values in found.items():
             if name == TEST and len(windows[TEST]) < samples:
                 continue
-            synthetic = look(_take(windows[name], samples))
+            synthetic = _features(look, _take(windows[name], samples), name)
             for index, metric in enumerate(metrics):
                 if (metric.network, metric.features, metric.samples) == (network, features, samples):
                     values[index] = metric(real, synthetic)
@@ -162,16 +169,22 @@ def frechet_by_site(
     Raises
     ------
     DataError
-        A site or a set has fewer than two windows.
+        A site or a set has fewer than two windows, or features that are not finite.
     """
     moments: dict[str, Moments] = {}
     for site in sorted({entry.site for entry in source.train}):
         images = source.load([entry for entry in source.train if entry.site == site]).images
-        moments[site] = moments_of(look(cut_windows(site, images, image_size)))
+        moments[site] = moments_of(_features(look, cut_windows(site, images, image_size), site))
     moments[POOLED] = combine_moments(moments.values())
-    theirs = [moments_of(look(windows)) for windows in sets.values()]
+    theirs = [moments_of(_features(look, windows, name)) for name, windows in sets.items()]
     return {site: (each.count, [frechet_of_moments(each, other) for other in theirs]) for site, each in moments.items()}
 
 
 def _take(windows: Sequence[Pixels], samples: int) -> list[Pixels]:
     return [windows[index] for index in spread(len(windows), samples)]
+
+
+def _features(look: Features, windows: Sequence[Pixels], name: str) -> Tensor:
+    features = look(windows)
+    require_finite(features, f"The features of '{name}'")
+    return features

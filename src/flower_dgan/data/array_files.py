@@ -39,7 +39,7 @@ def open_array(path: Path, channels: int) -> Pixels:
     """
     try:
         array = open_memmap(path, "r")
-    except (OSError, ValueError, OverflowError) as error:
+    except Exception as error:  # numpy raises almost anything on a damaged header, also MemoryError.
         raise DataError(f"{path} cannot be read as .npy ({error}): replace it, or remove image and mask.") from error
     if array.dtype != np.uint8 or array.ndim != 3:
         raise DataError(

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
-    MASK_MODES,
     double_stems,
     list_files,
     list_images,
@@ -16,8 +14,10 @@ from flower_dgan.data.image_files import (
     read_image,
     read_image_size,
     read_size,
+    turned_by_exif,
 )
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.picture_checks import MASK_MODES
 from flower_dgan.errors import ConfigError, DataError
 
 _SHOWN = 5
@@ -166,17 +166,9 @@ def _require_folders(root: Path, names: Sequence[str]) -> None:
 def _without_partner(
     here: Mapping[str, Sequence[Path]], there: Mapping[str, Sequence[Path]], kind: str, folder: Path
 ) -> Iterator[str]:
-    """Say which files have none of the same name, and whether one only looks as if it had."""
-    alike = {normalize("NFC", name) for name in there}
+    """Say which files have none of the same name."""
     for name, (path, *_) in here.items():
-        if name in there:
-            continue
-        if normalize("NFC", name) in alike:
-            yield (
-                f"{path} has no {kind} of the same name in {folder}, but one that looks the same: a letter with its "
-                "accent is one character in one name and two in the other. Rename one of them."
-            )
-        else:
+        if name not in there:
             yield f"{path} has no {kind} of the same name in {folder}: add it, or remove the file."
 
 
@@ -193,10 +185,10 @@ def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str
     if size is None:
         return None
     height, width = size
-    if mask_size is not None and mask_size != size:
+    if mask is not None and mask_size is not None and mask_size != size:
         problems.append(
             f"{image} is {height} x {width} pixels (height x width) but {mask} is {mask_size[0]} x {mask_size[1]}: "
-            "make them equal (a mask is resized without interpolation)."
+            f"make them equal (a mask is resized without interpolation).{turned_by_exif((image, mask))}"
         )
     if min(height, width) < config.image_size:
         problems.append(

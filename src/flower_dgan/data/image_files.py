@@ -1,25 +1,25 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
-from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture
+from flower_dgan.data.text_files import same_name
+from flower_dgan.data.upright import AS_STORED, orientation, shown_size, upright
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
-# What has more than 8 bits a channel would be clipped or cut off by a conversion.
-IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, list[Path]]:
@@ -35,12 +35,13 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
     Returns
     -------
     dict of str to list of Path
-        By stem, in alphabetical order; more than one file of a stem is a mistake, see :func:`double_stems`.
+        By stem, its accents as :func:`~flower_dgan.data.text_files.same_name` returns them, in alphabetical order; more
+        than one file of a stem is a mistake, see :func:`double_stems`.
     """
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (same_name(path.name), path.name)):
         if not path.name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
-            found.setdefault(path.stem, []).append(path)
+            found.setdefault(same_name(path.stem), []).append(path)
     return found
 
 
@@ -59,6 +60,11 @@ def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
     """Say, for each stem that more than one file has, what to do."""
     return [
         f"{paths[0].parent} holds both {paths[0].name} and {paths[1].name}: rename or remove one."
+        + (
+            " They look the same, but a letter with its accent is one character in one and two in the other."
+            if paths[0].stem != paths[1].stem
+            else ""
+        )
         for paths in files.values()
         if len(paths) > 1
     ]
@@ -75,7 +81,7 @@ def misnamed(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
 
 
 def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
-    """Read the size of a file from its header.
+    """Read the size of a file from its header, as the picture is shown: EXIF may turn it.
 
     Parameters
     ----------
@@ -95,8 +101,8 @@ def read_size(path: Path, modes: tuple[str, ...]) -> tuple[int, int]:
         If the file cannot be read, or holds something that a conversion would spoil.
     """
     with opened(path) as image:
-        _check(image, path, modes)
-        return image.height, image.width
+        check_picture(image, path, modes)
+        return shown_size(image)
 
 
 def read_image_size(path: Path, channels: int) -> tuple[int, int]:
@@ -109,39 +115,56 @@ def read_image_size(path: Path, channels: int) -> tuple[int, int]:
 
 
 def read_image(path: Path, channels: int) -> Pixels:
-    """Read an image as uint8 (height, width, channels); transparency is dropped, and colours become grey for one.
+    """Read an image as uint8 (height, width, channels); colours become grey for one.
+
+    It is turned as EXIF says, so that it lies as it is shown.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or does not hold so many channels.
+        If the file cannot be read, does not hold so many channels, or has a pixel that is not opaque.
     """
     if path.suffix.lower() == ARRAY_SUFFIX:
         return np.array(open_array(path, channels))
     _check_pictured(path, channels)
     with opened(path) as image:
-        _check(image, path, IMAGE_MODES)
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+        check_picture(image, path, IMAGE_MODES)
+        pixels = np.asarray(upright(image).convert("L" if channels == 1 else "RGB"))
     return pixels[:, :, None] if channels == 1 else pixels
 
 
 def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     """Read a mask's own values as (height, width): palette indices, grey levels, or 0/255 for one bit.
 
+    It is turned as EXIF says, as an image is.
+
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or has an alpha channel in which a pixel is not opaque.
     """
     with opened(path) as image:
-        _check(image, path, MASK_MODES)
-        return np.asarray(image.convert("L") if image.mode == "1" else image)
+        check_picture(image, path, MASK_MODES)
+        shown = upright(image)
+        values = shown.getchannel(0) if shown.mode in ("LA", "PA") else shown
+        return np.asarray(values.convert("L") if values.mode == "1" else values)
 
 
 def is_jpeg(path: Path) -> bool:
     """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
     with opened(path) as image:
-        return image.format == "JPEG"
+        return image.format in ("JPEG", "MPO")  # the latter is JPEG with more pictures behind it
+
+
+def turned_by_exif(paths: Iterable[Path]) -> str:
+    """Return a sentence about those of some pictures that EXIF turns, for a message; empty if there are none."""
+    turned = []
+    for path in paths:
+        if path.suffix.lower() != ARRAY_SUFFIX:
+            with opened(path) as image:
+                if (found := orientation(image)) != AS_STORED:
+                    turned.append(f"{path.parent.name}/{path.name} (orientation {found})")
+    return f" EXIF turns {', '.join(turned)}: sizes are those of pictures as they are shown." if turned else ""
 
 
 def _check_pictured(path: Path, channels: int) -> None:
@@ -152,38 +175,30 @@ def _check_pictured(path: Path, channels: int) -> None:
         )
 
 
-def _check(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
-    raw = raw_modes(image)
-    cut = modes == IMAGE_MODES and any("16" in name for name in raw)
-    if image.mode not in modes or cut:
-        wanted = (
-            "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
-        )
-        kind = f"16 bits a channel ({raw[0]})" if cut else f"mode {image.mode}"
-        raise DataError(f"{path} has {kind}, which would be clipped or mixed up: save it as {wanted}.")
-    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
-    if max(image.size) > LARGEST_SIDE:
-        raise DataError(
-            f"{path} is {image.height} x {image.width} pixels: cut it into tiles of {LARGEST_SIDE} at most."
-        )
-
-
-def raw_modes(image: Image.Image) -> list[str]:
-    """Return the modes of a file's own pixels: they tell 16 bits a channel, which Pillow may cut to 8."""
-    tiles = getattr(image, "tile", [])
-    return [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in tiles]
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open a PNG, JPEG or TIFF file; raises DataError for whatever Pillow says of it, also in the body."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its path: Pillow would map an uncompressed TIFF file that is turned with its sides mixed up.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path} cannot be read as PNG, JPEG or TIFF (it holds {_content(path)}): replace it, or remove image and "
+            "mask."
+        ) from error
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
         raise DataError(
             f"{path} cannot be read as PNG, JPEG or TIFF ({error}): replace it, or remove image and mask."
         ) from error
+
+
+def _content(path: Path) -> str:
+    """Return what a file holds that is called by another suffix."""
+    try:
+        with Image.open(path) as image:
+            return str(image.format)
+    except Exception:  # Pillow's decoders raise almost anything on what they do not know.
+        return "something else"

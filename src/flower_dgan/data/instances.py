@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.image_files import double_stems, list_files, read_mask
+from flower_dgan.data.image_files import double_stems, list_files, read_mask, turned_by_exif
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.errors import DataError
 
@@ -50,6 +50,9 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
         (path,) = files[entry.name]
         ids = read_mask(path)
         if ids.shape != label_map.shape:
-            raise DataError(f"{path} is {ids.shape[0]} x {ids.shape[1]} pixels, and its mask is not: make them equal.")
+            raise DataError(
+                f"{path} is {ids.shape[0]} x {ids.shape[1]} pixels, and its mask is {label_map.shape[0]} x "
+                f"{label_map.shape[1]}: make them equal.{turned_by_exif([path])}"
+            )
         instances.append(ids)
     return replace(pairs, instances=tuple(instances))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flower_dgan.data.splits import some
+from flower_dgan.data.text_files import read_rows, same_name
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.printable import printable
 
@@ -15,9 +16,10 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
     Parameters
     ----------
     path : Path
-        In UTF-8, with the names of the columns in the first row.
+        In UTF-8 or UTF-16, with the names of the columns in the first row; see
+        :func:`~flower_dgan.data.text_files.read_rows`.
     names : iterable of str
-        Names that must have a row.
+        Names that must have a row, as :func:`~flower_dgan.data.text_files.same_name` compares them.
     columns : sequence of str
         The other columns that there may be; at least one of them must be there.
     setting : str
@@ -26,7 +28,8 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
     Returns
     -------
     dict of str to mapping
-        The other cells of each row, by column, by name; in the order of the rows.
+        The other cells of each row, by column, by name, which is as in ``names`` if it is one of them; in the order of
+        the rows. Cells are as :func:`~flower_dgan.data.text_files.same_name` returns them.
 
     Raises
     ------
@@ -34,11 +37,9 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
         If the file is unreadable or malformed, has a name twice, or lacks one.
     """
     try:
-        # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            header, *rows = [row for row in csv.reader(lines) if row] or [[]]
+        header, *rows = read_rows(path, ("name", *columns)) or [[]]
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"{setting}: {path} cannot be read as a CSV file in UTF-8: {error}.") from error
+        raise DataError(f"{setting}: {path} cannot be read as a CSV file in UTF-8 or UTF-16: {error}.") from error
     for column in header:
         if column not in ("name", *columns):
             raise DataError(f"{setting}: {path}: {unknown_name('column', column, ('name', *columns))}")
@@ -49,14 +50,17 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
             f"{setting}: {path} has the columns {printable(', '.join(header)) or '(none)'}: it needs 'name' and "
             f"{wanted} once."
         )
+    names = list(names)
+    given = {same_name(name): name for name in names}
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
         if len(row) != len(header) or not all(row):
             raise DataError(
                 f"{setting}: {path}: the row '{printable(','.join(row))}' needs {len(header)} filled cells."
             )
-        fields = dict(zip(header, row, strict=True))
+        fields = dict(zip(header, map(same_name, row), strict=True))
         name = fields.pop("name")
+        name = given.get(name, name)
         if name in found:
             raise DataError(f"{setting}: {path}: '{printable(name)}' has two rows: keep one.")
         found[name] = fields

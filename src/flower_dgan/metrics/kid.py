@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from flower_dgan.metrics import ImageMetric
+from flower_dgan.metrics.shared.finite import require_finite
 
 _SUBSET, _SUBSETS = 1000, 100
 
@@ -24,7 +25,14 @@ def kernel_distance(real: Tensor, synthetic: Tensor) -> float:
     ----------
     real, synthetic : Tensor (samples, features)
         As many of both, at least two.
+
+    Raises
+    ------
+    DataError
+        A value is not finite, or too large for the kernel.
     """
+    require_finite(real, "The features of real images")
+    require_finite(synthetic, "The features of synthetic images")
     few = len(real) <= _SUBSET
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")
@@ -34,7 +42,9 @@ def kernel_distance(real: Tensor, synthetic: Tensor) -> float:
         )
         metric.update(real.double(), real=True)
         metric.update(synthetic.double(), real=False)
-        return float(metric.compute()[0])
+        distance: Tensor = metric.compute()[0]
+    require_finite(distance, "The values of the kernel")
+    return float(distance)
 
 
 METRIC = ImageMetric(kernel_distance, wanted=lambda _: 100, best="lowest")

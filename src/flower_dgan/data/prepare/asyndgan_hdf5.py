@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.tumours import TUMOUR_CLASSES, slices
 from flower_dgan.errors import DataError
@@ -88,7 +89,7 @@ def _read_nucleus(path: Path, names: tuple[str, str], instances: bool) -> list[t
             f"{path}: {names[1]} is of shape {label.shape} with values up to {values.max()}, not 0 and 1 or 0 and 255: "
             "give --instances if each object has a number."
         )
-    numbers = label.astype(np.uint16) if instances else None
+    numbers = object_numbers(label, f"{path}: {names[1]}") if instances else None
     return [("", OriginalPair(image, (label > 0).astype(np.uint8), numbers))]
 
 
@@ -100,9 +101,12 @@ def _read_brain(path: Path, name: str, scale: bool) -> Iterator[tuple[str, Origi
 def _read(path: Path, names: tuple[str, str]) -> list[NDArray[Any]]:
     try:
         with _h5py().File(path) as file:
-            return [file[name][()] for name in names]
-    except OSError as error:
+            arrays = [np.asarray(file[name][()]) for name in names]
+    except (OSError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read as HDF5: {error}.") from error
+    for name, array in zip(names, arrays, strict=True):
+        require_finite(array, f"{path}: {name}")
+    return arrays
 
 
 def _h5py() -> Any:

@@ -7,6 +7,7 @@ from flower_dgan.data.image_files import read_image
 from flower_dgan.data.prepare.files import find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
+from flower_dgan.data.text_files import read_text
 from flower_dgan.errors import DataError
 
 
@@ -22,7 +23,7 @@ def find_celeba(root: Path) -> Found:
         "img_align_celeba/*.jpg (of img_align_celeba.zip), list_eval_partition.txt and identity_CelebA.txt.",
     )
     splits, people = _read_list(partition), _read_list(identities)
-    images = {path.name: path for path in sorted(folder.glob("*.jpg"))}
+    images = {path.name: path for path in sorted(folder.glob("[!.]*.jpg"))}
     if alone := (set(images) ^ set(splits)) | (set(images) ^ set(people)):
         raise DataError(f"{some(alone)} are only in some of {folder}, {partition} and {identities}: unpack them again.")
     originals = [
@@ -37,7 +38,10 @@ def find_celeba(root: Path) -> Found:
 
 
 def _read_list(path: Path) -> dict[str, str]:
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        rows = [line.split() for line in read_text(path).splitlines()]
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read as text in UTF-8 or UTF-16 ({error}): get it again.") from error
     if any(len(row) != 2 for row in rows):
         raise DataError(f"{path} is no list of images with one number each: get it again.")
     return {row[0]: row[1] for row in rows}

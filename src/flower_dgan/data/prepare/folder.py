@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
+from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError
 
@@ -54,20 +54,13 @@ def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSet
 def _read(
     image: Path, mask: Path, instances: Path | None, settings: PrepareSettings, binary: bool
 ) -> list[tuple[str, OriginalPair]]:
-    numbers = None if instances is None else _numbers(instances)
+    numbers = None if instances is None else object_numbers(read_mask(instances), str(instances))
     if settings.palette:
         ids = to_class_ids(read_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
     elif settings.instances:
-        numbers = _numbers(mask)
+        numbers = object_numbers(read_mask(mask), str(mask))
         ids = (numbers > 0).astype(np.uint8)
     else:
         values = read_mask(mask)
         ids = (values > 0 if binary else values).astype(np.uint8)
     return [("", OriginalPair(read_samples(image), ids, numbers))]
-
-
-def _numbers(path: Path) -> NDArray[np.uint16]:
-    values = read_mask(path)
-    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-        raise DataError(f"{path} holds numbers from {values.min()} to {values.max()}: 0 to 65,535 can be kept.")
-    return values.astype(np.uint16)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -141,6 +142,8 @@ class PrepareSettings:
             raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
         if self.bands and min(self.bands) < 1:
             raise ConfigError(f"--band {min(self.bands)}: channels are counted from 1.")
+        if self.value_range is not None and not all(map(isfinite, self.value_range)):
+            raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g}: both must be finite.")
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} is empty: give low and high.")
 

@@ -9,6 +9,7 @@ import numpy as np
 from flower_dgan.data.image_files import read_image, read_mask
 from flower_dgan.data.prepare.files import find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
+from flower_dgan.data.text_files import read_text
 from flower_dgan.errors import DataError
 
 _SPLITS: tuple[tuple[str, Literal["tr", "te"]], ...] = (("trainval.txt", "tr"), ("test.txt", "te"))
@@ -28,8 +29,8 @@ def find_pets(root: Path) -> Found:
     originals = []
     for file, split in _SPLITS:
         try:
-            lines = (annotations / file).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+            lines = read_text(annotations / file).splitlines()
+        except (OSError, UnicodeError) as error:
             raise DataError(f"{annotations / file} cannot be read: unpack annotations.tar.gz again.") from error
         for line in lines:
             words = line.split()

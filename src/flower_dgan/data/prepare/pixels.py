@@ -9,6 +9,7 @@ from PIL import Image
 
 from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
 from flower_dgan.errors import DataError
 
@@ -80,8 +81,7 @@ def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: st
         if not np.issubdtype(image.dtype, np.unsignedinteger):
             raise DataError(f"{source} holds {image.dtype}, whose range is unknown: give --range low high.")
         value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
-    if not np.isfinite(image).all():
-        raise DataError(f"{source} holds values that are not finite: repair it, or give --skip-unreadable.")
+    require_finite(image, source)
     low, high = value_range
     beyond = int(((image < low) | (image > high)).sum())
     scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255

@@ -17,8 +17,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from flower_dgan.data.picture_checks import is_transparent, transparent
 from flower_dgan.data.prepare.files import require
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
+from flower_dgan.data.upright import upright
 from flower_dgan.errors import DataError
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "val": "te"})
@@ -81,6 +83,10 @@ def _read(folder: Path, key: bytes) -> list[tuple[str, OriginalPair]]:
         content = transaction.get(key)
     try:
         with Image.open(BytesIO(content), formats=("JPEG", "WEBP")) as image:
-            return [("", OriginalPair(np.asarray(image.convert("RGB")), None))]
+            if is_transparent(image):
+                raise transparent(folder / key.decode("ascii", "backslashreplace"), "on a background")
+            return [("", OriginalPair(np.asarray(upright(image).convert("RGB")), None))]
+    except DataError:
+        raise
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
         raise DataError(f"{key!r} of {folder} cannot be read as JPEG or WebP: {error}.") from error

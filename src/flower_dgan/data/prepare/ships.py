@@ -15,16 +15,18 @@ from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.files import find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
+from flower_dgan.data.text_files import read_rows
 from flower_dgan.errors import DataError
 
 _TABLE = "train_ship_segmentations_v2.csv"
+_COLUMNS = ("ImageId", "EncodedPixels")
 
 
 def find_ships(root: Path) -> Found:
     """Find the training images; the test images of the challenge have no labels. Each image is a group of its own."""
     folder, table = find_folders(root, ["train_v2", _TABLE], f"the unpacked download: train_v2/*.jpg and {_TABLE}.")
     runs = _read_table(table)
-    images = {path.name: path for path in sorted(folder.iterdir()) if path.suffix == ".jpg"}
+    images = {path.name: path for path in sorted(folder.iterdir()) if path.suffix == ".jpg" and path.name[0] != "."}
     if alone := set(images) ^ set(runs):
         raise DataError(
             f"{len(alone):,} names are only in one of {folder} and {table}: {some(alone)}. Unpack both again."
@@ -73,12 +75,13 @@ def decode_runs(texts: list[str], height: int, width: int) -> Pixels:
 def _read_table(path: Path) -> dict[str, list[str]]:
     runs: dict[str, list[str]] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for row in csv.DictReader(lines, strict=True):
-                texts = runs.setdefault(row["ImageId"], [])
-                if row["EncodedPixels"]:
-                    texts.append(row["EncodedPixels"])
-    except (OSError, UnicodeError, csv.Error, KeyError) as error:
+        header, *rows = read_rows(path, _COLUMNS) or [[]]
+        name, pixels = map(header.index, _COLUMNS)
+        for row in rows:
+            texts = runs.setdefault(row[name], [])
+            if row[pixels]:
+                texts.append(row[pixels])
+    except (OSError, UnicodeError, csv.Error, ValueError, IndexError) as error:
         raise DataError(f"{path} is no table with the columns ImageId and EncodedPixels: {error!r}.") from error
     return runs
 

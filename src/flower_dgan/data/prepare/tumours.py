@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 
@@ -23,6 +24,8 @@ _IDS = (0, 1, 2, 4)
 _MODALITIES = ("flair", "t1", "t1ce", "t2")
 # AsynDGAN leaves slices with fewer out.
 _LEAST_PIXELS = 10
+# Entries of affines, in millimetres; headers round them.
+_CLOSE = 0.01
 
 
 def find_brats(root: Path, settings: PrepareSettings) -> Found:
@@ -92,14 +95,31 @@ def slices(
 
 
 def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Iterator[tuple[str, OriginalPair]]:
-    arrays = []
+    arrays: list[NDArray[np.floating[Any]]] = []
+    first: Any = None
     for kind in (*modalities, "seg"):
         path = folder / f"{folder.name}_{kind}.nii.gz"
         try:
-            arrays.append(_nibabel().load(path).get_fdata(dtype=np.float32))
+            image = _nibabel().load(path)
+            image = image if first is None else _turned(image, first.affine)
+            arrays.append(image.get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
             raise DataError(f"{path} cannot be read: {error}.") from error
+        require_finite(arrays[-1], str(path))
+        first = image if first is None else first
+        if not np.allclose(image.affine, first.affine, atol=_CLOSE):
+            raise DataError(
+                f"{path} lies elsewhere than {folder.name}_{modalities[0]}.nii.gz, by the affines of both files: "
+                "resample it to that one, or repair its header."
+            )
     yield from slices(arrays[:-1], arrays[-1], scale, str(folder))
+
+
+def _turned(image: Any, affine: NDArray[np.floating[Any]]) -> Any:
+    """Return a volume with its axes in the order and direction of another one, whose affine is given."""
+    orientations = _nibabel().orientations
+    own, wanted = (orientations.io_orientation(each) for each in (image.affine, affine))
+    return image.as_reoriented(orientations.ornt_transform(own, wanted))
 
 
 def _nibabel() -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flower_dgan.errors import DataError
+from flower_dgan.metrics.shared.finite import require_finite
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,20 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
     Raises
     ------
     DataError
-        There are too few samples, or the sets have other features.
+        There are too few samples, the sets have other features, or moments are not finite.
     """
     shapes = [(each.count, len(each.mean)) for each in (first, second)]
     if min(first.count, second.count) < 2 or first.mean.shape != second.mean.shape:
         raise DataError(
             f"A Fréchet distance needs two samples or more of the same features, not {shapes[0]} and {shapes[1]}."
         )
+    for each, which in ((first, "first"), (second, "second")):
+        for moment, kind in ((each.mean, "means"), (each.scatter, "covariances")):
+            require_finite(moment, f"The {kind} of the {which} set of features")
     covariances = [each.scatter / (each.count - 1) for each in (first, second)]
-    root = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()  # the trace of the matrix root
+    product = covariances[0] @ covariances[1]
+    require_finite(product, "The products of the covariances")  # finite ones may be too large for it
+    root = torch.linalg.eigvals(product).sqrt().real.sum()  # the trace of the matrix root
     distance = (first.mean - second.mean).square().sum() + sum(each.trace() for each in covariances) - 2 * root
+    require_finite(distance, "The terms of a Fréchet distance")
     return max(0.0, float(distance))  # rounding may end just below

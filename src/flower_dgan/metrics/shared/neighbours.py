@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flower_dgan.errors import DataError
+from flower_dgan.metrics.shared.finite import require_finite
 
 NEIGHBOURS = 3
 """k of the paper's experiments."""
@@ -33,13 +34,15 @@ def share_inside(centres: Tensor, samples: Tensor) -> float:
     Raises
     ------
     DataError
-        There are too few samples, or the sets have other features.
+        There are too few samples, the sets have other features, or a value is not finite.
     """
     if len(centres) <= NEIGHBOURS or not len(samples) or centres.shape[1:] != samples.shape[1:]:
         raise DataError(
             f"Precision and recall need more than {NEIGHBOURS} samples on each side with the same features, not "
             f"{tuple(centres.shape)} and {tuple(samples.shape)}."
         )
+    require_finite(centres, "The features whose neighbours are looked for")
+    require_finite(samples, "The features that may lie among others")
     first, second = centres.double(), samples.double()
     # A sample is the nearest to itself, which is no neighbour.
     radii = torch.cat(

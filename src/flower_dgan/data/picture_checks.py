@@ -1,0 +1,101 @@
+"""What a picture may hold so that its pixels are read without loss: kinds of pixels, transparency, bands and pages."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import SAMPLESPERPIXEL
+
+from flower_dgan.data.pairs import LARGEST_SIDE
+from flower_dgan.errors import DataError
+
+# What has more than 8 bits a channel would be clipped or cut off by a conversion.
+IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+MASK_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L")
+
+_SUBFILE_TYPE = 254
+_REDUCED_OR_MASK = 0b101
+
+
+def check_picture(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
+    """Raise DataError unless an opened picture can be read without loss.
+
+    Parameters
+    ----------
+    image : Image
+        Just opened. Its pixels are read only where it may be transparent.
+    path : Path
+        Its file, for messages.
+    modes : tuple of str
+        ``IMAGE_MODES`` or ``MASK_MODES``.
+    """
+    raw = raw_modes(image)
+    cut = modes == IMAGE_MODES and any("16" in name for name in raw)
+    if image.mode not in modes or cut:
+        wanted = (
+            "8-bit grey or RGB" if modes == IMAGE_MODES else "grey or palette PNG with 0 and 255, or with class ids"
+        )
+        kind = f"16 bits a channel ({raw[0]})" if cut else f"mode {image.mode}"
+        raise DataError(f"{path} has {kind}, which would be clipped or mixed up: save it as {wanted}.")
+    check_pages(image, path)
+    if has_more_bands(image):
+        raise DataError(
+            f"{path} has {bands_of(image)} bands, some of which would be lost: flower-dgan data prepare folder reads "
+            "them all, or those of --band."
+        )
+    if max(image.size) > LARGEST_SIDE:
+        raise DataError(
+            f"{path} is {image.height} x {image.width} pixels: cut it into tiles of {LARGEST_SIDE} at most."
+        )
+    # The index or the grey level of a mask's pixel is there whether a palette shows it or not.
+    if (modes == IMAGE_MODES or image.mode in ("LA", "PA")) and is_transparent(image):
+        raise transparent(path, "each pixel with the value of its class" if modes == MASK_MODES else "on a background")
+
+
+def transparent(path: Path, how: str) -> DataError:
+    """Return the error for a picture with transparent pixels and how to save it."""
+    return DataError(
+        f"{path} has transparent pixels, and what is stored there is not what is seen: save it without transparency, "
+        f"{how}."
+    )
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Return whether any pixel of an opened picture is not opaque; reads the pixels if it has any transparency."""
+    if not image.has_transparency_data:
+        return False
+    if image.mode.startswith("I"):
+        return bool((np.asarray(image) == image.info["transparency"]).any())
+    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return lowest != 255
+
+
+def bands_of(image: Image.Image) -> int:
+    """Return how many bands the file of an opened picture has, of which Pillow may leave some away in TIFF."""
+    directory = getattr(image, "tag_v2", {})
+    return int(max(directory.get(SAMPLESPERPIXEL, 1), len(image.getbands())))
+
+
+def has_more_bands(image: Image.Image) -> bool:
+    """Return whether the file of an opened picture has bands that Pillow leaves away."""
+    return bands_of(image) > len(image.getbands())
+
+
+def check_pages(image: Image.Image, path: Path) -> None:
+    """Raise DataError if a TIFF or PNG file holds more pictures than one; smaller copies and masks of it are none."""
+    count = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG") else 1
+    if count > 1 and image.format == "TIFF":
+        whole = 0
+        for page in range(count):
+            image.seek(page)
+            whole += not image.tag_v2.get(_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK  # type: ignore[attr-defined]
+        image.seek(0)
+        count = whole
+    if count > 1:
+        raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
+
+
+def raw_modes(image: Image.Image) -> list[str]:
+    """Return the modes of a file's own pixels: they tell 16 bits a channel, which Pillow may cut to 8."""
+    tiles = getattr(image, "tile", [])
+    return [str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]) for tile in tiles]

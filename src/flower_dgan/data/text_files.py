@@ -1,0 +1,69 @@
+"""Text files and tables as spreadsheets and shells write them: their encoding, their separator, and names in them."""
+
+import codecs
+import csv
+import re
+from io import StringIO
+from pathlib import Path
+from unicodedata import normalize
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SEPARATORS = (",", ";", "\t")
+_SEPARATOR_LINE = re.compile("sep=.?(\r\n|\r|\n)", re.IGNORECASE)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, UTF-16 or UTF-32, with a byte order mark or without one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    UnicodeError
+        If it is in another encoding.
+    """
+    content = path.read_bytes()
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding)
+    # No text in UTF-8 has zeros, and the first character of a table or list is one of ASCII.
+    if content[1:2] == b"\x00":
+        return content.decode("utf-16-le")
+    return content.decode("utf-16-be" if content[:1] == b"\x00" else "utf-8")
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    """Read a CSV table whose first row names its columns; rows without a cell are left out.
+
+    Parameters
+    ----------
+    path : Path
+        Columns are separated by commas, semicolons (as European spreadsheets do) or tabs; which of them, is found by
+        the first row. A line ``sep=;`` before it, which spreadsheets write, is no row.
+    columns : tuple of str
+        The names that there may be.
+
+    Raises
+    ------
+    OSError, UnicodeError, csv.Error
+        If it cannot be read.
+    """
+    text = read_text(path)
+    if line := _SEPARATOR_LINE.match(text):
+        text = text[line.end() :]
+    heads = {
+        each: next(filter(None, csv.reader(StringIO(text, newline=""), delimiter=each)), []) for each in _SEPARATORS
+    }
+    found = max(_SEPARATORS, key=lambda each: len(set(heads[each]) & set(columns)))
+    return [row for row in csv.reader(StringIO(text, newline=""), delimiter=found, strict=True) if row]
+
+
+def same_name(name: str) -> str:
+    """Return a name as it is compared: letters with accents are one character (NFC), as macOS may not write them."""
+    return normalize("NFC", name)

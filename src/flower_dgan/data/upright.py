@@ -1,0 +1,66 @@
+"""Pictures as they are shown: cameras store the pixels as the sensor lay, and beside them how they are to be turned.
+
+The note is EXIF's "orientation", from 1 (as it is stored) to 8, which JPEG, PNG, WebP and TIFF may have. Whoever draws
+a mask sees the picture turned, so that pixels which are read as they are stored lie under another mask.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+AS_STORED = 1
+_TURNED = range(2, 9)
+# Those that make rows of columns.
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation of an opened image, 1 to 8, also where there is none or it makes no sense: 1.
+
+    A PNG file may say it after its pixels, which are read for it.
+    """
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, AS_STORED)
+    except (SyntaxError, ValueError, struct.error):  # damaged: viewers show such a picture as it is stored
+        return AS_STORED
+    return found if found in _TURNED else AS_STORED
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an opened image as it is shown, with its pixels read."""
+    image.load()
+    # Pillow has turned TIFF by now, and says so.
+    return image if orientation(image) == AS_STORED else ImageOps.exif_transpose(image)
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Return height and width in pixels of an opened image as it is shown, from its header if that is enough."""
+    # Pillow says the size of a TIFF file as it is shown; that of a square is known.
+    on_its_side = image.format != "TIFF" and image.width != image.height and orientation(image) in _ON_ITS_SIDE
+    return (image.width, image.height) if on_its_side else (image.height, image.width)
+
+
+def upright_array(pixels: NDArray[Any], stored: int) -> NDArray[Any]:
+    """Turn an array (height, width, ...) of this orientation, 1 to 8, as a picture is shown."""
+    if stored in _ON_ITS_SIDE:
+        pixels = pixels.swapaxes(0, 1)
+    # Where the first row and the first column of what is stored, or of that on its side, are to be.
+    down, right = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(stored, (1, 1))
+    return pixels[::down, ::right]
+
+
+def tiff_orientation(path: Path) -> int:
+    """Return the orientation of the first page of a TIFF file, 1 to 8, also of one that Pillow cannot open."""
+    with path.open("rb") as file:
+        header = file.read(8)
+        # BigTIFF
+        header += file.read(8) if header[2:3] == b"\x2b" or header[3:4] == b"\x2b" else b""
+        directory = ImageFileDirectory_v2(header)
+        file.seek(directory.next)
+        directory.load(file)
+    found = directory.get(ExifTags.Base.Orientation, AS_STORED)
+    return found if found in _TURNED else AS_STORED
