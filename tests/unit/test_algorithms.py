@@ -241,6 +241,27 @@ def test_who_counts_by_images(algorithm: str, weight: float) -> None:
     torch.testing.assert_close(step.losses["b"], torch.full((2,), math.log(2)).double())
 
 
+def test_weights_are_those_of_the_clients_in_whatever_order_answers_came() -> None:
+    """Client a has one image, b three, and b's answer came first."""
+    maps = (np.zeros((8, 8), np.uint8),)
+    learned = []
+    for order in ("ab", "ba"):
+        torch.manual_seed(0)
+        state = state_of({"a": ClientLabels("a", maps, 2, 0), "b": ClientLabels("b", 3 * maps, 2, 0)})
+        merging = judging("algorithm=uagan")
+        proposals = {name: proposal for name, proposal, _ in merging.ask(state, 1, ["a", "b"])}
+        said = {"a": 3.0, "b": -3.0}
+        answers = {
+            name: Answer(Feedback(torch.full((2,), said[name]), torch.full((2, 1, 8, 8), said[name])), 0.0)
+            for name in proposals
+        }
+        step = merging.learn(state, 1, proposals, answers, dict.fromkeys(order, 1.0))
+        assert step.weights == {"a": 0.25, "b": 0.75}
+        learned.append([parameter.grad.clone() for parameter in state.generator.network.parameters()])
+    for first, second in zip(*learned, strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
 def test_softmax_between_mean_and_maximum() -> None:
     """Losses (1, 3) and (2, 6) of two discriminators on a minibatch of two: V = 2 and 4."""
     scores = -torch.tensor([[1.0, 3.0], [2.0, 6.0]])

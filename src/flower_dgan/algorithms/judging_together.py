@@ -88,7 +88,8 @@ class JudgingTogether(Algorithm[SettingsT]):
         discounts: Mapping[str, float],
     ) -> gan.Step:
         """Merge the scores, and step G on the loss that was made of them."""
-        weights, capped = gan.client_weights(state, discounts, by_samples=self.by_samples)
+        found, capped = gan.client_weights(state, discounts, by_samples=self.by_samples)
+        weights = {name: found[name] for name in answers}
         feedback, bounded = gan.bound_gradients(state.guards["gradients"], gan.feedback_of(state, answers))
         feedback, also = gan.bound_scores(state.guards["scores"], feedback)
         bounded = {name: max(bounded.get(name, 0), also.get(name, 0)) for name in {**bounded, **also}}

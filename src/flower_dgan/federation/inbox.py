@@ -133,6 +133,7 @@ class Inbox:
         self._outbox.forget()
         arrived.rejected = dict(sorted(arrived.rejected.items()))
         there = [client.name for client in clients.values() if client.name in answers]
+        arrived.discounts = {name: arrived.discounts[name] for name in there}
         return {name: proposals[name] for name in there}, {name: answers[name] for name in there}, arrived
 
     def _overdue(self, round_number: int) -> list[Key]:
