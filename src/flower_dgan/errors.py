@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from flower_dgan.printable import printable
 
 _LONGEST_QUOTE = 500
+_LONGEST_LINE = 4000
 
 
 class DganError(Exception):
@@ -63,11 +64,17 @@ class ForgottenError(FederationError):
 
 
 class StorageError(DganError):
-    """A node cannot write what it has to keep, as its disk is full or the directory is not its own."""
+    """Something cannot be written, as the disk is full or the place is not the user's own."""
 
 
 class DivergedError(FederationError):
     """What the server computed is not finite; its generator is of no use any more."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong in one line: a message that this package wrote, or the kind of error and its message."""
+    text = printable(" ".join(str(error).split()), _LONGEST_LINE)
+    return text if isinstance(error, DganError) else f"{type(error).__name__}: {text}"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -21,14 +21,17 @@ from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.plugins import package_of
+from flower_dgan.whole_file import whole_file
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def save_generator(path: Path, network: nn.Module, model: ModelConfig, shape: ImageShape) -> None:
-    """Write parameters and, as metadata, the settings of the network."""
+    """Write parameters and, as metadata, the settings of the network; raises StorageError."""
     metadata = {"model": json.dumps(asdict(model)), "shape": json.dumps(asdict(shape))}
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path, metadata)
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def load_generator(path: Path, packages: Collection[str] = ()) -> tuple[nn.Module, ModelConfig, ImageShape]:

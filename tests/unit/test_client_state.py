@@ -333,7 +333,7 @@ def test_an_answer_that_cannot_be_stored_is_forgotten(state: Node, monkeypatch: 
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr("flower_dgan.node.kept_rounds.save_file", fill)
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(StorageError, match=r"round-00000002\.safetensors cannot be written: full\. Free space"):
         step(state, asked(2, 1))
     monkeypatch.undo()
     torch.testing.assert_close(kept(state, 2), before, rtol=0, atol=0)

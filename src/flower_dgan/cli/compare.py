@@ -10,6 +10,7 @@ from rich.table import Table
 
 from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.errors import ConfigError
+from flower_dgan.whole_file import whole_file
 
 
 def compare(
@@ -79,7 +80,8 @@ def compare(
                 for (name, features), found in by_network.items()
             },
         }
-        json_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with whole_file(json_file) as partial:
+            partial.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _trained_here(network: tuple[str, int]) -> tuple[bool, str, int]:

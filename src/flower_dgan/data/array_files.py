@@ -12,7 +12,7 @@ from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.names import inside
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import whole_file, writing
 
 ARRAY_SUFFIX = ".npy"
 
@@ -57,6 +57,8 @@ def open_array(path: Path, channels: int) -> Pixels:
 def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:
     """Write an image, whole or not at all: ``<name>.png`` if it is grey or RGB, otherwise ``<name>.npy``.
 
+    It is on the disk after :func:`~flower_dgan.whole_file.settle` for the folder.
+
     Parameters
     ----------
     pixels : array (height, width) or uint8 array (height, width, channels)
@@ -70,11 +72,14 @@ def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:
     ------
     ValueError
         If ``name`` is a path: nothing is written outside of the folder.
+    StorageError
+        If it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     image = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
     path = inside(folder, f"{name}{'.png' if image.ndim == 2 or image.shape[2] in PICTURED else ARRAY_SUFFIX}")
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with whole_file(path, durable=False) as partial, partial.open("wb") as file:
         if path.suffix == ARRAY_SUFFIX:
             np.save(file, image)
         else:

@@ -14,6 +14,7 @@ from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.names import inside
+from flower_dgan.whole_file import settle, whole_file, writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +91,12 @@ def write_label_maps(
     """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids.
 
     With ``ids`` two classes are ids, too, for data of which another part may have more. Raises ValueError if a name is
-    a path.
+    a path, and StorageError if one cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     scale = np.uint8(255 if classes == 2 and not ids else 1)
     for name, label_map in zip(names, label_maps, strict=True):
-        Image.fromarray(label_map * scale).save(inside(folder, f"{name}.png"))
+        with whole_file(inside(folder, f"{name}.png"), durable=False) as partial:
+            Image.fromarray(label_map * scale).save(partial, format="PNG")
+    settle(folder)

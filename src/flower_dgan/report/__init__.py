@@ -7,6 +7,7 @@ from flower_dgan.report.curves import plot_losses
 from flower_dgan.report.markdown import CURVES_NAME, render_report
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.sweep_report import write_sweep_report
+from flower_dgan.whole_file import whole_file
 
 __all__ = ["write_report", "write_sweep_report"]
 
@@ -37,5 +38,7 @@ def write_report(run_directory: Path) -> Path:
         plot_losses(metrics, run_directory / CURVES_NAME)
     samples = [f"samples/{path.name}" for path in sorted((run_directory / "samples").glob("*.png"))]
     report = run_directory / "report.md"
-    report.write_text(render_report(metrics, config.read_text(encoding="utf-8"), samples), encoding="utf-8")
+    text = render_report(metrics, config.read_text(encoding="utf-8"), samples)
+    with whole_file(report) as partial:
+        partial.write_text(text, encoding="utf-8")
     return report

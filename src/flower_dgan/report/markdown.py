@@ -64,6 +64,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
             f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients. The generator "
             f"did at most {stale} steps between drawing images and using the feedback on them.",
         ),
+        ("## How it ended", _end_of(metrics)),
         ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
         ("## Dist-FID", _distance_table(metrics)),
@@ -89,6 +90,13 @@ def _line(cells: Sequence[str]) -> str:
 
 def _link(path: str) -> str:
     return f"[{in_markdown(path)}](<{quote(path, errors='surrogateescape')}>)"
+
+
+def _end_of(metrics: RunMetrics) -> str:
+    if metrics.end is None:
+        return "The run has not ended, or was ended from outside, as by a signal: `resume` goes on with it."
+    reason = f": {in_markdown(metrics.end.why)}" if metrics.end.why else "."
+    return f"The run {in_markdown(metrics.end.how)}{reason}"
 
 
 def _alarm_table(metrics: RunMetrics) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flower_dgan.report.text import in_figure
+from flower_dgan.whole_file import whole_file
 
 if TYPE_CHECKING:
     from flower_dgan.data.skew import Distribution
@@ -31,7 +32,8 @@ def plot_partition(clients: Sequence[str], distributions: Sequence["Distribution
     path : Path
         The PNG file to write.
     """
-    partition_figure(clients, distributions).savefig(path, format="png", dpi=150)
+    with whole_file(path) as partial:
+        partition_figure(clients, distributions).savefig(partial, format="png", dpi=150)
 
 
 def partition_figure(clients: Sequence[str], distributions: Sequence["Distribution"]) -> Figure:
