@@ -3,13 +3,22 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from flower_dgan.errors import StorageError
+from flower_dgan.errors import ConfigError, StorageError
 from flower_dgan.printable import printable
 from flower_dgan.private import private_file
+
+if TYPE_CHECKING:  # commands import this before they know whether they need numpy
+    from numpy.typing import NDArray
+
+SOFTWARE = {"Software": "flower-dgan"}
+"""What PNG files that are drawn here say of that."""
 
 _LONGEST_NAME = 255  # bytes, of a file on what people have
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,8 +68,8 @@ def whole_file(path: Path, *, shared: bool = False, private: bool = False, durab
         raise
 
 
-def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, whole or not at all; it is on the disk when this returns.
+def append_line(path: Path, line: str, *, durable: bool = True) -> None:
+    """Add a line to a file, whole or not at all.
 
     Parameters
     ----------
@@ -68,6 +77,8 @@ def append_line(path: Path, line: str) -> None:
         The file; made where it is missing.
     line : str
         Without its end.
+    durable : bool
+        Whether it is on the disk when this returns, as for :func:`whole_file`.
 
     Raises
     ------
@@ -79,11 +90,20 @@ def append_line(path: Path, line: str) -> None:
         try:
             file.write(f"{line}\n".encode())
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         except OSError:
             with suppress(OSError):  # half a line would spoil the next one
                 os.ftruncate(file.fileno(), before)
             raise
+
+
+def checksum(parts: Mapping[str, "NDArray[Any]"]) -> str:
+    """Return what tells whether named arrays are what was written: against damage, which is no attack."""
+    found = 0
+    for name, array in sorted(parts.items()):
+        found = zlib.crc32(array.tobytes(), zlib.crc32(name.encode(), found))
+    return f"{found:08x}"
 
 
 def settle(folder: Path) -> None:
@@ -99,6 +119,90 @@ def settle(folder: Path) -> None:
             if file.is_file():
                 _to_disk(file, os.O_RDONLY)
         _to_disk(folder, os.O_RDONLY)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside a new one to write to, which takes its place if the body raises nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Not there, or empty.
+
+    Yields
+    ------
+    Path
+        The folder with a suffix ``.partial``, empty. It is gone if the body raises an exception.
+
+    Raises
+    ------
+    ConfigError, StorageError
+        As :func:`require_new_folder`; if the folder cannot be put in its place.
+    """
+    require_new_folder(path)
+    whole = path.absolute()
+    partial = whole.with_name(f".{hashlib.sha256(os.fsencode(whole.name)).hexdigest()[:12]}-{os.getpid()}.partial")
+    try:
+        with writing(whole):
+            partial.mkdir(parents=True)
+        yield partial
+        with writing(whole):
+            partial.replace(whole)
+            _to_disk(whole.parent, os.O_RDONLY)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def require_new_folder(path: Path) -> None:
+    """Find before any work that a folder cannot be made.
+
+    Raises
+    ------
+    ConfigError
+        If something is there, which would be overwritten or mixed with what is written.
+    StorageError
+        If this user may not write there.
+    """
+    with writing(path):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise ConfigError(f"{_shown(path)} is no folder: name a new one.")
+        if path.is_dir() and any(path.iterdir()):
+            raise ConfigError(f"{_shown(path)} is not empty: name a new folder.")
+    _require_writable(path)
+
+
+def require_new_file(path: Path, option: str) -> None:
+    """Find before any work that a file cannot be made; raises as :func:`require_new_folder`.
+
+    ``option`` is what names the file, for the message. Its folder must be there. A picture that has :data:`SOFTWARE` in
+    it was drawn here, and may be drawn anew.
+    """
+    if os.path.lexists(path) and not _is_picture_of_ours(path):
+        raise ConfigError(f"{option} {_shown(path)} is there already: name a new file.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"The folder of {option} {_shown(path)} is not there: make it, or name another.")
+    _require_writable(path)
+
+
+def _is_picture_of_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b"Software\0flower-dgan" in file.read(1000)
+
+
+def _require_writable(path: Path) -> None:
+    """Raise StorageError if what is next above a path, or is there, is no folder that this user may write into."""
+    above = path.absolute() if path.is_dir() else path.absolute().parent
+    while not os.path.lexists(above):
+        above = above.parent
+    number = 0 if above.is_dir() else errno.ENOTDIR
+    if not number and not os.access(above, os.W_OK | os.X_OK):
+        number = errno.EROFS if os.statvfs(above).f_flag & os.ST_RDONLY else errno.EACCES
+    if number:
+        raise StorageError(_sentence(path, OSError(number, os.strerror(number))))
 
 
 @contextmanager

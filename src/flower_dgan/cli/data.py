@@ -14,6 +14,7 @@ from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.whole_file import new_folder, require_new_file, require_new_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,14 +42,15 @@ def download(
 def partition(
     overrides: Annotated[str, typer.Argument(help="Hydra overrides, such as 'partition=dirichlet'.")] = "",
     clients: Annotated[int | None, typer.Option(min=1, help="Needed if the partition takes any number.")] = None,
-    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("partition.png"),
+    output: Annotated[Path, typer.Option(help="New PNG file.")] = Path("partition.png"),
 ) -> None:
     """Show which training pairs each simulated client would hold."""
     from flower_dgan.data import named_clients, open_source, partition
     from flower_dgan.data.skew import distributions
-    from flower_dgan.report.partition_figure import plot_partition
+    from flower_dgan.report.partition_figure import MOST_DRAWN, plot_partition
     from flower_dgan.resolve import resolve
 
+    require_new_file(output, "--output")
     config = resolve(overrides)
     of_images = config.data.condition == "class"  # which a number of classes and their names are about then
     classes = None if of_images else config.data.classes
@@ -71,6 +73,9 @@ def partition(
         console.print(f"{unused} of {len(source.train)} training pairs are no client's.")
     for each in shown:
         console.print(f"Mean total variation distance of two clients by {each.what}: {each.mean_distance:.3f}")
+    if number > MOST_DRAWN:
+        console.print(f"No figure: {MOST_DRAWN} clients can be drawn, and there are {number:,}.")
+        return
     plot_partition(list(parts), shown, output)
     console.print(f"Figure: {output.resolve()}", soft_wrap=True)
 
@@ -85,7 +90,7 @@ def _cells(kinds: Sequence[str], counts: "NDArray[np.int64]") -> tuple[str, str]
 def check(
     path: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
     overrides: Annotated[str, typer.Argument(help="As of the run, such as 'data.image_size=256'.")] = "",
-    picture: Annotated[Path | None, typer.Option(help="Write a few pairs into this PNG file.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a few pairs into this new PNG file.")] = None,
 ) -> None:
     """Tell what data hold and everything that is wrong with them, before any run.
 
@@ -95,6 +100,8 @@ def check(
     from flower_dgan.report.pairs_picture import draw_pairs
     from flower_dgan.resolve import resolve
 
+    if picture is not None:
+        require_new_file(picture, "--picture")
     settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
     found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
     for table in _tables(found, settings.class_label):
@@ -206,12 +213,12 @@ def edit_masks(
     from flower_dgan.data import read_label_maps, write_label_maps
     from flower_dgan.data.edit_label_maps import edit_label_maps
 
-    if output.exists():
-        raise ConfigError(f"{output} exists already: choose a new folder.")
+    require_new_folder(output)
     given = read_label_maps(folder, image_size=1)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]
-    write_label_maps(output, made, given.classes, names, ids=not given.binary)
+    with new_folder(output) as partial_folder:
+        write_label_maps(partial_folder, made, given.classes, names, ids=not given.binary)
     console.print(
         f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}",
         soft_wrap=True,

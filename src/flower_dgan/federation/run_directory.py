@@ -66,9 +66,9 @@ class RunDirectory:
 
         Raises
         ------
-        ConfigError
-            If a new directory is there already or cannot be made; if that of the training that is to go on is none, or
-            was started with other settings.
+        ConfigError, StorageError
+            If a new directory is not empty or cannot be made; if that of the training that is to go on is none, is
+            damaged, or was started with other settings.
         """
         return cls._create(config, run_id) if config.resume is None else cls._resume(config, config.resume)
 
@@ -82,14 +82,15 @@ class RunDirectory:
         path = path.resolve()
         training = Training(secrets.token_hex(8), 1)
         try:
-            if not path.exists():
-                private_directory(path)
-            else:
+            if path.exists():
                 _require_none_other(path)
+            else:
+                private_directory(path)
             (path / "samples").mkdir(mode=0o700)
-            with whole_file(path / _CONFIG) as partial:
-                partial.write_text(to_yaml(config), encoding="utf-8")
-            _write_training(path, training)
+            with _nothing_left(path):
+                with whole_file(path / _CONFIG) as partial:
+                    partial.write_text(to_yaml(config), encoding="utf-8")
+                _write_training(path, training)
         except OSError as error:
             raise ConfigError(
                 f"The run directory {path} cannot be made: {error.strerror}. Set output.directory to a new folder, "
@@ -219,6 +220,18 @@ class RunDirectory:
         start = time.monotonic()
         yield
         self.measure("stage", name=name, seconds=time.monotonic() - start)
+
+
+@contextmanager
+def _nothing_left(path: Path) -> Iterator[None]:
+    """Delete what a run writes first if the body fails, so that a second start may have the same directory."""
+    try:
+        yield
+    except BaseException:
+        for name in (_TRAINING, _CONFIG):
+            (path / name).unlink(missing_ok=True)
+        (path / "samples").rmdir()
+        raise
 
 
 def _require_none_other(path: Path) -> None:

@@ -9,7 +9,6 @@ started once more: then the node goes back as well.
 """
 
 import logging
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from flower_dgan.errors import ForgottenError, ProtocolError, StorageError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.node.stamp import Stamp, stamp
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import checksum, whole_file
 from flower_dgan.wire.question_message import Envelope
 
 logger = logging.getLogger("flwr")
@@ -141,11 +140,7 @@ class KeptRounds:
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Return what tells whether tensors are what was written: against damage, which is no attack."""
-    found = 0
-    for name, tensor in sorted(tensors.items()):
-        found = zlib.crc32(tensor.contiguous().numpy().data, zlib.crc32(name.encode(), found))
-    return f"{found:08x}"
+    return checksum({name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 def _metadata(path: Path) -> dict[str, str]:

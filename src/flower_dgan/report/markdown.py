@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from flower_dgan.metrics import described
+from flower_dgan.metrics import described, figure
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.text import in_fence, in_markdown
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
@@ -122,7 +122,7 @@ def _tstr_table(metrics: RunMetrics) -> str:
         return table((), ())
 
     def row(summary: TstrSummary) -> tuple[str, ...]:
-        ratio = "-" if summary.ratio is None else f"{summary.ratio:.3f}"
+        ratio = "-" if summary.ratio is None else figure(summary.ratio, ".3f")
         bytes_and_rounds = costs.get(summary.row, ("-", "-"))
         return (summary.row, *map(summary.shown, names), ratio, str(summary.seeds), *bytes_and_rounds)
 
@@ -141,7 +141,7 @@ def _distance_table(metrics: RunMetrics) -> str:
             f"{each.windows:,}",
             each.compared,
             f"{each.images:,}",
-            f"{each.distance:.4g}{' (few)' if each.means_little else ''}",
+            f"{figure(each.distance, '.4g')}{' (few)' if each.means_little else ''}",
         )
         for each in metrics.distances
     ]
@@ -184,8 +184,8 @@ def _client_table(metrics: RunMetrics) -> str:
                 f"{sum(each.repeats.get(join.site, 0) for each in metrics.rounds):,}",
                 f"{sum(reply.bytes_sent for reply in replies):,}",
                 f"{sum(reply.bytes_received for reply in replies):,}",
-                " → ".join(f"{reply.discriminator_loss:.3f}" for reply in ends) or "-",
-                " → ".join(f"{reply.generator_loss:.3f}" for reply in ends) or "-",
+                " → ".join(figure(reply.discriminator_loss, ".3f") for reply in ends) or "-",
+                " → ".join(figure(reply.generator_loss, ".3f") for reply in ends) or "-",
             )
         )
     losses = ("discriminator loss", "generator loss")

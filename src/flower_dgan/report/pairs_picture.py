@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from flower_dgan.data.array_files import to_picture
 from flower_dgan.data.colours import paint
 from flower_dgan.data.pairs import Pairs
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import SOFTWARE, whole_file
 
 
 def draw_pairs(pairs: Pairs, path: Path, colours: Sequence[str] = ()) -> None:
@@ -40,4 +40,4 @@ def draw_pairs(pairs: Pairs, path: Path, colours: Sequence[str] = ()) -> None:
         for axis in column:
             axis.set_axis_off()
     with whole_file(path) as partial:
-        figure.savefig(partial, format="png", dpi=100)
+        figure.savefig(partial, format="png", dpi=100, metadata=SOFTWARE)

@@ -1,8 +1,10 @@
 """Sweeps: ``python -m flower_dgan.sweep algorithm=dgan,uagan seed=0,1``, a multirun of Hydra's."""
 
 import itertools
+import re
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,15 +19,18 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from flower_dgan.config.places import conf_directory
-from flower_dgan.errors import ConfigError, DganError, unknown_name
+from flower_dgan.errors import ConfigError, DganError, defect, told, unknown_name
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_jobs import failed_jobs
-from flower_dgan.resolve import check_override
+from flower_dgan.resolve import PATHS, check_override, in_quotes
 from flower_dgan.sweep.one_run import check, run, run_overrides
 
 _CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
 _OWN = ("sweep.clients",)
 _INTERRUPTED = 130
+_SOFTWARE = 70  # what sysexits.h calls it
+_PLAIN = re.compile(r"[\w/.:~+@%-]*")
+_OF_HYDRA = re.compile(r"['\"]|\w+\(.*\)$|.*\$\{")
 
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -81,7 +86,7 @@ def main() -> None:
     if set(options) - {"-m", "--multirun"}:  # --help, --cfg and the like run nothing
         start()
         return
-    given = [each for each in arguments if each not in options]
+    given = [_with_quoted_paths(each) for each in arguments if each not in options]
     try:
         directory, overrides = plan(given)
         console.print(f"Sweep directory: {directory}")
@@ -94,9 +99,13 @@ def main() -> None:
             raise SystemExit(_INTERRUPTED) from None
         finally:
             _report(directory)
-    except DganError as error:
-        console.print(f"Error: {error}", style="red")
-        raise SystemExit(1) from error
+    except Exception as error:
+        if (sentence := told(error)) is not None:
+            console.print(f"Error: {sentence}", style="red")
+            raise SystemExit(1) from error
+        traceback.print_exception(error)
+        console.print(f"Defect: {defect(error)}", style="red")
+        raise SystemExit(_SOFTWARE) from error
 
 
 def _report(directory: Path) -> None:
@@ -135,11 +144,24 @@ def _check_job(overrides: Sequence[str]) -> None:
         raise type(error)(f"{shlex.join(overrides)}: {error}") from error
 
 
+def _with_quoted_paths(override: str) -> str:
+    """Return an override whose paths Hydra takes as they are; commas are between several, but of the sweep's own.
+
+    What is in quotes already, a function of Hydra's such as ``choice(...)`` and an interpolation stay as they are.
+    """
+    key, _, value = override.partition("=")
+    if key not in PATHS and f"{key}=" != _DIRECTORY:
+        return override
+    paths = [value] if f"{key}=" == _DIRECTORY else value.split(",")
+    if _OF_HYDRA.match(value) or all(_PLAIN.fullmatch(each) for each in paths):
+        return override
+    return f"{key}={','.join(map(in_quotes, paths))}"
+
+
 def _without_directory(overrides: Sequence[str]) -> list[str]:
     return [each for each in overrides if not each.startswith(_DIRECTORY)]
 
 
 def _directory(path: Path) -> str:
     """Return the override that sets the sweep directory, quoted as Hydra wants it."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{_DIRECTORY}'{escaped}'"
+    return f"{_DIRECTORY}{in_quotes(str(path))}"
