@@ -3,14 +3,13 @@
 import errno
 import hashlib
 import os
-import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flower_dgan.errors import ConfigError, StorageError
+from flower_dgan.errors import StorageError
 from flower_dgan.printable import printable
 from flower_dgan.private import private_file
 
@@ -58,10 +57,10 @@ def whole_file(path: Path, *, shared: bool = False, private: bool = False, durab
                 private_file(partial)
             yield partial
             if durable:
-                _to_disk(partial, os.O_WRONLY)
+                to_disk(partial, os.O_WRONLY)
             partial.replace(path)
             if durable:
-                _to_disk(path.parent, os.O_RDONLY)
+                to_disk(path.parent, os.O_RDONLY)
     except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -117,92 +116,8 @@ def settle(folder: Path) -> None:
     with writing(folder):
         for file in folder.iterdir():
             if file.is_file():
-                _to_disk(file, os.O_RDONLY)
-        _to_disk(folder, os.O_RDONLY)
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside a new one to write to, which takes its place if the body raises nothing.
-
-    Parameters
-    ----------
-    path : Path
-        Not there, or empty.
-
-    Yields
-    ------
-    Path
-        The folder with a suffix ``.partial``, empty. It is gone if the body raises an exception.
-
-    Raises
-    ------
-    ConfigError, StorageError
-        As :func:`require_new_folder`; if the folder cannot be put in its place.
-    """
-    require_new_folder(path)
-    whole = path.absolute()
-    partial = whole.with_name(f".{hashlib.sha256(os.fsencode(whole.name)).hexdigest()[:12]}-{os.getpid()}.partial")
-    try:
-        with writing(whole):
-            partial.mkdir(parents=True)
-        yield partial
-        with writing(whole):
-            partial.replace(whole)
-            _to_disk(whole.parent, os.O_RDONLY)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def require_new_folder(path: Path) -> None:
-    """Find before any work that a folder cannot be made.
-
-    Raises
-    ------
-    ConfigError
-        If something is there, which would be overwritten or mixed with what is written.
-    StorageError
-        If this user may not write there.
-    """
-    with writing(path):
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise ConfigError(f"{_shown(path)} is no folder: name a new one.")
-        if path.is_dir() and any(path.iterdir()):
-            raise ConfigError(f"{_shown(path)} is not empty: name a new folder.")
-    _require_writable(path)
-
-
-def require_new_file(path: Path, option: str) -> None:
-    """Find before any work that a file cannot be made; raises as :func:`require_new_folder`.
-
-    ``option`` is what names the file, for the message. Its folder must be there. A picture that has :data:`SOFTWARE` in
-    it was drawn here, and may be drawn anew.
-    """
-    if os.path.lexists(path) and not _is_picture_of_ours(path):
-        raise ConfigError(f"{option} {_shown(path)} is there already: name a new file.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"The folder of {option} {_shown(path)} is not there: make it, or name another.")
-    _require_writable(path)
-
-
-def _is_picture_of_ours(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return b"Software\0flower-dgan" in file.read(1000)
-
-
-def _require_writable(path: Path) -> None:
-    """Raise StorageError if what is next above a path, or is there, is no folder that this user may write into."""
-    above = path.absolute() if path.is_dir() else path.absolute().parent
-    while not os.path.lexists(above):
-        above = above.parent
-    number = 0 if above.is_dir() else errno.ENOTDIR
-    if not number and not os.access(above, os.W_OK | os.X_OK):
-        number = errno.EROFS if os.statvfs(above).f_flag & os.ST_RDONLY else errno.EACCES
-    if number:
-        raise StorageError(_sentence(path, OSError(number, os.strerror(number))))
+                to_disk(file, os.O_RDONLY)
+        to_disk(folder, os.O_RDONLY)
 
 
 @contextmanager
@@ -222,15 +137,16 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(_sentence(path, error)) from error
+        raise not_written(path, error) from error
     except Exception as error:
         # safetensors' writer is in Rust, and makes an error of its own of the system's
         if type(error).__name__ == "SafetensorError" and (number := _number_in(str(error))):
-            raise StorageError(_sentence(path, OSError(number, os.strerror(number)))) from error
+            raise not_written(path, OSError(number, os.strerror(number))) from error
         raise
 
 
-def _sentence(path: Path, error: OSError) -> str:
+def not_written(path: Path, error: OSError) -> StorageError:
+    """Return what to raise where a path cannot be written: which one, why, and what to do."""
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM or (error.errno is None and "written" in reason):  # numpy counts, and names no number
         what = f"Free space on the disk of {_shown(path.parent)}, then start the same again."
@@ -238,7 +154,7 @@ def _sentence(path: Path, error: OSError) -> str:
         what = "Give a shorter name."
     else:
         what = f"Let this user write into {_shown(path.parent)}, or name another place."
-    return f"{_shown(path)} cannot be written: {reason}. {what}"
+    return StorageError(f"{_shown(path)} cannot be written: {reason}. {what}")
 
 
 def _shown(path: Path) -> str:
@@ -259,7 +175,7 @@ def _beside(path: Path, mark: str) -> Path:
     return path.with_name(name)
 
 
-def _to_disk(path: Path, flags: int) -> None:
+def to_disk(path: Path, flags: int) -> None:
     """Wait until a file, or what a directory lists, is on the disk; some file systems cannot say so of directories."""
     descriptor = os.open(path, flags)
     try:

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from flower_dgan.cli.consoles import console, print_table, require_different
-from flower_dgan.whole_file import require_new_file, whole_file
+from flower_dgan.cli.new_places import require_new_file
+from flower_dgan.whole_file import whole_file
 
 
 def compare(

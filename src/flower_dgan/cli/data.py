@@ -13,8 +13,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
+from flower_dgan.cli.new_places import new_folder, require_new_file, require_new_folder
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.whole_file import new_folder, require_new_file, require_new_folder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,8 +12,8 @@ from rich.text import Text
 from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
+from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.errors import defect, told
-from flower_dgan.whole_file import new_folder, require_new_folder
 
 if TYPE_CHECKING:
     from flower_dgan.data import Pairs

@@ -58,10 +58,13 @@ def write_cached(path: Path, packed: PackedLabelMaps) -> None:
 
     Raises StorageError if that cannot be.
     """
-    with writing(path):
-        private_directory(path.parent)
-    with whole_file(path, shared=True, private=True) as partial, partial.open("wb") as file:
-        np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+    try:
+        with writing(path):
+            private_directory(path.parent)
+        with whole_file(path, shared=True, private=True) as partial, partial.open("wb") as file:
+            np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+    except StorageError as error:
+        raise StorageError(f"{error} XDG_CACHE_HOME names the place of this cache.") from error
 
 
 def read_cached(path: Path) -> PackedLabelMaps:

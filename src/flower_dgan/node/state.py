@@ -6,6 +6,7 @@ each training and node: configuration and pairs as they were when the node joine
 read, and the discriminator as it was after the last answers.
 """
 
+import errno
 import json
 import secrets
 import shutil
@@ -234,9 +235,11 @@ class ClientState:
             cause = error.__cause__ if isinstance(error, StorageError) else error
             if not isinstance(cause, OSError):
                 raise
+            refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StorageError(
-                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. Free space there, or start "
-                "it with XDG_STATE_HOME set to a directory of its own with more."
+                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
+                f"{'Let its user write' if refused else 'Free space'} there, or start it with XDG_STATE_HOME set to a "
+                "directory of its own with more."
             ) from error
 
     def _node(self) -> dict[str, Any]:
