@@ -119,7 +119,7 @@ def report(
     """Write the report of a run or of a sweep anew."""
     from flower_dgan.report import write_report, write_sweep_report
 
-    is_run = (directory / "metrics.jsonl").is_file()
+    is_run = any((directory / name).is_file() for name in ("metrics.jsonl", "training.json"))
     console.print((write_report if is_run else write_sweep_report)(directory), soft_wrap=True)
 
 

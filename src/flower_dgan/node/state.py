@@ -140,7 +140,7 @@ class ClientState:
         try:
             pairs = kept_pairs(self.path, node["classes"])
         except (OSError, ValueError, EOFError, IndexError) as error:
-            raise self._damaged("The pairs", error) from error
+            raise self.damaged("The pairs", error) from error
         return node["name"], pairs, read_config(TrainingConfig, node["config"], allow_code)
 
     def parcels(self) -> Path:
@@ -250,10 +250,11 @@ class ClientState:
             ]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
         except (OSError, ValueError, TypeError) as error:
-            raise self._damaged(_NODE, error) from error
+            raise self.damaged(_NODE, error) from error
         return found
 
-    def _damaged(self, what: str, error: Exception) -> StorageError:
+    def damaged(self, what: str, error: Exception) -> StorageError:
+        """Return what to raise where a file of the directory does not hold what was written."""
         return StorageError(
             f"{what} of this node in {self.path} cannot be read: {error}. The node cannot go on with this training: "
             f"delete {self.path}, and begin a new training."

@@ -98,7 +98,7 @@ def read_lines(run_directory: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     path = run_directory / METRICS
     if not path.is_file():
-        raise DataError(f"There is no {path}; name the directory of a run.")
+        raise DataError(f"There is no {path}; name the directory of a run that has measured something.")
     try:
         whole, end, rest = path.read_bytes().rpartition(b"\n")
     except OSError as error:

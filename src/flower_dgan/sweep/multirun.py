@@ -53,7 +53,8 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     Raises
     ------
     DganError
-        Any value of any setting is wrong, or values do not go together; with the overrides of the job.
+        Any value of any setting is wrong, or values do not go together; with the overrides of the job. The sweep
+        directory holds something else.
     """
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         try:
@@ -67,6 +68,7 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
             directory = Path(str(settings.hydra.sweep.dir)).expanduser().resolve()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"The overrides {shlex.join(arguments)} cannot be applied: {error}") from error
+    _require_own(directory)
     for job in itertools.product(*choices):
         _check_job(job)
     constant = [each.key_or_group for each in parsed if not each.is_hydra_override() and not each.is_sweep_override()]
@@ -115,6 +117,17 @@ def _report(directory: Path) -> None:
     console.print(f"Report: {write_sweep_report(directory)}")
     for name, error in failed_jobs(directory).items():
         console.print(f"{name} failed: {error}", style="red")
+
+
+def _require_own(directory: Path) -> None:
+    """Raise ConfigError if a directory is there and holds something, and not a sweep that is to go on."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise ConfigError(f"hydra.sweep.dir={directory} is no folder: name a new one.")
+    ours = any((directory / name).is_file() for name in ("lock", "multirun.yaml")) or any(directory.glob("*/.hydra"))
+    if not ours and any(directory.iterdir()):
+        raise ConfigError(f"hydra.sweep.dir={directory} is not empty and holds no sweep: name a new folder.")
 
 
 def _choices(override: Override) -> list[str]:
