@@ -157,6 +157,7 @@ def prepare(
     ] = None,
     band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once for each.")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="A channel of brats: flair, t1, t1ce, t2.")] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="Name or number of a layer of annotations to take.")] = None,
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
     instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
@@ -174,6 +175,7 @@ def prepare(
         value_range=value_range,
         bands=tuple(band or ()),
         modalities=tuple(modality or ("t2",)),
+        layers=tuple(layer or ()),
         only_labelled=only_labelled,
         skip_unreadable=skip_unreadable,
         instances=instances,
@@ -185,6 +187,8 @@ def prepare(
     result = prepare(name, path, output, settings, shown)
     for sentence in result.unreadable:
         console.print(Text.assemble(("Left out: ", "bold red"), sentence), soft_wrap=True)
+    for sentence in result.unread:
+        console.print(Text.assemble(("Not read: ", "bold red"), sentence), soft_wrap=True)
     if result.beyond:
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
     if result.empty:

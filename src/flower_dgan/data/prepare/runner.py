@@ -12,14 +12,16 @@ from typing import Any
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
-from flower_dgan.data.prepare.pixels import cut, scale
+from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 from flower_dgan.whole_file import whole_file
 
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
+_SUFFIXES = (".png", ARRAY_SUFFIX)
 # If so many cannot be read, something is wrong with all of them.
 _MOST_ERRORS = 5
 
@@ -40,6 +42,8 @@ class Prepared:
         Values of images that were beyond the range.
     unreadable : tuple of str
         What was left out since it could not be read.
+    unread : tuple of str
+        What else there is that looks as if it belonged to the data, a sentence each.
     """
 
     pairs: int
@@ -47,6 +51,7 @@ class Prepared:
     empty: int
     beyond: int
     unreadable: tuple[str, ...]
+    unread: tuple[str, ...]
 
 
 def write_folder(
@@ -78,7 +83,7 @@ def write_folder(
     """
     originals = found.originals
     _check_names(originals, about)
-    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else _as_it_is
+    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else None
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
@@ -110,7 +115,7 @@ def write_folder(
     if not pairs:
         raise DataError(f"No pair was left of {len(originals):,} originals: change --only-labelled or --tile.")
     empty, beyond = (sum(line[key] for line in done.values()) for key in ("empty", "beyond_range"))
-    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable))
+    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable), found.unread)
     _write(output / _ABOUT, json.dumps({**about, "complete": True, **asdict(result)}, indent=1))
     return result
 
@@ -162,11 +167,7 @@ def _read_done(output: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_there(folder: Path, name: str) -> bool:
-    return any((folder / f"{name}{suffix}").is_file() for suffix in (".png", ARRAY_SUFFIX))
-
-
-def _as_it_is(image: Pixels, _source: str) -> Pixels:
-    return image
+    return any((folder / f"{name}{suffix}").is_file() for suffix in _SUFFIXES)
 
 
 def _write_pairs(
@@ -174,25 +175,31 @@ def _write_pairs(
     output: Path,
     settings: PrepareSettings,
     binary: bool,
-    normalize: Callable[[Pixels, str], Pixels],
+    normalize: Callable[[Pixels, str], Pixels] | None,
 ) -> dict[str, Any]:
+    """Write what becomes of an original, all of it or, where it cannot be read, nothing; return its line."""
     made: list[str] = []
     folders: list[str] = []
     empty = all_beyond = 0
-    for part, pair in original.read():
-        scaled, beyond = scale(pair, settings, binary, original.source)
-        scaled = replace(scaled, image=normalize(scaled.image, original.source))  # type: ignore[arg-type]
-        all_beyond += beyond
-        for tile, piece in cut(scaled, settings.tile, settings.stride):
-            if settings.only_labelled and piece.mask is not None and not piece.mask.any():
-                empty += 1
-                continue
-            made.append("_".join(filter(None, (original.stem, part, tile))))
-            files = (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances))
-            written = {folder: pixels for folder, pixels in files if pixels is not None}
-            for folder, pixels in written.items():
-                write_image(pixels, output / folder, made[-1])
-            folders = list(written)
+    try:
+        for part, pair in original.read():
+            for tile, piece, beyond in pieces(pair, settings, binary, original.source, normalize):
+                all_beyond += beyond
+                if settings.only_labelled and piece.mask is not None and not piece.mask.any():
+                    empty += 1
+                    continue
+                made.append("_".join(filter(None, (original.stem, part, tile))))
+                files = (("images", whole(piece.image)), ("masks", piece.mask), ("instances", piece.instances))
+                written = {folder: pixels for folder, pixels in files if pixels is not None}
+                folders = list(written)
+                for folder, pixels in written.items():
+                    write_image(pixels, output / folder, made[-1])
+    except DataError:
+        for name in made:
+            for folder in folders:
+                for suffix in _SUFFIXES:
+                    (output / folder / f"{name}{suffix}").unlink(missing_ok=True)
+        raise
     return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
 
 
