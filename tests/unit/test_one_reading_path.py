@@ -141,15 +141,17 @@ def test_masks_none_of_which_can_be_read_are_an_error(root: Path, tmp_path: Path
         prepare("folder", root, tmp_path / "out", PrepareSettings(skip_unreadable=True))
 
 
-def test_a_picture_of_another_format_is_named_by_prepare_too(root: Path, tmp_path: Path) -> None:
+def test_a_picture_of_another_format_is_named(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("d", "e"):
         for folder in ("images", "masks"):
             Image.fromarray(GREY).save(root / folder / f"{name}.bmp")
-    result = CliRunner().invoke(app, ["data", "prepare", "folder", str(root), str(tmp_path / "out")])
-    assert result.exit_code == 0
-    assert "images/d.bmp and 1 more in images/ are of a format that is not read" in result.output
-    assert "masks/d.bmp and 1 more" in result.output
-    assert len(list((tmp_path / "out/images").iterdir())) == 3
+    assert prepare("folder", root, tmp_path / "out", PrepareSettings()).pairs == 3
+    assert "images/d.bmp and 1 more pictures in images are of a format that is not read" in caplog.text
+    assert "masks/d.bmp and 1 more" in caplog.text
+    for read in (lambda: read_label_maps(root / "masks", 4), lambda: read_images(root, 1)):
+        caplog.clear()
+        read()
+        assert "d.bmp and 1 more pictures in" in caplog.text
 
 
 def test_names_that_look_the_same_are_refused_by_every_command(root: Path, tmp_path: Path) -> None:

@@ -187,8 +187,6 @@ def prepare(
     result = prepare(name, path, output, settings, shown)
     for sentence in result.unreadable:
         console.print(Text.assemble(("Left out: ", "bold red"), sentence), soft_wrap=True)
-    for sentence in result.unread:
-        console.print(Text.assemble(("Not read: ", "bold red"), sentence), soft_wrap=True)
     if result.beyond:
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
     if result.empty:

@@ -1,5 +1,6 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from flower_dgan.data.text_files import same_name
 from flower_dgan.data.upright import AS_STORED, orientation, shown_size
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 IMAGE_SUFFIXES = (*SUFFIXES, ARRAY_SUFFIX)
@@ -60,6 +63,8 @@ def unread_pictures(folder: Path) -> list[Path]:
 def sound_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
     """List the files of a folder, one a stem; as :func:`list_files`.
 
+    Pictures of formats that are not read are named in the log.
+
     Raises
     ------
     DataError
@@ -68,6 +73,9 @@ def sound_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str,
     files = list_files(folder, suffixes)
     for problem in (*misnamed(files).values(), *double_stems(files)):
         raise DataError(problem)
+    if others := unread_pictures(folder):
+        more = f" and {len(others) - 1:,} more pictures in {folder.name} are" if len(others) > 1 else " is"
+        logger.warning("%s%s of a format that is not read: save as PNG what belongs to the data.", others[0], more)
     return {stem: path for stem, (path,) in files.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from flower_dgan.data.image_files import open_image, read_image, read_mask, sound_files
-from flower_dgan.data.prepare.files import find_folders, match_stems, not_read, to_class_ids, visible
+from flower_dgan.data.prepare.files import find_folders, match_stems, to_class_ids, visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
@@ -56,11 +56,10 @@ def find_whu(root: Path) -> Found:
     validation are for training. All are of one city and of one site.
     """
     layout = "train/image, train/label, val/image, val/label, test/image and test/label, with files of equal names."
-    originals, unread = [], []
+    originals = []
     for split, side in _WHU_SPLITS.items():
         folders = find_folders(root, [f"{split}/image", f"{split}/label"], layout)
         images, labels = map(sound_files, folders)
-        unread += [sentence for folder in folders for sentence in not_read(folder)]
         match_stems(images, labels, "label")
         originals += [
             Original(
@@ -70,7 +69,7 @@ def find_whu(root: Path) -> Found:
             )
             for name, path in images.items()
         ]
-    return Found(tuple(originals), ("background", "building"), unread=tuple(unread))
+    return Found(tuple(originals), ("background", "building"))
 
 
 def _read_colours(image: Path, labels: Path, palette: tuple[str, ...], nearest: bool) -> list[tuple[str, OriginalPair]]:

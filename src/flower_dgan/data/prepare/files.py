@@ -9,7 +9,6 @@ from PIL import Image
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_numbers
 from flower_dgan.data.colours import parse_colour
-from flower_dgan.data.image_files import unread_pictures
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_checks import (
     IMAGE_MODES,
@@ -70,15 +69,6 @@ def files_of(folder: Path, suffix: str) -> dict[str, Path]:
 def visible(paths: Iterable[Path]) -> list[Path]:
     """Return paths in alphabetical order without hidden ones, such as the twins ``._name`` of macOS."""
     return sorted(path for path in paths if not path.name.startswith("."))
-
-
-def not_read(folder: Path) -> list[str]:
-    """Say which pictures of a folder, if it is there, are of formats that are not read."""
-    files = unread_pictures(folder) if folder.is_dir() else []
-    if not files:
-        return []
-    more = f" and {len(files) - 1:,} more in {folder.name}/ are" if len(files) > 1 else " is"
-    return [f"{files[0]}{more} of a format that is not read: save as PNG what belongs to the data."]
 
 
 def match_stems(images: Mapping[str, Path], labels: Mapping[str, Path], kind: str) -> None:

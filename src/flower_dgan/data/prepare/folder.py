@@ -12,7 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
-from flower_dgan.data.prepare.files import find_folders, match_stems, not_read, open_samples, to_class_ids
+from flower_dgan.data.prepare.files import find_folders, match_stems, open_samples, to_class_ids
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError
@@ -39,8 +39,7 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
         return partial(_read, images[name], masks[name], instances.get(name), settings, binary)
 
     originals = [Original(f"images/{path.name}", name, reader(name)) for name, path in images.items()]
-    unread = [sentence for folder in (*folders, root / "instances") for sentence in not_read(folder)]
-    return Found(tuple(originals), tuple(classes), ids, tuple(unread))
+    return Found(tuple(originals), tuple(classes), ids)
 
 
 def _values_of(masks: Mapping[str, Path], skip: bool) -> tuple[dict[Path, Mapping[int, int]], dict[str, DataError]]:

@@ -68,14 +68,11 @@ class Found:
         What the class ids of its masks mean, background first; empty for a data set without masks.
     ids : bool
         Whether masks keep their class ids even if there are two: another part of the data may have more.
-    unread : tuple of str
-        What else there is that looks as if it belonged to the data, a sentence each.
     """
 
     originals: tuple[Original, ...]
     classes: tuple[str, ...]
     ids: bool = False
-    unread: tuple[str, ...] = ()
 
     @property
     def binary(self) -> bool:

@@ -42,8 +42,6 @@ class Prepared:
         Values of images that were beyond the range.
     unreadable : tuple of str
         What was left out since it could not be read.
-    unread : tuple of str
-        What else there is that looks as if it belonged to the data, a sentence each.
     """
 
     pairs: int
@@ -51,7 +49,6 @@ class Prepared:
     empty: int
     beyond: int
     unreadable: tuple[str, ...]
-    unread: tuple[str, ...]
 
 
 def write_folder(
@@ -115,7 +112,7 @@ def write_folder(
     if not pairs:
         raise DataError(f"No pair was left of {len(originals):,} originals: change --only-labelled or --tile.")
     empty, beyond = (sum(line[key] for line in done.values()) for key in ("empty", "beyond_range"))
-    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable), found.unread)
+    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable))
     _write(output / _ABOUT, json.dumps({**about, "complete": True, **asdict(result)}, indent=1))
     return result
 
