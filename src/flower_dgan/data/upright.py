@@ -4,6 +4,7 @@ The note is EXIF's "orientation", from 1 (as it is stored) to 8, which JPEG, PNG
 a mask sees the picture turned, so that pixels which are read as they are stored lie under another mask.
 """
 
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 AS_STORED = 1
 _TURNED = range(2, 9)
+_XMP = 700
 # Those that make rows of columns.
 _ON_ITS_SIDE = (5, 6, 7, 8)
 # Where the first row and the first column of what is stored, or of that on its side, are to be.
@@ -35,8 +37,9 @@ def orientation(image: Image.Image) -> int:
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
     """Return height and width in pixels of an opened image as it is shown, from its header if that is enough."""
-    # Pillow says the size of a TIFF file as it is shown; that of a square is known.
-    on_its_side = image.format != "TIFF" and image.width != image.height and orientation(image) in _ON_ITS_SIDE
+    # Pillow says the size of a TIFF file as it is shown, where a tag turns it and not XMP; that of a square is known.
+    tagged = ExifTags.Base.Orientation in getattr(image, "tag_v2", ())
+    on_its_side = not tagged and image.width != image.height and orientation(image) in _ON_ITS_SIDE
     return (image.width, image.height) if on_its_side else (image.height, image.width)
 
 
@@ -84,6 +87,7 @@ def tiff_tags(path: Path) -> Mapping[int, Any]:
 
 
 def tiff_orientation(tags: Mapping[int, Any]) -> int:
-    """Return the orientation, 1 to 8, of a TIFF file with these tags."""
-    found = tags.get(ExifTags.Base.Orientation, AS_STORED)
+    """Return the orientation, 1 to 8, of a TIFF file with these tags; without its own tag as XMP says, as in Pillow."""
+    said = re.search(rb'tiff:Orientation(?:="|>)([0-9])', tags.get(_XMP, b""))
+    found = tags.get(ExifTags.Base.Orientation, int(said[1]) if said else AS_STORED)
     return found if found in _TURNED else AS_STORED
