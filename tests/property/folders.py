@@ -176,12 +176,8 @@ def _image(
     elif draw(st.integers(0, 9)) == 0:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_text("history", "x" * 2**21, zip=True)
-    pixels, saved, path = (
-        _pixels(kind, shape, random, jpeg, found.channels, orientation),
-        None,
-        folder / f"{form}{suffix}",
-    )
-    shown, image = pixels
+    path = folder / f"{form}{suffix}"
+    shown, image = _pixels(kind, shape, random, jpeg, orientation)
     if kind == "array" and not wrong:
         path = folder / f"{form}.npy"
         shown = random.integers(0, 256, (*shape, found.channels), dtype=np.uint8)
@@ -198,7 +194,6 @@ def _image(
     if wrong == "pages":
         options |= {"save_all": True, "append_images": [image]}
     image.save(path, **options)
-    del saved
     if wrong == "deep":
         _spoil(found, "an image of 16 bits", to_prepare=SOUND)
     elif wrong == "small":
@@ -223,13 +218,13 @@ def _exif(orientation: int) -> Image.Exif:
 
 
 def _pixels(
-    kind: str, shape: tuple[int, int], random: np.random.Generator, jpeg: bool, channels: int, orientation: int
+    kind: str, shape: tuple[int, int], random: np.random.Generator, jpeg: bool, orientation: int
 ) -> tuple[Pixels, Image.Image]:
     """Return a picture as it is shown, and as it is to be stored."""
     colours = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     if jpeg:  # of four colours, in whole blocks of JPEG
         colours = np.repeat(np.repeat(random.integers(0, 256, (2, 2, 3), dtype=np.uint8), 8, 0), 8, 1)
-        colours = np.pad(colours, ((0, shape[0] - 16), (0, shape[1] - 16), (0, 0)), "edge")[: shape[0], : shape[1]]
+        colours = np.pad(colours, ((0, 16), (0, 16), (0, 0)), "edge")[: shape[0], : shape[1]]
     if kind == "palette":
         palette = random.integers(0, 256, (16, 3), dtype=np.uint8)
         indices = random.integers(0, 16, shape, dtype=np.uint8)

@@ -23,7 +23,7 @@ from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.resolve import resolve
 from tests.property.folders import ANYTHING, SOUND, Folder, Pixels, folders
 
-EXAMPLES = int(os.environ.get("FLOWER_DGAN_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("FLOWER_DGAN_EXAMPLES", "300"))
 """How many folders to compose; 5,000 once before a release."""
 SIDE = 8
 # JPEG of flat blocks.
