@@ -58,6 +58,7 @@ def test_every_orientation_in_every_mode(tmp_path: Path, suffix: str, orientatio
         Image.fromarray(_stored(shown, orientation)).save(path, exif=_exif(orientation))
         assert read_mask(path).tolist() == (shown * 255 if shown.dtype == bool else shown).tolist()
         assert read_size(path, MASK_MODES) == (4, 6)
+        assert read_mask(path).flags.c_contiguous  # torch takes no negative strides
     palette = Image.fromarray(_stored(SHOWN, orientation), mode="P")
     palette.putpalette(bytes(range(72)))
     palette.save(path, exif=_exif(orientation))

@@ -147,7 +147,7 @@ def read_image(path: Path, channels: int) -> Pixels:
     DataError
         If the file cannot be read, does not hold so many channels, or has a pixel that is not opaque.
     """
-    pixels: Pixels = np.array(whole(open_image(path, channels)))
+    pixels: Pixels = np.array(whole(open_image(path, channels)), order="C")
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
@@ -176,8 +176,7 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
         check_picture(image, path, MASK_MODES)
         step = 255 // (levels_of(image) - 1)
         values = whole(LoadedPicture(image, "L" if image.mode == "1" else image.mode))
-    if values.ndim == 3:  # the second channel is alpha, which is opaque
-        values = np.ascontiguousarray(values[..., 0])
+    values = np.ascontiguousarray(values if values.ndim == 2 else values[..., 0])  # the second channel is opaque alpha
     return values if step == 1 or np.isin(values, (0, 255)).all() else values // step
 
 

@@ -94,7 +94,7 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 def read_samples(path: Path) -> Samples:
     """Read an image with all its bits and channels, whole; as :func:`open_samples`."""
-    samples: Samples = whole(open_samples(path))
+    samples: Samples = np.ascontiguousarray(whole(open_samples(path)))
     return samples
 
 
