@@ -88,7 +88,7 @@ def evaluate(
 
     def read(folder: Path, truth: bool = False) -> "Pairs":
         data = replace(own, root=str(folder))
-        source = open_source(data)
+        source = open_source(data, divided=False)
         entries = [*source.train, *source.test]
         pairs = source.load(entries)
         return with_truth(pairs, settings.downstream, data, entries) if truth else pairs

@@ -10,7 +10,7 @@ from torch import Tensor
 from flower_dgan.comparison.feature_networks import Features
 from flower_dgan.comparison.named_metric import NamedMetric
 from flower_dgan.data.augmentation import grid_views
-from flower_dgan.data.image_files import list_images, read_image
+from flower_dgan.data.image_files import IMAGE_SUFFIXES, read_image, sound_files
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
@@ -33,7 +33,7 @@ def read_images(folder: Path, channels: int) -> tuple[Pixels, ...]:
     """Read ``images/`` of a folder; raises DataError if there is none, or a file cannot be read."""
     if not (folder / "images").is_dir():
         raise DataError(f"There is no folder {(folder / 'images').absolute()}: name a folder of synthetic pairs.")
-    paths = [path for same_stem in list_images(folder / "images").values() for path in same_stem]
+    paths = list(sound_files(folder / "images", IMAGE_SUFFIXES).values())
     if not paths:
         raise DataError(f"{folder / 'images'} holds no PNG, JPEG, TIFF or .npy image.")
     return tuple(read_image(path, channels) for path in paths)

@@ -37,21 +37,49 @@ def open_array(path: Path, channels: int) -> Pixels:
     DataError
         If the file cannot be read or is cut off, or holds another type, rank or number of channels.
     """
-    try:
-        array = open_memmap(path, "r")
-    except Exception as error:  # numpy raises almost anything on a damaged header, also MemoryError.
-        raise DataError(f"{path} cannot be read as .npy ({error}): replace it, or remove image and mask.") from error
+    array = _mapped(path)
     if array.dtype != np.uint8 or array.ndim != 3:
         raise DataError(
             f"{path} holds {array.dtype} of shape {array.shape}: save it as uint8 (height, width, channels)."
         )
     if array.shape[2] != channels:
         raise DataError(f"{path} has {array.shape[2]} channels, and data.channels={channels}: make them equal.")
+    _check_side(array, path)
+    return array
+
+
+def open_numbers(path: Path) -> NDArray[Any]:
+    """Map an image of any numbers and channels, (height, width) or (height, width, channels), from a ``.npy`` file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is cut off, or holds no real numbers or another rank.
+    """
+    array = _mapped(path)
+    if array.dtype.kind not in "uif" or array.ndim not in (2, 3):
+        raise DataError(
+            f"{path} holds {array.dtype} of shape {array.shape}: save it as numbers (height, width, channels)."
+        )
+    _check_side(array, path)
+    return array
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = open_memmap(path, "r")
+    except Exception as error:  # numpy raises almost anything on a damaged header, also MemoryError.
+        raise DataError(f"{path} cannot be read as .npy ({error}): replace it, or remove image and mask.") from error
+    if not array.size:
+        raise DataError(f"{path} holds no pixel, its shape is {array.shape}: replace it, or remove image and mask.")
+    return array
+
+
+def _check_side(array: NDArray[Any], path: Path) -> None:
     if max(array.shape[:2]) > LARGEST_SIDE:
         raise DataError(
             f"{path} is {array.shape[0]} x {array.shape[1]} pixels: cut it into tiles of {LARGEST_SIDE} at most."
         )
-    return array
 
 
 def write_image(pixels: NDArray[Any], folder: Path, name: str) -> None:

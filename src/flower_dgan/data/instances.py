@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.image_files import double_stems, list_files, read_mask, turned_by_exif
+from flower_dgan.data.image_files import read_mask, sound_files, turned_by_exif
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.errors import DataError
 
@@ -37,9 +37,7 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
     folder = Path(config.root).expanduser() / "instances"
     if not folder.is_dir():
         return pairs
-    files = list_files(folder)
-    for problem in double_stems(files):
-        raise DataError(problem)
+    files = sound_files(folder)
     if missing := [entry.name for entry in entries if entry.name not in files]:
         raise DataError(
             f"{folder} lacks {missing[0]}, and {len(missing)} of the {len(entries)} test pairs in all: add them, or "
@@ -47,7 +45,7 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
         )
     instances = []
     for entry, label_map in zip(entries, pairs.label_maps, strict=True):
-        (path,) = files[entry.name]
+        path = files[entry.name]
         ids = read_mask(path)
         if ids.shape != label_map.shape:
             raise DataError(

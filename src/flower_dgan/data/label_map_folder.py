@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.image_files import double_stems, list_files, misnamed, read_mask
+from flower_dgan.data.image_files import read_mask, sound_files
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.pairs import Pixels
@@ -63,12 +63,9 @@ def read_label_maps(folder: Path, image_size: int, classes: int | None = None) -
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
-    files = list_files(folder)
-    if not files:
+    paths = list(sound_files(folder).values())
+    if not paths:
         raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
-    for problem in (*misnamed(files).values(), *double_stems(files)):
-        raise DataError(problem)
-    paths = [path for (path,) in files.values()]
     binary, classes = decide_classes({path: mask_values(path, classes) for path in paths}, classes)
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):

@@ -1,13 +1,17 @@
 """What the values of masks mean: 0 and 255, or class ids."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flower_dgan.config.data_settings import MOST_CLASSES
 from flower_dgan.data.declared_classes import not_a_class
 from flower_dgan.data.image_files import is_jpeg, read_mask
+from flower_dgan.data.picture_windows import row_blocks
 from flower_dgan.errors import DataError
 
 BINARY = frozenset({0, 255})
@@ -33,8 +37,7 @@ def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
     DataError
         If it cannot be read, or if a value is no class.
     """
-    values, counts = np.unique(read_mask(path), return_counts=True)
-    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    found = _counted(read_mask(path))
     if not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
         raise DataError(
             f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
@@ -89,6 +92,15 @@ def decide_classes(values: Mapping[Path, Mapping[int, int]], classes: int | None
         f"{ids} holds the values {_listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
         f"only or class ids below {MOST_CLASSES}, all in the same way."
     )
+
+
+def _counted(mask: NDArray[np.integer[Any]]) -> dict[int, int]:
+    """Return how many pixels hold each value, in ascending order; a large mask is not copied for it."""
+    total: Counter[int] = Counter()
+    for window in row_blocks(*mask.shape):
+        values, counts = np.unique(mask[window], return_counts=True)
+        total.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return dict(sorted(total.items()))
 
 
 def _listed(values: Mapping[int, int]) -> str:

@@ -16,8 +16,9 @@ from PIL import Image
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
-from flower_dgan.data.prepare.pixels import cut, scale
+from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
@@ -26,6 +27,7 @@ from flower_dgan.whole_file import append_line, settle, whole_file, writing
 
 _LONGEST_STEM = 200  # bytes; a name has 255, with the part, the place of a tile and a suffix
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
+_SUFFIXES = (".png", ARRAY_SUFFIX)
 # If so many cannot be read, something is wrong with all of them.
 _MOST_ERRORS = 5
 
@@ -86,7 +88,7 @@ def write_folder(
     """
     originals = found.originals
     _check_names(originals, about)
-    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else _as_it_is
+    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else None
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
@@ -204,38 +206,43 @@ def _is_whole(folder: Path, name: str) -> bool:
         return False
 
 
-def _as_it_is(image: Pixels, _source: str) -> Pixels:
-    return image
-
-
 def _write_pairs(
     original: Original,
     output: Path,
     settings: PrepareSettings,
     binary: bool,
-    normalize: Callable[[Pixels, str], Pixels],
+    normalize: Callable[[Pixels, str], Pixels] | None,
     names: dict[str, str],
 ) -> dict[str, Any]:
-    """Write the pairs of an original, whose names are added to all ``names`` and may not be another original's."""
+    """Write what becomes of an original, all of it or, where it cannot be read, nothing; return its line.
+
+    The pairs' names are added to all ``names`` and may not be another original's.
+    """
     made: list[str] = []
     folders: list[str] = []
     empty = all_beyond = 0
-    for part, pair in original.read():
-        scaled, beyond = scale(pair, settings, binary, original.source)
-        scaled = replace(scaled, image=normalize(scaled.image, original.source))  # type: ignore[arg-type]
-        all_beyond += beyond
-        for tile, piece in cut(scaled, settings.tile, settings.stride):
-            if settings.only_labelled and piece.mask is not None and not piece.mask.any():
-                empty += 1
-                continue
-            made.append("_".join(filter(None, (original.stem, part, tile))))
-            if (other := names.setdefault(folded(made[-1]), original.source)) != original.source:
-                raise DataError(f"{original.source} and {other} both make a {made[-1]}: rename one of them.")
-            files = (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances))
-            written = {folder: pixels for folder, pixels in files if pixels is not None}
-            for folder, pixels in written.items():
-                write_image(pixels, output / folder, made[-1])
-            folders = list(written)
+    try:
+        for part, pair in original.read():
+            for tile, piece, beyond in pieces(pair, settings, binary, original.source, normalize):
+                all_beyond += beyond
+                if settings.only_labelled and piece.mask is not None and not piece.mask.any():
+                    empty += 1
+                    continue
+                name = "_".join(filter(None, (original.stem, part, tile)))
+                if (other := names.setdefault(folded(name), original.source)) != original.source:
+                    raise DataError(f"{original.source} and {other} both make a {name}: rename one of them.")
+                made.append(name)
+                files = (("images", whole(piece.image)), ("masks", piece.mask), ("instances", piece.instances))
+                written = {folder: pixels for folder, pixels in files if pixels is not None}
+                folders = list(written)
+                for folder, pixels in written.items():
+                    write_image(pixels, output / folder, made[-1])
+    except DataError:
+        for name in made:
+            for folder in folders:
+                for suffix in _SUFFIXES:
+                    (output / folder / f"{name}{suffix}").unlink(missing_ok=True)
+        raise
     return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
 
 
