@@ -12,7 +12,6 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import scan_folder
 from flower_dgan.data.folder_source import divide_folder, read_pairs
 from flower_dgan.data.image_files import unread_pictures
-from flower_dgan.data.numbered_objects import numbered_objects
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.source import open_source
 from flower_dgan.errors import DataError
@@ -94,8 +93,6 @@ def check_data(
 def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> DataCheck:
     scan = scan_folder(config, read_pixels=True, track=track)
     problems = (*scan.problems, *_unread(scan.root))
-    if config.classes is None and config.condition == "label-map" and (problem := numbered_objects(scan)):
-        problems += (problem,)
     train: tuple[Entry, ...] = ()
     test: tuple[Entry, ...] = ()
     try:

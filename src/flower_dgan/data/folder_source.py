@@ -15,7 +15,8 @@ from flower_dgan.data.splits import split_entries
 class FolderSource:
     """Images and masks with equal stems in ``root/images`` and ``root/masks``: PNG, JPEG or TIFF, and ``.npy`` images.
 
-    Masks hold either 0 and 255, or class ids below 64 or ``data.classes``; which of the two is decided over all masks.
+    Masks hold 0 and 255, or class ids below 64 or ``data.classes``, or numbers of objects, as ``data.masks`` says;
+    without it, and without ``data.classes``, that is found out over all masks, and refused where it is left open.
     Headers and masks are checked at once; the pixels of the images are read by ``load``.
 
     Parameters
@@ -26,7 +27,7 @@ class FolderSource:
     Attributes
     ----------
     classes : int
-        ``config.classes``; without it 2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+        ``config.classes``; without it 2 for foreground and numbered objects, otherwise the highest id + 1 (at least 2).
     image_classes : int
         0: a folder says nothing about whole images.
     train, test : tuple of Entry

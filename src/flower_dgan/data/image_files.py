@@ -150,12 +150,6 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
         return np.asarray(values.convert("L") if values.mode == "1" else values)
 
 
-def is_jpeg(path: Path) -> bool:
-    """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
-    with opened(path) as image:
-        return image.format in ("JPEG", "MPO")  # the latter is JPEG with more pictures behind it
-
-
 def turned_by_exif(paths: Iterable[Path]) -> str:
     """Return a sentence about those of some pictures that EXIF turns, for a message; empty if there are none."""
     turned = []

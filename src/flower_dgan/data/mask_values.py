@@ -1,19 +1,21 @@
-"""What the values of masks mean: 0 and 255, or class ids."""
+"""What the values of masks mean: background and foreground, class ids, or numbers of objects."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from flower_dgan.config.data_settings import MOST_CLASSES
+from flower_dgan.config.data_settings import MOST_CLASSES, MasksName
 from flower_dgan.data.declared_classes import not_a_class
-from flower_dgan.data.image_files import is_jpeg, read_mask
+from flower_dgan.data.image_files import read_mask
+from flower_dgan.data.lossy_files import lossy_format
 from flower_dgan.errors import DataError
 
 BINARY = frozenset({0, 255})
+_IDS_OF_TWO = frozenset({0, 1})
 
 
-def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
+def mask_values(path: Path, classes: int | None = None, masks: MasksName | None = None) -> dict[int, int]:
     """Count the values of a mask.
 
     Parameters
@@ -22,6 +24,8 @@ def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
         Its file.
     classes : int or None
         How many there are, where that is known.
+    masks : {"classes", "binary", "objects"} or None
+        What its values say, where that is known: ``data.masks``.
 
     Returns
     -------
@@ -31,20 +35,37 @@ def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
     Raises
     ------
     DataError
-        If it cannot be read, or if a value is no class.
+        If it cannot be read, if a value is not of that kind or no class, or if values other than 0 and 255 are from a
+        file that does not keep them.
     """
     values, counts = np.unique(read_mask(path), return_counts=True)
     found = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    if not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
+    if masks == "binary" and not (set(found) <= BINARY or set(found) <= _IDS_OF_TWO):
         raise DataError(
-            f"{path} holds the values {_listed(found)}: masks hold either 0 and 255 only or class ids below "
-            f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
-            "interpolation. A number for each object: flower-dgan data prepare folder --instances."
+            f"{path} holds the values {listed(found)}, and with data.masks=binary a mask holds 0 and 255, or 0 and 1. "
+            "JPEG and smooth resizing invent values: save masks as PNG, resized without interpolation. Class ids want "
+            "data.masks=classes, a number for each object data.masks=objects."
         )
-    if not set(found) <= BINARY and is_jpeg(path):
+    if masks != "objects" and not set(found) <= BINARY and (min(found) < 0 or max(found) >= MOST_CLASSES):
         raise DataError(
-            f"{path} holds the values {_listed(found)} as JPEG, which invents values, and ids near the true ones "
+            f"{path} holds the values {listed(found)}: masks hold either 0 and 255 only or class ids below "
+            f"{MOST_CLASSES}. JPEG and smooth resizing invent values: save masks as PNG, resized without "
+            "interpolation. A number for each object: set data.masks=objects, or flower-dgan data prepare folder "
+            "--instances."
+        )
+    if min(found) < 0:
+        raise DataError(f"{path} holds the values {listed(found)}: numbers of objects are 1 and more, and 0 is none.")
+    if not set(found) <= BINARY and (lossy := lossy_format(path)):
+        raise DataError(
+            f"{path} holds the values {listed(found)} as {lossy}, which invents values, and ids near the true ones "
             "cannot be told from them: save masks as PNG, from the originals."
+        )
+    if masks == "objects":
+        return found
+    if masks == "classes" and 255 in found:
+        raise DataError(
+            f"{path} holds 0 and 255, and with data.masks=classes a mask holds class ids below {MOST_CLASSES}: save "
+            "ids, or set data.masks=binary."
         )
     if classes is not None and 255 in found and classes != 2:
         raise DataError(
@@ -56,42 +77,50 @@ def mask_values(path: Path, classes: int | None = None) -> dict[int, int]:
     return found
 
 
-def decide_classes(values: Mapping[Path, Mapping[int, int]], classes: int | None = None) -> tuple[bool, int]:
-    """Decide over all masks whether they are 0/255, and count the classes where their number is not known.
+def decide_classes(
+    values: Mapping[Path, Mapping[int, int]], classes: int | None = None, masks: MasksName | None = None
+) -> tuple[bool, int]:
+    """Decide over all masks whether they tell foreground only, and count the classes where their number is not known.
 
     Parameters
     ----------
     values : mapping of Path to mapping
         What each mask holds, see :func:`mask_values`.
-    classes : int or None
+    classes, masks
         As given to :func:`mask_values`.
 
     Returns
     -------
-    binary : bool
-        Whether 255 is the foreground.
+    foreground : bool
+        Whether every value but 0 is the one class beside the background.
     classes : int
-        As given; otherwise 2 for 0/255, else the highest id + 1 (at least 2).
+        As given; otherwise 2 for foreground, else the highest id + 1 (at least 2).
 
     Raises
     ------
     DataError
-        If some have 0/255 and others class ids.
+        If some have 0/255 and others class ids, or if none of the numbered objects has a number.
     """
     every = set().union(*values.values())
-    if every <= BINARY:
+    if masks == "objects" and len(every) > 1 and every <= BINARY:
+        raise DataError(
+            f"All masks, such as {next(iter(values))}, hold 0 and 255 only, which numbers no object: set "
+            "data.masks=binary."
+        )
+    if masks == "objects" or every <= BINARY:
         return True, classes or 2
     if 255 not in every:
-        return False, classes or max(2, max(every) + 1)
+        return masks == "binary", classes or max(2, max(every) + 1)
     ids = next(path for path in values if not set(values[path]) <= BINARY)
     binary = next(path for path in values if 255 in values[path])
     raise DataError(
-        f"{ids} holds the values {_listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
+        f"{ids} holds the values {listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
         f"only or class ids below {MOST_CLASSES}, all in the same way."
     )
 
 
-def _listed(values: Mapping[int, int]) -> str:
+def listed(values: Mapping[int, int]) -> str:
+    """Write the values of a mask for a message, the first eight and the last."""
     shown = sorted(values)
     rest = f", ... {shown[-1]} ({len(shown)} values)" if len(shown) > 8 else ""
     return ", ".join(map(str, shown[:8])) + rest
