@@ -123,7 +123,7 @@ def scan_folder(
         pair = _look(images[name][0], masks[name][0] if labelled else None, config, problems)
         with _noted(problems):
             if read_pixels and pair is not None:
-                pair = replace(pair, content=_content(read_image(pair.image, config.channels)))
+                pair = replace(pair, content=content_of(read_image(pair.image, config.channels)))
         if pair is not None and len(problems) == before:
             pairs[name] = pair
     binary, classes = False, config.classes or 2
@@ -134,6 +134,13 @@ def scan_folder(
         if values and config.condition == "label-map" and not said and (problem := left_open(values, classes)):
             problems.append(problem)
     return FolderScan(root, pairs, binary, classes, tuple(problems))
+
+
+def content_of(image: Pixels) -> str | None:
+    """Return what is equal for images that are equal pixel by pixel; None for one of a single value throughout."""
+    if image.min() == image.max():
+        return None
+    return sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 def require_sound(scan: FolderScan) -> None:
@@ -204,12 +211,6 @@ def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str
             f"set data.image_size={min(height, width)} or less, or remove the image and its mask."
         )
     return ScannedPair(image, mask, height, width, values)
-
-
-def _content(image: Pixels) -> str | None:
-    if image.min() == image.max():
-        return None
-    return sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 @contextmanager

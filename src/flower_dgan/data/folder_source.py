@@ -72,10 +72,11 @@ class FolderSource:
 def read_pairs(scan: FolderScan, names: Sequence[str], channels: int) -> Pairs:
     """Read the pixels of some pairs of a folder; raises DataError if a file cannot be read."""
     images = tuple(read_image(scan.pairs[name].image, channels) for name in names)
-    return Pairs(images, tuple(_label_map(scan.pairs[name], scan.binary) for name in names), scan.classes)
+    return Pairs(images, tuple(read_label_map(scan.pairs[name], scan.binary) for name in names), scan.classes)
 
 
-def _label_map(pair: ScannedPair, binary: bool) -> Pixels:
+def read_label_map(pair: ScannedPair, binary: bool) -> Pixels:
+    """Read the class ids of a pair, of which every value but 0 is 1 if the masks are ``binary``."""
     if pair.mask is None:
         return np.zeros((pair.height, pair.width), np.uint8)
     mask = read_mask(pair.mask)

@@ -65,8 +65,8 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
     for entry, label_map in zip(entries, pairs.label_maps, strict=True):
         (path,) = files[entry.name]
         numbers[path] = read_numbers(path, label_map, pairs.classes)
-    if problem := no_objects(numbers):
-        raise DataError(problem)
+    if doubt := no_objects({path: single_pieces(each) for path, each in numbers.items()}):
+        raise DataError(doubt)
     return replace(pairs, instances=tuple(numbers.values()))
 
 
@@ -102,21 +102,26 @@ def read_numbers(path: Path, label_map: Pixels, classes: int) -> NDArray[np.inte
         raise DataError(f"{path} numbers objects as {lossy}, which invents numbers: save it as PNG, from the original.")
     if numbers.min() < 0:
         raise DataError(f"{path} has the number {numbers.min()}: those of objects are 1 and more, and 0 is none.")
-    if not (label_map == 0).all() and (problem := _misfit(numbers, label_map > 0, classes)):
+    if problem := _misfit(numbers, label_map > 0, classes):
         raise DataError(f"{path} {problem}")
     return numbers
 
 
-def no_objects(numbers: Mapping[Path, NDArray[np.integer[Any]]]) -> str | None:
-    """Say that most numbers of some files are no objects, if that is so: they lie in several pieces each."""
-    pieces = {path: single_pieces(each) for path, each in numbers.items()}
-    ids, single = (sum(counts) for counts in zip(*pieces.values(), strict=True)) if pieces else (0, 0)
+def no_objects(pieces: Mapping[Path, tuple[int, int]]) -> str | None:
+    """Say that most numbers of some files are no objects, if that is so, as they lie in several pieces each.
+
+    Parameters
+    ----------
+    pieces : mapping of Path to (int, int)
+        What :func:`~flower_dgan.data.open_masks.single_pieces` returns of each file.
+    """
+    ids, single = (sum(counts[which] for counts in pieces.values()) for which in (0, 1))
     if 2 * single >= ids:
         return None
     first = next(path for path, (ids, single) in pieces.items() if single < ids)
     return (
         f"Only {single:,} of {ids:,} numbers in {first.parent} are one connected piece, so they number no objects, and "
-        f"{first} is an example: give each object a number of its own, or remove the folder to take connected "
+        f"{first} is an example: give each object a number of its own, or leave numbers out to take connected "
         "components of the masks for objects."
     )
 
@@ -131,7 +136,7 @@ def _misfit(numbers: NDArray[np.integer[Any]], foreground: NDArray[np.bool_], cl
     objects = numbers > 0
     outside = numbers[objects & ~foreground]
     on_background = len(outside) / max(1, objects.sum())
-    unnumbered = (foreground & ~objects).sum() / foreground.sum()
+    unnumbered = (foreground & ~objects).sum() / max(1, foreground.sum())
     if len(outside) and len(outside) > (~foreground).sum() / 2:
         found, counts = np.unique(outside, return_counts=True)
         if counts.max() > len(outside) / 2:

@@ -52,6 +52,7 @@ def read_label_maps(
     masks: MasksName | None = None,
     *,
     decided: bool = False,
+    of_command: bool = False,
 ) -> LabelMaps:
     """Read a folder of label maps without images.
 
@@ -67,6 +68,8 @@ def read_label_maps(
         What their values say, see :attr:`~flower_dgan.config.DataConfig.masks`; None to find out.
     decided : bool
         Whether ids are known to be classes, though neither of the two says so.
+    of_command : bool
+        Whether an option would say it, see :func:`~flower_dgan.data.open_masks.left_open`.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def read_label_maps(
     values = {path: mask_values(path, classes, masks) for path in paths}
     said = decided or classes is not None or masks is not None or told_by_preparation(folder.parent)
     binary, classes = decide_classes(values, classes, masks)
-    if not said and (doubt := left_open(values, classes)):
+    if not said and (doubt := left_open(values, classes, of_command=of_command)):
         raise DataError(doubt)
     read = [read_mask(path) for path in paths]
     for path, mask in zip(paths, read, strict=True):

@@ -55,11 +55,9 @@ def mask_values(path: Path, classes: int | None = None, masks: MasksName | None 
         )
     if min(found) < 0:
         raise DataError(f"{path} holds the values {listed(found)}: numbers of objects are 1 and more, and 0 is none.")
-    if not set(found) <= BINARY and (lossy := lossy_format(path)):
-        raise DataError(
-            f"{path} holds the values {listed(found)} as {lossy}, which invents values, and ids near the true ones "
-            "cannot be told from them: save masks as PNG, from the originals."
-        )
+    numbers = masks in ("classes", "objects") or classes not in (None, 2) or not set(found) <= BINARY
+    if numbers and (lossy := lossy_format(path)):
+        raise DataError(_not_kept(path, found, lossy))
     if masks == "objects":
         return found
     if masks == "classes" and 255 in found:
@@ -99,9 +97,12 @@ def decide_classes(
     Raises
     ------
     DataError
-        If some have 0/255 and others class ids, or if none of the numbered objects has a number.
+        If some have 0/255 and others class ids, if none of the numbered objects has a number, or if all hold 0 alone
+        and are from files that do not keep values, such as 1.
     """
     every = set().union(*values.values())
+    if every == {0} and (lossy := lossy_format(next(iter(values)))):
+        raise DataError(_not_kept(*next(iter(values.items())), lossy))
     if masks == "objects" and len(every) > 1 and every <= BINARY:
         raise DataError(
             f"All masks, such as {next(iter(values))}, hold 0 and 255 only, which numbers no object: set "
@@ -116,6 +117,13 @@ def decide_classes(
     raise DataError(
         f"{ids} holds the values {listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
         f"only or class ids below {MOST_CLASSES}, all in the same way."
+    )
+
+
+def _not_kept(path: Path, found: Mapping[int, int], lossy: str) -> str:
+    return (
+        f"{path} holds the values {listed(found)} as {lossy}, which invents values and loses others, and ids near the "
+        "true ones cannot be told from them: save masks as PNG, from the originals."
     )
 
 

@@ -20,7 +20,7 @@ _ALMOST_ALL = 0.9
 _MOST_MASKS = 50
 
 
-def left_open(values: Mapping[Path, Mapping[int, int]], classes: int) -> str | None:
+def left_open(values: Mapping[Path, Mapping[int, int]], classes: int, *, of_command: bool = False) -> str | None:
     """Say what masks of ids leave open, and which setting would decide it; None if they can be read in one way only.
 
     What is in doubt is whether ids are classes at all or number objects, and whether a class is one or was invented by
@@ -33,14 +33,18 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int) -> str | N
         are read, evenly spaced.
     classes : int
         The highest id + 1.
+    of_command : bool
+        Whether it is an option that would say it, ``--masks``, rather than the settings of a run.
     """
+    by = "--masks " if of_command else "set data.masks="
+    as_classes = "--masks classes" if of_command else f"set data.classes={classes}"
     every = set().union(*values.values())
     if len(every) == 1 and len(values) > 1:
         (only,) = every
         return (
             f"All {len(values):,} masks, such as {next(iter(values))}, hold the value {only} throughout, which tells "
-            "nothing from nothing: save masks with background and foreground, or, if others have both, set "
-            "data.masks=binary."
+            "nothing from nothing: save masks with background and foreground, or, if others have both: "
+            f"{by}binary."
         )
     several = {path: counts for path, counts in values.items() if len(set(counts) - {0}) > 1}
     looked_at = _spaced(list(several), _MOST_MASKS)
@@ -50,8 +54,8 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int) -> str | N
     if _count_on(list(values.values())) and _of_one_piece(looked_at):
         return (
             f"{looked_at[0]}{others} look as if their values number objects, as almost each is one connected piece. If "
-            "they do: set data.masks=objects, or keep the numbers as well by flower-dgan data prepare folder "
-            f"--instances. If they are classes: set data.classes={classes}."
+            f"they do: {by}objects, or keep the numbers as well by flower-dgan data prepare folder --instances. If "
+            f"they are classes: {as_classes}."
         )
     looked_through = {path: each for path, each in values.items() if path not in several or path in set(looked_at)}
     for number, paths in border_ids(looked_through).items():
@@ -59,7 +63,7 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int) -> str | N
         return (
             f"{paths[0]}{others} hold class {number} only as a border between a lower and a higher id, as "
             "interpolation invents it: save masks as they were before, or resized without interpolation. If it is a "
-            f"class: set data.classes={classes}."
+            f"class: {as_classes}."
         )
     return None
 
