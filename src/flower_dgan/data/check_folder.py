@@ -70,6 +70,8 @@ def check_folder(
     except DataError as error:
         problems.append(str(error))
     notes = [*_odd_masks(scan), *_plain_images(scan)] if config.condition == "label-map" else [*_plain_images(scan)]
+    if config.condition == "label-map" and config.classes is None and config.masks is None:
+        problems += _all_the_same(scan)
     problems += _on_both_sides(scan, train, test)
     numbered = check_instances(scan, [entry.name for entry in test], config)
     problems += numbered.problems
@@ -114,6 +116,18 @@ def _odd_masks(scan: FolderScan) -> Iterator[str]:
         yield (
             f"{paths[0]}{others} class {number} only as a border between a lower and a higher id, as a resize with "
             "interpolation invents it: look whether it is a class."
+        )
+
+
+def _all_the_same(scan: FolderScan) -> Iterator[str]:
+    """Say that no mask tells anything from anything, which a site is that lacks all classes, or a mistake."""
+    every = {value for pair in scan.pairs.values() for value in pair.values}
+    if len(every) == 1 and len(scan.pairs) > 1:
+        first = next(pair.mask for pair in scan.pairs.values())
+        yield (
+            f"All {len(scan.pairs):,} masks, such as {first}, hold the value {every.pop()} throughout: save masks with "
+            "background and foreground; or, if other sites have both, say how many classes there are, data.classes=2 "
+            "or more."
         )
 
 

@@ -60,11 +60,6 @@ def mask_values(path: Path, classes: int | None = None, masks: MasksName | None 
         raise DataError(_not_kept(path, found, lossy))
     if masks == "objects":
         return found
-    if masks == "classes" and 255 in found:
-        raise DataError(
-            f"{path} holds 0 and 255, and with data.masks=classes a mask holds class ids below {MOST_CLASSES}: save "
-            "ids, or set data.masks=binary."
-        )
     if classes is not None and 255 in found and classes != 2:
         raise DataError(
             f"{path} holds 0 and 255, which are two classes, and data.classes={classes}: save class ids from 0 to "
@@ -97,17 +92,12 @@ def decide_classes(
     Raises
     ------
     DataError
-        If some have 0/255 and others class ids, if none of the numbered objects has a number, or if all hold 0 alone
-        and are from files that do not keep values, such as 1.
+        If some have 0/255 and others class ids, or if all hold 0 alone and are from files that do
+        not keep values, such as 1.
     """
     every = set().union(*values.values())
     if every == {0} and (lossy := lossy_format(next(iter(values)))):
         raise DataError(_not_kept(*next(iter(values.items())), lossy))
-    if masks == "objects" and len(every) > 1 and every <= BINARY:
-        raise DataError(
-            f"All masks, such as {next(iter(values))}, hold 0 and 255 only, which numbers no object: set "
-            "data.masks=binary."
-        )
     if masks == "objects" or every <= BINARY:
         return True, classes or 2
     if 255 not in every:

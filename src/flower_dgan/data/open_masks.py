@@ -38,14 +38,6 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int, *, of_comm
     """
     by = "--masks " if of_command else "set data.masks="
     as_classes = "--masks classes" if of_command else f"set data.classes={classes}"
-    every = set().union(*values.values())
-    if len(every) == 1 and len(values) > 1:
-        (only,) = every
-        return (
-            f"All {len(values):,} masks, such as {next(iter(values))}, hold the value {only} throughout, which tells "
-            "nothing from nothing: save masks with background and foreground, or, if others have both: "
-            f"{by}binary."
-        )
     several = {path: counts for path, counts in values.items() if len(set(counts) - {0}) > 1}
     looked_at = _spaced(list(several), _MOST_MASKS)
     if not looked_at:
