@@ -15,6 +15,7 @@ from flower_dgan.cli.main import app
 from flower_dgan.data import open_source
 from flower_dgan.data.check import DataCheck, check_data
 from flower_dgan.data.instances import with_instances
+from flower_dgan.data.overlap import better_place, disagreement
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.resolve import resolve
 from tests.idx import write_part
@@ -168,9 +169,14 @@ def shifted(pixels: int) -> Callable[[np.ndarray], np.ndarray]:
 @pytest.mark.parametrize(
     ("change", "suffix", "words"),
     [
-        (shifted(3), ".png", "as if it was shifted or of another image: 30.0% of its numbered pixels lie on"),
-        (shifted(1), ".png", "10.0% of its numbered pixels lie on"),
-        (lambda numbers: numbers.T, ".png", "as if it was shifted or of another image"),
+        (
+            shifted(3),
+            ".png",
+            "as if it was shifted: it would lie better 3 pixels left. 30.0% of its numbered pixels lie on",
+        ),
+        (lambda numbers: np.roll(numbers, -2, 0), ".png", "it would lie better 2 pixels down. 20.0% of its"),
+        (lambda numbers: np.roll(numbers.T, 6, 0), ".png", "it would lie better 7 pixels up and 1 pixels right."),
+        (lambda numbers: np.tril(numbers, -30), ".png", "as if it was of another image"),
         (lambda numbers: numbers.astype(np.uint8), ".jpg", "numbers objects as JPEG, which invents numbers"),
         (lambda numbers: np.dstack([numbers.astype(np.uint8)] * 3), ".png", "has mode RGB"),
         (lambda numbers: numbers[:32], ".png", "is 32 x 64 pixels, and its mask is 64 x 64: make them equal"),
@@ -205,6 +211,29 @@ def test_sound_instances_pass_and_those_drawn_smaller_are_mentioned(tmp_path: Pa
     (note,) = found.notes
     assert "6 of 6 files" in note
     assert "36.0% of the pixels" in note  # 8 x 8 of 10 x 10 are left
+
+
+def test_instances_a_pixel_beside_are_mentioned(tmp_path: Path) -> None:
+    """As public data sets have them."""
+    root = number(make_folder(tmp_path / "data", sites=1, images=4), shifted(1))
+    found = check(root)
+    assert found.problems == ()
+    first = f"6 of 6 files in {root}/instances, such as {root}/instances/te_site0_te0_0.png"
+    assert f"{first}, would lie better a pixel beside where they are." in found.notes
+
+
+def test_where_objects_would_lie_better() -> None:
+    foreground = np.zeros((40, 50), bool)
+    foreground[5:9, 7:19] = foreground[20:31, 30:33] = True
+    assert better_place(foreground, foreground) == (0, 0)
+    assert better_place(np.roll(foreground, (3, -4), (0, 1)), foreground) == (-3, 4)
+    assert better_place(np.zeros_like(foreground), foreground) == (0, 0)
+    # 48 + 33 pixels, of which a row of twelve is lost
+    assert disagreement(foreground, foreground) == 0
+    smaller = foreground.copy()
+    smaller[5] = False
+    assert disagreement(smaller, foreground) == 12 / 81
+    assert better_place(smaller, foreground) == (0, 0)
 
 
 def test_instances_that_are_missing_or_nobody_s(tmp_path: Path) -> None:

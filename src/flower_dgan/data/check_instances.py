@@ -8,8 +8,9 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import FolderScan
 from flower_dgan.data.folder_source import read_label_map
 from flower_dgan.data.image_files import double_stems, list_files, list_images, misnamed
-from flower_dgan.data.instances import disagreement, no_objects, read_numbers
+from flower_dgan.data.instances import no_objects, read_numbers
 from flower_dgan.data.open_masks import single_pieces
+from flower_dgan.data.overlap import better_place, disagreement
 from flower_dgan.errors import DataError
 
 
@@ -59,6 +60,7 @@ def check_instances(scan: FolderScan, test: Sequence[str], config: DataConfig) -
     ]
     used: list[Path] = []
     differing: list[tuple[float, Path]] = []
+    beside: list[Path] = []
     pieces: dict[Path, tuple[int, int]] = {}
     for name, path in [(name, files[name][0]) for name in scan.pairs if len(files.get(name, ())) == 1]:
         label_map = read_label_map(scan.pairs[name], scan.binary)
@@ -69,8 +71,10 @@ def check_instances(scan: FolderScan, test: Sequence[str], config: DataConfig) -
             continue
         used.append(path)
         pieces[path] = single_pieces(numbers)
-        if scan.classes == 2 and (share := disagreement(numbers, label_map)):
+        if scan.classes == 2 and (share := disagreement(numbers > 0, label_map > 0)):
             differing.append((share, path))
+            if better_place(numbers > 0, label_map > 0) != (0, 0):
+                beside.append(path)
     if problem := no_objects(pieces):
         problems.append(problem)
     missing = [name for name in scan.pairs if name not in files]
@@ -86,5 +90,10 @@ def check_instances(scan: FolderScan, test: Sequence[str], config: DataConfig) -
         notes.append(
             f"{len(differing):,} of {len(used):,} files in {folder} number a little more or less than the foreground "
             f"of the mask; the most, {share:.1%} of the pixels, {path}."
+        )
+    if beside:
+        notes.append(
+            f"{len(beside):,} of {len(used):,} files in {folder}, such as {beside[0]}, would lie better a pixel beside "
+            "where they are."
         )
     return InstancesCheck(tuple(used), tuple(problems), tuple(notes))

@@ -12,14 +12,9 @@ from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import double_stems, list_files, read_mask, turned_by_exif
 from flower_dgan.data.lossy_files import lossy_format
 from flower_dgan.data.open_masks import single_pieces
+from flower_dgan.data.overlap import misfit
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.errors import DataError
-
-# Of the pixels that only one of mask and numbers calls an object, as shares of all that it does. A map that is shifted
-# has some of both; one whose objects are drawn a little smaller or larger than in the mask has one of them.
-_BOTH = 0.02
-_EITHER = 0.5
-_ON_BACKGROUND = 0.05
 
 
 def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> Pairs:
@@ -102,7 +97,10 @@ def read_numbers(path: Path, label_map: Pixels, classes: int) -> NDArray[np.inte
         raise DataError(f"{path} numbers objects as {lossy}, which invents numbers: save it as PNG, from the original.")
     if numbers.min() < 0:
         raise DataError(f"{path} has the number {numbers.min()}: those of objects are 1 and more, and 0 is none.")
-    if problem := _misfit(numbers, label_map > 0, classes):
+    foreground = label_map > 0
+    if (number := _numbered_background(numbers, foreground)) is not None:
+        raise DataError(f"{path} gives the background the number {number}, as its mask has it: make it 0.")
+    if problem := misfit(numbers > 0, foreground, all_numbered=classes == 2):
         raise DataError(f"{path} {problem}")
     return numbers
 
@@ -126,29 +124,10 @@ def no_objects(pieces: Mapping[Path, tuple[int, int]]) -> str | None:
     )
 
 
-def disagreement(numbers: NDArray[np.integer[Any]], label_map: Pixels) -> float:
-    """Return the share of the pixels of either that only one of numbers and mask calls an object."""
-    either = (numbers > 0) | (label_map > 0)
-    return float(((numbers > 0) != (label_map > 0)).sum() / max(1, either.sum()))
-
-
-def _misfit(numbers: NDArray[np.integer[Any]], foreground: NDArray[np.bool_], classes: int) -> str | None:
-    objects = numbers > 0
-    outside = numbers[objects & ~foreground]
-    on_background = len(outside) / max(1, objects.sum())
-    unnumbered = (foreground & ~objects).sum() / max(1, foreground.sum())
-    if len(outside) and len(outside) > (~foreground).sum() / 2:
-        found, counts = np.unique(outside, return_counts=True)
-        if counts.max() > len(outside) / 2:
-            return f"gives the background the number {found[counts.argmax()]}, as its mask has it: make it 0."
-    if classes == 2 and (min(on_background, unnumbered) > _BOTH or max(on_background, unnumbered) > _EITHER):
-        return (
-            f"does not fit its mask, as if it was shifted or of another image: {on_background:.1%} of its numbered "
-            f"pixels lie on the mask's background, and {unnumbered:.1%} of the mask's foreground has no number."
-        )
-    if classes > 2 and on_background > _ON_BACKGROUND:
-        return (
-            f"does not fit its mask, as if it was shifted or of another image: {on_background:.1%} of its numbered "
-            "pixels lie on the mask's background."
-        )
-    return None
+def _numbered_background(numbers: NDArray[np.integer[Any]], foreground: NDArray[np.bool_]) -> int | None:
+    """Return the number that most of the mask's background has, if one has it."""
+    outside = numbers[(numbers > 0) & ~foreground]
+    if len(outside) <= (~foreground).sum() / 2:
+        return None
+    found, counts = np.unique(outside, return_counts=True)
+    return int(found[counts.argmax()]) if counts.max() > len(outside) / 2 else None
