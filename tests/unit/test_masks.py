@@ -271,6 +271,22 @@ def test_a_class_that_is_wide_anywhere_is_no_border(tmp_path: Path) -> None:
     assert border_ids(thin) == {1: [tmp_path / "thin.png"]}
 
 
+def test_prepare_asks_too_and_says_it_to_the_run(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", NUMBERED)
+    arguments = ["data", "prepare", "folder", str(root)]
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "out")])
+    assert isinstance(done.exception, DataError)
+    assert "If they do: --masks objects" in str(done.exception)
+    for said, classes in (("classes", 13), ("objects", 2)):
+        assert CliRunner().invoke(app, [*arguments, str(tmp_path / said), "--masks", said]).exit_code == 0
+        config = settings(tmp_path / said)
+        assert open_source(config).classes == classes
+        assert check_data(config).problems == ()
+    assert (tmp_path / "objects/instances/a.png").is_file()
+    done = CliRunner().invoke(app, ["data", "prepare", "whu", str(root), str(tmp_path / "w"), "--masks", "binary"])
+    assert "--masks is for folder, not for whu" in str(done.exception)
+
+
 def test_edit_masks_asks_too(tmp_path: Path) -> None:
     root = write(tmp_path / "in", NUMBERED)
     arguments = ["data", "edit-masks", str(root / "masks"), str(tmp_path / "out"), "--count", "2"]

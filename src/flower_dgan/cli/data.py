@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Masks = Literal["classes", "binary", "objects"]
+_MASKS_HELP = "What values say, if they leave it open: class ids, 0 and 255, or a number for each object."
+
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
 
 
@@ -95,7 +98,8 @@ def prepare(
     band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once for each.")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="A channel of brats: flair, t1, t1ce, t2.")] = None,
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
-    instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
+    masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
+    instances: Annotated[bool, typer.Option(help="The same as --masks objects.")] = False,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
     nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
     stain_reference: Annotated[Path | None, typer.Option(help="Give all images the colours of this one.")] = None,
@@ -113,7 +117,8 @@ def prepare(
         modalities=tuple(modality or ("t2",)),
         only_labelled=only_labelled,
         skip_unreadable=skip_unreadable,
-        instances=instances,
+        instances=instances or masks == "objects",
+        masks=None if masks == "objects" else masks,
         palette=tuple(colour or ()),
         nearest_colour=nearest_colour,
         stain_reference=None if stain_reference is None else str(stain_reference.resolve()),
@@ -138,10 +143,7 @@ def edit_masks(
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
     seed: Annotated[int, typer.Option()] = 0,
-    masks: Annotated[
-        Literal["classes", "binary", "objects"] | None,
-        typer.Option(help="What values say, if they leave it open: class ids, 0 and 255, or a number an object."),
-    ] = None,
+    masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
 ) -> None:
     """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""
     from flower_dgan.data import read_label_maps, write_label_maps

@@ -61,11 +61,11 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int, *, of_comm
 
 
 def told_by_preparation(folder: Path) -> bool:
-    """Return whether a folder was made from a public data set, so that ids in its masks are that one's classes."""
+    """Return whether a folder was made from masks of classes: a public data set's, or some that were said to be."""
     try:
         about = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
-        return bool(about["dataset"] != "folder")
-    except (OSError, ValueError, KeyError, TypeError):  # none, or one of somebody else's
+        return bool(about["dataset"] != "folder" or any(map(about["settings"].get, ("masks", "palette"))))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # none, or one of somebody else's
         return False
 
 

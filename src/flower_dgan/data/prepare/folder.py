@@ -12,6 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.open_masks import left_open
 from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
@@ -30,7 +31,10 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
     elif not settings.instances:
-        binary, count = decide_classes({path: mask_values(path) for path in masks.values()})
+        values = {path: mask_values(path, masks=settings.masks) for path in masks.values()}
+        binary, count = decide_classes(values, masks=settings.masks)
+        if settings.masks is None and (doubt := left_open(values, count, of_command=True)):
+            raise DataError(doubt)
         ids, classes = not binary, ["background", *(f"class {index}" for index in range(1, count))]
     originals = [
         Original(f"images/{path.name}", name, partial(_read, path, masks[name], instances.get(name), settings, binary))
