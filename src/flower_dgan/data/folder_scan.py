@@ -26,7 +26,7 @@ from flower_dgan.errors import ConfigError, DataError
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScannedPair:
     """An image and its mask that can be used together.
 
