@@ -135,7 +135,7 @@ def synthesize_folder(
     if shape.classes == 1:
         label_maps: tuple[Pixels, ...] = (np.zeros((shape.image_size, shape.image_size), np.uint8),)
     else:
-        found = read_label_maps(folder, shape.image_size)
+        found = read_label_maps(folder, shape.image_size, decided=True)
         if found.classes > shape.classes:
             raise DataError(
                 f"{folder} has {found.classes} classes, more than the {shape.classes} that the generator knows."

@@ -336,14 +336,20 @@ def test_check_names_masks_that_number_objects(tmp_path: Path) -> None:
     assert code == 1
     assert "masks/a.png and 1 more look as if their values number objects" in output
     assert "flower-dgan data prepare folder --instances. If they are classes: set data.classes=13." in output
+    with pytest.raises(DataError, match="look as if their values number objects"):
+        open_source(settings(root))
     # who says so knows
-    assert check(root, "data.name_pattern=null data.classes=13")[0] == 0
+    for said in ("data.classes=13", "data.masks=classes", "data.masks=objects"):
+        assert check(root, f"data.name_pattern=null {said}")[0] == 0
 
 
 def test_check_takes_classes_of_many_pieces_for_classes(tmp_path: Path) -> None:
     assert check(write_pieces(tmp_path / "many", 12, numbered=False), "data.name_pattern=null")[0] == 0
-    # fewer than four ids may be classes of one piece each
-    assert check(write_pieces(tmp_path / "few", 3, numbered=True), "data.name_pattern=null")[0] == 0
+    # a mask with 2 and without 1 does not count on
+    root = write_pieces(tmp_path / "few", 3, numbered=True)
+    assert check(root, "data.name_pattern=null")[0] == 1
+    write_masks(root, {"c": [2]})
+    assert check(root, "data.name_pattern=null")[0] == 0
 
 
 def test_partition_names_the_classes_of_images(tmp_path: Path) -> None:

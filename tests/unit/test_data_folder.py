@@ -127,7 +127,7 @@ def test_palette_masks_are_ids_and_one_bit_masks_binary(tmp_path: Path) -> None:
         mask = Image.fromarray(np.array([[0, 1, 2, 2, 0, 0]] * 4, dtype=np.uint8), mode="P")
         mask.putpalette([0, 0, 0, 255, 0, 0, 7, 7, 7])
         mask.save(tmp_path / "masks" / f"{name}.png")
-    source = _source(tmp_path)
+    source = _source(tmp_path, masks="classes")
     assert source.classes == 3
     assert source.load(source.train).label_maps[0][0].tolist() == [0, 1, 2, 2, 0, 0]
     for name in "ab":
@@ -332,7 +332,9 @@ def test_a_stack_is_refused(root: Path) -> None:
 def test_sixteen_bit_masks_may_hold_ids(tmp_path: Path) -> None:
     for name in "ab":
         _write(tmp_path, name)
-        Image.fromarray(np.full((4, 6), 63, dtype=np.uint16)).save(tmp_path / "masks" / f"{name}.png")
+        Image.fromarray(np.repeat([[0, 63]], 12).astype(np.uint16).reshape(4, 6)).save(
+            tmp_path / "masks" / f"{name}.png"
+        )
     assert _source(tmp_path).classes == 64
     Image.fromarray(np.full((4, 6), 64, dtype=np.uint16)).save(tmp_path / "masks" / "b.png")
     _refused(tmp_path, "b.png holds the values 64:", "class ids below 64")

@@ -182,7 +182,8 @@ def test_unequal_sizes_say_what_exif_turned(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
     for name in "ab":
         for folder in ("images", "masks", "instances"):
-            Image.fromarray(SHOWN % 2).save(tmp_path / folder / f"{name}.png")
+            numbers = SHOWN % 2 * (SHOWN % 6 if folder == "instances" else 1)  # each column is an object
+            Image.fromarray(numbers).save(tmp_path / folder / f"{name}.png")
     stored = Image.fromarray(_stored(SHOWN, 6))
     stored.save(tmp_path / "images/a.png", exif=_exif(6))
     with_instances(*_pairs_of(settings))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from torch import nn
 
 from flower_dgan.data.folder_source import FolderSource
@@ -283,12 +284,14 @@ def test_a_folder_may_number_its_objects(tmp_path: Path) -> None:
     (root / "instances").mkdir()
     with pytest.raises(DataError, match=f"lacks {source.test[0].name}, and 2 of the 2 test pairs"):
         with_instances(plain, config, source.test)
-    for number, entry in enumerate(source.test):
-        ids = np.full((64, 64), 1000 + number, dtype=np.uint16)
+    for number, label_map in enumerate(plain.label_maps):
+        entry = source.test[number]
+        ids = np.where(label_map > 0, ndimage.label(label_map)[0] + 1000, 0).astype(np.uint16)
         Image.fromarray(ids).save(root / "instances" / f"{entry.name}.png")
     numbered = with_instances(plain, config, source.test).instances
     assert numbered is not None
-    assert [set(ids.ravel().tolist()) for ids in numbered] == [{1000}, {1001}]
+    for ids, label_map in zip(numbered, plain.label_maps, strict=True):
+        assert set(ids.ravel().tolist()) == {0, *range(1001, 1001 + ndimage.label(label_map)[1])}
     Image.fromarray(ids[:5]).save(root / "instances" / f"{entry.name}.png")
     with pytest.raises(DataError, match="is 5 x 64 pixels"):
         with_instances(plain, config, source.test)

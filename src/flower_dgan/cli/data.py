@@ -1,11 +1,10 @@
 """The commands ``flower-dgan data ...``."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import track
@@ -13,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
+from flower_dgan.cli.data_check import check
 from flower_dgan.cli.new_places import new_folder, require_new_file, require_new_folder
 from flower_dgan.errors import ConfigError, DataError
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flower_dgan.data.check import DataCheck
+Masks = Literal["classes", "binary", "objects"]
+_MASKS_HELP = "What values say, if they leave it open: class ids, 0 and 255, or a number for each object."
 
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
-_SIZES = 5
 
 
 @data.command()
@@ -86,69 +86,7 @@ def _cells(kinds: Sequence[str], counts: "NDArray[np.int64]") -> tuple[str, str]
     return f"{(counts > 0).sum()} of {len(kinds)}", f"{kinds[most]} ({counts[most] / counts.sum():.0%})"
 
 
-@data.command()
-def check(
-    path: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, or the data.root of another data=.")],
-    overrides: Annotated[str, typer.Argument(help="As of the run, such as 'data.image_size=256'.")] = "",
-    picture: Annotated[Path | None, typer.Option(help="Write a few pairs into this new PNG file.")] = None,
-) -> None:
-    """Tell what data hold and everything that is wrong with them, before any run.
-
-    The exit status is 1 if anything is wrong.
-    """
-    from flower_dgan.data.check import check_data
-    from flower_dgan.report.pairs_picture import draw_pairs
-    from flower_dgan.resolve import resolve
-
-    if picture is not None:
-        require_new_file(picture, "--picture")
-    settings = replace(resolve(f"data=folder {overrides}").data, root=str(path.absolute()))
-    found = check_data(settings, track=partial(track, description="Reading", console=console, transient=True))
-    for table in _tables(found, settings.class_label):
-        print_table(table)
-    for site, lacking in found.lacking.items():
-        named = ", ".join(map(settings.class_label, lacking))
-        console.print(f"No training pair of site {site} has class {named}.", soft_wrap=True, highlight=False)
-    if found.classes > 2 and settings.classes is None and settings.condition == "label-map":
-        console.print(
-            f"Set data.classes={found.classes}, or as many as all clients have together: otherwise each node counts "
-            "those that it finds, and they must agree.",
-            soft_wrap=True,
-            highlight=False,
-        )
-    for problem in found.problems:
-        console.print(Text.assemble(("- ", "bold red"), problem), soft_wrap=True)
-    console.print(f"Problems: {len(found.problems):,}")
-    if picture is not None and len(found.examples):
-        draw_pairs(found.examples, picture, settings.class_colours)
-        console.print(f"{len(found.examples)} pairs in {picture.resolve()}", soft_wrap=True)
-    if found.problems:
-        raise typer.Exit(1)
-
-
-def _tables(found: "DataCheck", class_label: Callable[[int], str]) -> Iterator[Table]:
-    splits = {"training": found.train, "test": found.test}
-    sites = Table("site", *splits, "groups", title="Pairs")
-    for site in sorted({entry.site for entries in splits.values() for entry in entries}):
-        here = {split: [entry for entry in entries if entry.site == site] for split, entries in splits.items()}
-        groups = {entry.group for entries in here.values() for entry in entries}
-        sites.add_row(site, *(f"{len(entries):,}" for entries in here.values()), f"{len(groups):,}")
-    sites.add_section()
-    totals = (f"{len(entries):,}" for entries in splits.values())
-    sites.add_row("all", *totals, f"{len({entry.group for entry in (*found.train, *found.test)}):,}")
-    yield sites
-    sizes = Table("height x width", "pairs", title="Sizes")
-    counted = Counter(found.sizes).most_common()
-    for (height, width), count in counted[:_SIZES]:
-        sizes.add_row(f"{height} x {width}", f"{count:,}")
-    if others := counted[_SIZES:]:
-        sizes.add_row(f"{len(others):,} other sizes", f"{sum(count for _, count in others):,}")
-    yield sizes
-    classes = Table("class", "share of pixels", title="Label maps")
-    pixels = sum(found.class_pixels.values())
-    for index in range(found.classes if pixels else 0):
-        classes.add_row(class_label(index), f"{found.class_pixels.get(index, 0) / pixels:.2%}")
-    yield classes
+data.command()(check)
 
 
 @data.command()
@@ -166,7 +104,8 @@ def prepare(
     modality: Annotated[list[str] | None, typer.Option(help="A channel of brats: flair, t1, t1ce, t2.")] = None,
     layer: Annotated[list[str] | None, typer.Option(help="Name or number of a layer of annotations to take.")] = None,
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
-    instances: Annotated[bool, typer.Option(help="Masks hold a number for each object, not classes.")] = False,
+    masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
+    instances: Annotated[bool, typer.Option(help="The same as --masks objects.")] = False,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
     nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
     stain_reference: Annotated[Path | None, typer.Option(help="Give all images the colours of this one.")] = None,
@@ -185,7 +124,8 @@ def prepare(
         layers=tuple(layer or ()),
         only_labelled=only_labelled,
         skip_unreadable=skip_unreadable,
-        instances=instances,
+        instances=instances or masks == "objects",
+        masks=None if masks == "objects" else masks,
         palette=tuple(colour or ()),
         nearest_colour=nearest_colour,
         stain_reference=None if stain_reference is None else str(stain_reference.resolve()),
@@ -210,13 +150,14 @@ def edit_masks(
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
     seed: Annotated[int, typer.Option()] = 0,
+    masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
 ) -> None:
     """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""
     from flower_dgan.data import read_label_maps, write_label_maps
     from flower_dgan.data.edit_label_maps import edit_label_maps
 
     require_new_folder(output)
-    given = read_label_maps(folder, image_size=1)
+    given = read_label_maps(folder, image_size=1, masks=masks, of_command=True)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]
     with new_folder(output) as partial_folder:

@@ -86,17 +86,18 @@ def evaluate(
     # a folder of synthetic images holds the class of an image, where there is one, as its mask
     own = replace(settings.data, name_pattern=None, table=None, condition="label-map")
 
-    def read(folder: Path, truth: bool = False) -> "Pairs":
-        data = replace(own, root=str(folder))
+    def read(folder: Path, classes: int | None, truth: bool = False) -> "Pairs":
+        data = replace(own, root=str(folder), classes=classes)
         source = open_source(data, divided=False)
         entries = [*source.train, *source.test]
         pairs = source.load(entries)
         return with_truth(pairs, settings.downstream, data, entries) if truth else pairs
 
     with threads(settings.threads):
+        real = read(test, own.classes, truth=True)
         results = train_on_synthetic_test_on_real(
-            {str(folder): read(folder) for folder in train},
-            read(test, truth=True),
+            {str(folder): read(folder, real.classes) for folder in train},
+            real,
             settings.downstream,
             image_size=own.image_size,
             augmentation=own.augmentation,

@@ -14,6 +14,7 @@ PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "patholog
 AugmentationName = Literal["none", "flips", "rotations", "colour", "all"]
 ConditionName = Literal["label-map", "class", "none"]
 TargetName = Literal["images", "label-maps"]
+MasksName = Literal["classes", "binary", "objects"]
 
 MOST_CHANNELS = 255
 PICTURED = (1, 3)
@@ -72,6 +73,10 @@ class DataConfig:
         may find different.
     class_names, class_colours : tuple of str
         What the classes are called and shown as, ``#rrggbb``, one each; empty for their numbers and grey levels.
+    masks : {"classes", "binary", "objects"} or None
+        What the values of mask files say: ids of classes; background and foreground, 0 and 255 or 0 and 1; or the
+        number of the object that a pixel belongs to, 0 for none, all of which are one class. None to find out, which
+        fails where the files can be read as classes and as objects.
     """
 
     source: SourceName | ImportPath
@@ -92,6 +97,7 @@ class DataConfig:
     classes: Annotated[int, Interval(ge=2, le=256), Because("the background and another, or more")] | None
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
+    masks: MasksName | None = None
 
     def class_label(self, index: int) -> str:
         """Return what a class is called where people read it: ``2 (road)``, or ``2`` where it has no name."""

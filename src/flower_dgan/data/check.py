@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from flower_dgan.config import DataConfig
-from flower_dgan.data.folder_scan import scan_folder
-from flower_dgan.data.folder_source import divide_folder, read_pairs
-from flower_dgan.data.image_files import unread_pictures
-from flower_dgan.data.numbered_objects import numbered_objects
+from flower_dgan.config import DataConfig, PartitionConfig
+from flower_dgan.data.check_folder import FolderCheck, check_folder
+from flower_dgan.data.folder_files import FolderFiles
+from flower_dgan.data.folder_scan import content_of
+from flower_dgan.data.label_map_folder import read_foreign_label_maps
+from flower_dgan.data.named_partition import NAMED
 from flower_dgan.data.pairs import Entry, Pairs
+from flower_dgan.data.partition import require_batch
 from flower_dgan.data.source import open_source
-from flower_dgan.errors import DataError
+from flower_dgan.data.splits import some
+from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.names import check_name
 
 Item = TypeVar("Item")
@@ -41,6 +43,10 @@ class DataCheck:
         One sentence each: what is wrong with which file, and what to do.
     examples : Pairs
         A few pairs, evenly spaced.
+    notes : tuple of str
+        One sentence each: what no run stops at, and whoever made the data should see.
+    files : mapping of str to FolderFiles
+        Of a folder, what becomes of each file; empty for other sources.
     """
 
     train: tuple[Entry, ...]
@@ -51,10 +57,17 @@ class DataCheck:
     lacking: Mapping[str, tuple[int, ...]]
     problems: tuple[str, ...]
     examples: Pairs
+    notes: tuple[str, ...] = ()
+    files: Mapping[str, FolderFiles] = field(default_factory=dict)
 
 
 def check_data(
-    config: DataConfig, *, examples: int = 4, track: Callable[[Sequence[str]], Iterable[str]] = iter
+    config: DataConfig,
+    *,
+    examples: int = 4,
+    track: Callable[[Sequence[str]], Iterable[str]] = iter,
+    partition: PartitionConfig | None = None,
+    batch_size: int = 1,
 ) -> DataCheck:
     """Read all data of a source, the images of a folder whole too.
 
@@ -66,6 +79,10 @@ def check_data(
         How many pairs to return.
     track : callable
         Is given the names of pairs and yields them again, one when the one before is read; for a progress bar.
+    partition : PartitionConfig or None
+        As of a run; None where one client has all training pairs.
+    batch_size : int
+        Pairs that each client needs.
 
     Raises
     ------
@@ -75,50 +92,79 @@ def check_data(
         If there are no data to look at; for a source other than a folder, if anything in it is wrong.
     """
     if config.source == "folder":
-        return _check_folder(config, examples, track)
-    source = open_source(config)
-    entries = (*source.train, *source.test)
-    pixels: dict[str, Mapping[int, int]] = {}
-    for name, entry in zip(track([entry.name for entry in entries]), entries, strict=True):
-        (label_map,) = source.load([entry]).label_maps
-        pixels[name] = dict(enumerate(np.bincount(label_map.ravel()).tolist()))
-    shown = source.load(_spaced(entries, examples))
-    sizes = Counter((entry.height, entry.width) for entry in entries)
-    lacking = _lacking(config, source.train, source.classes, pixels)
-    problems = tuple(_odd_sites(source.train))
+        seen = config if config.target == "images" else replace(config, condition="label-map")
+        found = check_folder(seen, lambda names: _spaced(names, examples), track)
+    else:
+        found = _check_source(config, examples, track)
+    problems = [*found.problems, *_odd_sites(found.train)]
+    try:
+        read_foreign_label_maps(config)
+    except DataError as error:
+        problems.append(str(error))
+    notes = (*found.notes, *_too_few(found.train, partition, batch_size))
+    lacking = _lacking(config, found.train, found.classes, found.pixels)
+    sizes = Counter(found.sizes)
     return DataCheck(
-        tuple(source.train), tuple(source.test), sizes, source.classes, _summed(pixels), lacking, problems, shown
+        found.train,
+        found.test,
+        sizes,
+        found.classes,
+        _summed(found.pixels),
+        lacking,
+        tuple(problems),
+        found.examples,
+        notes,
+        found.files,
     )
 
 
-def _check_folder(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> DataCheck:
-    scan = scan_folder(config, read_pixels=True, track=track)
-    problems = (*scan.problems, *_unread(scan.root))
-    if config.classes is None and config.condition == "label-map" and (problem := numbered_objects(scan)):
-        problems += (problem,)
-    train: tuple[Entry, ...] = ()
-    test: tuple[Entry, ...] = ()
-    try:
-        train, test = divide_folder(scan, config)
-    except DataError as error:
-        problems += (str(error),)
-    problems += tuple(_odd_sites(train))
-    shown = read_pairs(scan, _spaced(list(scan.pairs), examples), config.channels)
-    sizes = Counter((pair.height, pair.width) for pair in scan.pairs.values())
-    pixels = {
-        name: {int(value > 0) if scan.binary else value: count for value, count in pair.values.items()}
-        for name, pair in scan.pairs.items()
-    }
-    lacking = _lacking(config, train, scan.classes, pixels)
-    return DataCheck(train, test, sizes, scan.classes, _summed(pixels), lacking, problems, shown)
+def _check_source(config: DataConfig, examples: int, track: Callable[[Sequence[str]], Iterable[str]]) -> FolderCheck:
+    source = open_source(config)
+    entries = (*source.train, *source.test)
+    pixels: dict[str, Mapping[int, int]] = {}
+    held: dict[str, str] = {}
+    trained = {entry.name for entry in source.train}
+    twice = []
+    for name, entry in zip(track([entry.name for entry in entries]), entries, strict=True):
+        pair = source.load([entry])
+        pixels[name] = dict(enumerate(np.bincount(pair.label_maps[0].ravel()).tolist()))
+        if (content := content_of(pair.images[0])) is None:
+            continue
+        if name in trained:
+            held[content] = name
+        elif content in held:
+            twice.append(name)
+    shown = source.load(_spaced(entries, examples))
+    notes = (
+        [f"The test images {some(twice)} equal images of the training, pixel by pixel, so the test flatters the model."]
+        if twice
+        else []
+    )
+    sizes = [(entry.height, entry.width) for entry in entries]
+    return FolderCheck(
+        tuple(source.train), tuple(source.test), sizes, source.classes, pixels, [], notes, shown, files={}
+    )
 
 
-def _unread(root: Path) -> Iterator[str]:
-    """Say how many pictures a run would leave out, folder by folder."""
-    for folder in (root / "images", root / "masks"):
-        if folder.is_dir() and (files := unread_pictures(folder)):
-            others = f" nor {len(files) - 1:,} more of other formats there" if len(files) > 1 else ""
-            yield f"No run reads {files[0]}{others}: save as PNG what belongs to the data, and remove the rest."
+def _too_few(train: Sequence[Entry], partition: PartitionConfig | None, batch_size: int) -> Iterator[str]:
+    """Say which clients could not fill a batch, with the batches that are set and where the clients are known."""
+    parts: dict[str, list[Entry]] = {"all": list(train)}
+    if partition is not None and partition.name in NAMED:
+        try:
+            names, clients = NAMED[partition.name](train, partition)
+        except (ConfigError, DataError) as error:
+            yield f"partition={partition.name} does not divide these data: {error}"
+            return
+        parts = {name: [] for name in names}
+        for entry, client in zip(train, clients, strict=True):
+            if client is not None:
+                parts[names[client]].append(entry)
+    for name, entries in parts.items():
+        try:
+            require_batch(entries, batch_size, name)
+        except DataError as error:
+            if train:
+                yield str(error)
 
 
 def _summed(pixels: Mapping[str, Mapping[int, int]]) -> Counter[int]:

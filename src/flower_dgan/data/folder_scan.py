@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
@@ -17,13 +18,15 @@ from flower_dgan.data.image_files import (
     turned_by_exif,
 )
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.open_masks import left_open, told_by_preparation
+from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_checks import MASK_MODES
 from flower_dgan.errors import ConfigError, DataError
 
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScannedPair:
     """An image and its mask that can be used together.
 
@@ -37,6 +40,8 @@ class ScannedPair:
         Of both, in pixels.
     values : mapping of int to int
         How many pixels of the mask hold each value.
+    content : str or None
+        Equal where images are, pixel by pixel; None where they were not read, or are of one value throughout.
     """
 
     image: Path
@@ -44,6 +49,7 @@ class ScannedPair:
     height: int
     width: int
     values: Mapping[int, int]
+    content: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,9 @@ class FolderScan:
     pairs : dict of str to ScannedPair
         By stem, in alphabetical order; those in which nothing is wrong.
     binary : bool
-        Whether masks hold 0 and 255, decided over all of them.
+        Whether every value of a mask but 0 is foreground, decided over all of them.
     classes : int
-        ``data.classes``; without it 2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+        ``data.classes``; without it 2 for such masks, otherwise the highest id + 1 (at least 2).
     problems : tuple of str
         One sentence each: what is wrong with which file, and what to do.
     """
@@ -79,8 +85,8 @@ def scan_folder(
     Parameters
     ----------
     config : DataConfig
-        ``root``, ``image_size``, ``channels``, ``classes`` and ``condition`` are used: with ``none`` there may be no
-        ``masks/``.
+        ``root``, ``image_size``, ``channels``, ``classes``, ``masks`` and ``condition`` are used: with ``none`` there
+        may be no ``masks/``.
     read_pixels : bool
         Whether images are read whole too, which finds those that are cut off.
     track : callable
@@ -117,15 +123,24 @@ def scan_folder(
         pair = _look(images[name][0], masks[name][0] if labelled else None, config, problems)
         with _noted(problems):
             if read_pixels and pair is not None:
-                read_image(pair.image, config.channels)
+                pair = replace(pair, content=content_of(read_image(pair.image, config.channels)))
         if pair is not None and len(problems) == before:
             pairs[name] = pair
     binary, classes = False, config.classes or 2
     with _noted(problems):
-        binary, classes = decide_classes(
-            {pair.mask: pair.values for pair in pairs.values() if pair.mask}, config.classes
-        )
+        values = {pair.mask: pair.values for pair in pairs.values() if pair.mask}
+        binary, classes = decide_classes(values, config.classes, config.masks)
+        said = config.classes is not None or config.masks is not None or told_by_preparation(root)
+        if values and config.condition == "label-map" and not said and (problem := left_open(values, classes)):
+            problems.append(problem)
     return FolderScan(root, pairs, binary, classes, tuple(problems))
+
+
+def content_of(image: Pixels) -> str | None:
+    """Return what is equal for images that are equal pixel by pixel; None for one of a single value throughout."""
+    if image.min() == image.max():
+        return None
+    return sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
 
 
 def require_sound(scan: FolderScan) -> None:
@@ -181,7 +196,7 @@ def _look(image: Path, mask: Path | None, config: DataConfig, problems: list[str
     with _noted(problems):
         if mask is not None:
             mask_size = read_size(mask, MASK_MODES)
-            values = mask_values(mask, config.classes)
+            values = mask_values(mask, config.classes, config.masks)
     if size is None:
         return None
     height, width = size

@@ -15,7 +15,8 @@ from flower_dgan.data.splits import split_entries
 class FolderSource:
     """Images and masks with equal stems in ``root/images`` and ``root/masks``: PNG, JPEG or TIFF, and ``.npy`` images.
 
-    Masks hold either 0 and 255, or class ids below 64 or ``data.classes``; which of the two is decided over all masks.
+    Masks hold 0 and 255, or class ids below 64 or ``data.classes``, or numbers of objects, as ``data.masks`` says;
+    without it, and without ``data.classes``, that is found out over all masks, and refused where it is left open.
     Headers and masks are checked at once; the pixels of the images are read by ``load``.
 
     Parameters
@@ -28,7 +29,7 @@ class FolderSource:
     Attributes
     ----------
     classes : int
-        ``config.classes``; without it 2 for masks of 0 and 255, otherwise the highest id + 1 (at least 2).
+        ``config.classes``; without it 2 for foreground and numbered objects, otherwise the highest id + 1 (at least 2).
     image_classes : int
         0: a folder says nothing about whole images.
     train, test : tuple of Entry
@@ -73,10 +74,11 @@ class FolderSource:
 def read_pairs(scan: FolderScan, names: Sequence[str], channels: int) -> Pairs:
     """Read the pixels of some pairs of a folder; raises DataError if a file cannot be read."""
     images = tuple(read_image(scan.pairs[name].image, channels) for name in names)
-    return Pairs(images, tuple(_label_map(scan.pairs[name], scan.binary) for name in names), scan.classes)
+    return Pairs(images, tuple(read_label_map(scan.pairs[name], scan.binary) for name in names), scan.classes)
 
 
-def _label_map(pair: ScannedPair, binary: bool) -> Pixels:
+def read_label_map(pair: ScannedPair, binary: bool) -> Pixels:
+    """Read the class ids of a pair, of which every value but 0 is 1 if the masks are ``binary``."""
     if pair.mask is None:
         return np.zeros((pair.height, pair.width), np.uint8)
     mask = read_mask(pair.mask)

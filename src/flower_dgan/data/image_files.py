@@ -180,12 +180,6 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     return values if step == 1 or np.isin(values, (0, 255)).all() else values // step
 
 
-def is_jpeg(path: Path) -> bool:
-    """Return whether a file holds JPEG, whatever its name says; raises DataError if it cannot be read."""
-    with opened(path) as image:
-        return image.format in ("JPEG", "MPO")  # the latter is JPEG with more pictures behind it
-
-
 def turned_by_exif(paths: Iterable[Path]) -> str:
     """Return a sentence about those of some pictures that EXIF turns, for a message; empty if there are none."""
     turned = []

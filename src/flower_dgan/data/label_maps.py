@@ -65,9 +65,20 @@ def pack(label_maps: Sequence[Pixels], classes: int) -> PackedLabelMaps:
         raise DataError(f"Label maps cannot be packed: class {highest} of {classes} (0 .. {classes - 1}).")
     if classes == 1:  # as many pixels as one likes, none of which travels
         return PackedLabelMaps(b"", shapes, classes)
-    pixels = np.concatenate([label_map.ravel() for label_map in label_maps])
-    planes = [np.packbits((pixels >> bit) & 1).tobytes() for bit in range(_bits(classes))]
+    planes = [_plane(label_maps, bit) for bit in range(_bits(classes))]
     return PackedLabelMaps(b"".join(planes), shapes, classes)
+
+
+def _plane(label_maps: Sequence[Pixels], bit: int) -> bytes:
+    """Pack one bit of each pixel, without a copy of all of them."""
+    packed = bytearray()
+    left = np.empty(0, np.uint8)  # less than a byte's worth of what came before
+    for label_map in label_maps:
+        left = np.concatenate([left, (label_map.ravel() >> bit) & 1])
+        whole = len(left) - len(left) % 8
+        packed += np.packbits(left[:whole]).tobytes()
+        left = left[whole:]
+    return bytes(packed + np.packbits(left).tobytes())
 
 
 def unpack(packed: PackedLabelMaps) -> tuple[Pixels, ...]:

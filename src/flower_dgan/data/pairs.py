@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 LARGEST_SIDE = 32_767
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One pair of a source, before its pixels are read.
 

@@ -3,12 +3,14 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs, Pixels
+from flower_dgan.node.spooled_pairs import SpooledPairs, copy_file, read_arrays
 from flower_dgan.whole_file import whole_file
 
 _IMAGES, _LABEL_MAPS, _SHAPES = "images.npy", "label_maps.npy", "shapes.npy"
@@ -22,8 +24,11 @@ def keep_pairs(directory: Path, pairs: Pairs) -> None:
         with (directory / file).open("wb") as opened:
             size = sum(array.size for array in arrays)
             write_array_header_1_0(opened, header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": (size,)})
-            for array in arrays:
-                opened.write(np.ascontiguousarray(array, np.uint8).data)
+            if (spooled := _spooled(pairs, file)) is not None:
+                copy_file(spooled, opened)
+            else:
+                for array in arrays:
+                    opened.write(np.ascontiguousarray(array, np.uint8).data)
             opened.flush()
             os.fsync(opened.fileno())
     with whole_file(directory / _SHAPES) as partial, partial.open("wb") as opened:
@@ -45,10 +50,24 @@ def count_kept(directory: Path) -> int:
 def digest(pairs: Pairs) -> str:
     """Return a hash of the pixels of pairs and of their order."""
     found = hashlib.sha256()
-    for array in pairs.images + pairs.label_maps:
-        found.update(f"{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
+    for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
+        shapes = [array.shape for array in arrays]
+        spooled = _spooled(pairs, file)
+        pixels = map(_bytes, arrays) if spooled is None else read_arrays(spooled, shapes)
+        for shape, content in zip(shapes, pixels, strict=True):
+            found.update(f"{shape}".encode())
+            found.update(content)
     return found.hexdigest()
+
+
+def _spooled(pairs: Pairs, file: str) -> IO[bytes] | None:
+    if not isinstance(pairs, SpooledPairs):
+        return None
+    return pairs.image_file if file == _IMAGES else pairs.label_map_file
+
+
+def _bytes(array: Pixels) -> bytes:
+    return np.ascontiguousarray(array).tobytes()
 
 
 def _split(path: Path, shapes: NDArray[np.int64]) -> tuple[Pixels, ...]:

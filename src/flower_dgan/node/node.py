@@ -15,6 +15,7 @@ from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.names import check_name
 from flower_dgan.node.own_data import own_data, without_paths
 from flower_dgan.node.simulation import NodeConfig, in_ray, in_simulation
+from flower_dgan.node.spooled_pairs import load_or_spool
 
 
 @dataclass(frozen=True)
@@ -147,4 +148,4 @@ def _open_part(
 def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int) -> Node:
     source = _source(data)
     require_batch(source.train, batch_size, name)
-    return Node(name, source.load(source.train), channels)
+    return Node(name, load_or_spool(source, source.train, data.channels), channels)

@@ -20,6 +20,11 @@ def check_classes(data: DataConfig) -> None:
             f"data.target=label-maps draws masks of background and foreground, and data.classes={data.classes}: set "
             "data.classes=2, data.class_names=[] and data.class_colours=[]."
         )
+    if data.masks in ("binary", "objects") and data.classes not in (None, 2) and data.condition == "label-map":
+        raise ConfigError(
+            f"data.masks={data.masks} has two classes, background and foreground, and data.classes={data.classes}: set "
+            "data.classes=2, data.class_names=[] and data.class_colours=[], or data.masks=classes."
+        )
     for name, given in (("class_names", data.class_names), ("class_colours", data.class_colours)):
         if given and len(given) != data.classes:
             raise ConfigError(

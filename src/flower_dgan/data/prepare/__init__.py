@@ -48,7 +48,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         "brats": DataSet(find_brats, frozenset({"modalities"})),
         "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
-        "folder": DataSet(find_folder, frozenset({"instances", "palette", "nearest_colour"})),
+        "folder": DataSet(find_folder, frozenset({"instances", "masks", "palette", "nearest_colour"})),
         "kumar": DataSet(find_kumar, frozenset({"layers"})),
         "lsun": _alone(find_lsun),
         "monuseg": DataSet(find_monuseg, frozenset({"layers"})),
@@ -60,6 +60,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
 _FLAGS = MappingProxyType(
     {
         "instances": "--instances",
+        "masks": "--masks",
         "palette": "--colour",
         "nearest_colour": "--nearest-colour",
         "modalities": "--modality",

@@ -12,6 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.open_masks import left_open
 from flower_dgan.data.prepare.files import find_folders, match_stems, open_samples, to_class_ids
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
@@ -29,8 +30,10 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
     elif not settings.instances:
-        values, unsound = _values_of(masks, settings.skip_unreadable)
-        binary, count = decide_classes(values)
+        values, unsound = _values_of(masks, settings)
+        binary, count = decide_classes(values, masks=settings.masks)
+        if settings.masks is None and (doubt := left_open(values, count, of_command=True)):
+            raise DataError(doubt)
         ids, classes = not binary, ["background", *(f"class {index}" for index in range(1, count))]
 
     def reader(name: str) -> Callable[[], list[tuple[str, OriginalPair]]]:
@@ -42,16 +45,18 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     return Found(tuple(originals), tuple(classes), ids)
 
 
-def _values_of(masks: Mapping[str, Path], skip: bool) -> tuple[dict[Path, Mapping[int, int]], dict[str, DataError]]:
-    """Count the values of all masks; those that cannot be used are an error, or with ``skip`` returned with theirs."""
+def _values_of(
+    masks: Mapping[str, Path], settings: PrepareSettings
+) -> tuple[dict[Path, Mapping[int, int]], dict[str, DataError]]:
+    """Count the values of all masks; those that cannot be used are an error, or if they are left out, returned."""
     values: dict[Path, Mapping[int, int]] = {}
     unsound: dict[str, DataError] = {}
     for name, path in masks.items():
         try:
-            values[path] = mask_values(path)
+            values[path] = mask_values(path, masks=settings.masks)
         except DataError as error:
             unsound[name] = error
-            if not skip or len(unsound) == len(masks):
+            if not settings.skip_unreadable or len(unsound) == len(masks):
                 raise
     return values, unsound
 

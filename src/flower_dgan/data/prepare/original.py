@@ -112,6 +112,8 @@ class PrepareSettings:
         Whether a colour that is in no palette becomes the nearest that is, rather than an error.
     stain_reference : str or None
         Image file whose colours all images get, see ``stain``; None to leave colours as they are.
+    masks : {"classes", "binary"} or None
+        Of ``folder``: what the values of masks say, where they leave it open; ``instances`` says the third.
 
     Raises
     ------
@@ -132,6 +134,7 @@ class PrepareSettings:
     palette: tuple[str, ...] = ()
     nearest_colour: bool = False
     stain_reference: str | None = None
+    masks: Literal["classes", "binary"] | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
