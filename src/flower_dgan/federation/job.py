@@ -7,6 +7,7 @@ from functools import partial
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.baselines.folds import plan_folds
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
@@ -22,7 +23,7 @@ from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.samples import plan_samples
 from flower_dgan.federation.training import begin, train
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.flower.ledger import Ledger
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.generator_file import save_generator
 from flower_dgan.networks.build import discriminator_form
@@ -86,6 +87,7 @@ def _run(
                 say_how_long(config, clients, fast_grid.rates)
                 fast_grid.queues.update(client.node_id for client in clients if client.queue)
                 federation = open_federation(config, len(clients)) if test is not None else None
+                folds = plan_folds(config, len(clients)) if federation is not None else ()
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
@@ -124,7 +126,20 @@ def _run(
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
-            model = make_table(directory, config, federation, synthetic, test, previous)
+            crossed = [
+                fast_grid.ledger.bytes(client.node_id, way) for client in clients for way in (FROM_NODE, TO_NODE)
+            ]
+            model = make_table(
+                directory,
+                config,
+                federation,
+                synthetic,
+                test,
+                previous,
+                crossed=sum(crossed) / len(clients),
+                draw=lambda count: synthesize(state.generator.average, labels, bundle_settings(config), count)[0],
+                folds=folds,
+            )
             if model is not None:
                 with directory.stage("Dist-FID"):
                     measure_dist_fid(

@@ -21,6 +21,7 @@ from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
 from flower_dgan.private import private_directory
 from flower_dgan.resolve import differences, to_yaml
+from flower_dgan.tasks.patient_scores import FILE as SCORES
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
 
@@ -189,6 +190,7 @@ class RunDirectory:
         checkpoint = self.checkpoints.newest(self.training.identity)
         if self.training.attempt > 1:
             self._forget_after(checkpoint.round_number if checkpoint else 0)
+            (self.path / SCORES).unlink(missing_ok=True)
             if self.synthetic.is_dir():
                 shutil.rmtree(self.synthetic)
         return checkpoint

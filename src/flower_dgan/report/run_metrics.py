@@ -20,12 +20,13 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
 )
+from flower_dgan.tasks.patient_scores import read_scores
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
-    """Read the metrics of a run.
+    """Read the metrics of a run, and its scores by patient if it has any.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         missing_moments=tuple(found["missing-moments"]),
         changes=tuple(found["membership"]),
         alarms=tuple(found["alarm"]),
+        patients=read_scores(run_directory),
     )
 
 

@@ -1,0 +1,133 @@
+"""What each member gains, as tables of a report: by member, and against the number of its real images."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from flower_dgan.metrics import described, shown
+from flower_dgan.report.paired_scores import REAL, WHOLE, PairedScores
+from flower_dgan.report.table import table
+from flower_dgan.tasks.gains import FEWEST_PATIENTS, Gain, gain_of
+from flower_dgan.tasks.patient_scores import PatientScore, TestedOn
+
+_TITLES: dict[TestedOn, str] = {
+    "all": "Tested on the test split:",
+    "own": "Tested on the member's own patients, each held out of everything in its fold, the GAN too:",
+}
+_PLUS_DGAN = "Real-k+DGAN"
+_NOTE = (
+    "Figures are means over {units}, each by its mean over the seeds, so that they differ from those over all pixels; "
+    "positive gains are better. ± is the sample standard deviation over seeds of the mean gain. The interval is that "
+    "of the mean gain at 95 % confidence, by bootstrap over {units}; each member's for itself, so that of many one may "
+    "be wrong. Below {fewest} {units} nothing is claimed: were there no gain, five would all be on one side in 6 % of "
+    "cases, and six in 3 %."
+)
+_IMAGES_ALONE = (
+    "The data do not say who is a patient, so that each image stands for itself: where several are of one patient, the "
+    "intervals are too narrow."
+)
+
+
+def members_section(runs: Sequence[Sequence[PatientScore]]) -> str:
+    """Write the tables of what each member gains.
+
+    Parameters
+    ----------
+    runs : sequence of sequence of PatientScore
+        Of runs that differ in their seeds alone.
+
+    Returns
+    -------
+    str
+        Markdown without a final newline; "none" without scores.
+    """
+    scores = PairedScores.of(runs)
+    parts = [part for tested_on in _TITLES for part in _by_member(scores, tested_on)]
+    parts += _by_size(scores)
+    if not parts:
+        return "none"
+    units = f"{scores.unit}s"
+    parts.append(_NOTE.format(units=units, fewest=FEWEST_PATIENTS))
+    return "\n\n".join([*parts, *([_IMAGES_ALONE] if scores.unit == "image" else [])])
+
+
+def _by_member(scores: PairedScores, tested_on: TestedOn) -> list[str]:
+    """Return title and table of one test; nothing where it was not made."""
+    lines = []
+    for row in scores.rows:
+        gained = [member for member in scores.members if _gain(scores, tested_on, [member], row)]
+        groups = [([member], member, scores.real_images(tested_on, member)) for member in gained]
+        if len(gained) > 1:
+            groups.append((gained, "all members", "-"))
+        for members, name, real in groups:
+            gain = _gain(scores, tested_on, members, row)
+            if gain:
+                others = (_gain(scores, tested_on, members, row, metric) for metric in scores.metrics[1:])
+                cells = _cells(scores, gain)
+                lines.append((name, real, row, *cells, *map(_short, scores.metrics[1:], others)))
+    if not lines:
+        return []
+    more = [f"gain in {described(metric).title}" for metric in scores.metrics[1:]]
+    return [_TITLES[tested_on], table(("member", "real images", "trained on", *_titles(scores), *more), lines)]
+
+
+def _by_size(scores: PairedScores) -> list[str]:
+    """Return the gain against the number of real images; nothing where there is one number alone."""
+    sizes, lines, shown_last = scores.sizes(), [], None
+    if len(sizes) < 2:
+        return []
+    for real in sizes:
+        members = [m for m in scores.members if _gain(scores, "all", [m], _PLUS_DGAN, real=real)]
+        gain = _gain(scores, "all", members, _PLUS_DGAN, real=real)
+        if gain:
+            number = "all that it has" if real == WHOLE else f"{real:,}"
+            lines.append((number, str(len(members)), *_cells(scores, gain)))
+            shown_last = number if gain.verdict == "better" else shown_last
+    until = "with none of these numbers" if shown_last is None else f"with {shown_last} at most"
+    return [
+        f"{_PLUS_DGAN} against the number of a member's real images, mean of the members with so many, tested on the "
+        "test split. The synthetic images are those of the whole federation, this member's other images included:",
+        table(("real images", "members", *_titles(scores)), lines),
+        f"A gain is shown {until}.",
+    ]
+
+
+def _gain(
+    scores: PairedScores, tested_on: TestedOn, members: Sequence[str], row: str, metric: str = "", real: int = WHOLE
+) -> Gain | None:
+    chosen = metric or next(iter(scores.metrics), "")
+    pairs = chain.from_iterable(scores.pairs(tested_on, member, row, chosen, real) for member in members)
+    return gain_of(pairs, described(chosen).best)
+
+
+def _titles(scores: PairedScores) -> tuple[str, ...]:
+    title = described(scores.metrics[0]).title
+    return (f"{scores.unit}s", "seeds", f"{title} {REAL}", title, "gain", "95 % interval", "so it is")
+
+
+def _cells(scores: PairedScores, gain: Gain) -> tuple[str, ...]:
+    metric = scores.metrics[0]
+    words = {"better": "better", "worse": "worse", "open": "not shown", "too few": f"too few {scores.unit}s"}
+    return (
+        f"{gain.patients:,}",
+        str(gain.trainings),
+        shown(metric, gain.before),
+        shown(metric, gain.after),
+        _signed(metric, gain.mean)
+        + ("" if gain.deviation is None else f" ± {gain.deviation:{described(metric).form}}"),
+        _between(metric, gain),
+        words[gain.verdict],
+    )
+
+
+def _short(metric: str, gain: Gain | None) -> str:
+    if gain is None:
+        return "-"
+    return f"{_signed(metric, gain.mean)} ({_between(metric, gain)})" if gain.interval else _signed(metric, gain.mean)
+
+
+def _between(metric: str, gain: Gain) -> str:
+    return " to ".join(_signed(metric, bound) for bound in gain.interval) if gain.interval else "-"
+
+
+def _signed(metric: str, value: float) -> str:
+    return f"{value:+{described(metric).form}}"

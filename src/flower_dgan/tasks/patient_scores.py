@@ -1,0 +1,116 @@
+"""How good trained models were on each patient, and the file of a run that keeps it."""
+
+import csv
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from flower_dgan.errors import DataError
+
+FILE = "patients.csv"
+TestedOn = Literal["all", "own"]
+"""The test split, which all rows share; or patients of the member that were held out of everything for this."""
+Unit = Literal["patient", "image"]
+"""What is scored: a patient with all its images, or, where no patient is known, each image for itself."""
+
+_FIELDS = ("tested_on", "row", "member", "real", "seed", "unit", "patient", "images")
+
+
+@dataclass(frozen=True)
+class PatientScore:
+    """How good one trained model was on the images of one patient.
+
+    Attributes
+    ----------
+    tested_on : {"all", "own"}
+        Of which patients this is one.
+    row : str
+        What was trained on, as ``downstream.rows`` calls it: ``"Real-k+DGAN"`` whoever the member is.
+    member : str
+        Whose real images were in it, or whose patient this is; empty where neither is one member's.
+    real : int
+        How many real images of the member were in it; 0 for rows without.
+    seed : int
+        Of the training.
+    unit : {"patient", "image"}
+        Whether the data say who is a patient.
+    patient : str
+        Who; the name of the image where no patient is known.
+    images : int
+        Number of images of the patient.
+    values : Mapping[str, float]
+        Figures over all windows of these images, by the name of the metric. One that looks for masks or objects is
+        missing where the patient has none.
+    """
+
+    tested_on: TestedOn
+    row: str
+    member: str
+    real: int
+    seed: int
+    unit: Unit
+    patient: str
+    images: int
+    values: Mapping[str, float]
+
+
+def append_scores(directory: Path, scores: Iterable[PatientScore], metrics: Iterable[str]) -> None:
+    """Append scores to the file of a run directory; they are on disk when this returns.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the run.
+    scores : iterable of PatientScore
+        What to write.
+    metrics : iterable of str
+        The columns of figures, the same at every call.
+    """
+    names, path = tuple(metrics), directory / FILE
+    begins = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if begins:
+            writer.writerow((*_FIELDS, *names))
+        for score in scores:
+            values = (repr(score.values[name]) if name in score.values else "" for name in names)
+            writer.writerow((*(getattr(score, field) for field in _FIELDS), *values))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_scores(directory: Path) -> tuple[PatientScore, ...]:
+    """Read what :func:`append_scores` wrote; none where there is no file.
+
+    Raises
+    ------
+    DataError
+        The file is not such a table; the message names the line.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        return ()
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return tuple(_read(csv.reader(file), path))
+
+
+def _read(lines: Iterator[list[str]], path: Path) -> Iterator[PatientScore]:
+    header = next(lines, [])
+    if tuple(header[: len(_FIELDS)]) != _FIELDS:
+        raise DataError(f"{path} does not begin with the columns {', '.join(_FIELDS)}: it is not from a run.")
+    names = header[len(_FIELDS) :]
+    for number, cells in enumerate(lines, start=2):
+        try:
+            tested_on, row, member, real, seed, unit, patient, images, *figures = cells
+            if tested_on not in get_args(TestedOn) or unit not in get_args(Unit):
+                raise ValueError(f"'{tested_on}' or '{unit}' is unknown")
+            values = {name: float(figure) for name, figure in zip(names, figures, strict=True) if figure}
+            if not all(map(math.isfinite, values.values())):
+                raise ValueError("a figure is not finite")
+            read = PatientScore(tested_on, row, member, int(real), int(seed), unit, patient, int(images), values)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise DataError(f"{path}, row {number}: {error}") from error
+        yield read
