@@ -45,7 +45,7 @@ def patients(metrics: RunMetrics, **which: object) -> set[str]:
 
 def test_a_run_says_what_each_member_gains(folder: str, federation: Federation) -> None:
     rows = "[Real-k,Real-k+DGAN,Real-k+FedGAN,DGAN,FedAvg,FedAvg-equal-bytes,FedGAN-equal-bytes]"
-    more = "downstream.member_folds=3 'downstream.member_sizes=[2,4,50]' 'downstream.synthetic_times=[1,2]'"
+    more = "downstream.member_folds=3 'downstream.member_sizes=[2,4]' 'downstream.synthetic_times=[1,2]'"
     path = federation.run(f"{folder} downstream.rows={rows} {more}", clients=3).path
     metrics = read_metrics(path)
     plus = {f"Real-{name}+{gan}" for name in ("east", "north", "south") for gan in ("DGAN", "FedGAN")}
@@ -61,7 +61,7 @@ def test_a_run_says_what_each_member_gains(folder: str, federation: Federation) 
         assert patients(metrics, tested_on="own", row=row, member="north") == {"n1", "n2", "n3"}
         assert patients(metrics, tested_on="own", row=row, member="south") == set()
     assert {(p.unit, p.images) for p in metrics.patients} == {("patient", 2)}
-    # six, six and two training tiles: 2 and 4 are fewer than all that a member has, 50 are not
+    # six, six and two training tiles: 2 are all that south has
     sizes = {(p.member, p.real) for p in metrics.patients if p.tested_on == "all" and p.row == "Real-k+DGAN"}
     assert sizes == {*((name, n) for name in ("east", "north") for n in (2, 4, 6)), ("south", 2)}
     report = (path / "report.md").read_text()
@@ -94,6 +94,12 @@ def test_what_a_fold_is_tested_on_is_in_none_of_its_trainings(folder: str) -> No
 
 def test_no_folds_are_planned_where_none_are_asked(folder: str) -> None:
     assert plan_folds(resolve(folder), 3) == ()
+
+
+def test_a_number_that_no_member_has_more_of_is_refused_before_any_work(folder: str, federation: Federation) -> None:
+    with pytest.raises(DataError, match="has 6, and no member has more than 6 real images"):
+        federation.run(f"{folder} 'downstream.member_sizes=[4,6]'", clients=3)
+    assert not (federation.directory / "metrics.jsonl").exists()
 
 
 def test_a_member_that_cannot_fill_a_batch_without_a_fold_is_named_before_any_work(

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from torch import nn
 
 from flower_dgan.baselines.averaging import average, rounds_within
-from flower_dgan.baselines.members import begin
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.flower.ledger import Ledger
+from flower_dgan.tasks.members import begin
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.tstr import score_on_real
 

@@ -21,15 +21,6 @@ from flower_dgan.baselines.fedgan_row import EQUAL_ROW as EQUAL_FEDGAN
 from flower_dgan.baselines.fedgan_row import ROW as FEDGAN
 from flower_dgan.baselines.fedgan_row import train_fedgan
 from flower_dgan.baselines.folds import Fold
-from flower_dgan.baselines.members import (
-    PLUS_DGAN,
-    PLUS_FEDGAN,
-    REAL,
-    Whose,
-    scores_of,
-    trained,
-    with_synthetic,
-)
 from flower_dgan.baselines.rows import LocalFederation, federation_of
 from flower_dgan.config import Config
 from flower_dgan.data import Entry, Pairs, Source
@@ -41,7 +32,8 @@ from flower_dgan.metrics import Metric, find_metric
 from flower_dgan.node.node import Node, simulated_source
 from flower_dgan.synthesis import synthesize
 from flower_dgan.tasks.by_patient import HeldOut
-from flower_dgan.tasks.patient_scores import PatientScore, Unit
+from flower_dgan.tasks.members import Whose, scores_of, trained, with_synthetic
+from flower_dgan.tasks.patient_scores import PLUS_DGAN, PLUS_FEDGAN, REAL, PatientScore, Unit
 from flower_dgan.tasks.results import MAIN_ROW as DGAN
 from flower_dgan.tasks.tstr import with_truth
 from flower_dgan.wiring import bundle_settings, free_cores, seeded, threads
@@ -95,9 +87,9 @@ def _models_of(
     member: str, real: Pairs, drawn: Mapping[str, Pairs], shared: Mapping[str, nn.Module], config: Config, seed: int
 ) -> Iterator[tuple[Whose, nn.Module]]:
     """Train a member's own models one by one, then yield those of all."""
-    sources = {PLUS_DGAN: DGAN, PLUS_FEDGAN: FEDGAN}
-    own = {REAL: real}
-    own |= {row: with_synthetic(real, drawn[source]) for row, source in sources.items() if source in drawn}
+    own = {REAL: real, PLUS_DGAN: with_synthetic(real, drawn[DGAN])}
+    if PLUS_FEDGAN in config.downstream.rows:
+        own[PLUS_FEDGAN] = with_synthetic(real, drawn[FEDGAN])
     for row, pairs in own.items():
         yield Whose(row, member, len(real)), trained(pairs, config, seed)
     for row, model in shared.items():

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
-from flower_dgan.baselines.members import PLUS_DGAN, REAL, plus_rows, row_of, together
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
@@ -18,6 +17,8 @@ from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
 from flower_dgan.node.node import Node, open_partition
 from flower_dgan.synthesis import synthesize
+from flower_dgan.tasks.members import plus_rows, row_of, together
+from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL
 from flower_dgan.wiring import (
     bundle_settings,
     discriminator_half,

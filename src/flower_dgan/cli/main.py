@@ -12,6 +12,7 @@ from rich.text import Text
 from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table
 from flower_dgan.cli.data import data
+from flower_dgan.cli.gain import gain
 from flower_dgan.errors import DganError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run d
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
+app.command()(gain)
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
 

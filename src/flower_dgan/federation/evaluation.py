@@ -9,7 +9,6 @@ from torch import nn
 
 from flower_dgan.baselines import fedavg, fedgan_row
 from flower_dgan.baselines.folds import Fold
-from flower_dgan.baselines.members import PLUS_FEDGAN, plus_rows
 from flower_dgan.baselines.rows import LocalFederation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
@@ -22,6 +21,8 @@ from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.tasks import find_task
+from flower_dgan.tasks.members import plus_rows
+from flower_dgan.tasks.patient_scores import PLUS_FEDGAN
 from flower_dgan.tasks.results import MAIN_ROW, TstrResult
 from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
 from flower_dgan.wire.answers import known_answers

@@ -7,7 +7,6 @@ from functools import partial
 from flwr.serverapp import Grid
 
 from flower_dgan.algorithms.find import algorithm_of
-from flower_dgan.baselines.folds import plan_folds
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
@@ -18,6 +17,7 @@ from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.link_report import say_how_long
+from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.samples import plan_samples
@@ -87,7 +87,7 @@ def _run(
                 say_how_long(config, clients, fast_grid.rates)
                 fast_grid.queues.update(client.node_id for client in clients if client.queue)
                 federation = open_federation(config, len(clients)) if test is not None else None
-                folds = plan_folds(config, len(clients)) if federation is not None else ()
+                folds = plan_members(config, federation) if federation is not None else ()
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)

@@ -6,18 +6,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from flower_dgan.baselines import fedavg, fedgan_row
-from flower_dgan.baselines.folds import Fold
-from flower_dgan.baselines.members import (
-    PLUS,
-    PLUS_DGAN,
-    REAL,
-    Whose,
-    fewer_real,
-    scores_of,
-    trained,
-    whose,
-    with_synthetic,
-)
+from flower_dgan.baselines.folds import Fold, plan_folds
 from flower_dgan.baselines.own_patients import cross_validate
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
@@ -27,7 +16,16 @@ from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.node.node import simulated_source
 from flower_dgan.tasks.by_patient import HeldOut
-from flower_dgan.tasks.patient_scores import PatientScore, append_scores
+from flower_dgan.tasks.members import (
+    Whose,
+    fewer_real,
+    require_sizes,
+    scores_of,
+    trained,
+    whose,
+    with_synthetic,
+)
+from flower_dgan.tasks.patient_scores import PLUS, PLUS_DGAN, REAL, PatientScore, append_scores
 from flower_dgan.tasks.results import TstrResult
 
 logger = logging.getLogger("flwr")
@@ -87,6 +85,12 @@ class MemberScores:
 
     def _write(self, scores: Sequence[PatientScore]) -> None:
         append_scores(self._directory.path, scores, self._config.downstream.metrics)
+
+
+def plan_members(config: Config, federation: LocalFederation) -> tuple[Fold, ...]:
+    """Return the folds of the members' patients; raises DataError, before any work, where not all asked can be done."""
+    require_sizes(federation.members, config.downstream.member_sizes)
+    return plan_folds(config, len(federation.labels))
 
 
 def equal_rounds(config: Config, federation: LocalFederation, crossed: float) -> dict[str, int]:

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from itertools import chain
 
 from flower_dgan.metrics import described, shown
-from flower_dgan.report.paired_scores import REAL, WHOLE, PairedScores
+from flower_dgan.report.paired_scores import WHOLE, PairedScores
 from flower_dgan.report.table import table
 from flower_dgan.tasks.gains import FEWEST_PATIENTS, Gain, gain_of
-from flower_dgan.tasks.patient_scores import PatientScore, TestedOn
+from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL, PatientScore, TestedOn
 
 _TITLES: dict[TestedOn, str] = {
     "all": "Tested on the test split:",
     "own": "Tested on the member's own patients, each held out of everything in its fold, the GAN too:",
 }
-_PLUS_DGAN = "Real-k+DGAN"
 _NOTE = (
     "Figures are means over {units}, each by its mean over the seeds, so that they differ from those over all pixels; "
     "positive gains are better. ± is the sample standard deviation over seeds of the mean gain. The interval is that "
@@ -52,22 +51,21 @@ def members_section(runs: Sequence[Sequence[PatientScore]]) -> str:
 
 def _by_member(scores: PairedScores, tested_on: TestedOn) -> list[str]:
     """Return title and table of one test; nothing where it was not made."""
+    main, *others = scores.metrics or [""]
     lines = []
     for row in scores.rows:
-        gained = [member for member in scores.members if _gain(scores, tested_on, [member], row)]
-        groups = [([member], member, scores.real_images(tested_on, member)) for member in gained]
-        if len(gained) > 1:
-            groups.append((gained, "all members", "-"))
-        for members, name, real in groups:
-            gain = _gain(scores, tested_on, members, row)
-            if gain:
-                others = (_gain(scores, tested_on, members, row, metric) for metric in scores.metrics[1:])
-                cells = _cells(scores, gain)
-                lines.append((name, real, row, *cells, *map(_short, scores.metrics[1:], others)))
+        members = [name for name in scores.members if next(scores.pairs(tested_on, name, row, main), None)]
+        groups = [([name], name, scores.real_images(tested_on, name)) for name in members]
+        if len(members) > 1:
+            groups.append((members, "all members", "-"))
+        for those, name, real in groups:
+            if gain := _gain(scores, tested_on, those, row, main):
+                more = (_short(metric, _gain(scores, tested_on, those, row, metric)) for metric in others)
+                lines.append((name, real, row, *_cells(scores, gain), *more))
     if not lines:
         return []
-    more = [f"gain in {described(metric).title}" for metric in scores.metrics[1:]]
-    return [_TITLES[tested_on], table(("member", "real images", "trained on", *_titles(scores), *more), lines)]
+    titles = (f"gain in {described(metric).title}" for metric in others)
+    return [_TITLES[tested_on], table(("member", "real images", "trained on", *_titles(scores), *titles), lines)]
 
 
 def _by_size(scores: PairedScores) -> list[str]:
@@ -75,16 +73,16 @@ def _by_size(scores: PairedScores) -> list[str]:
     sizes, lines, shown_last = scores.sizes(), [], None
     if len(sizes) < 2:
         return []
+    main = scores.metrics[0]
     for real in sizes:
-        members = [m for m in scores.members if _gain(scores, "all", [m], _PLUS_DGAN, real=real)]
-        gain = _gain(scores, "all", members, _PLUS_DGAN, real=real)
-        if gain:
+        members = [name for name in scores.members if next(scores.pairs("all", name, PLUS_DGAN, main, real), None)]
+        if gain := _gain(scores, "all", members, PLUS_DGAN, main, real):
             number = "all that it has" if real == WHOLE else f"{real:,}"
             lines.append((number, str(len(members)), *_cells(scores, gain)))
             shown_last = number if gain.verdict == "better" else shown_last
     until = "with none of these numbers" if shown_last is None else f"with {shown_last} at most"
     return [
-        f"{_PLUS_DGAN} against the number of a member's real images, mean of the members with so many, tested on the "
+        f"{PLUS_DGAN} against the number of a member's real images, mean of the members with so many, tested on the "
         "test split. The synthetic images are those of the whole federation, this member's other images included:",
         table(("real images", "members", *_titles(scores)), lines),
         f"A gain is shown {until}.",
@@ -92,11 +90,10 @@ def _by_size(scores: PairedScores) -> list[str]:
 
 
 def _gain(
-    scores: PairedScores, tested_on: TestedOn, members: Sequence[str], row: str, metric: str = "", real: int = WHOLE
+    scores: PairedScores, tested_on: TestedOn, members: Sequence[str], row: str, metric: str, real: int = WHOLE
 ) -> Gain | None:
-    chosen = metric or next(iter(scores.metrics), "")
-    pairs = chain.from_iterable(scores.pairs(tested_on, member, row, chosen, real) for member in members)
-    return gain_of(pairs, described(chosen).best)
+    pairs = chain.from_iterable(scores.pairs(tested_on, member, row, metric, real) for member in members)
+    return gain_of(pairs, described(metric).best)
 
 
 def _titles(scores: PairedScores) -> tuple[str, ...]:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flower_dgan.tasks.gains import Paired
-from flower_dgan.tasks.patient_scores import PatientScore, TestedOn, Unit
+from flower_dgan.tasks.patient_scores import REAL, PatientScore, TestedOn, Unit
 
-REAL = "Real-k"
 WHOLE = 0
 """In place of a number of real images: all that a member has."""
 

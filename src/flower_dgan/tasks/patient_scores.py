@@ -16,6 +16,13 @@ TestedOn = Literal["all", "own"]
 Unit = Literal["patient", "image"]
 """What is scored: a patient with all its images, or, where no patient is known, each image for itself."""
 
+REAL = "Real-k"
+"""A member's real images alone; whose is in the score."""
+PLUS_DGAN, PLUS_FEDGAN = PLUS = ("Real-k+DGAN", "Real-k+FedGAN")
+"""The same with all synthetic ones beside them."""
+SHARED = ("DGAN", "FedGAN", "FedGAN-equal-bytes", "FedAvg", "FedAvg-equal-bytes")
+"""Rows of one model for all members, which a member could use in place of one of its own."""
+
 _FIELDS = ("tested_on", "row", "member", "real", "seed", "unit", "patient", "images")
 
 

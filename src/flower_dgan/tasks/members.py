@@ -1,5 +1,6 @@
 """The rows that say what each member gains: its own real images, alone and with the federation's synthetic ones."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,15 +9,11 @@ from torch import nn
 
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
+from flower_dgan.errors import DataError
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.by_patient import HeldOut
-from flower_dgan.tasks.patient_scores import PatientScore, TestedOn
+from flower_dgan.tasks.patient_scores import PLUS, REAL, SHARED, PatientScore, TestedOn
 from flower_dgan.tasks.task import Fit
-
-REAL = "Real-k"
-PLUS_DGAN, PLUS_FEDGAN = PLUS = ("Real-k+DGAN", "Real-k+FedGAN")
-SHARED = ("DGAN", "FedGAN", "FedGAN-equal-bytes", "FedAvg", "FedAvg-equal-bytes")
-"""Rows of one model for all members, which a member could use instead of one of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,15 @@ def with_synthetic(real: Pairs, synthetic: Pairs) -> Pairs:
 
     A training draws all pairs alike. As there are most often many more synthetic ones, the smaller set is repeated,
     a whole number of times, so that half of what is learned from is real.
+
+    Raises
+    ------
+    DataError
+        The two have other channels or other classes.
     """
+    kinds = [(pairs.images[0].shape[2], pairs.classes) for pairs in (real, synthetic)]
+    if kinds[0] != kinds[1]:
+        raise DataError(f"The real images have (channels, classes) {kinds[0]}, the synthetic ones {kinds[1]}.")
     small, large = sorted((real, synthetic), key=len)
     times = max(1, round(len(large) / len(small)))
     return together(*[small] * times, large)
@@ -66,6 +71,16 @@ def with_synthetic(real: Pairs, synthetic: Pairs) -> Pairs:
 def plus_rows(row: str, members: Mapping[str, Pairs], synthetic: Pairs) -> dict[str, Pairs]:
     """Return each member's real pairs with synthetic ones beside them, by the name of the row in the table."""
     return {row_of(row, name): with_synthetic(pairs, synthetic) for name, pairs in members.items()}
+
+
+def require_sizes(members: Mapping[str, Pairs], sizes: Sequence[int]) -> None:
+    """Raise DataError for a number of real images that no member has more than: there is nothing to choose from."""
+    most = max(map(len, members.values()))
+    if too_many := [size for size in sizes if size >= most]:
+        raise DataError(
+            f"downstream.member_sizes has {too_many[0]:,}, and no member has more than {most:,} real images: all that "
+            "it has is tried anyway, so leave it out."
+        )
 
 
 def fewer_real(members: Mapping[str, Pairs], sizes: Sequence[int], seed: int) -> Iterator[tuple[str, Pairs]]:
@@ -137,10 +152,10 @@ def scores_of(
             seed,
             each.unit,
             patient,
-            each.patients.count(patient),
+            images[patient],
             values,
         )
-        for each in tested
+        for each, images in ((each, Counter(each.patients)) for each in tested)
         for patient, values in each.score(task, model, config.data.image_size).items()
         if values
     ]
