@@ -1,11 +1,14 @@
 """What each member gains, from a run to its report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flower_dgan.baselines.folds import plan_folds
+from flower_dgan.baselines.own_patients import held_out
+from flower_dgan.data import open_source
 from flower_dgan.data.array_files import write_image
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
@@ -90,6 +93,29 @@ def test_what_a_fold_is_tested_on_is_in_none_of_its_trainings(folder: str) -> No
             assert not tested[name] & {entry.group for entry in entries}
             tested[name] |= {entry.group for entry in entries}
     assert tested == {"east": {"e1", "e2", "e3", "e4"}, "north": {"n1", "n2", "n3"}, "south": set()}
+
+
+def test_objects_are_scored_for_patients_whose_tiles_are_all_numbered(folder: str, tmp_path: Path) -> None:
+    for tile in ("tr_east_e1_0", "tr_east_e1_1", "tr_east_e2_0"):
+        write_image(np.eye(16, dtype=np.uint8)[..., None], tmp_path / "data/instances", tile)
+    config = resolve(f"{folder} downstream.metrics=[dice,aji]")
+    source = open_source(config.data)
+    east = [entry for entry in source.train if entry.site == "east"]
+    numbered, others = held_out(config, source, "east", east)
+    assert (numbered.patients, numbered.metrics) == (("e1", "e1"), ("dice", "aji"))
+    assert numbered.pairs.instances is not None
+    np.testing.assert_array_equal(numbered.pairs.instances[1], np.eye(16))
+    assert (others.patients, others.metrics) == (("e2", "e2", "e3", "e3"), ("dice",))
+    objects = replace(config, downstream=replace(config.downstream, metrics=("aji",)))
+    assert [each.patients for each in held_out(objects, source, "east", east)] == [("e1", "e1")]
+
+
+def test_without_numbers_all_objects_are_components(folder: str) -> None:
+    config = resolve(f"{folder} downstream.metrics=[dice,aji]")
+    source = open_source(config.data)
+    (all_of_them,) = held_out(config, source, "east", source.test)
+    assert (all_of_them.patients, all_of_them.metrics) == (("e4", "e4", "w1", "w1"), ("dice", "aji"))
+    assert all_of_them.pairs.instances is None
 
 
 def test_no_folds_are_planned_where_none_are_asked(folder: str) -> None:

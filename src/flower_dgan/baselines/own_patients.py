@@ -68,7 +68,7 @@ def cross_validate(
     for number, fold in enumerate(folds, start=1):
         logger.info("Members' own patients: fold %d of %d", number, len(folds))
         federation = federation_of(config, (_node(config, source, *member) for member in fold.kept.items()))
-        tested = {name: _tested(config, source, name, entries) for name, entries in fold.held.items() if entries}
+        tested = {name: held_out(config, source, name, entries) for name, entries in fold.held.items() if entries}
         drawn = {DGAN: _draw(config, federation, previous, f"fold {number}")}
         for row in (FEDGAN, EQUAL_FEDGAN):
             if row in rows or (row == FEDGAN and PLUS_FEDGAN in rows):
@@ -116,7 +116,7 @@ def _draw(config: Config, federation: LocalFederation, previous: PreviousTask | 
     return synthesize(state.generator.average, federation.labels, bundle_settings(config), total)[0]
 
 
-def _tested(config: Config, source: Source, name: str, entries: Sequence[Entry]) -> list[HeldOut]:
+def held_out(config: Config, source: Source, name: str, entries: Sequence[Entry]) -> list[HeldOut]:
     """Return a member's held-out images with their truth; apart those of patients whose objects nobody has numbered."""
     metrics = config.downstream.metrics
     unit: Unit = "patient" if patients_known(source) else "image"
