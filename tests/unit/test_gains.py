@@ -26,6 +26,7 @@ def test_means_are_over_patients_and_the_spread_is_over_trainings() -> None:
         mean=pytest.approx(0.25 / 3),
         deviation=pytest.approx(0.0, abs=1e-12),
         interval=None,
+        agree=True,
     )
 
 
@@ -67,7 +68,28 @@ def test_a_claim_wants_six_patients_and_an_interval_beside_zero(
     patients: int, differences: float, verdict: str
 ) -> None:
     noise = [0.01 * (-1) ** index for index in range(patients)]
-    gain = gain_of([Paired(0, str(k), 0.5, 0.5 + differences + noise[k]) for k in range(patients)], "highest")
+    pairs = [Paired(seed, str(k), 0.5, 0.5 + differences + noise[k]) for k in range(patients) for seed in range(2)]
+    gain = gain_of(pairs, "highest")
+    assert gain is not None
+    assert gain.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ((0.1,), "one seed"),
+        ((0.1, 0.2), "better"),
+        ((0.3, -0.1), "seeds differ"),
+        ((0.3, 0.0), "seeds differ"),
+        ((-0.3, -0.1, -0.2), "worse"),
+        ((-0.3, -0.1, 0.01), "seeds differ"),
+        ((0.0,), "open"),
+    ],
+)
+def test_a_claim_wants_trainings_that_agree(gains: tuple[float, ...], verdict: str) -> None:
+    """Ten patients who all gain alike: their interval is beside 0 whatever a single training says."""
+    pairs = [Paired(seed, str(k), 0.5, 0.5 + each) for seed, each in enumerate(gains) for k in range(10)]
+    gain = gain_of(pairs, "highest")
     assert gain is not None
     assert gain.verdict == verdict
 

@@ -52,6 +52,20 @@ def test_seeds_are_paired_within_a_run_and_runs_are_not_mixed() -> None:
     assert cells[3:8] == ["1", "2", "0.300", "0.500", "+0.200 ± 0.141"]
 
 
+def test_trainings_of_a_run_count_by_their_mean_where_there_are_several_runs() -> None:
+    def run(*gains: float) -> list[PatientScore]:
+        made = []
+        for seed, gained in enumerate(gains):
+            made += scores("Real-k", "liver", SIX, real=20, seed=seed)
+            made += scores("Real-k+DGAN", "liver", dict.fromkeys("pqrstu", 0.5 + gained), real=20, seed=seed)
+        return made
+
+    # one run: 0.3 and -0.1; as one of two runs it is 0.1, beside 0.2
+    assert lines(members_section([run(0.3, -0.1)]), "Real-k+DGAN")[0][7:10:2] == ["+0.100 ± 0.283", "seeds differ"]
+    both = lines(members_section([run(0.3, -0.1), run(0.2, 0.2)]), "Real-k+DGAN")[0]
+    assert both[7:10:2] == ["+0.150 ± 0.071", "better"]
+
+
 def test_a_row_that_all_share_is_held_against_each_members_own_and_all_together() -> None:
     run = scores("Real-k", "a", {"p": 0.2}, real=5) + scores("Real-k", "b", {"p": 0.6}, real=7)
     run += scores("FedAvg", "", {"p": 0.5})
@@ -77,14 +91,15 @@ def test_own_patients_are_a_table_of_their_own_with_all_folds() -> None:
 def test_the_curve_is_the_mean_of_the_members_that_have_so_many() -> None:
     run = []
     for member, real, before, after in (("a", 2, 0.1, 0.4), ("a", 4, 0.3, 0.4), ("a", 8, 0.5, 0.5), ("b", 3, 0.2, 0.2)):
-        run += scores("Real-k", member, dict.fromkeys("pqrstu", before), real=real)
-        run += scores("Real-k+DGAN", member, dict.fromkeys("pqrstu", after), real=real)
+        for seed in (0, 1):
+            run += scores("Real-k", member, dict.fromkeys("pqrstu", before), real=real, seed=seed)
+            run += scores("Real-k+DGAN", member, dict.fromkeys("pqrstu", after), real=real, seed=seed)
     section = members_section([run])
     curve = section.split("against the number of a member's real images")[1]
     assert [cells[:7] for cells in lines(curve, "6")] == [
-        ["2", "1", "6", "1", "0.100", "0.400", "+0.300"],
-        ["4", "1", "6", "1", "0.300", "0.400", "+0.100"],
-        ["all that it has", "2", "6", "1", "0.350", "0.350", "+0.000"],
+        ["2", "1", "6", "2", "0.100", "0.400", "+0.300 ± 0.000"],
+        ["4", "1", "6", "2", "0.300", "0.400", "+0.100 ± 0.000"],
+        ["all that it has", "2", "6", "2", "0.350", "0.350", "+0.000 ± 0.000"],
     ]
     assert "A gain is shown with 4 at most." in section
     assert [cells[1] for cells in lines(section.split("\n\nReal-k+DGAN against")[0], "Real-k+DGAN")] == ["8", "3", "-"]

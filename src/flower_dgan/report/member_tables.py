@@ -6,7 +6,7 @@ from itertools import chain
 from flower_dgan.metrics import described, shown
 from flower_dgan.report.paired_scores import WHOLE, PairedScores
 from flower_dgan.report.table import table
-from flower_dgan.tasks.gains import FEWEST_PATIENTS, Gain, gain_of
+from flower_dgan.tasks.gains import FEWEST_PATIENTS, Gain, Verdict, gain_of
 from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL, PatientScore, TestedOn
 
 _TITLES: dict[TestedOn, str] = {
@@ -17,8 +17,9 @@ _NOTE = (
     "Figures are means over {units}, each by its mean over the seeds, so that they differ from those over all pixels; "
     "positive gains are better. ± is the sample standard deviation over seeds of the mean gain. The interval is that "
     "of the mean gain at 95 % confidence, by bootstrap over {units}; each member's for itself, so that of many one may "
-    "be wrong. Below {fewest} {units} nothing is claimed: were there no gain, five would all be on one side in 6 % of "
-    "cases, and six in 3 %."
+    "be wrong. It is better, or worse, where the interval lies on one side of 0 and the mean gain of each of two seeds "
+    "or more does, too: the interval tells of other {units}, not of other seeds. Below {fewest} {units} nothing is "
+    "claimed: were there no gain, five would all be on one side in 6 % of cases, and six in 3 %."
 )
 _IMAGES_ALONE = (
     "The data do not say who is a patient, so that each image stands for itself: where several are of one patient, the "
@@ -103,7 +104,7 @@ def _titles(scores: PairedScores) -> tuple[str, ...]:
 
 def _cells(scores: PairedScores, gain: Gain) -> tuple[str, ...]:
     metric = scores.metrics[0]
-    words = {"better": "better", "worse": "worse", "open": "not shown", "too few": f"too few {scores.unit}s"}
+    words: dict[Verdict, str] = {"open": "not shown", "too few": f"too few {scores.unit}s"}
     return (
         f"{gain.patients:,}",
         str(gain.trainings),
@@ -112,7 +113,7 @@ def _cells(scores: PairedScores, gain: Gain) -> tuple[str, ...]:
         _signed(metric, gain.mean)
         + ("" if gain.deviation is None else f" ± {gain.deviation:{described(metric).form}}"),
         _between(metric, gain),
-        words[gain.verdict],
+        words.get(gain.verdict, gain.verdict),
     )
 
 

@@ -31,13 +31,14 @@ class PairedScores:
     rows: list[str] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
     unit: Unit = "patient"
+    _runs: int = 0
     _cells: dict[_Key, dict[str, Mapping[str, float]]] = field(default_factory=dict)
     _real: dict[tuple[TestedOn, str], set[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Sequence[Sequence[PatientScore]]) -> "PairedScores":
         """Put the scores of some runs side by side."""
-        found = cls()
+        found = cls(_runs=len(runs))
         for run, scores in enumerate(runs):
             whole: dict[str, int] = {}
             for score in scores:
@@ -70,7 +71,10 @@ class PairedScores:
         return [*sorted({key[5] for key in self._cells} - {WHOLE}), WHOLE]
 
     def pairs(self, tested_on: TestedOn, member: str, row: str, metric: str, real: int = WHOLE) -> Iterator[Paired]:
-        """Yield both figures of each patient by a member's ``Real-k`` and by another row, seed by seed."""
+        """Yield both figures of each patient by a member's ``Real-k`` and by another row, seed by seed.
+
+        A training is one of the only run, else a run, whose trainings then count by their mean: they share a generator.
+        """
         for (run, seed, *rest), before in self._cells.items():
             if rest != [tested_on, REAL, member, real]:
                 continue
@@ -79,4 +83,4 @@ class PairedScores:
                 after = self._cells.get((run, seed, tested_on, row, "", WHOLE))
             for patient, values in before.items():
                 if after and metric in values and metric in after.get(patient, {}):
-                    yield Paired((run, seed), patient, values[metric], after[patient][metric])
+                    yield Paired(run if self._runs > 1 else seed, patient, values[metric], after[patient][metric])

@@ -20,6 +20,8 @@ FEWEST_PATIENTS = 6
 """For a claim. Did a row change nothing, each of n patients would gain or lose at even odds, so that all n lie on one
 side in 2 of 2^n cases: 0.062 for five patients, which is no evidence at the level of 0.05, and 0.031 for six."""
 
+Verdict = Literal["better", "worse", "open", "seeds differ", "one seed", "too few"]
+
 _RESAMPLES, _FEWEST_RESAMPLES = 10_000, 1_000
 _MOST_DRAWS, _AT_ONCE = 20_000_000, 1_000_000
 
@@ -60,6 +62,8 @@ class Gain:
         Sample standard deviation over trainings, of the mean over their patients; None of one training.
     interval : tuple of float or None
         Lower and upper bound of the mean at 95 % confidence; None with fewer than ``FEWEST_PATIENTS`` patients.
+    agree : bool
+        Whether each training has a gain over its patients on the same side of 0 as the mean.
     """
 
     patients: int
@@ -69,14 +73,23 @@ class Gain:
     mean: float
     deviation: float | None
     interval: tuple[float, float] | None
+    agree: bool
 
     @property
-    def verdict(self) -> Literal["better", "worse", "open", "too few"]:
-        """What may be claimed: the interval has 0 below, above or inside it, or there is none."""
+    def verdict(self) -> Verdict:
+        """What may be claimed.
+
+        A claim wants an interval on one side of 0, which tells of other patients, and the mean gains of two trainings
+        or more on the same side: of other trainings the interval does not tell.
+        """
         if self.interval is None:
             return "too few"
         low, high = self.interval
-        return "better" if low > 0 else "worse" if high < 0 else "open"
+        if low <= 0 <= high:
+            return "open"
+        if self.trainings == 1:
+            return "one seed"
+        return "seeds differ" if not self.agree else "better" if low > 0 else "worse"
 
 
 def gain_of(pairs: Iterable[Paired], best: Literal["highest", "lowest"]) -> Gain | None:
@@ -107,6 +120,7 @@ def gain_of(pairs: Iterable[Paired], best: Literal["highest", "lowest"]) -> Gain
         mean=float(gains.mean()),
         deviation=stdev(means) if len(means) > 1 else None,
         interval=mean_interval(gains) if len(gains) >= FEWEST_PATIENTS else None,
+        agree=all(each * gains.mean() > 0 for each in means),
     )
 
 
