@@ -1,19 +1,27 @@
 """What each member gains, from a run to its report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flower_dgan.baselines import fedgan_row
+from flower_dgan.baselines.fedgan_row import train_fedgan
 from flower_dgan.baselines.folds import plan_folds
 from flower_dgan.baselines.own_patients import held_out
-from flower_dgan.data import open_source
+from flower_dgan.baselines.rows import LocalFederation
+from flower_dgan.config import Config
+from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.array_files import write_image
 from flower_dgan.errors import DataError
+from flower_dgan.federation import evaluation
+from flower_dgan.flower.ledger import Ledger
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.members import plus_rows
 
 from .conftest import Federation
 
@@ -46,11 +54,29 @@ def patients(metrics: RunMetrics, **which: object) -> set[str]:
     return {p.patient for p in metrics.patients if all(getattr(p, name) == value for name, value in which.items())}
 
 
-def test_a_run_says_what_each_member_gains(folder: str, federation: Federation) -> None:
+def test_a_run_says_what_each_member_gains(
+    folder: str, federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int | None, Pairs] = {}
+    beside: list[Pairs] = []
+
+    def train(config: Config, members: LocalFederation, rounds: int | None = None) -> tuple[Pairs, Ledger, int]:
+        result = train_fedgan(config, members, rounds)
+        drawn.setdefault(rounds, result[0])
+        return result
+
+    def note(row: str, members: Mapping[str, Pairs], synthetic: Pairs) -> dict[str, Pairs]:
+        beside.append(synthetic)
+        return plus_rows(row, members, synthetic)
+
+    monkeypatch.setattr(fedgan_row, "train_fedgan", train)
+    monkeypatch.setattr(evaluation, "plus_rows", note)
     rows = "[Real-k,Real-k+DGAN,Real-k+FedGAN,DGAN,FedAvg,FedAvg-equal-bytes,FedGAN-equal-bytes]"
     more = "downstream.member_folds=3 'downstream.member_sizes=[2,4]' 'downstream.synthetic_times=[1,2]'"
     path = federation.run(f"{folder} downstream.rows={rows} {more}", clients=3).path
     metrics = read_metrics(path)
+    assert len(drawn) == 2
+    assert [id(each) for each in beside] == [id(drawn[None])]  # FedGAN as it is, not at equal bytes
     plus = {f"Real-{name}+{gan}" for name in ("east", "north", "south") for gan in ("DGAN", "FedGAN")}
     shared = {"DGAN", "FedAvg", "FedAvg-equal-bytes", "FedGAN-equal-bytes"}
     real = {"Real-east", "Real-north", "Real-south"}

@@ -19,6 +19,7 @@ from flower_dgan.resolve import resolve, to_yaml
         ("downstream=none downstream.member_folds=2", "downstream.seeds=0 is none"),
         ("downstream=none downstream.member_sizes=[2]", "set another downstream than none"),
         ("downstream=none downstream.synthetic_times=[2]", "set another downstream than none"),
+        ("downstream.member_sizes=[2] downstream.rows=[Real-k+DGAN]", "name both in downstream.rows, too"),
         ("downstream.member_sizes=[0]", "downstream.member_sizes=[0]: 0 must be from 1 to 1,000,000,000"),
         ("seed", "has no '='"),
         ("seed=one", "seed='one' is of type str, not int"),

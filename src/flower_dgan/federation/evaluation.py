@@ -106,8 +106,10 @@ def make_table(
             with directory.stage("federated GAN"):
                 drawn, ledger, rounds = fedgan_row.train_fedgan(config, federation, rounds_of.get(row))
             write_down_traffic(row, ledger, rounds)
-            rows |= {row: drawn} if row in asked else {}
-            rows |= plus_rows(PLUS_FEDGAN, federation.members, drawn) if PLUS_FEDGAN in asked else {}
+            if row in asked:
+                rows[row] = drawn
+            if row == fedgan_row.ROW and PLUS_FEDGAN in asked:
+                rows |= plus_rows(PLUS_FEDGAN, federation.members, drawn)
     with directory.stage(config.downstream.task):
         train_on_synthetic_test_on_real(
             rows,

@@ -61,6 +61,11 @@ def _check_downstream(config: TrainingConfig) -> None:
             "downstream.member_folds, member_sizes and synthetic_times are trainings of a table, and "
             "downstream.seeds=0 is none: set another downstream than none, or leave them out."
         )
+    if downstream.member_sizes and not {"Real-k", "Real-k+DGAN"} <= {*downstream.rows}:
+        raise ConfigError(
+            "downstream.member_sizes tries fewer images than the rows Real-k and Real-k+DGAN have: name both in "
+            "downstream.rows, too."
+        )
     for row in downstream.rows:
         if row not in _ROWS:
             raise ConfigError(unknown_name("row of downstream.rows", row, _ROWS))
