@@ -11,6 +11,7 @@ from torch import nn
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
 from flower_dgan.metrics import Compared
+from flower_dgan.metrics.shared.class_mean import ClassMean
 from flower_dgan.tasks.by_patient import HeldOut, score_by_patient
 from flower_dgan.tasks.patient_scores import FILE, PatientScore, append_scores, read_scores
 from flower_dgan.tasks.segmentation import Segmentation
@@ -108,6 +109,12 @@ def test_all_images_of_one_patient_have_the_score_of_all() -> None:
     tested = HeldOut(PAIRS, ("p",) * 4, "patient", ("dice", "aji"))
     together = score(Given(PREDICTED), nn.Identity(), PAIRS, image_size=2, metrics=("dice", "aji"))
     assert tested.score(Given(PREDICTED), nn.Identity(), 2) == {"p": together}
+
+
+def test_a_figure_that_is_not_finite_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClassMean, "value", lambda tally: float("nan"))
+    found = score_by_patient(Given(PREDICTED), nn.Identity(), PAIRS, ("p",) * 4, image_size=2, metrics=("dice", "hd95"))
+    assert list(found["p"]) == ["hd95"]
 
 
 def test_images_of_one_patient_need_not_follow_each_other() -> None:

@@ -1,6 +1,7 @@
 """The scores of a trained model patient by patient."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +37,14 @@ class HeldOut:
     unit: Unit
     metrics: tuple[str, ...]
 
-    def score(self, task: Task, model: nn.Module, image_size: int) -> dict[str, Mapping[str, float]]:
+    def score(self, task: Task, model: nn.Module, image_size: int) -> dict[str, dict[str, float]]:
         """Return :func:`score_by_patient` of a model."""
         return score_by_patient(task, model, self.pairs, self.patients, image_size=image_size, metrics=self.metrics)
 
 
 def score_by_patient(
     task: Task, model: nn.Module, pairs: Pairs, patients: Sequence[str], *, image_size: int, metrics: Sequence[str]
-) -> dict[str, Mapping[str, float]]:
+) -> dict[str, dict[str, float]]:
     """Score a trained model on the windows of each patient's images, as :func:`~flower_dgan.tasks.tstr.score` on all.
 
     Parameters
@@ -65,7 +66,8 @@ def score_by_patient(
     -------
     dict of str to mapping of str to float
         Figures by name, for each patient in the order in which they first appear. A patient in whose windows there is
-        no mask, or no object, has no figure of those metrics: there is nothing to find.
+        no mask, or no object, has no figure of those metrics: there is nothing to find. Nor has one of a figure that
+        is not finite.
 
     Raises
     ------
@@ -89,7 +91,8 @@ def score_by_patient(
             for name, tally in tallies[patient].items():
                 true, predicted = batch[chosen[name].compares]
                 tally.add(true[here], predicted[here])
-    return {
-        patient: {name: tally.value() for name, tally in counted.items() if chosen[name].compares in there}
-        for patient, counted, there in zip(names, tallies, to_find, strict=True)
-    }
+    found = {}
+    for patient, counted, there in zip(names, tallies, to_find, strict=True):
+        values = {name: tally.value() for name, tally in counted.items() if chosen[name].compares in there}
+        found[patient] = {name: value for name, value in values.items() if math.isfinite(value)}
+    return found
