@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from flower_dgan.report.member_figure import gain_figure
 from flower_dgan.report.member_tables import members_section
 from flower_dgan.tasks.patient_scores import PatientScore, TestedOn, Unit
 
@@ -103,6 +104,29 @@ def test_the_curve_is_the_mean_of_the_members_that_have_so_many() -> None:
     ]
     assert "A gain is shown with 4 at most." in section
     assert [cells[1] for cells in lines(section.split("\n\nReal-k+DGAN against")[0], "Real-k+DGAN")] == ["8", "3", "-"]
+
+
+def test_the_figure_has_a_line_a_member_up_to_all_that_it_has_and_their_mean() -> None:
+    run = []
+    for member, real, after in (("$a", 2, 0.8), ("$a", 8, 0.6), ("b", 2, 0.6), ("b", 3, 0.4)):
+        run += scores("Real-k", member, SIX, real=real)
+        run += scores("Real-k+DGAN", member, dict.fromkeys("pqrstu", after), real=real)
+    figure = gain_figure([run])
+    assert figure is not None
+    (axes,) = figure.axes
+    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn[r"\$a"] == [[2, pytest.approx(0.3)], [8, pytest.approx(0.1)]]
+    assert drawn["b"] == [[2, pytest.approx(0.1)], [3, pytest.approx(-0.1)]]
+    assert [container.lines[0].get_xydata().tolist() for container in axes.containers] == [[[2, pytest.approx(0.2)]]]
+    assert "(gains.png)" in members_section([run], with_figure=True)
+    assert "(gains.png)" not in members_section([run])
+    figure.draw_without_rendering()
+
+
+def test_there_is_no_figure_where_fewer_images_were_not_tried() -> None:
+    run = scores("Real-k", "a", SIX, real=5) + scores("Real-k+DGAN", "a", SIX, real=5)
+    assert gain_figure([run]) is gain_figure([]) is None
+    assert "gains.png" not in members_section([run], with_figure=True)
 
 
 @pytest.mark.parametrize(("unit", "says"), [("image", True), ("patient", False)])

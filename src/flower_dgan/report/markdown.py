@@ -47,7 +47,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ),
         ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
-        ("## What each member gains", members_section([metrics.patients])),
+        ("## What each member gains", members_section([metrics.patients], with_figure=True)),
         ("## Dist-FID", _distance_table(metrics)),
         ("## Losses", curves),
         ("## Samples", shown),

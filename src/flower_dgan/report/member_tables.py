@@ -9,6 +9,7 @@ from flower_dgan.report.table import table
 from flower_dgan.tasks.gains import FEWEST_PATIENTS, Gain, Verdict, gain_of
 from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL, PatientScore, TestedOn
 
+GAINS_NAME = "gains.png"
 _TITLES: dict[TestedOn, str] = {
     "all": "Tested on the test split:",
     "own": "Tested on the member's own patients, each held out of everything in its fold, the GAN too:",
@@ -27,13 +28,15 @@ _IMAGES_ALONE = (
 )
 
 
-def members_section(runs: Sequence[Sequence[PatientScore]]) -> str:
+def members_section(runs: Sequence[Sequence[PatientScore]], *, with_figure: bool = False) -> str:
     """Write the tables of what each member gains.
 
     Parameters
     ----------
     runs : sequence of sequence of PatientScore
         Of runs that differ in their seeds alone.
+    with_figure : bool
+        Whether the figure of the gain against the number of images stands beside the text, if there is one.
 
     Returns
     -------
@@ -42,7 +45,7 @@ def members_section(runs: Sequence[Sequence[PatientScore]]) -> str:
     """
     scores = PairedScores.of(runs)
     parts = [part for tested_on in _TITLES for part in _by_member(scores, tested_on)]
-    parts += _by_size(scores)
+    parts += _by_size(scores, with_figure=with_figure)
     if not parts:
         return "none"
     units = f"{scores.unit}s"
@@ -69,7 +72,7 @@ def _by_member(scores: PairedScores, tested_on: TestedOn) -> list[str]:
     return [_TITLES[tested_on], table(("member", "real images", "trained on", *_titles(scores), *titles), lines)]
 
 
-def _by_size(scores: PairedScores) -> list[str]:
+def _by_size(scores: PairedScores, *, with_figure: bool) -> list[str]:
     """Return the gain against the number of real images; nothing where there is one number alone."""
     sizes, lines, shown_last = scores.sizes(), [], None
     if len(sizes) < 2:
@@ -82,11 +85,13 @@ def _by_size(scores: PairedScores) -> list[str]:
             lines.append((number, str(len(members)), *_cells(scores, gain)))
             shown_last = number if gain.verdict == "better" else shown_last
     until = "with none of these numbers" if shown_last is None else f"with {shown_last} at most"
+    figure = [f"![Gain against the number of real images]({GAINS_NAME})"] if with_figure else []
     return [
         f"{PLUS_DGAN} against the number of a member's real images, mean of the members with so many, tested on the "
         "test split. The synthetic images are those of the whole federation, this member's other images included:",
         table(("real images", "members", *_titles(scores)), lines),
         f"A gain is shown {until}.",
+        *figure,
     ]
 
 

@@ -66,6 +66,10 @@ class PairedScores:
         found = self._real[tested_on, member]
         return f"{min(found):,}" if len(found) == 1 else f"{min(found):,} to {max(found):,}"
 
+    def whole(self, member: str) -> int:
+        """Return how many real images a member has in all; 0 where no model of all was tested on the test split."""
+        return max(self._real.get(("all", member), {0}))
+
     def sizes(self) -> list[int]:
         """Return the smaller numbers of real images that were tried, ascending, and ``WHOLE`` at the end."""
         return [*sorted({key[5] for key in self._cells} - {WHOLE}), WHOLE]
