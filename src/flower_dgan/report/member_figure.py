@@ -45,8 +45,7 @@ def gain_figure(runs: Sequence[Sequence[PatientScore]]) -> Figure | None:
             axes.plot(*zip(*sorted(points), strict=True), marker=".", alpha=0.6, label=in_figure(member))
     means = {size: found for size in sizes if (found := gain(scores.members, size))}
     for size, found in means.items():
-        low, high = found.interval or (None, None)
-        ends = None if low is None or high is None else [[found.mean - low], [high - found.mean]]
+        ends = [[abs(bound - found.mean)] for bound in found.interval] if found.interval else None
         axes.errorbar(size, found.mean, ends, color="black", marker="o", capsize=4)
     if means:
         with_interval = any(found.interval for found in means.values())
