@@ -49,7 +49,8 @@ def gain(
     task.check_truth(test, kinds_of(downstream.metrics))
     unit: Unit = "patient" if patients_known(source) else "image"
     held_out = HeldOut(test, tuple(entry.group for entry in source.test), unit, downstream.metrics)
-    rows = {Whose(REAL, own.name, len(real)): real, Whose(PLUS_DGAN, own.name, len(real)): with_synthetic(real, pairs)}
+    name = own.resolve().name or "own"  # "." has none
+    rows = {Whose(REAL, name, len(real)): real, Whose(PLUS_DGAN, name, len(real)): with_synthetic(real, pairs)}
     scores = []
     with threads(settings.threads):
         for seed in range(settings.seed, settings.seed + downstream.seeds):
