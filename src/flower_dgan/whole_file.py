@@ -68,7 +68,7 @@ def whole_file(path: Path, *, shared: bool = False, private: bool = False, durab
 
 
 def append_line(path: Path, line: str, *, durable: bool = True) -> None:
-    """Add a line to a file, whole or not at all.
+    """Add a line to a file, or several with their ends between them, whole or not at all.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def append_line(path: Path, line: str, *, durable: bool = True) -> None:
     with writing(path), path.open("ab") as file:
         before = file.tell()
         try:
-            file.write(f"{line}\n".encode())
+            file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
             file.flush()
             if durable:
                 os.fsync(file.fileno())

@@ -31,6 +31,7 @@ from flower_dgan.wiring import server_state, threads
 from .conftest import TINY, Federation, Reply, TamperedApp
 
 TRAINING = Training("0123456789abcdef", 1)
+REAL_ROWS = ("Real-labels 0-4", "Real-labels 5-9", "Real-labels 0-4+DGAN", "Real-labels 5-9+DGAN")
 TABLE = "downstream=digits downstream.steps=2 downstream.seeds=2 data.test_fraction=0.02"
 
 
@@ -42,9 +43,7 @@ def test_run_directory_holds_everything(federation: Federation, drawn_figures: N
     # 2 clients, 2 exchanges of 4 images
     assert [r.images for r in metrics.rounds] == [16, 16]
     assert {(t.row, t.seed) for t in metrics.tstr} == {
-        (row, seed)
-        for row in ("Real-All", "Real-labels 0-4", "Real-labels 5-9", "Untrained", "Syn-All", "DGAN")
-        for seed in (0, 1)
+        (row, seed) for row in ("Real-All", *REAL_ROWS, "Untrained", "Syn-All", "DGAN") for seed in (0, 1)
     }
     assert {m.who for m in metrics.memory} == {"server", "labels 0-4", "labels 5-9"}
     assert all(m.peak_mib > 50 for m in metrics.memory)

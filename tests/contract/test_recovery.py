@@ -119,7 +119,9 @@ def test_a_finished_training_is_resumed_to_its_results(tmp_path: Path, undisturb
     with pytest.raises(PowerCutError):
         start(directory, tamper=forget_to_leave)
     assert not (directory / "report.md").exists()
+    (directory / "patients.csv").write_text("scores of rows that are made anew\n")
     start(directory, f"resume='{directory}'")
+    assert not (directory / "patients.csv").exists()
     torch.testing.assert_close(parameters(directory), undisturbed, rtol=0, atol=0)
     assert (directory / "report.md").is_file()
 

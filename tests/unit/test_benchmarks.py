@@ -266,3 +266,12 @@ def test_a_batch_passes_few_modules_and_types(script: ModuleType, algorithm: str
     passed = {"gan.generator", "wire.question_message", "gan.discriminator", "wire.answer_message", "gan.learning"}
     assert passed <= set(found.modules)
     assert {"Proposal", "Question", "Feedback", "Answer"} <= set(found.types)
+
+
+@pytest.mark.parametrize("script", ["members"], indirect=True)
+def test_members_are_asked_with_folds_and_what_is_given_wins(script: ModuleType, tmp_path: Path) -> None:
+    given = "downstream.member_folds=2 'downstream.rows=[Real-k]'"
+    config = resolve(script.overrides_of(tmp_path / "with space", 5, tmp_path / "run", given))
+    assert (config.seed, config.data.root, config.partition.name) == (5, str(tmp_path / "with space"), "site")
+    assert (config.downstream.member_folds, config.downstream.rows) == (2, ("Real-k",))
+    assert resolve(script.overrides_of(tmp_path, 0, tmp_path, "")).downstream.member_folds == 3

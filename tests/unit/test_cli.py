@@ -20,6 +20,7 @@ from flower_dgan.config import ModelConfig
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_generator
+from flower_dgan.tasks.patient_scores import read_scores
 
 MODEL = ModelConfig("small", "small", 4, 4, 3, True)
 SHAPE = ImageShape(2, 1, 16, ("breast", "kidney"))
@@ -103,6 +104,27 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     assert "trained on" in output
     assert output.count("seed") >= 2
     assert "±" in output
+
+
+def test_gain_is_that_of_a_members_own_test_split(generator: Path, label_maps: Path, tmp_path: Path) -> None:
+    """Six own pairs of three patients, of whom one is held out with both."""
+    run("synthesize", generator, label_maps, tmp_path / "synthetic", "--count", 6)
+    for kind in ("images", "masks"):
+        (tmp_path / "own" / kind).mkdir(parents=True)
+        for number, path in enumerate(sorted((tmp_path / "synthetic" / kind).iterdir())):
+            (tmp_path / "own" / kind / f"patient{number // 2}_{number}.png").write_bytes(path.read_bytes())
+    few = "data.channels=1 data.image_size=16 downstream.steps=2 downstream.seeds=2"
+    few += " 'data.name_pattern=\"(?P<group>[^_]+)_.*\"'"
+    output = run("gain", tmp_path / "own", tmp_path / "synthetic", "--overrides", few, "--output", tmp_path / "gain")
+    assert "| own | 4 | Real-k+DGAN | 1 | 2 |" in output
+    scores = read_scores(tmp_path / "gain")
+    assert len({score.patient for score in scores}) == 1
+    assert [(s.row, s.seed, s.images, s.unit) for s in scores] == [
+        (row, seed, 2, "patient") for seed in (0, 1) for row in ("Real-k", "Real-k+DGAN")
+    ]
+    assert "too few patients" in (tmp_path / "gain/gain.md").read_text()
+    with pytest.raises(ConfigError, match="gain is not empty: name a new folder"):
+        run("gain", tmp_path / "own", tmp_path / "synthetic", "--output", tmp_path / "gain")
 
 
 def test_evaluate_takes_the_class_of_an_image_from_its_mask(tmp_path: Path) -> None:

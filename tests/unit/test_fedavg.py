@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.averaging import average, rounds_within
 from flower_dgan.baselines.fedavg import rounds_of, train_federated
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
@@ -82,6 +82,12 @@ def test_bytes_are_those_of_the_weights_that_crossed() -> None:
     assert arrays == {
         (node, way, key): once for node in (1, 2) for way in (TO_NODE, FROM_NODE) for key in ("weight", "mean")
     }
+
+
+@pytest.mark.parametrize(("crossed", "rounds"), [(0, 1), (15, 1), (25, 2), (16 * 3 + 7, 3), (16 * 3 + 9, 4), (1e9, 5)])
+def test_rounds_at_equal_bytes_are_the_nearest_number(crossed: float, rounds: int) -> None:
+    """A weight and a mean of 4 bytes, both ways: 16 bytes a round; and no more rounds than the five steps."""
+    assert rounds_within(Descent(0.0, 1.0, samples=1).model, crossed, steps=5) == rounds
 
 
 def test_a_client_that_fails_ends_the_training() -> None:

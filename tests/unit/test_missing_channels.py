@@ -140,6 +140,7 @@ LACKING = "data.missing_channels=[[breast,[1]]]"
         (f"{LACKING} algorithm=dgan-selective", "set an algorithm whose discriminators stay at their nodes"),
         (f"{LACKING} algorithm.perceptual_weight=1 allow_pixel_losses=true", "set algorithm.perceptual_weight=0"),
         (f"{LACKING} downstream.rows=[FedGAN]", "set downstream.rows without FedGAN"),
+        (f"{LACKING} downstream.rows=[Real-k+FedGAN]", "set downstream.rows without FedGAN"),
         (f"{LACKING} downstream.dist_fid=100 downstream.rows=[DGAN]", "set downstream.dist_fid=0"),
         (f"{LACKING} data.augmentation=colour", "set data.augmentation=rotations"),
         (f"{LACKING} algorithm=fusion", "no fusion"),

@@ -10,7 +10,7 @@ import pytest
 from flower_dgan.errors import DataError
 from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure, plot_losses
-from flower_dgan.report.markdown import render_report, table
+from flower_dgan.report.markdown import render_report
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import (
     Alarm,
@@ -23,6 +23,7 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
 )
+from flower_dgan.report.table import table
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
@@ -248,6 +249,7 @@ def test_report_of_a_run_that_did_nothing_says_none() -> None:
     for title in (
         "Alarms",
         "Train on synthetic, test on real",
+        "What each member gains",
         "Losses",
         "Samples",
         "What left each node",

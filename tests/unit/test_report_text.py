@@ -17,10 +17,11 @@ from flower_dgan.data.skew import Distribution
 from flower_dgan.printable import printable
 from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure
-from flower_dgan.report.markdown import render_report, table
+from flower_dgan.report.markdown import render_report
 from flower_dgan.report.partition_figure import partition_figure
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.report.table import table
 from flower_dgan.report.text import in_code, in_figure, in_markdown
 
 NASTY = [

@@ -17,6 +17,7 @@ from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_figures import main_figure, samples_figure
 from flower_dgan.report.sweep_jobs import JobRecord, write_record
 from flower_dgan.report.sweep_runs import mean_and_spread, read_sweep
+from flower_dgan.tasks.patient_scores import PatientScore, append_scores
 
 WORK = {"discriminator_loss": 1.0, "generator_loss": 1.0, "busy_seconds": 1.0, "compute_seconds": 1.0}
 REPLY = {**WORK, "bytes_sent": 1, "bytes_received": 1, "rounds_late": 0, "weight": 0.5}
@@ -154,6 +155,19 @@ def test_runs_without_segmentation_are_in_the_table(tmp_path: Path) -> None:
     assert "| 2 | 4.0 | 2.25 |" in text
     assert not (tmp_path / "sweep.png").exists()
     assert (tmp_path / "sweep.csv").read_text().splitlines()[1].startswith("0,DGAN,,4.000,2000000,250000,")
+
+
+def test_members_gains_are_over_the_seeds_of_each_choice(tmp_path: Path) -> None:
+    for number, (algorithm, seed, after) in enumerate((("dgan", 0, 0.6), ("dgan", 1, 0.8), ("uagan", 0, 0.5))):
+        run = write_run(tmp_path, number, f"algorithm={algorithm} seed={seed}", [])
+        both = (("Real-k", 0.4), ("Real-k+DGAN", after))
+        scores = [PatientScore("all", row, "a", 5, seed, "patient", "p", 2, {"dice": dice}) for row, dice in both]
+        append_scores(run, scores, ("dice",))
+    text = write_sweep_report(tmp_path).read_text()
+    dgan, uagan = text.split("## What each member gains with algorithm=")[1:]
+    # 0.2 and 0.4: sample standard deviation 0.2 / sqrt(2)
+    assert "| a | 5 | Real-k+DGAN | 1 | 2 | 0.400 | 0.700 | +0.300 ± 0.141 |" in dgan
+    assert "| a | 5 | Real-k+DGAN | 1 | 1 | 0.400 | 0.500 | +0.100 |" in uagan
 
 
 def test_the_command_knows_runs_from_sweeps(sweep: Path) -> None:

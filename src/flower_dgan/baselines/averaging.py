@@ -69,6 +69,27 @@ def average(trainings: Sequence[LocalTraining], steps: int, rounds: int) -> Ledg
     return grid.ledger
 
 
+def rounds_within(model: nn.Module, crossed: float, steps: int) -> int:
+    """Return in how many rounds of averaging a model's weights cost a client about as many bytes as ``crossed``.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What is averaged.
+    crossed : float
+        Bytes that a client may send and receive, together.
+    steps : int
+        Local steps in all: as many rounds at most.
+
+    Returns
+    -------
+    int
+        The nearest number, at least 1, from the weights alone; what else is in a message is a few hundred bytes.
+    """
+    once: int = 2 * sum(value.nbytes for value in model.state_dict().values() if value.is_floating_point())
+    return min(steps, max(1, round(crossed / once)))
+
+
 class _CountingGrid(InProcessGrid):
     """Counts what crosses, and asks the clients in their order: FedAvg shuffles them, and sums in the order of replies.
 

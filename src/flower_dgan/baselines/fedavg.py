@@ -7,23 +7,32 @@ from collections.abc import Callable
 
 from torch import nn
 
-from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.averaging import average, rounds_within
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.flower.ledger import Ledger
-from flower_dgan.tasks import find_task
+from flower_dgan.tasks.members import begin
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.tstr import score_on_real
 
 ROW = "FedAvg"
+EQUAL_ROW = "FedAvg-equal-bytes"
+"""The same, averaged as often as a client of the run could have for the bytes that it sent and received."""
 
 ROUNDS = 10
 """Synchronisations of a training, or one a step where it has fewer steps."""
 
 
 def federated_row(
-    federation: LocalFederation, test: Pairs, config: Config, on_result: Callable[[TstrResult], None]
+    federation: LocalFederation,
+    test: Pairs,
+    config: Config,
+    on_result: Callable[[TstrResult], None],
+    on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
+    *,
+    row: str = ROW,
+    rounds: int | None = None,
 ) -> Ledger:
     """Train and test the row ``FedAvg`` of the TSTR table, ``downstream.seeds`` times.
 
@@ -37,6 +46,12 @@ def federated_row(
         The run's configuration; at least one seed.
     on_result : callable
         Called with each result as soon as it is there.
+    on_model : callable
+        Called with each result and its trained model.
+    row : str
+        What the row is called.
+    rounds : int or None
+        Of each training; None for those of :func:`rounds_of`.
 
     Returns
     -------
@@ -44,13 +59,16 @@ def federated_row(
         What crossed in one training, which is the same in each; node k + 1 is client k of the federation.
     """
     for seed in range(config.seed, config.seed + config.downstream.seeds):
-        model, ledger = train_federated(federation, config, seed)
-        size = config.data.image_size
-        on_result(score_on_real(model, test, config.downstream, row=ROW, seed=seed, image_size=size))
+        model, ledger = train_federated(federation, config, seed, rounds)
+        result = score_on_real(model, test, config.downstream, row=row, seed=seed, image_size=config.data.image_size)
+        on_result(result)
+        on_model(result, model)
     return ledger
 
 
-def train_federated(federation: LocalFederation, config: Config, seed: int) -> tuple[nn.Module, Ledger]:
+def train_federated(
+    federation: LocalFederation, config: Config, seed: int, rounds: int | None = None
+) -> tuple[nn.Module, Ledger]:
     """Train the model of the TSTR table without pooling the data.
 
     Every client takes ``downstream.steps`` steps in all, as the model of every other row does, at the same learning
@@ -62,19 +80,17 @@ def train_federated(federation: LocalFederation, config: Config, seed: int) -> t
     tuple of nn.Module and Ledger
         The averaged model in evaluation mode, and what crossed; node k + 1 is client k of the federation.
     """
-    downstream, task = config.downstream, find_task(config.downstream.task)
     trainings = [
-        task.fit(
-            pairs,
-            downstream,
-            image_size=config.data.image_size,
-            augmentation=config.data.augmentation,
-            seed=seed + index * downstream.seeds,
-        )
-        for index, pairs in enumerate(federation.real)
+        begin(pairs, config, seed + index * config.downstream.seeds) for index, pairs in enumerate(federation.real)
     ]
-    ledger = average(trainings, downstream.steps, rounds_of(downstream.steps))
+    steps = config.downstream.steps
+    ledger = average(trainings, steps, rounds or rounds_of(steps))
     return trainings[0].model, ledger
+
+
+def rounds_at(config: Config, federation: LocalFederation, crossed: float) -> int:
+    """Return the rounds of a training that costs a client about so many bytes, sent and received."""
+    return rounds_within(begin(federation.real[0], config, config.seed).model, crossed, config.downstream.steps)
 
 
 def rounds_of(steps: int) -> int:

@@ -7,7 +7,7 @@ K steps, which its policy forbids unless it says ``weights: true``.
 from dataclasses import replace
 
 from flower_dgan.algorithms.fedgan import LocalGan, local_algorithm, rounds_of
-from flower_dgan.baselines.averaging import average
+from flower_dgan.baselines.averaging import average, rounds_within
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
@@ -16,10 +16,21 @@ from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import bundle_settings, server_state
 
 ROW = "FedGAN"
+EQUAL_ROW = "FedGAN-equal-bytes"
+"""The same, averaged as often as a client of the run could have for the bytes that it sent and received."""
 
 
-def train_fedgan(config: Config, federation: LocalFederation) -> tuple[Pairs, Ledger, int]:
+def train_fedgan(config: Config, federation: LocalFederation, rounds: int | None = None) -> tuple[Pairs, Ledger, int]:
     """Train FedGAN on the clients' data, and draw as many pairs from it as from the run's generator.
+
+    Parameters
+    ----------
+    config : Config
+        The run's configuration.
+    federation : LocalFederation
+        The clients.
+    rounds : int or None
+        The number of averages; None for one every 20 steps.
 
     Returns
     -------
@@ -27,11 +38,17 @@ def train_fedgan(config: Config, federation: LocalFederation) -> tuple[Pairs, Le
         The synthetic pairs, what crossed (node k + 1 is client k of the federation), and the number of averages.
     """
     gans = local_gans(config, federation)
-    rounds = rounds_of(generator_steps(config))
-    ledger = average(gans, generator_steps(config), rounds)
+    steps = generator_steps(config)
+    rounds = rounds or rounds_of(steps)
+    ledger = average(gans, steps, rounds)
     total = config.output.synthetic_images
     synthetic, _ = synthesize(gans[0].state.generator.network, federation.labels, bundle_settings(config), total)
     return synthetic, ledger, rounds
+
+
+def rounds_at(config: Config, federation: LocalFederation, crossed: float) -> int:
+    """Return the number of averages that cost a client about so many bytes, sent and received."""
+    return rounds_within(local_gans(config, federation)[0].model, crossed, generator_steps(config))
 
 
 def generator_steps(config: Config) -> int:

@@ -1,6 +1,7 @@
 """The rows of the TSTR table: real data pooled and alone; the generator untrained, trained on either, and the run's."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
@@ -14,8 +15,10 @@ from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
-from flower_dgan.node.node import open_partition
+from flower_dgan.node.node import Node, open_partition
 from flower_dgan.synthesis import synthesize
+from flower_dgan.tasks.members import plus_rows, row_of, together
+from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL
 from flower_dgan.wiring import (
     bundle_settings,
     discriminator_half,
@@ -75,11 +78,14 @@ class LocalFederation:
         labels = self.labels[index]
         return session_of(config, labels.name, hide_channels(self.real[index], labels.channels), half, config.seed)
 
+    @property
+    def members(self) -> dict[str, Pairs]:
+        """The real pairs of each client, by its name."""
+        return dict(zip(self.shape.sites, self.real, strict=True))
+
     def pooled(self) -> Pairs:
         """Return the real pairs of all clients together."""
-        images = tuple(image for pairs in self.real for image in pairs.images)
-        label_maps = tuple(label_map for pairs in self.real for label_map in pairs.label_maps)
-        return Pairs(images, label_maps, self.shape.classes)
+        return together(*self.real)
 
     def alone(self, index: int) -> "LocalFederation":
         """Return the federation of one of the clients, whose networks are those for all sites."""
@@ -94,8 +100,12 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     DataError, FederationError
         If the data cannot be read or shared among so many clients.
     """
-    nodes = [open_partition(config, k, clients) for k in range(clients)]
-    nodes.sort(key=lambda node: node.name)
+    return federation_of(config, (open_partition(config, k, clients) for k in range(clients)))
+
+
+def federation_of(config: Config, clients: Iterable[Node]) -> LocalFederation:
+    """Return the federation of clients that hold these pairs, in whatever order; at least one."""
+    nodes = sorted(clients, key=lambda node: node.name)
     shape = ImageShape(
         nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
     )
@@ -165,7 +175,9 @@ def table_rows(
     if "Real-All" in wanted:
         rows["Real-All"] = federation.pooled()
     if "Real-k" in wanted:
-        rows |= {f"Real-{name}": pairs for name, pairs in zip(federation.shape.sites, federation.real, strict=True)}
+        rows |= {row_of(REAL, name): pairs for name, pairs in federation.members.items()}
+    if PLUS_DGAN in wanted:
+        rows |= plus_rows(PLUS_DGAN, federation.members, synthetic)
     if "Untrained" in wanted:
         rows["Untrained"] = draw_untrained(config, federation)
     if "Local-k" in wanted:

@@ -12,6 +12,7 @@ from rich.text import Text
 from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
+from flower_dgan.cli.gain import gain
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.errors import defect, told
 
@@ -23,6 +24,7 @@ verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run d
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
+app.command()(gain)
 
 _SOFTWARE = 70  # what sysexits.h calls it
 

@@ -28,7 +28,9 @@ class DownstreamConfig:
         Any of ``Real-All`` and ``Real-k`` (real images of all clients, and of each alone), ``Untrained``, ``Local-k``
         and ``Syn-All`` (images of the GAN trained on each client alone, and on all data at one place), ``DGAN``,
         ``FedGAN`` (generators and discriminators of the clients, averaged) and ``FedAvg`` (models of the task, trained
-        on the clients' real images and averaged).
+        on the clients' real images and averaged), both also as ``FedGAN-equal-bytes`` and ``FedAvg-equal-bytes``: for
+        about as many bytes as a client of the run sent and received. ``Real-k+DGAN`` and ``Real-k+FedGAN`` are each
+        client's real images with all synthetic ones beside them: what a member gains.
     metrics : tuple of str
         The columns of the table, see ``flower_dgan.metrics``; the first is the main one, which reports compare rows by.
     dist_fid : int
@@ -37,6 +39,14 @@ class DownstreamConfig:
     task : str
         What the model is for, see ``flower_dgan.tasks``. The default is what configurations of version 0.1 meant, which
         do not say it.
+    member_folds : int
+        Folds of a cross-validation by patient, in which each member's own patients are held out of the training of the
+        GAN, too: a training of the GAN for each fold. 0 for none.
+    member_sizes : tuple of int
+        Numbers of real images that a member's rows ``Real-k`` and ``Real-k+DGAN`` are also trained with, which shows
+        when synthetic images stop helping; two trainings a member, size and seed.
+    synthetic_times : tuple of int
+        Rows of so many times as many synthetic images as all clients have real ones, ``DGAN x 2`` for 2.
     """
 
     encoder: Text
@@ -49,3 +59,6 @@ class DownstreamConfig:
     metrics: tuple[Text, ...]
     dist_fid: Annotated[Count, Because("0 is for none")]
     task: Text = "segmentation"
+    member_folds: Annotated[Count, Because("0 is for none")] = 0
+    member_sizes: tuple[Steps, ...] = ()
+    synthetic_times: tuple[Steps, ...] = ()

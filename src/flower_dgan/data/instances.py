@@ -17,6 +17,17 @@ from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.errors import DataError
 
 
+def without_numbers(config: DataConfig, names: Sequence[str]) -> frozenset[str]:
+    """Return the pairs of a folder that ``instances/`` has no file for, by name; none where there is no such folder.
+
+    Without one, the objects of all pairs are connected components of their masks.
+    """
+    if config.source != "folder" or config.root is None:
+        return frozenset()
+    folder = Path(config.root).expanduser() / "instances"
+    return frozenset(names) - set(sound_files(folder)) if folder.is_dir() else frozenset()
+
+
 def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> Pairs:
     """Return pairs with the objects that a folder numbers: in ``instances/``, or in masks with ``data.masks=objects``.
 

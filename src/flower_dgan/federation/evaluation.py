@@ -1,27 +1,28 @@
 """After the training: the TSTR table, and the distances between synthetic and real images."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from flwr.serverapp import Grid
 from torch import nn
 
-from flower_dgan.baselines.fedavg import ROW as FEDAVG_ROW
-from flower_dgan.baselines.fedavg import federated_row, rounds_of
-from flower_dgan.baselines.fedgan_row import ROW as FEDGAN_ROW
-from flower_dgan.baselines.fedgan_row import train_fedgan
+from flower_dgan.baselines import fedavg, fedgan_row
+from flower_dgan.baselines.folds import Fold
 from flower_dgan.baselines.rows import LocalFederation, table_rows
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.federation.dist_fid import ask_for_moments, distances, require_windows
 from flower_dgan.federation.join import JoinedClient
+from flower_dgan.federation.member_scores import MemberScores, equal_rounds
 from flower_dgan.federation.recorder import record_ledger
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.gan.server_state import PreviousTask
 from flower_dgan.tasks import find_task
+from flower_dgan.tasks.members import plus_rows
+from flower_dgan.tasks.patient_scores import PLUS_FEDGAN
 from flower_dgan.tasks.results import MAIN_ROW, TstrResult
 from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
 from flower_dgan.wire.answers import known_answers
@@ -49,14 +50,39 @@ def make_table(
     synthetic: Pairs,
     test: Pairs,
     previous: PreviousTask | None,
+    *,
+    crossed: float,
+    draw: Callable[[int], Pairs],
+    folds: Sequence[Fold] = (),
 ) -> nn.Module | None:
-    """Make the table, and return the first model of the row ``DGAN`` where Dist-FID wants it.
+    """Make the tables, and return the first model of the row ``DGAN`` where Dist-FID wants it.
 
-    ``previous`` is what the run's generator began with: those of the rows that train one begin with it, too.
+    Parameters
+    ----------
+    directory : RunDirectory
+        Where figures are written down.
+    config : Config
+        The run's configuration.
+    federation : LocalFederation
+        The clients.
+    synthetic : Pairs
+        The synthetic dataset.
+    test : Pairs
+        Real pairs that no client has.
+    previous : PreviousTask or None
+        What the run's generator began with: those of the rows that train one begin with it, too.
+    crossed : float
+        Bytes that a client sent and received in the run, mean over the clients.
+    draw : callable
+        Draws so many pairs from the run's generator.
+    folds : sequence of Fold
+        For the members' own patients.
     """
     models: list[nn.Module] = []
+    members = MemberScores(directory, config, federation)
 
     def keep(result: TstrResult, model: nn.Module) -> None:
+        members.record(result, model, test)
         if config.downstream.dist_fid and (result.row, result.seed) == (MAIN_ROW, config.seed):
             models.append(model)
 
@@ -72,10 +98,18 @@ def make_table(
 
     with directory.stage("centralised GAN"):
         rows = table_rows(config, federation, synthetic, previous)
-    if FEDGAN_ROW in config.downstream.rows:
-        with directory.stage("federated GAN"):
-            rows[FEDGAN_ROW], ledger, rounds = train_fedgan(config, federation)
-        write_down_traffic(FEDGAN_ROW, ledger, rounds)
+    for times in config.downstream.synthetic_times:
+        rows[f"{MAIN_ROW} x {times}"] = draw(times * sum(map(len, federation.real)))
+    asked, rounds_of = config.downstream.rows, equal_rounds(config, federation, crossed)
+    for row in (fedgan_row.ROW, fedgan_row.EQUAL_ROW):
+        if row in asked or (row == fedgan_row.ROW and PLUS_FEDGAN in asked):
+            with directory.stage("federated GAN"):
+                drawn, ledger, rounds = fedgan_row.train_fedgan(config, federation, rounds_of.get(row))
+            write_down_traffic(row, ledger, rounds)
+            if row in asked:
+                rows[row] = drawn
+            if row == fedgan_row.ROW and PLUS_FEDGAN in asked:
+                rows |= plus_rows(PLUS_FEDGAN, federation.members, drawn)
     with directory.stage(config.downstream.task):
         train_on_synthetic_test_on_real(
             rows,
@@ -87,10 +121,13 @@ def make_table(
             on_result=write_down,
             on_model=keep,
         )
-    if FEDAVG_ROW in config.downstream.rows:
-        with directory.stage(f"federated {config.downstream.task}"):
-            ledger = federated_row(federation, test, config, write_down)
-        write_down_traffic(FEDAVG_ROW, ledger, rounds_of(config.downstream.steps))
+    for row in (fedavg.ROW, fedavg.EQUAL_ROW):
+        if row in asked:
+            rounds = rounds_of.get(row, fedavg.rounds_of(config.downstream.steps))
+            with directory.stage(f"federated {config.downstream.task}"):
+                ledger = fedavg.federated_row(federation, test, config, write_down, keep, row=row, rounds=rounds)
+            write_down_traffic(row, ledger, rounds)
+    members.measure_more(synthetic, test, folds, previous, rounds_of)
     return models[0] if models else None
 
 

@@ -18,13 +18,14 @@ from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.link_report import say_how_long
+from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
 from flower_dgan.federation.training import begin, train
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.flower.ledger import Ledger
+from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.generator_file import save_generator
@@ -89,6 +90,7 @@ def _run(
                 say_how_long(config, clients, fast_grid.rates)
                 fast_grid.queues.update(client.node_id for client in clients if client.queue)
                 federation = open_federation(config, len(clients)) if test is not None else None
+                folds = plan_members(config, federation) if federation is not None else ()
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
@@ -129,7 +131,20 @@ def _run(
             if config.data.target == "label-maps":
                 write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
         if test is not None and federation is not None:
-            model = make_table(directory, config, federation, synthetic, test, previous)
+            crossed = [
+                fast_grid.ledger.bytes(client.node_id, way) for client in clients for way in (FROM_NODE, TO_NODE)
+            ]
+            model = make_table(
+                directory,
+                config,
+                federation,
+                synthetic,
+                test,
+                previous,
+                crossed=sum(crossed) / len(clients),
+                draw=lambda count: synthesize(state.generator.average, labels, bundle_settings(config), count)[0],
+                folds=folds,
+            )
             if model is not None:
                 with directory.stage("Dist-FID"):
                     measure_dist_fid(

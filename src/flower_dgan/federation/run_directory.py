@@ -22,6 +22,7 @@ from flower_dgan.federation.claims import Claims
 from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import METRICS, read_lines
 from flower_dgan.resolve import differences, to_yaml
+from flower_dgan.tasks.patient_scores import FILE as SCORES
 from flower_dgan.whole_file import append_line, whole_file
 from flower_dgan.wire.protocol import Training
 
@@ -200,6 +201,7 @@ class RunDirectory:
         checkpoint = self.checkpoints.newest(self.training.identity)
         if self.training.attempt > 1:
             self._forget_after(checkpoint.round_number if checkpoint else 0)
+            (self.path / SCORES).unlink(missing_ok=True)
             if self.synthetic.is_dir():
                 shutil.rmtree(self.synthetic)
         return checkpoint

@@ -127,6 +127,16 @@ def _parts(
     return parts
 
 
+def simulated_source(config: TrainingConfig) -> Source:
+    """Return the run's data, opened; raises ConfigError and DataError as :func:`open_node`."""
+    return _source(config.data)
+
+
+def simulated_parts(config: TrainingConfig, clients: int) -> dict[str, tuple[Entry, ...]]:
+    """Return which of the run's training pairs each client of a simulation holds, by its name; raises as that does."""
+    return dict(_parts(config.data, config.partition, clients, config.seed))
+
+
 def open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
     """Open a simulated client's share of the run's data; raises DataError and FederationError as :func:`open_node`."""
     return _open_part(config.data, config.partition, client, clients, config.seed, config.exchange.batch_size)

@@ -6,6 +6,8 @@ from pathlib import Path
 from flower_dgan.errors import DataError
 from flower_dgan.report.curves import plot_losses
 from flower_dgan.report.markdown import CURVES_NAME, render_report
+from flower_dgan.report.member_figure import gain_figure
+from flower_dgan.report.member_tables import GAINS_NAME
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.sweep_report import write_sweep_report
 from flower_dgan.whole_file import whole_file
@@ -28,7 +30,7 @@ def _settings(path: Path) -> str:
 
 
 def write_report(run_directory: Path) -> Path:
-    """Write ``curves.png`` and ``report.md`` into the directory of a run.
+    """Write ``report.md`` and its figures into the directory of a run.
 
     Parameters
     ----------
@@ -51,6 +53,10 @@ def write_report(run_directory: Path) -> Path:
         raise DataError(f"There is no {config}; name the directory of a run.")
     if metrics.rounds:
         plot_losses(metrics, run_directory / CURVES_NAME)
+    figure = gain_figure([metrics.patients])
+    if figure is not None:
+        with whole_file(run_directory / GAINS_NAME) as partial:
+            figure.savefig(partial, format="png")
     samples = [f"samples/{path.name}" for path in sorted((run_directory / "samples").glob("*.png"))]
     report = run_directory / "report.md"
     text = render_report(metrics, _settings(config), samples)

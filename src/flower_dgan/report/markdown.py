@@ -1,10 +1,12 @@
 """The report of a run as markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from flower_dgan.metrics import described, figure
+from flower_dgan.report.member_tables import members_section
 from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
 
@@ -14,27 +16,6 @@ _COSTS = (
     "crossed in this run, for Dist-FID too, of FedAvg the weights of the model that is tested, of FedGAN those of "
     "generator and discriminator."
 )
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a markdown table; without rows, the word "none".
-
-    Parameters
-    ----------
-    header : sequence of str
-        Column titles.
-    rows : iterable of sequence of str
-        Cells, as many as titles in each row; they may hold any text, which is shown as it is.
-
-    Returns
-    -------
-    str
-        Lines without a final newline.
-    """
-    lines = [_line(row) for row in rows]
-    if not lines:
-        return "none"
-    return "\n".join([_line(header), "|" + " --- |" * len(header), *lines])
 
 
 def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] = ()) -> str:
@@ -67,6 +48,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## How it ended", _end_of(metrics)),
         ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
+        ("## What each member gains", members_section([metrics.patients], with_figure=True)),
         ("## Dist-FID", _distance_table(metrics)),
         ("## Losses", curves),
         ("## Samples", shown),
@@ -82,10 +64,6 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Configuration", in_fence(config_text, "yaml")),
     ]
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(in_markdown, cells)) + " |"
 
 
 def _link(path: str) -> str:

@@ -22,6 +22,7 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
 )
+from flower_dgan.tasks.patient_scores import read_scores
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
@@ -31,7 +32,7 @@ METRICS = "metrics.jsonl"
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
-    """Read the metrics of a run.
+    """Read the metrics of a run, and its scores by patient if it has any.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         changes=tuple(found["membership"]),
         alarms=tuple(found["alarm"]),
         end=found["end"][-1] if found["end"] else None,
+        patients=read_scores(run_directory),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flower_dgan.tasks.patient_scores import PatientScore
 from flower_dgan.tasks.results import TstrResult
 
 
@@ -205,7 +206,7 @@ class MemoryPeak:
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """Everything in ``metrics.jsonl``, in the order of its lines."""
+    """Everything in ``metrics.jsonl``, in the order of its lines, and the scores by patient."""
 
     joins: tuple[Join, ...]
     rounds: tuple[Round, ...]
@@ -219,3 +220,4 @@ class RunMetrics:
     changes: tuple[Change, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     end: End | None = None
+    patients: tuple[PatientScore, ...] = ()

@@ -6,8 +6,9 @@ from io import StringIO
 from statistics import fmean
 
 from flower_dgan.metrics import described, shown
-from flower_dgan.report.markdown import table
+from flower_dgan.report.member_tables import members_section
 from flower_dgan.report.sweep_runs import SEED, Sweep, SweptRun, mean_and_spread, value_of
+from flower_dgan.report.table import table
 from flower_dgan.report.text import in_code, in_markdown
 from flower_dgan.tasks.results import MAIN_ROW, metrics_of
 
@@ -61,11 +62,24 @@ def render_markdown(sweep: Sweep, figures: Sequence[str]) -> str:
     if metric and len(sweep.axes) == 2 and MAIN_ROW in sweep.common_rows():
         sections += [f"## {described(metric).title} of {MAIN_ROW}", _two_axes(sweep, metric)]
     sections += ["## Means", _means(sweep, metric), _what_the_spread_is(sweep, metric)]
+    sections += _members(sweep)
     sections += [f"![{name}]({name})" for name in figures]
     if len(finished) < len(sweep.runs):
         left = [(run.directory.name, run.error or "has not ended") for run in sweep.runs if run.metrics is None]
         sections += ["## Runs without a result", table(("run", "why"), left)]
     return "\n\n".join(sections) + "\n"
+
+
+def _members(sweep: Sweep) -> list[str]:
+    """Return what each member gains, for each choice of settings over its seeds; nothing where nobody looked."""
+    sections = []
+    for values, runs in sweep.groups():
+        scores = [run.metrics.patients for run in runs if run.metrics and run.metrics.patients]
+        if scores:
+            chosen = ", ".join(f"{axis}={value}" for axis, value in zip(sweep.axes, values, strict=True))
+            title = "## What each member gains" + (f" with {in_markdown(chosen)}" if chosen else "")
+            sections += [title, members_section(scores)]
+    return sections
 
 
 def _two_axes(sweep: Sweep, metric: str) -> str:

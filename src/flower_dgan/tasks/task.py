@@ -104,7 +104,8 @@ class Task(ABC):
         Yields
         ------
         Compare
-            All of ``kinds``, for some windows.
+            All of ``kinds``, for the next windows in the order of :func:`~flower_dgan.data.augmentation.grid_views`, by
+            which scores of patients know whose they are.
 
         Raises
         ------

@@ -49,7 +49,7 @@ def check_missing_channels(config: TrainingConfig) -> None:
         in COLOURED,
         "algorithm.perceptual_weight=0, as VGG-16 sees whole images": perceptual,
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
-        and "FedGAN" in downstream.rows,
+        and any("FedGAN" in row for row in downstream.rows),
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
         "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
         "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,

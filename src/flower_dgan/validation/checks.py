@@ -8,7 +8,20 @@ from flower_dgan.validation.channel_checks import check_channels
 from flower_dgan.validation.class_checks import check_classes
 from flower_dgan.validation.network_checks import check_networks
 
-_ROWS = ("Real-All", "Real-k", "Untrained", "Local-k", "Syn-All", "DGAN", "FedGAN", "FedAvg")
+_ROWS = (
+    "Real-All",
+    "Real-k",
+    "Real-k+DGAN",
+    "Real-k+FedGAN",
+    "Untrained",
+    "Local-k",
+    "Syn-All",
+    "DGAN",
+    "FedGAN",
+    "FedGAN-equal-bytes",
+    "FedAvg",
+    "FedAvg-equal-bytes",
+)
 
 
 def check_training(config: TrainingConfig) -> None:
@@ -39,6 +52,19 @@ def _check_downstream(config: TrainingConfig) -> None:
             f"downstream.dist_fid={downstream.dist_fid} compares by the features of the model that is "
             "trained on the synthetic images: set another downstream than none, downstream.seeds=1 or more and the row "
             "DGAN in downstream.rows, or downstream.dist_fid=0."
+        )
+    if downstream.member_folds == 1:
+        raise RangeError("downstream.member_folds=1 holds all patients out at once: set 2 or more, or 0 for none.")
+    asked = downstream.member_folds or downstream.member_sizes or downstream.synthetic_times
+    if asked and not downstream.seeds:
+        raise ConfigError(
+            "downstream.member_folds, member_sizes and synthetic_times are trainings of a table, and "
+            "downstream.seeds=0 is none: set another downstream than none, or leave them out."
+        )
+    if downstream.member_sizes and not {"Real-k", "Real-k+DGAN"} <= {*downstream.rows}:
+        raise ConfigError(
+            "downstream.member_sizes tries fewer images than the rows Real-k and Real-k+DGAN have: name both in "
+            "downstream.rows, too."
         )
     for row in downstream.rows:
         if row not in _ROWS:
