@@ -60,6 +60,23 @@ class Task(ABC):
         """Raise ConfigError if no model can be trained with these settings; before any work."""
 
     @abstractmethod
+    def build(self, config: DownstreamConfig, *, channels: int, classes: int) -> "nn.Module":
+        """Return an untrained model, in evaluation mode, for weights that come from elsewhere; nothing is downloaded.
+
+        Parameters
+        ----------
+        config : DownstreamConfig
+            Which model.
+        channels, classes : int
+            Of the images, and of what it tells apart.
+
+        Raises
+        ------
+        ConfigError
+            The settings make no model.
+        """
+
+    @abstractmethod
     def fit(
         self, pairs: "Pairs", config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
     ) -> Fit:
