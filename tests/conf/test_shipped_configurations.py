@@ -70,6 +70,9 @@ NOT_USED = {
 }
 """What settings were where an algorithm did without, when all algorithms had all of them."""
 
+VALIDATION = {"selection.take": "last", "selection.checks": 0, "selection.validation_fraction": 0.0}
+"""What was done before it could be set: nothing was held out, and the last generator was taken."""
+
 REPLACED = {
     ("merge", "average"): "dgan-average",
     ("merge", "softmax"): "gman",
@@ -103,6 +106,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     now = flat(json.loads(json.dumps(asdict(resolve(f"{overrides}{root}")))))
     algorithm = now.pop("algorithm.name")
     assert now.pop("downstream.task") == "segmentation"  # the only one there was
+    assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
     assert now.keys() <= before.keys()
     assert now == {key: before[key] for key in now}
     for key in before.keys() - now.keys():
@@ -114,10 +118,10 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
 def test_groups_are_those_that_are_tested() -> None:
     groups = {path.name for path in conf_directory().iterdir() if path.is_dir()}
     others = {"algorithm", "data", "downstream", "exchange", "experiment", "model", "output", "partition", "schedule"}
-    assert groups == others
+    assert groups == others | {"selection"}
 
 
-@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule"])
+@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule", "selection"])
 def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) -> None:
     for name in names(group):
         federation.directory = federation.directory.with_name(f"{group}-{name}")
@@ -128,6 +132,8 @@ def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) ->
             chosen += " data.sites=[digit-0,digit-1]"
         elif chosen == "partition=csv":
             chosen += f" partition.file={write_clients(tmp_path / 'clients.csv')}"
+        elif group == "selection":
+            chosen += " downstream=digits downstream.steps=1 downstream.seeds=0"
         path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}").path
         assert len(read_metrics(path).rounds) == 1
 

@@ -92,8 +92,11 @@ def test_the_best_generator_is_kept_beside_the_last_and_draws_where_it_is_taken(
             reply.content = ScoreAnswer(70 if first else 60).to_records()
         return reply
 
-    path = federation.run(f"{ASKED} selection.take={take}", client_app=TamperedApp(first_is_best)).path
+    table = "downstream.seeds=1 downstream.rows=[DGAN]"
+    path = federation.run(f"{ASKED} {table} selection.take={take}", client_app=TamperedApp(first_is_best)).path
     metrics = read_metrics(path)
+    assert [each.row for each in metrics.tstr] == ["DGAN"]
+    assert "by accuracy on images that the clients hold out for validation" in (path / "report.md").read_text()
     assert (metrics.selection.best, metrics.selection.taken) == (1, drawn_by)
     assert [each.score for each in metrics.validations] == pytest.approx([0.7, 0.6])
     best, last = (load_file(path / name) for name in ("generator_best.safetensors", "generator.safetensors"))

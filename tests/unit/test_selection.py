@@ -10,6 +10,7 @@ import torch
 from flwr.app import Message, MetricRecord, RecordDict
 from torch import Tensor, nn
 
+from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.data import Entry, Pairs
 from flower_dgan.data.splits import held_out_groups, validation_groups
@@ -18,6 +19,7 @@ from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.selection import ask_for_scores, weights_of
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.node.node import open_partition
 from flower_dgan.node.score import give_score
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
@@ -28,6 +30,7 @@ from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.parameters import flatten
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.score_messages import ScoreAnswer, ScoreRequest
+from tests.pairs import make_folder
 
 TRAINING = Training("a" * 16, 1)
 CONFIG = resolve("data.image_size=16 exchange.rounds=6 selection=best selection.checks=2")  # of rounds 3 and 6
@@ -59,6 +62,28 @@ def test_each_client_holds_out_its_share_of_groups() -> None:
     assert len(held_out_groups("abcd", 0.25)) == len(held_out_groups("de", 0.25)) == 1
     assert validation_groups([first, second, third], 0.0) == frozenset()
     assert validation_groups([first], 0.99) < set("abcd")
+
+
+def test_a_simulation_has_what_its_clients_hold_out() -> None:
+    config = resolve("partition=iid selection.validation_fraction=0.2")
+    nodes = [open_partition(config, k, 2) for k in range(2)]
+    found = open_federation(config, 2)
+    assert found.validation is not None
+    held_out = [image for node in nodes if node.validation for image in node.validation.images]
+    assert [image.tobytes() for image in found.validation.images] == [image.tobytes() for image in held_out]
+    assert len(found.pooled()) + len(held_out) == 1438
+    assert open_federation(resolve("partition=iid"), 2).validation is None
+
+
+def test_clients_of_one_patient_each_have_nothing_to_hold_out(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    pattern = "'data.name_pattern=\"(?P<split>tr|te)_(?P<site>[^_]+)_(?P<group>tr|te).*\"'"
+    config = resolve(
+        f"data=folder data.root={tmp_path} {pattern} data.test_splits=[te] selection.validation_fraction=0.2 "
+        "exchange.batch_size=2"
+    )
+    with pytest.raises(DataError, match="the images of each client are of a single group"):
+        open_federation(config, 2)
 
 
 WEIGHTS = {"a": 0.75, "b": 0.25}

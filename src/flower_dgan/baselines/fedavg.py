@@ -14,7 +14,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.flower.ledger import Ledger
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import TstrResult
-from flower_dgan.tasks.tstr import score_on_real
+from flower_dgan.tasks.tstr import best_moment, score_on_real
 
 ROW = "FedAvg"
 
@@ -23,7 +23,11 @@ ROUNDS = 10
 
 
 def federated_row(
-    federation: LocalFederation, test: Pairs, config: Config, on_result: Callable[[TstrResult], None]
+    federation: LocalFederation,
+    test: Pairs,
+    config: Config,
+    on_result: Callable[[TstrResult], None],
+    validation: Pairs | None = None,
 ) -> Ledger:
     """Train and test the row ``FedAvg`` of the TSTR table, ``downstream.seeds`` times.
 
@@ -37,6 +41,9 @@ def federated_row(
         The run's configuration; at least one seed.
     on_result : callable
         Called with each result as soon as it is there.
+    validation : Pairs or None
+        As for :func:`~flower_dgan.tasks.tstr.train_on_synthetic_test_on_real`: they choose among the averages of the
+        rounds.
 
     Returns
     -------
@@ -44,18 +51,21 @@ def federated_row(
         What crossed in one training, which is the same in each; node k + 1 is client k of the federation.
     """
     for seed in range(config.seed, config.seed + config.downstream.seeds):
-        model, ledger = train_federated(federation, config, seed)
-        size = config.data.image_size
-        on_result(score_on_real(model, test, config.downstream, row=ROW, seed=seed, image_size=size))
+        model, ledger = train_federated(federation, config, seed, validation)
+        size, chosen = config.data.image_size, validation is not None
+        on_result(score_on_real(model, test, config.downstream, row=ROW, seed=seed, image_size=size, chosen=chosen))
     return ledger
 
 
-def train_federated(federation: LocalFederation, config: Config, seed: int) -> tuple[nn.Module, Ledger]:
+def train_federated(
+    federation: LocalFederation, config: Config, seed: int, validation: Pairs | None = None
+) -> tuple[nn.Module, Ledger]:
     """Train the model of the TSTR table without pooling the data.
 
     Every client takes ``downstream.steps`` steps in all, as the model of every other row does, at the same learning
     rates. Client 0 draws as a training with this seed does, client k as one with ``seed`` + k x ``downstream.seeds``,
-    so that no two trainings of the row draw alike.
+    so that no two trainings of the row draw alike. With validation pairs the model is the best of the averages by them,
+    else the last.
 
     Returns
     -------
@@ -73,8 +83,13 @@ def train_federated(federation: LocalFederation, config: Config, seed: int) -> t
         )
         for index, pairs in enumerate(federation.real)
     ]
-    ledger = average(trainings, downstream.steps, rounds_of(downstream.steps))
-    return trainings[0].model, ledger
+    model, rounds = trainings[0].model, rounds_of(downstream.steps)
+    if validation is None:
+        return model, average(trainings, downstream.steps, rounds)
+    moment = best_moment(validation, downstream, config.data.image_size)
+    ledger = average(trainings, downstream.steps, rounds, moment.look)
+    moment.put_back(model)
+    return model, ledger
 
 
 def rounds_of(steps: int) -> int:

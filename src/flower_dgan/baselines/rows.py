@@ -1,6 +1,7 @@
 """The rows of the TSTR table: real data pooled and alone; the generator untrained, trained on either, and the run's."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
@@ -8,13 +9,14 @@ from flower_dgan.algorithms.in_process import train
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
+from flower_dgan.errors import DataError
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
-from flower_dgan.node.node import open_partition
+from flower_dgan.node.node import Node, open_partition
 from flower_dgan.synthesis import synthesize
 from flower_dgan.wiring import (
     bundle_settings,
@@ -42,11 +44,14 @@ class LocalFederation:
         What a server knows of each client, in the order of their names.
     real : tuple of Pairs
         Their real pairs, in the same order; 0 in the channels that a client lacks.
+    validation : Pairs or None
+        The real pairs that the clients hold out for validation, of all together; None where none are.
     """
 
     shape: ImageShape
     labels: tuple[ClientLabels, ...]
     real: tuple[Pairs, ...]
+    validation: Pairs | None = None
 
     def sessions(self, config: Config) -> dict[str, Session]:
         """Return what each client has of a training that begins, by name: a fresh discriminator of its own."""
@@ -77,9 +82,7 @@ class LocalFederation:
 
     def pooled(self) -> Pairs:
         """Return the real pairs of all clients together."""
-        images = tuple(image for pairs in self.real for image in pairs.images)
-        label_maps = tuple(label_map for pairs in self.real for label_map in pairs.label_maps)
-        return Pairs(images, label_maps, self.shape.classes)
+        return _joined(self.real, self.shape.classes)
 
     def alone(self, index: int) -> "LocalFederation":
         """Return the federation of one of the clients, whose networks are those for all sites."""
@@ -92,7 +95,8 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     Raises
     ------
     DataError, FederationError
-        If the data cannot be read or shared among so many clients.
+        If the data cannot be read or shared among so many clients; if no client has an image to hold out for validation
+        where some are to be.
     """
     nodes = [open_partition(config, k, clients) for k in range(clients)]
     nodes.sort(key=lambda node: node.name)
@@ -106,7 +110,27 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
         for index, node in enumerate(nodes)
     )
     real = tuple(fill_channels(node.pairs, node.channels, shape.channels) for node in nodes)
-    return LocalFederation(shape, labels, real)
+    return LocalFederation(shape, labels, real, _held_out(nodes, config))
+
+
+def _held_out(nodes: Sequence[Node], config: Config) -> Pairs | None:
+    """Return what clients hold out for validation, of all together."""
+    if not config.selection.validation_fraction:
+        return None
+    held_out = [fill_channels(n.validation, n.channels, config.data.channels) for n in nodes if n.validation]
+    if not held_out:
+        raise DataError(
+            f"selection.validation_fraction={config.selection.validation_fraction:g} holds nothing out, as the images "
+            "of each client are of a single group (patient, scene): name the groups with data.name_pattern or "
+            "data.table, or set it to 0."
+        )
+    return _joined(held_out, held_out[0].classes)
+
+
+def _joined(parts: Sequence[Pairs], classes: int) -> Pairs:
+    """Return the pairs of several clients as those of one."""
+    images = tuple(image for pairs in parts for image in pairs.images)
+    return Pairs(images, tuple(label_map for pairs in parts for label_map in pairs.label_maps), classes)
 
 
 def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:

@@ -86,10 +86,11 @@ def make_table(
             seed=config.seed,
             on_result=write_down,
             on_model=keep,
+            validation=federation.validation,
         )
     if FEDAVG_ROW in config.downstream.rows:
         with directory.stage(f"federated {config.downstream.task}"):
-            ledger = federated_row(federation, test, config, write_down)
+            ledger = federated_row(federation, test, config, write_down, federation.validation)
         write_down_traffic(FEDAVG_ROW, ledger, rounds_of(config.downstream.steps))
     return models[0] if models else None
 

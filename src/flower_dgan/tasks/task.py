@@ -22,7 +22,7 @@ class Fit(Protocol):
     Attributes
     ----------
     model : nn.Module
-        On the CPU, in evaluation mode after each :meth:`run`; ``predict`` of the same task understands its output.
+        On the CPU, in evaluation mode after each call; ``predict`` of the same task understands its output.
     """
 
     model: "nn.Module"
@@ -32,7 +32,11 @@ class Fit(Protocol):
         ...
 
     def run(self, steps: int) -> None:
-        """Take the next optimizer steps."""
+        """Take the next optimizer steps, as a client does that keeps no optimizer between rounds."""
+        ...
+
+    def go_on(self, steps: int) -> None:
+        """Take the next optimizer steps of one training; any number of calls are as good as one."""
         ...
 
 

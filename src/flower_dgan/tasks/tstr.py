@@ -9,6 +9,7 @@ from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.errors import DataError
 from flower_dgan.metrics import Compared, Metric, find_metric
 from flower_dgan.tasks import find_task
+from flower_dgan.tasks.best_moment import BestMoment, chosen_by, run_to_best
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.task import Task
 
@@ -23,6 +24,7 @@ def train_on_synthetic_test_on_real(
     seed: int,
     on_result: Callable[[TstrResult], None],
     on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
+    validation: Pairs | None = None,
 ) -> tuple[TstrResult, ...]:
     """Train one model of the task a row and seed, and score each on the same real test pairs.
 
@@ -46,6 +48,9 @@ def train_on_synthetic_test_on_real(
         Called with each result as soon as it is there.
     on_model : callable
         Called with each result and its trained model, for whoever wants to keep that.
+    validation : Pairs or None
+        Real pairs that no row has and that are none of ``test``: each model is as it was at the best moment of its
+        training by the first of ``config.metrics`` on these, the same for all rows. None for the end of the training.
 
     Returns
     -------
@@ -70,12 +75,25 @@ def train_on_synthetic_test_on_real(
             raise DataError(f"The row '{row}' has (channels, classes) {ours}, the test pairs have {theirs}.")
     task = find_task(config.task)
     task.check_truth(test, kinds_of(config.metrics))
+    if validation is not None:
+        task.check_truth(validation, kinds_of(config.metrics[:1]))
     results = []
     for row, pairs in rows.items():
         for training_seed in range(seed, seed + config.seeds):
             training = task.fit(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
-            training.run(config.steps)
-            result = score_on_real(training.model, test, config, row=row, seed=training_seed, image_size=image_size)
+            if validation is None:
+                training.run(config.steps)
+            else:
+                run_to_best(training, config.steps, best_moment(validation, config, image_size))
+            result = score_on_real(
+                training.model,
+                test,
+                config,
+                row=row,
+                seed=training_seed,
+                image_size=image_size,
+                chosen=validation is not None,
+            )
             on_result(result)
             on_model(result, training.model)
             results.append(result)
@@ -83,12 +101,26 @@ def train_on_synthetic_test_on_real(
 
 
 def score_on_real(
-    model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int
+    model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int, chosen: bool
 ) -> TstrResult:
-    """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does."""
+    """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does.
+
+    ``chosen`` is whether the model is that of the best moment on validation pairs, which its remark then says.
+    """
     task = find_task(config.task)
     values = score(task, model, test, image_size=image_size, metrics=config.metrics)
-    return TstrResult(row, seed, values, task.remark(test, kinds_of(config.metrics)))
+    remarks = (task.remark(test, kinds_of(config.metrics)), chosen_by(config) if chosen else "")
+    return TstrResult(row, seed, values, " ".join(filter(None, remarks)))
+
+
+def best_moment(validation: Pairs, config: DownstreamConfig, image_size: int) -> BestMoment:
+    """Return what finds the best moment of a training by the first of ``config.metrics`` on validation pairs."""
+    task, (main, *_) = find_task(config.task), config.metrics
+
+    def figure(model: nn.Module) -> float:
+        return score(task, model, validation, image_size=image_size, metrics=(main,))[main]
+
+    return BestMoment(figure, find_metric(main, Metric).best)
 
 
 def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
