@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
+from flower_dgan.baselines.choice_here import train_on_drawn
 from flower_dgan.baselines.rows import open_federation
-from flower_dgan.federation.selection import train_on_drawn
 from flower_dgan.node.node import open_partition
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve

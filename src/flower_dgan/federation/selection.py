@@ -14,6 +14,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 from torch import nn
 
+from flower_dgan.baselines.choice_here import train_on_drawn
 from flower_dgan.config import Config
 from flower_dgan.errors import ProtocolError
 from flower_dgan.federation.candidates import Candidates
@@ -25,15 +26,12 @@ from flower_dgan.flower.ledger import Ledger
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.shares import bound_shares
 from flower_dgan.metrics import Metric, find_metric, shown
-from flower_dgan.synthesis import synthesize
-from flower_dgan.tasks import find_task
 from flower_dgan.tasks.choice import Check, choose
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parameters import flatten
 from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wire.refusals import reason_of
 from flower_dgan.wire.score_messages import SCORE, ScoreAnswer, ScoreRequest
-from flower_dgan.wiring import bundle_settings
 
 logger = logging.getLogger("flwr")
 
@@ -106,17 +104,6 @@ def weights_of(clients: Sequence[JoinedClient], config: Config) -> dict[str, flo
     whole = sum(client.images for client in clients)
     shares = {client.name: client.images / whole for client in clients}
     return bound_shares(shares, config.algorithm.largest_share, len(clients))
-
-
-def train_on_drawn(generator: nn.Module, labels: Sequence[ClientLabels], config: Config) -> nn.Module:
-    """Train the model of ``downstream`` on what a generator draws, as the first of the row ``DGAN`` is trained."""
-    drawn, _ = synthesize(generator, labels, bundle_settings(config), config.output.synthetic_images)
-    size, augmentation = config.data.image_size, config.data.augmentation
-    training = find_task(config.downstream.task).fit(
-        drawn, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed
-    )
-    training.run(config.downstream.steps)
-    return training.model
 
 
 def ask_for_scores(
