@@ -36,7 +36,6 @@ UPLOAD = replace(SHAPE, feedback=False)
 SHARED = replace(SHAPE, bundles=2, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
-COLOURED = replace(SHAPE, colours=True)
 ENVELOPE = Envelope(TRAINING, 3, 2, (1, 2))
 EFFORT = Effort(1.0, 1.0, 9.0)
 FEEDBACK = Feedback(torch.zeros(2), torch.zeros(SHAPE.images))
@@ -63,14 +62,6 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
     "bundle": (
         lambda: write_question(ENVELOPE, Question(torch.zeros(SHAPE.images), VIEWS), SHAPE),
         lambda content: read_question(content, SHAPE),
-    ),
-    "bundle with colours": (
-        lambda: write_question(
-            ENVELOPE,
-            Question(torch.zeros(SHAPE.images), replace(VIEWS, colours=np.zeros((2, 4), np.int8))),
-            COLOURED,
-        ),
-        lambda content: read_question(content, COLOURED),
     ),
     "bundle with a discriminator": (
         lambda: write_question(
