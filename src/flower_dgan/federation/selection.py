@@ -27,6 +27,7 @@ from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.shares import bound_shares
 from flower_dgan.metrics import Metric, find_metric, shown
 from flower_dgan.tasks.choice import Check, choose
+from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parameters import flatten
 from flower_dgan.wire.parcels import Parcel
@@ -91,7 +92,8 @@ def select_generator(
     record_ledger(directory, counting.ledger, names)
     chosen = choose(checks, weights, find_metric(metric, Metric).best)
     if chosen is not None:
-        shutil.copyfile(candidates.file(chosen.round), directory.path / BEST_GENERATOR)
+        with whole_file(directory.path / BEST_GENERATOR) as partial:
+            shutil.copyfile(candidates.file(chosen.round), partial)
     elif config.selection.take == "best":
         logger.warning("No node scored any generator: the synthetic dataset is drawn by that of the last round.")
     taken = chosen.round if chosen and config.selection.take == "best" else config.exchange.rounds

@@ -12,8 +12,8 @@ from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metr
 CURVES_NAME = "curves.png"
 _COSTS = (
     "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
-    "crossed in this run, for Dist-FID too, of FedAvg the weights of the model that is tested, of FedGAN those of "
-    "generator and discriminator."
+    "crossed in this run, for the choice of the generator and Dist-FID too, of FedAvg the weights of the model that is "
+    "tested, of FedGAN those of generator and discriminator."
 )
 
 _SCORES = (
