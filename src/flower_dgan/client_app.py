@@ -58,6 +58,12 @@ def moments(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_moments)
 
 
+@app.query("score")
+def score(message: Message, context: Context) -> Message:
+    """Answer ``query.score``: a rounded score on the validation images, where the owner lets it leave."""
+    return _answer(message, context, _give_score)
+
+
 @app.query("part")
 def part(message: Message, context: Context) -> Message:
     """Answer ``query.part``: keep a part of a larger message, or give one of a larger answer."""
@@ -90,7 +96,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
     state = _state(request.training, context)
     forget_session(state)
     with state.forgotten_if_it_fails():
-        token = state.join(node.name, node.pairs, config, request.training.attempt)
+        token = state.join(node.name, node.pairs, config, request.training.attempt, node.validation)
         return _description(node, config, token).to_records()
 
 
@@ -125,6 +131,13 @@ def _give_moments(message: Message, context: Context) -> RecordDict:
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)
+
+
+def _give_score(message: Message, context: Context) -> RecordDict:
+    from flower_dgan.node.score import give_score  # imported here for the same reason
+
+    state = _state(Training.of(message.content, "score"), context)
+    return give_score(message.content, state, context.node_config)
 
 
 def _refuse_whole(message: Message, context: Context) -> RecordDict:

@@ -85,7 +85,7 @@ def session_of(config: TrainingConfig, name: str, pairs: Pairs, half: Discrimina
         half=half,
         image_size=config.data.image_size,
         batch_size=config.exchange.batch_size,
-        augmentation=config.data.augmentation,
+        augmentation=config.data.geometry,
         secret=secret,
         reads_pixels=algorithm_of(config).releases.real_pixels,
     )
@@ -97,7 +97,7 @@ def bundle_settings(config: TrainingConfig) -> BundleSettings:
         exchanges=config.exchange.exchanges,
         batch_size=config.exchange.batch_size,
         image_size=config.data.image_size,
-        augmentation=config.data.augmentation,
+        augmentation=config.data.geometry,
         noise_channels=config.model.noise_channels,
         seed=config.seed,
         largest_share=config.algorithm.largest_share,

@@ -70,6 +70,9 @@ NOT_USED = {
 }
 """What settings were where an algorithm did without, when all algorithms had all of them."""
 
+VALIDATION = {"selection.take": "last", "selection.checks": 0, "selection.validation_fraction": 0.0}
+"""What was done before it could be set: nothing was held out, and the last generator was taken."""
+
 REPLACED = {
     ("merge", "average"): "dgan-average",
     ("merge", "softmax"): "gman",
@@ -107,6 +110,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     later = {f"downstream.{name}" for name in ("member_folds", "member_sizes", "synthetic_times")}
     assert not any(now.pop(name) for name in later)  # what is asked for, and was not there to ask
     now["downstream.rows"] = [row for row in now["downstream.rows"] if row != "Real-k+DGAN"]  # has come since
+    assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
     assert now.keys() <= before.keys()
     assert now == {key: before[key] for key in now}
     for key in before.keys() - now.keys():
@@ -118,10 +122,10 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
 def test_groups_are_those_that_are_tested() -> None:
     groups = {path.name for path in conf_directory().iterdir() if path.is_dir()}
     others = {"algorithm", "data", "downstream", "exchange", "experiment", "model", "output", "partition", "schedule"}
-    assert groups == others
+    assert groups == others | {"selection"}
 
 
-@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule"])
+@pytest.mark.parametrize("group", ["exchange", "model", "output", "partition", "schedule", "selection"])
 def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) -> None:
     for name in names(group):
         federation.directory = federation.directory.with_name(f"{group}-{name}")
@@ -132,6 +136,8 @@ def test_each_choice_runs(group: str, federation: Federation, tmp_path: Path) ->
             chosen += " data.sites=[digit-0,digit-1]"
         elif chosen == "partition=csv":
             chosen += f" partition.file={write_clients(tmp_path / 'clients.csv')}"
+        elif group == "selection":
+            chosen += " downstream=digits downstream.steps=1 downstream.seeds=0"
         path = federation.run(f"{chosen} {ONE_STEP} {SMALLER}").path
         assert len(read_metrics(path).rounds) == 1
 

@@ -101,6 +101,8 @@ def settings_of(config: TrainingConfig) -> Settings:
     def optional(name: str, off: Any) -> Any:
         return getattr(algorithm, name, off)
 
+    # nothing that a discriminator sees has other colours than it has
+    geometry = {"colour": "none", "all": "rotations"}.get(data.augmentation, data.augmentation)
     return Settings(
         rounds=exchange.rounds,
         exchanges=exchange.exchanges,
@@ -109,7 +111,7 @@ def settings_of(config: TrainingConfig) -> Settings:
         image_format=exchange.image_format,
         feedback_format=exchange.feedback_format,
         image_size=data.image_size,
-        augmentation=data.augmentation,
+        augmentation=geometry,
         seed=config.seed,
         loss=LOSSES[algorithm.loss],
         merge={"gman": "softmax", "dgan-average": "average"}.get(algorithm.name) or optional("merge", "equal"),
@@ -141,7 +143,7 @@ def settings_of(config: TrainingConfig) -> Settings:
             exchanges=exchange.exchanges,
             batch_size=exchange.batch_size,
             image_size=data.image_size,
-            augmentation=data.augmentation,
+            augmentation=geometry,
             noise_channels=config.model.noise_channels,
             seed=config.seed,
             largest_share=optional("largest_share", 1.0),

@@ -73,7 +73,9 @@ def test_a_loss_below_a_twentieth_of_the_undecided_one_is_a_win(
 
 
 def test_wasserstein_has_no_loss_that_is_a_win() -> None:
-    alarms, lines = alarms_of(configuration("algorithm.loss=wasserstein"))
+    alarms, lines = alarms_of(
+        configuration("algorithm.loss=wasserstein model.discriminator=my_package.critics:Lipschitz")
+    )
     for number in range(1, 6):
         alarms.judge_round(report_of(number, a=0.0, b=-50.0))
     assert not lines

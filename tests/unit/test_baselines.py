@@ -5,9 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
+from flower_dgan.baselines import choice_here
+from flower_dgan.baselines.fedgan_row import train_fedgan
 from flower_dgan.baselines.rows import open_federation, table_rows, train_here
+from flower_dgan.data import Pairs
 from flower_dgan.resolve import resolve
+from flower_dgan.synthesis import synthesize
+from flower_dgan.wiring import bundle_settings
 
 TINY = (
     "exchange.rounds=3 exchange.exchanges=2 exchange.generator_steps=1 exchange.batch_size=2 "
@@ -64,3 +70,55 @@ def test_a_client_alone_is_a_row_each_and_sees_nothing_of_the_others() -> None:
     changed = table_rows(config, replace(federation, real=(federation.real[0], dark)), dark)
     same = [bool((np.stack(rows[row].images) == np.stack(changed[row].images)).all()) for row in rows]
     assert same == [True, False]
+
+
+CHOOSING = (
+    "partition=iid data.image_size=16 selection=best selection.checks=2 exchange.rounds=4 exchange.exchanges=2 "
+    "exchange.generator_steps=1 exchange.batch_size=4 output.synthetic_images=5"
+)
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[nn.Module, Pairs]]:
+    """Let the first of several generators be the best; return which were scored, and on which validation pairs."""
+    found: list[tuple[nn.Module, Pairs]] = []
+
+    def score(_: object, generator: nn.Module, pairs: Pairs, **__: object) -> dict[str, float]:
+        found.append((generator, pairs))
+        return {"dice": 0.5 - 0.1 * len(found)}
+
+    monkeypatch.setattr(choice_here, "train_on_drawn", lambda generator, *_: generator)
+    monkeypatch.setattr(choice_here, "score", score)
+    return found
+
+
+def test_a_gan_that_is_trained_here_is_chosen_as_the_runs(scored: list[tuple[nn.Module, Pairs]]) -> None:
+    """Of the generators of rounds 2 and 4; a client alone has its own validation images and no others to choose by."""
+    config = resolve(CHOOSING)
+    whole = open_federation(config, 2)
+    alone = whole.alone(1)
+    for federation, held_out in ((whole, whole.validation), (alone, whole.held_out[1])):
+        scored.clear()
+        drawn = train_here(config, federation, "Syn-All")
+        assert held_out is not None
+        assert [len(pairs) for _, pairs in scored] == [len(held_out)] * 2
+        best, last = (
+            synthesize(generator, federation.labels, bundle_settings(config), 5)[0].images for generator, _ in scored
+        )
+        np.testing.assert_array_equal(drawn.images, best)
+        assert (np.stack(best) != np.stack(last)).any()
+
+
+def test_of_fedgan_an_average_is_chosen(scored: list[tuple[nn.Module, Pairs]]) -> None:
+    config = resolve(f"{CHOOSING} exchange.rounds=24")  # of 24 steps, so of two averages
+    federation = open_federation(config, 2)
+    drawn, _, averages = train_fedgan(config, federation)
+    assert (averages, len(scored)) == (2, 2)
+    best, _ = synthesize(scored[0][0], federation.labels, bundle_settings(config), 5)
+    np.testing.assert_array_equal(drawn.images, best.images)
+
+
+def test_nothing_is_scored_where_the_last_generator_is_taken(scored: list[tuple[nn.Module, Pairs]]) -> None:
+    config = resolve(f"{CHOOSING} selection.take=last")
+    train_here(config, open_federation(config, 2), "Syn-All")
+    assert scored == []

@@ -15,6 +15,7 @@ from flower_dgan.data.pairs import Pairs
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.resolve import resolve
+from flower_dgan.tasks.best_moment import BestMoment
 from flower_dgan.tasks.on_views import ViewTraining
 from flower_dgan.tasks.segmentation.fit import fit_segmenter
 
@@ -172,3 +173,17 @@ def test_a_training_can_be_repeated() -> None:
     other, _ = train_federated(federation_of(*real), config, seed=1)
     torch.testing.assert_close(floats(again), floats(first), rtol=0, atol=0)
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+def test_of_the_averages_the_best_on_validation_pairs_is_kept() -> None:
+    """The second of three, which is what a training of two rounds ends with."""
+    config, parts = config_of(3), (squares(6, seed=0), squares(2, seed=1))
+    figures = iter([0.4, 0.6, 0.5])
+    moment = BestMoment(lambda _: next(figures), "highest")
+    three, two = ([training_of(pairs, config, seed) for seed, pairs in enumerate(parts)] for _ in range(2))
+    average(three, steps=3, rounds=3, on_average=moment.look)
+    last = floats(three[0].model)["encoder.model.conv_stem.weight"].clone()
+    moment.put_back(three[0].model)
+    average(two, steps=2, rounds=2)
+    torch.testing.assert_close(floats(three[0].model), floats(two[0].model), rtol=0, atol=0)
+    assert not torch.equal(floats(three[0].model)["encoder.model.conv_stem.weight"], last)

@@ -29,13 +29,13 @@ from flower_dgan.wire.join_messages import (
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.question_message import Envelope, read_question, write_question
+from flower_dgan.wire.score_messages import ScoreAnswer, ScoreRequest
 
 SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", feedback_format="float16")
 UPLOAD = replace(SHAPE, feedback=False)
 SHARED = replace(SHAPE, bundles=2, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
-COLOURED = replace(SHAPE, colours=True)
 ENVELOPE = Envelope(TRAINING, 3, 2, (1, 2))
 EFFORT = Effort(1.0, 1.0, 9.0)
 FEEDBACK = Feedback(torch.zeros(2), torch.zeros(SHAPE.images))
@@ -62,14 +62,6 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
     "bundle": (
         lambda: write_question(ENVELOPE, Question(torch.zeros(SHAPE.images), VIEWS), SHAPE),
         lambda content: read_question(content, SHAPE),
-    ),
-    "bundle with colours": (
-        lambda: write_question(
-            ENVELOPE,
-            Question(torch.zeros(SHAPE.images), replace(VIEWS, colours=np.zeros((2, 4), np.int8))),
-            COLOURED,
-        ),
-        lambda content: read_question(content, COLOURED),
     ),
     "bundle with a discriminator": (
         lambda: write_question(
@@ -99,6 +91,11 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
         lambda: MomentsAnswer(Moments(60, torch.zeros(2).double(), torch.eye(2).double())).to_records(),
         lambda content: MomentsAnswer.from_records(content, 60, 2),
     ),
+    "score request": (
+        lambda: ScoreRequest(TRAINING, 3, np.zeros(30, np.float32)).to_records(),
+        lambda content: ScoreRequest.from_records(content, 30),
+    ),
+    "score": (lambda: ScoreAnswer(65).to_records(), ScoreAnswer.from_records),
     "feedback": (
         lambda: write_answer(Answer(FEEDBACK, 0.5), EFFORT, "float16"),
         lambda content: read_answer(content, SHAPE),

@@ -102,27 +102,6 @@ def test_a_discriminator_comes_back_where_it_is_due() -> None:
         read_answer(feedback(replace(answer(), weights={"a": np.zeros(2, np.float32)})), SHAPE)
 
 
-def test_colours_round_trip_where_they_are_due() -> None:
-    colours = np.array([[0, 0, 0, 0], [20, -20, 7, -5]], np.int8)
-    asked, shape = replace(question(), views=replace(VIEWS, colours=colours)), replace(SHAPE, colours=True)
-    _, read = read_question(bundle(asked, shape=shape), shape)
-    assert read.views is not None
-    np.testing.assert_array_equal(read.views.colours, colours)
-    other = replace(asked, views=replace(VIEWS, colours=colours[::-1]))
-    assert len({digest(question()), digest(asked, shape=shape), digest(other, shape=shape)}) == 3
-    for content, due in ((bundle(asked, shape=shape), SHAPE), (bundle(), shape)):
-        with pytest.raises(ProtocolError, match="colours"):
-            read_question(content, due)
-
-
-def test_colours_that_no_loss_looks_at_do_not_travel() -> None:
-    """Only pixel losses compare with the real images, which the client would turn likewise."""
-    colours = np.zeros((2, 4), np.int8)
-    _, read = read_question(bundle(replace(question(), views=replace(VIEWS, colours=colours))), SHAPE)
-    assert read.views is not None
-    assert read.views.colours is None
-
-
 def test_feedback_round_trip() -> None:
     content = feedback()
     np.testing.assert_array_equal(content.array_records["feedback"]["scales"].numpy(), np.array([0.25, 2], np.float32))
@@ -295,7 +274,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 10 meets version 9: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 11 meets version 10: install the same flower-dgan"):
         read_question(content, SHAPE)
     request = JoinRequest(TRAINING, resolve("")).to_records()
     request.config_records["join"]["protocol-version"] = 99
@@ -365,22 +344,16 @@ def test_label_maps_that_stay_with_the_clients_do_not_travel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "views", "colours"),
+    ("overrides", "views"),
     [
-        ("data.augmentation=flips", True, False),
-        ("data.augmentation=all", True, False),
-        ("data.augmentation=all allow_pixel_losses=true algorithm.l1_weight=1", True, True),
-        ("data.augmentation=colour allow_pixel_losses=true algorithm.perceptual_weight=1", True, True),
-        ("data.augmentation=flips allow_pixel_losses=true algorithm.l1_weight=1", True, False),
-        ("data.augmentation=all algorithm=uagan", False, False),
-        ("data.augmentation=all data.label_maps=/maps", False, False),
+        ("data.augmentation=all", True),
+        ("data.augmentation=all allow_pixel_losses=true algorithm.l1_weight=1", True),
+        ("algorithm=uagan", False),
+        ("data.label_maps=/maps", False),
     ],
 )
-def test_views_travel_where_they_name_label_maps_and_colours_for_pixel_losses(
-    overrides: str, views: bool, colours: bool
-) -> None:
-    shape = BundleShape.of(resolve(f"data.channels=3 {overrides}"), 2)
-    assert (shape.views, shape.colours) == (views, colours)
+def test_views_travel_where_they_name_label_maps(overrides: str, views: bool) -> None:
+    assert BundleShape.of(resolve(f"data.channels=3 {overrides}"), 2).views == views
 
 
 def test_bundle_with_a_foreign_record_is_refused() -> None:

@@ -1,11 +1,13 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flower_dgan.data import DigitsSource, Entry, Pairs
-from flower_dgan.errors import ConfigError, FederationError
+from flower_dgan.data.array_files import write_image
+from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.node.node import node_key, open_node, open_partition
 from flower_dgan.node.policy import ReleasePolicy, release_policy
 from flower_dgan.node.simulation import simulating
@@ -58,10 +60,9 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
     with simulating():
-        assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, True, True, True, None, moments=True)
-        assert release_policy(resolve(""), {"partition-id": 0}) == ReleasePolicy(
-            True, True, True, False, None, moments=True
-        )
+        whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True)
+        assert release_policy(config, {"partition-id": 0}) == whole
+        assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
     assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, False, False, False, None)
     deployed = {"data-path": "/data", "name": "clinic"}
     assert release_policy(config, deployed) == ReleasePolicy(True, False, False, False, None)
@@ -72,8 +73,54 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40)
     (tmp_path / "policy.yaml").write_text("".join([*lines, "moments: true\n"]))
     assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40, moments=True)
+    (tmp_path / "policy.yaml").write_text("".join([*lines, "scores: true\n"]))
+    assert release_policy(resolve(""), own) == ReleasePolicy(True, False, False, True, 40, scores=True)
     with pytest.raises(ConfigError, match=r"policy .*/none.yaml cannot be read"):
         release_policy(config, deployed | {"policy": str(tmp_path / "none.yaml")})
+
+
+def write_patients(root: Path, patients: int, images: int) -> None:
+    """Write the images of each patient, which are as bright as its number times 25."""
+    for patient in range(patients):
+        for image in range(images):
+            pixels = np.full((16, 16, 3), 25 * patient, np.uint8)
+            write_image(pixels, root / "images", f"patient{patient}-{image}")
+            write_image(pixels[..., :1] * 0 + np.uint8(255), root / "masks", f"patient{patient}-{image}")
+
+
+def test_a_deployed_node_holds_out_whole_patients(tmp_path: Path) -> None:
+    """Of ten patients two, with all their images, whatever the order of the files; the test patients are others."""
+    root = tmp_path / "clinic"
+    write_patients(root, patients=10, images=3)
+    config = resolve(
+        "data=folder exchange.batch_size=4 data.image_size=16 data.test_fraction=0.2 selection=best "
+        "selection.validation_fraction=0.25 downstream=images"
+    )
+    own = {"data-path": str(root), "name": "clinic", "name-pattern": "(?P<group>patient[0-9])-[0-9]"}
+    node, whole = open_node(config, own), open_node(replace(config, selection=resolve("").selection), own)
+    assert node.validation is not None
+    assert whole.validation is None
+    assert (len(whole.pairs), len(node.pairs), len(node.validation)) == (24, 18, 6)
+    of_patients = [{int(image[0, 0, 0]) // 25 for image in each.images} for each in (node.pairs, node.validation)]
+    assert [len(each) for each in of_patients] == [6, 2]
+    assert of_patients[0] | of_patients[1] == {int(image[0, 0, 0]) // 25 for image in whole.pairs.images}
+
+
+def test_simulated_nodes_hold_out_of_what_they_had() -> None:
+    """No image is lost or in two places; each client loses a fifth of its own, which are groups of one image."""
+    whole = [open_partition(resolve("partition=iid"), k, 4) for k in range(4)]
+    nodes = [open_partition(resolve("partition=iid selection.validation_fraction=0.2"), k, 4) for k in range(4)]
+    for before, node in zip(whole, nodes, strict=True):
+        assert node.validation is not None
+        assert len(node.validation) == round(0.2 * len(before.pairs))
+        kept = [image.tobytes() for image in (*node.pairs.images, *node.validation.images)]
+        assert sorted(kept) == sorted(image.tobytes() for image in before.pairs.images)
+
+
+def test_too_few_images_beside_those_held_out_are_named() -> None:
+    config = resolve("partition=iid exchange.batch_size=300 selection.validation_fraction=0.2")
+    with pytest.raises(DataError, match="has 288 training images beside 72 held out by selection"):
+        open_partition(config, 0, 4)
 
 
 def test_a_node_is_called_the_same_in_every_message() -> None:

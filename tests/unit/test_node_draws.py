@@ -30,6 +30,7 @@ from flower_dgan.wire.join_messages import JOIN, JoinRequest
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.question_message import EXCHANGE, Envelope, write_question
 from flower_dgan.wire.refusals import Refusal
+from flower_dgan.wiring import bundle_settings
 from tests.pairs import make_folder
 
 TINY = "data.image_size=16 model.discriminator_width=4 exchange.exchanges=2 exchange.batch_size=3 threads=1 seed=4"
@@ -151,6 +152,18 @@ def test_two_secrets_and_two_rounds_draw_differently(seen: Seen, tmp_path: Path)
             assert not answer(some_bundle(training, number), secret_file(tmp_path / "secret", secret)).has_error()
             drawn.append(stepped(seen))
     assert len({each.numpy().tobytes() for each in drawn}) == 4
+
+
+@pytest.mark.parametrize(("augmentation", "geometry"), [("colour", "none"), ("all", "rotations"), ("flips", "flips")])
+def test_discriminators_see_the_colours_that_images_have(seen: Seen, augmentation: str, geometry: str) -> None:
+    """Changed on real images alone, they would be learned by the generator; its own views have none to change."""
+    config, training = settings(f"data.augmentation={augmentation}"), Training("a" * 16, 1)
+    ClientState(training.identity, "breast").join("breast", some_pairs(), config, 1)
+    assert not answer(some_bundle(training, 1), {"name": "breast"}).has_error()
+    own = session_of(4, some_pairs(), settings(f"data.augmentation={geometry}"))
+    expected = torch.cat([own.draw_real(1, batch).images for batch in range(2)])
+    torch.testing.assert_close(stepped(seen), expected, rtol=0, atol=0)
+    assert bundle_settings(config).augmentation == geometry
 
 
 def test_pixel_losses_alone_look_at_the_image_that_a_server_names(seen: Seen) -> None:

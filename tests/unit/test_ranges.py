@@ -43,6 +43,7 @@ from flower_dgan.wire.description import describe_training, read_description
         ("algorithm.name=dgn", "Unknown algorithm.name 'dgn'"),
         ("algorithm.name=null", "algorithm.name=null"),
         ("algorithm=base", "algorithm.name"),
+        ("algorithm.loss=wasserstein", "nothing bounds that of model.discriminator=small: set algorithm.loss=hinge"),
         ("algorithm.loss=null", "algorithm.loss=null must be one of bce, minimax, least-squares, hinge, wasserstein."),
         ("algorithm.l1_weight=-1", "algorithm.l1_weight=-1 must be in [0, 1,000,000,000]."),
         ("algorithm.generator_learning_rate=0", "generator_learning_rate=0 must be in (0, 1,000,000,000]."),

@@ -244,6 +244,35 @@ def test_report_has_a_row_an_alarm_with_its_rounds(run_directory: Path) -> None:
     ]
 
 
+def test_report_has_the_scores_on_validation_images_and_what_was_taken(tmp_path: Path) -> None:
+    checks = [
+        {"kind": "check", "round": 3, "metric": "dice", "score": 0.55, "clients": {"a": 0.5, "b": 0.6}, "missing": {}},
+        {"kind": "check", "round": 6, "metric": "dice", "score": 0.5, "clients": {"a": 0.5}, "missing": {"b": "gone"}},
+        {
+            "kind": "check",
+            "round": 9,
+            "metric": "dice",
+            "score": None,
+            "clients": {},
+            "missing": {"a": "no", "b": "no"},
+        },
+    ]
+    chosen = {"kind": "selection", "best": 3, "taken": 9}
+    write_run(tmp_path, [json.dumps(line) for line in (*checks, chosen)])
+    lines = section(write_report(tmp_path).read_text(), "Choice of the generator")
+    assert lines[:5] == [
+        "| round | validation Dice | a | b |  |",
+        "| --- | --- | --- | --- | --- |",
+        "| 3 | 0.550 | 0.500 | 0.600 | best |",
+        "| 6 | 0.500 | 0.500 | - |  |",
+        "| 9 | - | - | - | drawn with |",
+    ]
+    assert lines[-5:-2] == ["| 6 | b | gone |", "| 9 | a | no |", "| 9 | b | no |"]
+    assert "held out of its training; the test images have no say" in lines[-1]
+    write_run(tmp_path, [json.dumps(line) for line in (*checks[2:], chosen | {"best": None})])
+    assert "No node gave a score" in write_report(tmp_path).read_text()
+
+
 def test_report_of_a_run_that_did_nothing_says_none() -> None:
     report = render_report(RunMetrics((), (), (), (), (), (), ()), "seed: 1")
     for title in (

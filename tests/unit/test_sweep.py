@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +17,15 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from flower_dgan.errors import ConfigError, DganError
+from flower_dgan.report.run_records import RunMetrics, Selection, Validation
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
+from flower_dgan.resolve import resolve
 from flower_dgan.sweep.launcher import default_workers
 from flower_dgan.sweep.multirun import plan
-from flower_dgan.sweep.one_run import job_directory, run_overrides
+from flower_dgan.sweep.one_run import job_directory, objective, run_overrides
 from flower_dgan.sweep.processes import Processes
 from flower_dgan.sweep.progress_line import time_left
+from flower_dgan.tasks.results import TstrResult
 
 SETTINGS = """
 defaults: [_self_, {override hydra/launcher: flower_dgan}, {override hydra/job_logging: none}]
@@ -225,6 +229,19 @@ def test_the_plan_keeps_directory_and_names_what_is_swept(own_home: Path) -> Non
 def test_every_job_is_checked_before_the_first(arguments: list[str], message: str) -> None:
     with pytest.raises(DganError, match=re.escape(message)):
         plan(arguments)
+
+
+def test_an_optimizer_chooses_by_validation_images_where_there_are_some() -> None:
+    tested = tuple(TstrResult(row, seed, {"dice": dice}) for row, seed, dice in (("DGAN", 0, 0.5), ("DGAN", 1, 0.7)))
+    nothing = RunMetrics((), (), (), (), (), (), ())
+    by_test, by_validation = resolve(""), resolve("selection=best")
+    assert objective(replace(nothing, tstr=tested), by_test) == pytest.approx(0.6)
+    assert objective(nothing, by_test) is None
+    scores = tuple(Validation(number, "dice", score, {}, {}) for number, score in ((3, 0.9), (6, 0.8)))
+    validated = replace(nothing, tstr=tested, validations=scores)
+    assert objective(replace(validated, selection=Selection(3, 3)), by_validation) == 0.9
+    assert objective(replace(validated, selection=Selection(3, 6)), by_validation) == 0.8
+    assert objective(replace(nothing, tstr=tested), by_validation) is None
 
 
 def test_number_of_clients_can_be_swept() -> None:

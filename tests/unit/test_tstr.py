@@ -123,6 +123,48 @@ def test_rows_that_do_not_fit_are_refused_before_any_training(
     assert scored == []
 
 
+class Growing(nn.Module):
+    """Stands for a training and its model, which knows only how many steps it has taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.tensor(0))
+
+    @property
+    def model(self) -> nn.Module:
+        return self
+
+    def go_on(self, steps: int) -> None:
+        self.steps += steps
+
+
+def test_validation_pairs_say_which_moment_of_a_training_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four steps the third is best on the two validation pairs; the three test pairs are looked at once a model."""
+    seen: list[tuple[int, int]] = []
+
+    def judged(
+        task: Task, model: Growing, pairs: Pairs, size: int, metrics: Sequence[str]
+    ) -> tuple[dict[str, float], None]:
+        seen.append((len(pairs), int(model.steps)))
+        return dict.fromkeys(metrics, (0.0, 0.1, 0.3, 0.7, 0.2)[int(model.steps)]), None
+
+    monkeypatch.setattr(Segmentation, "fit", lambda *_, **__: Growing())
+    monkeypatch.setattr(tstr, "judged", judged)
+    (only,) = train_on_synthetic_test_on_real(
+        {"DGAN": pairs_of(6)},
+        pairs_of(3),
+        replace(CONFIG, steps=4, seeds=1),
+        image_size=16,
+        augmentation="flips",
+        seed=7,
+        on_result=lambda _: None,
+        validation=pairs_of(2),
+    )
+    assert seen == [(2, 1), (2, 2), (2, 3), (2, 4), (3, 3)]
+    assert only.values == {"dice": 0.7, "iou": 0.7}
+    assert only.remark.startswith("Each model is as it was at the best of 4 moments of its training, by Dice on images")
+
+
 def test_summary_has_mean_sample_deviation_and_ratio() -> None:
     first, second = summarize(
         [

@@ -1,7 +1,7 @@
 """Flower's own FedAvg over models that are trained in this process, with what would have crossed the wire."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -30,7 +30,12 @@ class LocalTraining(Protocol):
         ...
 
 
-def average(trainings: Sequence[LocalTraining], steps: int, rounds: int) -> Ledger:
+def average(
+    trainings: Sequence[LocalTraining],
+    steps: int,
+    rounds: int,
+    on_average: Callable[[nn.Module], None] = lambda _: None,
+) -> Ledger:
     """Let Flower's FedAvg average the models of clients after every round of local steps.
 
     It begins with the first client's weights. What is averaged, by number of samples, are all floating-point entries
@@ -43,6 +48,9 @@ def average(trainings: Sequence[LocalTraining], steps: int, rounds: int) -> Ledg
         At least one; at the end all of their models are the average.
     steps, rounds : int
         Steps of every client in all, and rounds that share them evenly; at least 1.
+    on_average : callable
+        Called with the averaged model after each round; it may be left in evaluation mode, and is else not to be
+        changed.
 
     Returns
     -------
@@ -60,10 +68,15 @@ def average(trainings: Sequence[LocalTraining], steps: int, rounds: int) -> Ledg
         metrics = MetricRecord({"num-examples": len(training)})
         return Message(RecordDict({"arrays": _weights(training.model), "metrics": metrics}), reply_to=message)
 
+    def look(done: int, arrays: ArrayRecord) -> None:
+        if done:
+            _load(trainings[0].model, arrays)  # which is what the next round begins with
+            on_average(trainings[0].model)
+
     grid = _CountingGrid(app, len(trainings))
     with _quiet():
         strategy = FedAvg(fraction_evaluate=0.0, min_train_nodes=len(trainings), min_available_nodes=len(trainings))
-        result = strategy.start(grid, _weights(trainings[0].model), rounds)
+        result = strategy.start(grid, _weights(trainings[0].model), rounds, evaluate_fn=look)
     for training in trainings:
         _load(training.model, result.arrays)
     return grid.ledger

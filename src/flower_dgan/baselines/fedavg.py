@@ -14,7 +14,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.flower.ledger import Ledger
 from flower_dgan.tasks.members import begin
 from flower_dgan.tasks.results import TstrResult
-from flower_dgan.tasks.tstr import score_on_real
+from flower_dgan.tasks.tstr import best_moment, score_on_real
 
 ROW = "FedAvg"
 EQUAL_ROW = "FedAvg-equal-bytes"
@@ -33,6 +33,7 @@ def federated_row(
     *,
     row: str = ROW,
     rounds: int | None = None,
+    validation: Pairs | None = None,
 ) -> Ledger:
     """Train and test the row ``FedAvg`` of the TSTR table, ``downstream.seeds`` times.
 
@@ -52,6 +53,9 @@ def federated_row(
         What the row is called.
     rounds : int or None
         Of each training; None for those of :func:`rounds_of`.
+    validation : Pairs or None
+        As for :func:`~flower_dgan.tasks.tstr.train_on_synthetic_test_on_real`: they choose among the averages of the
+        rounds.
 
     Returns
     -------
@@ -59,21 +63,27 @@ def federated_row(
         What crossed in one training, which is the same in each; node k + 1 is client k of the federation.
     """
     for seed in range(config.seed, config.seed + config.downstream.seeds):
-        model, ledger = train_federated(federation, config, seed, rounds)
-        result = score_on_real(model, test, config.downstream, row=row, seed=seed, image_size=config.data.image_size)
+        model, ledger = train_federated(federation, config, seed, rounds, validation)
+        size, chosen = config.data.image_size, validation is not None
+        result = score_on_real(model, test, config.downstream, row=row, seed=seed, image_size=size, chosen=chosen)
         on_result(result)
         on_model(result, model)
     return ledger
 
 
 def train_federated(
-    federation: LocalFederation, config: Config, seed: int, rounds: int | None = None
+    federation: LocalFederation,
+    config: Config,
+    seed: int,
+    rounds: int | None = None,
+    validation: Pairs | None = None,
 ) -> tuple[nn.Module, Ledger]:
     """Train the model of the TSTR table without pooling the data.
 
     Every client takes ``downstream.steps`` steps in all, as the model of every other row does, at the same learning
     rates. Client 0 draws as a training with this seed does, client k as one with ``seed`` + k x ``downstream.seeds``,
-    so that no two trainings of the row draw alike.
+    so that no two trainings of the row draw alike. With validation pairs the model is the best of the averages by them,
+    else the last.
 
     Returns
     -------
@@ -83,9 +93,14 @@ def train_federated(
     trainings = [
         begin(pairs, config, seed + index * config.downstream.seeds) for index, pairs in enumerate(federation.real)
     ]
-    steps = config.downstream.steps
-    ledger = average(trainings, steps, rounds or rounds_of(steps))
-    return trainings[0].model, ledger
+    model, downstream = trainings[0].model, config.downstream
+    rounds = rounds or rounds_of(downstream.steps)
+    if validation is None:
+        return model, average(trainings, downstream.steps, rounds)
+    moment = best_moment(validation, downstream, config.data.image_size)
+    ledger = average(trainings, downstream.steps, rounds, moment.look)
+    moment.put_back(model)
+    return model, ledger
 
 
 def rounds_at(config: Config, federation: LocalFederation, crossed: float) -> int:

@@ -5,9 +5,11 @@ K steps, which its policy forbids unless it says ``weights: true``.
 """
 
 from dataclasses import replace
+from itertools import count
 
 from flower_dgan.algorithms.fedgan import LocalGan, local_algorithm, rounds_of
 from flower_dgan.baselines.averaging import average, rounds_within
+from flower_dgan.baselines.choice_here import ChoiceHere
 from flower_dgan.baselines.rows import LocalFederation
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
@@ -22,6 +24,8 @@ EQUAL_ROW = "FedGAN-equal-bytes"
 
 def train_fedgan(config: Config, federation: LocalFederation, rounds: int | None = None) -> tuple[Pairs, Ledger, int]:
     """Train FedGAN on the clients' data, and draw as many pairs from it as from the run's generator.
+
+    Which of its averages draws them is chosen as in the run.
 
     Parameters
     ----------
@@ -40,9 +44,12 @@ def train_fedgan(config: Config, federation: LocalFederation, rounds: int | None
     gans = local_gans(config, federation)
     steps = generator_steps(config)
     rounds = rounds or rounds_of(steps)
-    ledger = average(gans, steps, rounds)
+    choice = ChoiceHere(config, federation.labels, federation.validation, rounds)
+    averages = count(1)
+    ledger = average(gans, steps, rounds, lambda _: choice.keep(next(averages), gans[0].state.generator.network))
+    generator = choice.take(gans[0].state.generator.network)
     total = config.output.synthetic_images
-    synthetic, _ = synthesize(gans[0].state.generator.network, federation.labels, bundle_settings(config), total)
+    synthetic, _ = synthesize(generator, federation.labels, bundle_settings(config), total)
     return synthetic, ledger, rounds
 
 

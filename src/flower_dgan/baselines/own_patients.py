@@ -3,7 +3,8 @@
 The test split has none of some members, and a generator has seen the patients of the training split. So the patients of
 all members are dealt into folds, and for each fold everything is trained anew without its patients: the GAN by the
 run's algorithm, then the models of the rows. A fold's synthetic images know nothing of the patients that it is tested
-on, neither their images nor their label maps.
+on, neither their images nor their label maps. No more is held out of a fold for validation: generators and models are
+those of the ends of their trainings, whatever ``selection`` says, the same for all rows.
 """
 
 import logging

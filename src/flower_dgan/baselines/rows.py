@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
+from flower_dgan.baselines.choice_here import ChoiceHere
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
+from flower_dgan.errors import DataError
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.server_state import PreviousTask, ServerState
@@ -45,11 +47,15 @@ class LocalFederation:
         What a server knows of each client, in the order of their names.
     real : tuple of Pairs
         Their real pairs, in the same order; 0 in the channels that a client lacks.
+    held_out : tuple of Pairs or None
+        Their real pairs that are held out for validation, in the same order, None for a client without; empty where
+        none are to be.
     """
 
     shape: ImageShape
     labels: tuple[ClientLabels, ...]
     real: tuple[Pairs, ...]
+    held_out: tuple[Pairs | None, ...] = ()
 
     def sessions(self, config: Config) -> dict[str, Session]:
         """Return what each client has of a training that begins, by name: a fresh discriminator of its own."""
@@ -87,9 +93,15 @@ class LocalFederation:
         """Return the real pairs of all clients together."""
         return together(*self.real)
 
+    @property
+    def validation(self) -> Pairs | None:
+        """The pairs that are held out for validation, of all clients together; None where none are."""
+        held_out = [pairs for pairs in self.held_out if pairs is not None]
+        return together(*held_out) if held_out else None
+
     def alone(self, index: int) -> "LocalFederation":
         """Return the federation of one of the clients, whose networks are those for all sites."""
-        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],))
+        return LocalFederation(self.shape, (self.labels[index],), (self.real[index],), self.held_out[index : index + 1])
 
 
 def open_federation(config: Config, clients: int) -> LocalFederation:
@@ -98,9 +110,17 @@ def open_federation(config: Config, clients: int) -> LocalFederation:
     Raises
     ------
     DataError, FederationError
-        If the data cannot be read or shared among so many clients.
+        If the data cannot be read or shared among so many clients; if no client has an image to hold out for validation
+        where some are to be.
     """
-    return federation_of(config, (open_partition(config, k, clients) for k in range(clients)))
+    nodes = [open_partition(config, k, clients) for k in range(clients)]
+    if config.selection.validation_fraction and not any(node.validation for node in nodes):
+        raise DataError(
+            f"selection.validation_fraction={config.selection.validation_fraction:g} holds nothing out, as the images "
+            "of each client are of a single group (patient, scene): name the groups with data.name_pattern or "
+            "data.table, or set it to 0."
+        )
+    return federation_of(config, nodes)
 
 
 def federation_of(config: Config, clients: Iterable[Node]) -> LocalFederation:
@@ -116,7 +136,8 @@ def federation_of(config: Config, clients: Iterable[Node]) -> LocalFederation:
         for index, node in enumerate(nodes)
     )
     real = tuple(fill_channels(node.pairs, node.channels, shape.channels) for node in nodes)
-    return LocalFederation(shape, labels, real)
+    held_out = tuple(n.validation and fill_channels(n.validation, n.channels, shape.channels) for n in nodes)
+    return LocalFederation(shape, labels, real, held_out if any(held_out) else ())
 
 
 def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
@@ -127,6 +148,8 @@ def draw_untrained(config: Config, federation: LocalFederation) -> Pairs:
 
 def train_here(config: Config, federation: LocalFederation, row: str, previous: PreviousTask | None = None) -> Pairs:
     """Train the run's algorithm in this process with one discriminator for all data, and draw as many pairs from it.
+
+    Which of its generators draws them is chosen as in the run, by what these clients hold out.
 
     Generator, batches, noise and sites are those of the run. The one discriminator sees the batches of all clients, one
     after the other. Where the clients' discriminators are copies of one at the server there is one anyway, and each
@@ -151,14 +174,18 @@ def train_here(config: Config, federation: LocalFederation, row: str, previous: 
     else:
         sessions = federation.sharing(config)
 
-    def log(round_number: int) -> None:
+    choice = ChoiceHere(config, federation.labels, federation.validation, config.exchange.rounds)
+
+    def after_round(round_number: int) -> None:
+        choice.keep(round_number, state.generator.average)
         if round_number % config.output.sample_interval == 0:
             logger.info("%s: round %d/%d", row, round_number, config.exchange.rounds)
 
     with threads(config.threads), seeded(config.seed, "centralized"):
-        train(algorithm, state, sessions, in_flight=config.exchange.in_flight, after_round=log)
+        train(algorithm, state, sessions, in_flight=config.exchange.in_flight, after_round=after_round)
+        generator = choice.take(state.generator.average)
     total = config.output.synthetic_images
-    return synthesize(state.generator.average, federation.labels, bundle_settings(config), total)[0]
+    return synthesize(generator, federation.labels, bundle_settings(config), total)[0]
 
 
 def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:

@@ -20,6 +20,7 @@ from flower_dgan.config.exchange_settings import ExchangeConfig, FeedbackFormat,
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
 from flower_dgan.config.ranges import Because, SecondsOrNone, Seed, Steps, Text
+from flower_dgan.config.selection_settings import SelectionConfig, TakeName
 
 __all__ = [
     "AlgorithmSettings",
@@ -41,7 +42,9 @@ __all__ = [
     "PixelSettings",
     "ReplayName",
     "ScheduleConfig",
+    "SelectionConfig",
     "SourceName",
+    "TakeName",
     "TrainingConfig",
     "require_pictures",
 ]
@@ -94,6 +97,7 @@ class TrainingConfig:
     exchange: ExchangeConfig
     schedule: ScheduleConfig
     downstream: DownstreamConfig
+    selection: SelectionConfig
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ class DataConfig:
     sites : tuple of str
         The sites that take part in training; empty for all.
     augmentation : {"none", "flips", "rotations", "colour", "all"}
-        What views do besides choosing a window, see ``flower_dgan.data.augmentation``.
+        What views do besides choosing a window, see ``flower_dgan.data.augmentation``. Colours are changed for the
+        model of the task alone, whose images are all real or all synthetic: a discriminator that was shown changed
+        colours on real images only would teach them to the generator, so the GAN's views are those of :attr:`geometry`.
     condition : {"label-map", "class", "none"}
         What the generator draws on: the source's own label maps; the class of the whole image, as a label map that is
         constant; or nothing, as a label map of zeros.
@@ -102,6 +104,12 @@ class DataConfig:
     def class_label(self, index: int) -> str:
         """Return what a class is called where people read it: ``2 (road)``, or ``2`` where it has no name."""
         return f"{index} ({self.class_names[index]})" if index < len(self.class_names) else str(index)
+
+    @property
+    def geometry(self) -> AugmentationName:
+        """The augmentation without what it does to colours."""
+        without: dict[AugmentationName, AugmentationName] = {"colour": "none", "all": "rotations"}
+        return without.get(self.augmentation, self.augmentation)
 
     @property
     def foreign_label_maps(self) -> bool:

@@ -115,8 +115,19 @@ def partition(source: Source, config: PartitionConfig, clients: int, seed: int) 
     return {name: tuple(entries[index] for index in part) for name, part in zip(names, parts, strict=True)}
 
 
-def require_batch(entries: Sequence[Entry], batch_size: int, client_name: str) -> None:
+def require_batch(entries: Sequence[Entry], batch_size: int, client_name: str, held_out: int = 0) -> None:
     """Check that a client can fill a batch.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        What the client trains on.
+    batch_size : int
+        Images of a batch.
+    client_name : str
+        The client's name.
+    held_out : int
+        How many images more it has, which are held out for validation.
 
     Raises
     ------
@@ -124,8 +135,9 @@ def require_batch(entries: Sequence[Entry], batch_size: int, client_name: str) -
         If there are fewer entries than ``batch_size``.
     """
     if len(entries) < batch_size:
+        beside = f" beside {held_out} held out by selection.validation_fraction" if held_out else ""
         raise DataError(
-            f"Client '{client_name}' has {len(entries)} training images, fewer than a batch of {batch_size}: "
+            f"Client '{client_name}' has {len(entries)} training images{beside}, fewer than a batch of {batch_size}: "
             f"lower the batch size to {len(entries)} or less, or give the client more images."
         )
 

@@ -1,4 +1,4 @@
-"""Training and held-out test split, by group: the images of one patient or scene are never on both sides."""
+"""Training, validation and test split, by group: the images of one patient or scene are never on two sides."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -53,6 +53,24 @@ def held_out_groups(groups: Iterable[str], fraction: float) -> frozenset[str]:
     ordered = sorted(set(groups), key=lambda group: sha256(group.encode("utf-8", "surrogateescape")).digest())
     count = min(max(1, round(fraction * len(ordered))), max(1, len(ordered) - 1))
     return frozenset(ordered[:count])
+
+
+def validation_groups(parts: Iterable[Sequence[Entry]], fraction: float) -> frozenset[str]:
+    """Choose the groups that no client learns from, as they are held out of the training split for validation.
+
+    Of each client's groups it is :func:`held_out_groups`, so that no client is without validation images that has
+    images of two groups. One that has a single group keeps that for its training. A group that is held out at one
+    client is held out at all, so more than the share may be where several clients have images of one group.
+
+    Parameters
+    ----------
+    parts : iterable of sequence of Entry
+        The training entries of each client, at least one each.
+    fraction : float
+        Share of the groups of each client, in [0, 1); 0 for no group.
+    """
+    of_clients = [{entry.group for entry in part} for part in parts] if fraction else []
+    return frozenset().union(*(held_out_groups(groups, fraction) for groups in of_clients if len(groups) > 1))
 
 
 def split_entries(

@@ -120,12 +120,15 @@ def make_table(
             seed=config.seed,
             on_result=write_down,
             on_model=keep,
+            validation=federation.validation,
         )
     for row in (fedavg.ROW, fedavg.EQUAL_ROW):
         if row in asked:
             rounds = rounds_of.get(row, fedavg.rounds_of(config.downstream.steps))
             with directory.stage(f"federated {config.downstream.task}"):
-                ledger = fedavg.federated_row(federation, test, config, write_down, keep, row=row, rounds=rounds)
+                ledger = fedavg.federated_row(
+                    federation, test, config, write_down, keep, row=row, rounds=rounds, validation=federation.validation
+                )
             write_down_traffic(row, ledger, rounds)
     members.measure_more(synthetic, test, folds, previous, rounds_of)
     return models[0] if models else None

@@ -13,6 +13,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
 from flower_dgan.errors import DivergedError, FederationError, StorageError
 from flower_dgan.federation.cached_label_maps import tidy
+from flower_dgan.federation.candidates import Candidates
 from flower_dgan.federation.dist_fid import windows_of
 from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
@@ -23,6 +24,7 @@ from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_pre
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
+from flower_dgan.federation.selection import select_generator
 from flower_dgan.federation.training import begin, train
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
@@ -32,6 +34,7 @@ from flower_dgan.generator_file import save_generator
 from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.private import private_directory
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
+from flower_dgan.tasks import find_task
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, free_cores, server_state, threads
@@ -60,6 +63,8 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     """
     previous = open_previous_task(config)
     foreign = read_foreign_label_maps(config.data)
+    if config.selection.checks:
+        find_task(config.downstream.task).check_model(config.downstream, config.data.image_size)
     test = read_test_pairs(config) if config.downstream.seeds else None
     tidy(label_map_cache())
     directory = RunDirectory.open(config, run_id)
@@ -104,12 +109,15 @@ def _run(
             state = server_state(config, shape, labels_of, free_cores(), previous)
             begin(checkpoint, algorithm, config, fast_grid, clients, state)
         labels: Labels = [*earlier, *(client.labels for client in clients)]
+        candidates = Candidates(directory.path, config, shape)
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
-                clients = train(directory, config, fast_grid, clients, algorithm, state, samples, checkpoint, claims)
+                clients = train(
+                    directory, config, fast_grid, clients, algorithm, state, samples, candidates, checkpoint, claims
+                )
             let_go = partial(leave, fast_grid, config, clients, directory.training)
-            if config.downstream.dist_fid:  # they are asked once more
+            if config.downstream.dist_fid or candidates.rounds:  # they are asked once more
                 at_the_end.callback(let_go)
             else:
                 let_go()
@@ -123,9 +131,13 @@ def _run(
             raise
         labels = [*earlier, *(client.labels for client in clients)]
         _keep(directory, config, state, shape, labels)
+        generator = state.generator.average
+        if candidates.rounds:
+            with directory.stage("selection"):
+                generator = select_generator(grid, directory, config, clients, labels, candidates, generator)
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
-            synthetic, names = synthesize(state.generator.average, labels, bundle_settings(config), total)
+            synthetic, names = synthesize(generator, labels, bundle_settings(config), total)
             private_directory(directory.synthetic)  # its masks are pieces of the clients' own
             write_pairs(directory.synthetic, synthetic, names)
             if config.data.target == "label-maps":
@@ -142,14 +154,13 @@ def _run(
                 test,
                 previous,
                 crossed=sum(crossed) / len(clients),
-                draw=lambda count: synthesize(state.generator.average, labels, bundle_settings(config), count)[0],
+                draw=lambda count: synthesize(generator, labels, bundle_settings(config), count)[0],
                 folds=folds,
             )
             if model is not None:
                 with directory.stage("Dist-FID"):
-                    measure_dist_fid(
-                        grid, directory, config, clients, state.generator.average, model.get_submodule("encoder"), test
-                    )
+                    encoder = model.get_submodule("encoder")
+                    measure_dist_fid(grid, directory, config, clients, generator, encoder, test)
 
 
 def _keep(directory: RunDirectory, config: Config, state: ServerState, shape: ImageShape, labels: Labels) -> None:

@@ -75,7 +75,8 @@ class MemberScores:
             for name, real in fewer_real(self._federation.members, sizes, seed):
                 logger.info("%s with %d real images, seed %d", name, len(real), seed)
                 for row, pairs in ((REAL, real), (PLUS_DGAN, with_synthetic(real, synthetic))):
-                    self._score(trained(pairs, config, seed), test, Whose(row, name, len(real)), seed)
+                    model = trained(pairs, config, seed, self._federation.validation)
+                    self._score(model, test, Whose(row, name, len(real)), seed)
 
     def _score(self, model: nn.Module, test: Pairs, row: Whose, seed: int) -> None:
         source, metrics = simulated_source(self._config), self._config.downstream.metrics

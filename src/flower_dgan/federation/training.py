@@ -10,6 +10,7 @@ from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.alarms import Alarms
+from flower_dgan.federation.candidates import Candidates
 from flower_dgan.federation.checkpoint import Checkpoint
 from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient
@@ -72,6 +73,7 @@ def train(
     algorithm: AnyAlgorithm,
     state: ServerState,
     samples: SamplePlan,
+    candidates: Candidates,
     checkpoint: Checkpoint | None,
     claims: Claims,
 ) -> tuple[JoinedClient, ...]:
@@ -93,6 +95,8 @@ def train(
         The server's part; changed in place.
     samples : SamplePlan
         What the sample grids show.
+    candidates : Candidates
+        Keeps the generators that may be taken in the end.
     checkpoint : Checkpoint or None
         Where the training goes on, see :func:`begin`.
     claims : Claims
@@ -121,6 +125,7 @@ def train(
         nonlocal last_checkpoint
         recorder.record_round(report)
         alarms.judge_round(report)
+        candidates.keep(report.round_number, state.generator.average)  # before the checkpoint that may follow it
         done = report.round_number == config.exchange.rounds
         if done or time.monotonic() - last_checkpoint >= config.output.checkpoint_interval:
             names = {client.node_id: name for name, client in members.clients.items()}

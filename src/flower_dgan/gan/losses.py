@@ -73,7 +73,7 @@ WASSERSTEIN = AdversarialLoss(
     fake=lambda logits: _per_sample(logits),
     generator=lambda logits: _per_sample(-logits),
 )
-"""Difference of means (Arjovsky 2017, equation 3); wants a discriminator that is kept Lipschitz."""
+"""Difference of means (Arjovsky 2017, equation 3), for a discriminator of the user's own that is kept Lipschitz."""
 
 LOSSES: Mapping[LossName, AdversarialLoss] = MappingProxyType(
     {

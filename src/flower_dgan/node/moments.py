@@ -49,7 +49,7 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
         raise ProtocolError(f"moments of {request.windows} windows at a node that has {len(ids)}")
     chosen = spread(len(ids), request.windows)
     check_windows(ids[chosen])
-    state.note_moments(request.training, request.digest())
+    state.note_once(request.training, "moments", request.digest())
     unflatten(encoder, request.network)
     windows = cut_windows(name, pairs.images, size)
     with threads(config.threads):

@@ -1,7 +1,8 @@
 """What one node holds: its name and its real pairs."""
 
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from flower_dgan.config import DataConfig, PartitionConfig, TrainingConfig
 from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
@@ -11,6 +12,7 @@ from flower_dgan.data.channels import (
     require_clients_of_missing_channels,
     simulated_channels,
 )
+from flower_dgan.data.splits import validation_groups
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.names import check_name
 from flower_dgan.node.own_data import own_data, without_paths
@@ -30,11 +32,14 @@ class Node:
         Its training pairs.
     channels : tuple of int or None
         Which channels of the images its own have; None for all.
+    validation : Pairs or None
+        The pairs of its training split that are held out for validation, in the same channels; None where none are.
     """
 
     name: str
     pairs: Pairs
     channels: Channels = None
+    validation: Pairs | None = None
 
 
 def settings_at(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
@@ -66,7 +71,8 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
                 """'... channels="0,2"' if its files hold only these."""
             )
         data, channels = own_data(config.data, node_config)
-        return _open_own(data, channels, check_name(str(node_config["name"])), config.exchange.batch_size)
+        name, fraction = check_name(str(node_config["name"])), config.selection.validation_fraction
+        return _open_own(data, channels, name, config.exchange.batch_size, fraction)
     if "channels" in node_config:
         raise ConfigError("A simulated node does not say its channels: set data.missing_channels for the run.")
     if "partition-id" not in node_config:
@@ -139,23 +145,49 @@ def simulated_parts(config: TrainingConfig, clients: int) -> dict[str, tuple[Ent
 
 def open_partition(config: TrainingConfig, client: int, clients: int) -> Node:
     """Open a simulated client's share of the run's data; raises DataError and FederationError as :func:`open_node`."""
-    return _open_part(config.data, config.partition, client, clients, config.seed, config.exchange.batch_size)
+    fraction = config.selection.validation_fraction
+    return _open_part(config.data, config.partition, client, clients, config.seed, config.exchange.batch_size, fraction)
 
 
 @cache
 def _open_part(
-    data: DataConfig, settings: PartitionConfig, client: int, clients: int, seed: int, batch_size: int
+    data: DataConfig,
+    settings: PartitionConfig,
+    client: int,
+    clients: int,
+    seed: int,
+    batch_size: int,
+    validation_fraction: float,
 ) -> Node:
     if not 0 <= client < clients:
         raise FederationError(f"There is no partition {client} of {clients}: partition ids are 0 .. {clients - 1}.")
-    name, entries = _parts(data, settings, clients, seed)[client]
-    require_batch(entries, batch_size, name)
+    parts = _parts(data, settings, clients, seed)
+    held_out = validation_groups((entries for _, entries in parts), validation_fraction)
+    name, entries = parts[client]
     channels = simulated_channels(data, name)
-    return Node(name, hide_channels(_source(data).load(entries), channels), channels)
+    train, validation = _load(_source(data).load, entries, held_out, batch_size, name)
+    return Node(
+        name,
+        hide_channels(train, channels),
+        channels,
+        None if validation is None else hide_channels(validation, channels),
+    )
 
 
 @lru_cache(maxsize=1)
-def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int) -> Node:
+def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int, validation_fraction: float) -> Node:
     source = _source(data)
-    require_batch(source.train, batch_size, name)
-    return Node(name, load_or_spool(source, source.train, data.channels), channels)
+    held_out = validation_groups([source.train], validation_fraction)
+    read = partial(load_or_spool, source, channels=data.channels)
+    train, validation = _load(read, source.train, held_out, batch_size, name)
+    return Node(name, train, channels, validation)
+
+
+def _load(
+    read: Callable[[Sequence[Entry]], Pairs], entries: Sequence[Entry], held_out: Set[str], batch_size: int, name: str
+) -> tuple[Pairs, Pairs | None]:
+    """Read what a client trains on, at least a batch, and what is held out of that."""
+    train = [entry for entry in entries if entry.group not in held_out]
+    validation = [entry for entry in entries if entry.group in held_out]
+    require_batch(train, batch_size, name, len(validation))
+    return read(train), read(validation) if validation else None

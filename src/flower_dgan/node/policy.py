@@ -48,6 +48,9 @@ class ReleasePolicy:
     moments : bool
         Whether mean and covariance may, once a training, of the features that a network of the server finds in windows
         of its real images.
+    scores : bool
+        Whether a rounded score may, for each check of ``selection``, of a network of the server on the real images that
+        are held out for validation.
     """
 
     label_maps: bool
@@ -57,6 +60,7 @@ class ReleasePolicy:
     queries_per_image: Count | None
     plugins: tuple[str, ...] = ()
     moments: bool = False
+    scores: bool = False
 
     def check_code(self, setting: str, path: str) -> None:
         """Raise PolicyError if a training may not name this import path."""
@@ -124,6 +128,15 @@ class ReleasePolicy:
                 "downstream.dist_fid does.",
             )
 
+    def check_scores(self) -> None:
+        """Raise PolicyError, which names the rule, if scores on the real validation images may not leave."""
+        if not self.scores:
+            raise PolicyError(
+                "scores",
+                "This node's policy does not let scores on its validation images leave (scores), as selection.checks "
+                "does.",
+            )
+
 
 def check_windows(ids: NDArray[np.int64]) -> None:
     """Raise FederationError if moments would be of so few windows or images that they tell of single ones.
@@ -152,7 +165,7 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
 
     A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
     without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
-    losses, nor moments, nor import paths. A simulated node belongs to whoever configured the run.
+    losses, nor moments, nor scores, nor import paths. A simulated node belongs to whoever configured the run.
 
     Raises
     ------
@@ -162,7 +175,7 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
     if "policy" in node_config or not in_simulation(node_config):
         return _own_policy(node_config)
     plugins = tuple(package_of(path) for path in import_paths(config).values())
-    return ReleasePolicy(True, True, True, config.allow_pixel_losses, None, plugins, moments=True)
+    return ReleasePolicy(True, True, True, config.allow_pixel_losses, None, plugins, moments=True, scores=True)
 
 
 def _own_policy(node_config: NodeConfig) -> ReleasePolicy:

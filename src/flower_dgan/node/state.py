@@ -30,7 +30,7 @@ from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
 
-_NODE, _LOCK = "node.json", "lock"
+_NODE, _LOCK, _VALIDATION = "node.json", "lock", "validation"
 
 
 class ClientState:
@@ -53,8 +53,12 @@ class ClientState:
     def __init__(self, training: str, node: str) -> None:
         self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
 
-    def join(self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int) -> str:
+    def join(
+        self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int, validation: Pairs | None = None
+    ) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
+
+        The pairs are those that it trains on and, if there are any, those that it holds out for validation.
 
         A node that joins again goes on with its discriminator, and shows the same token: by it the server knows that it
         is the node that had this name before, and not another that took it.
@@ -68,7 +72,13 @@ class ClientState:
         StorageError
             If it cannot be written. Nothing of it is left then, unless the node had joined before.
         """
-        node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
+        node = {
+            "name": name,
+            "pairs": digest(pairs),
+            "validation": digest(validation) if validation else None,
+            "classes": pairs.classes,
+            "attempt": attempt,
+        }
         with self.forgotten_if_it_fails(), self._written(), self._locked_where_it_will_be() as lock:
             if (self.path / _NODE).is_file():
                 token = self._token_of_before(node, config)
@@ -78,6 +88,9 @@ class ClientState:
                 self._clear(but=_LOCK)  # of a start that died
                 lock.renew()
                 keep_pairs(self.path, pairs)
+                if validation:
+                    (self.path / _VALIDATION).mkdir(mode=0o700)
+                    keep_pairs(self.path / _VALIDATION, validation)
             # Last: where this file is, the others are whole.
             with whole_file(self.path / _NODE) as partial:
                 partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
@@ -86,7 +99,7 @@ class ClientState:
     def _token_of_before(self, node: dict[str, Any], config: TrainingConfig) -> str:
         """Return the token of a node that has joined, if it joins as it did then; raises as :meth:`join`."""
         before = self._node()
-        if before["pairs"] != node["pairs"] or before["name"] != node["name"]:
+        if any(before[key] != node[key] for key in ("pairs", "validation", "name")):
             raise FederationError(
                 f"The data of {node['name']} are not those that this training began with (kept in {self.path}): put "
                 "them back, or start a new training."
@@ -137,11 +150,19 @@ class ClientState:
         """
         self._require_joined()
         node = self._node()
+        return node["name"], self._kept(self.path), read_config(TrainingConfig, node["config"], allow_code)
+
+    def validation(self) -> Pairs | None:
+        """Return the pairs that are held out, mapped from disk, None if none are; raises ForgottenError as above."""
+        self._require_joined()
+        kept = self.path / _VALIDATION
+        return self._kept(kept) if kept.is_dir() else None
+
+    def _kept(self, directory: Path) -> Pairs:
         try:
-            pairs = kept_pairs(self.path, node["classes"])
+            return kept_pairs(directory, self._node()["classes"])
         except (OSError, ValueError, EOFError, IndexError) as error:
             raise self.damaged("The pairs", error) from error
-        return node["name"], pairs, read_config(TrainingConfig, node["config"], allow_code)
 
     def parcels(self) -> Path:
         """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
@@ -174,15 +195,18 @@ class ClientState:
         if not (self.path / _NODE).is_file():
             raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
 
-    def note_moments(self, training: Training, digest: str) -> None:
-        """Note which moments a training asked for: these it may have again, but no others.
+    def note_once(self, training: Training, what: str, digest: str) -> None:
+        """Note which figures of real images a training asked for: these it may have again, but no others.
 
-        Those of two sets of windows that differ by one would tell of that one.
+        Moments of two sets of windows that differ by one would tell of that one, and scores of any number of networks
+        of every image.
 
         Parameters
         ----------
         training : Training
             Who asks.
+        what : str
+            What there is once a training, such as ``"moments"``; with hyphens for its blanks, the stem of a file.
         digest : str
             Hash of what is asked.
 
@@ -191,17 +215,17 @@ class ClientState:
         ProtocolError
             If the message is of an earlier attempt.
         FederationError
-            If other moments were asked for before.
+            If others were asked for before.
         """
         with self.locked():
             check_attempt(training, self.attempt())
-            file = self.path / "moments.sha256"
+            file = self.path / f"{what.replace(' ', '-')}.sha256"
             if not file.is_file():
                 with whole_file(file) as partial:
                     partial.write_text(digest, encoding="utf-8")
             elif file.read_text(encoding="utf-8") != digest:
                 raise FederationError(
-                    "This node gives moments once a training, and those of another network or of other windows were "
+                    f"This node gives {what} once a training, and those of another network or of other windows were "
                     "asked for already."
                 )
 
@@ -246,7 +270,9 @@ class ClientState:
         try:
             found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
             if missing := [
-                key for key in ("name", "pairs", "classes", "attempt", "token", "config") if key not in found
+                key
+                for key in ("name", "pairs", "validation", "classes", "attempt", "token", "config")
+                if key not in found
             ]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
         except (OSError, ValueError, TypeError) as error:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from flower_dgan.metrics import described, figure
+from flower_dgan.metrics import shown as written
 from flower_dgan.report.member_tables import members_section
-from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.report.run_records import RunMetrics, Validation
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
@@ -13,8 +14,13 @@ from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metr
 CURVES_NAME = "curves.png"
 _COSTS = (
     "Bytes are those that a client sent and received in one whole training, mean over the clients: of DGAN all that "
-    "crossed in this run, for Dist-FID too, of FedAvg the weights of the model that is tested, of FedGAN those of "
-    "generator and discriminator."
+    "crossed in this run, for the choice of the generator and Dist-FID too, of FedAvg the weights of the model that is "
+    "tested, of FedGAN those of generator and discriminator."
+)
+
+_SCORES = (
+    "Each is that of a model trained on images which the generator of that round drew, on real images which the client "
+    "held out of its training; the test images have no say. The mean is weighted by the clients' images."
 )
 
 
@@ -49,6 +55,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
         ("## What each member gains", members_section([metrics.patients], with_figure=True)),
+        ("## Choice of the generator", _selection_table(metrics)),
         ("## Dist-FID", _distance_table(metrics)),
         ("## Losses", curves),
         ("## Samples", shown),
@@ -110,6 +117,29 @@ def _tstr_table(metrics: RunMetrics) -> str:
     notes = list(dict.fromkeys(result.remark for result in metrics.tstr if result.remark))
     notes += [f"Of {column.title} the lowest is best." for column in columns if column.best == "lowest"]
     return "\n\n".join([table(header, map(row, summarize(metrics.tstr))), *notes, _COSTS])
+
+
+def _selection_table(metrics: RunMetrics) -> str:
+    """Show the scores on validation images over the rounds, and say which generator draws the synthetic set."""
+    if (selection := metrics.selection) is None:
+        return table((), ())
+    sites = list(dict.fromkeys(site for each in metrics.validations for site in each.clients))
+    names = {each.metric for each in metrics.validations}
+    title = f"validation {' and '.join(described(name).title for name in sorted(names))}"
+
+    def row(each: Validation) -> tuple[str, ...]:
+        mean = "-" if each.score is None else written(each.metric, each.score)
+        theirs = [written(each.metric, each.clients[site]) if site in each.clients else "-" for site in sites]
+        marks = ("best", each.round == selection.best), ("drawn with", each.round == selection.taken)
+        return (str(each.round), mean, *theirs, ", ".join(mark for mark, holds in marks if holds))
+
+    missing = [(str(each.round), site, why) for each in metrics.validations for site, why in each.missing.items()]
+    parts = [table(("round", title, *sites, ""), map(row, metrics.validations))]
+    if missing:
+        parts.append(table(("round", "without", "reason"), missing))
+    if selection.best is None:
+        parts.append("No node gave a score, so the generator of the last round was taken.")
+    return "\n\n".join([*parts, _SCORES])
 
 
 def _distance_table(metrics: RunMetrics) -> str:

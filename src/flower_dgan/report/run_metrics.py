@@ -19,8 +19,10 @@ from flower_dgan.report.run_records import (
     RecordCount,
     Round,
     RunMetrics,
+    Selection,
     Stage,
     Traffic,
+    Validation,
 )
 from flower_dgan.tasks.patient_scores import read_scores
 from flower_dgan.tasks.results import TstrResult
@@ -74,6 +76,8 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         alarms=tuple(found["alarm"]),
         end=found["end"][-1] if found["end"] else None,
         patients=read_scores(run_directory),
+        validations=tuple(found["check"]),
+        selection=found["selection"][-1] if found["selection"] else None,
     )
 
 
@@ -129,6 +133,10 @@ def _field(fields: Mapping[str, Any], name: str, kind: type) -> Any:
     return value
 
 
+def _field_or_none(fields: Mapping[str, Any], name: str, kind: type) -> Any:
+    return None if name in fields and fields[name] is None else _field(fields, name, kind)
+
+
 def _flat(record: type, fields: Mapping[str, Any]) -> Any:
     """Build a record whose annotations are all str, int, float or bool; what has a default may be missing."""
     there = {name: kind for name, kind in record.__annotations__.items() if name in fields or not hasattr(record, name)}
@@ -153,6 +161,21 @@ def _round(fields: Mapping[str, Any]) -> Round:
     )
 
 
+def _validation(fields: Mapping[str, Any]) -> Validation:
+    clients, missing = _field(fields, "clients", dict), _field(fields, "missing", dict)
+    return Validation(
+        round=_field(fields, "round", int),
+        metric=_field(fields, "metric", str),
+        score=_field_or_none(fields, "score", float),
+        clients={site: _field(clients, site, float) for site in clients},
+        missing={site: _field(missing, site, str) for site in missing},
+    )
+
+
+def _selection(fields: Mapping[str, Any]) -> Selection:
+    return Selection(_field_or_none(fields, "best", int), _field(fields, "taken", int))
+
+
 def _tstr(fields: Mapping[str, Any]) -> TstrResult:
     """Read a result, in which every number but the seed is a metric's, be it known here or not."""
     row, seed = _field(fields, "row", str), _field(fields, "seed", int)
@@ -174,5 +197,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),
     "distance": lambda fields: _flat(Distance, fields),
+    "check": _validation,
+    "selection": _selection,
     "missing-moments": lambda fields: _flat(MissingMoments, fields),
 }

@@ -189,6 +189,39 @@ class MissingMoments:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """What the nodes' validation images say of the generator at the end of a round.
+
+    Attributes
+    ----------
+    round : int
+        The round.
+    metric : str
+        What the scores are.
+    score : float or None
+        Their weighted mean; None where nobody gave one.
+    clients : Mapping[str, float]
+        By site; rounded scores.
+    missing : Mapping[str, str]
+        By site; why there is none.
+    """
+
+    round: int
+    metric: str
+    score: float | None
+    clients: Mapping[str, float]
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The round of the generator with the best score, None without one; and of that which draws the synthetic set."""
+
+    best: int | None
+    taken: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage of the job and its wall-clock seconds."""
 
@@ -221,3 +254,5 @@ class RunMetrics:
     alarms: tuple[Alarm, ...] = ()
     end: End | None = None
     patients: tuple[PatientScore, ...] = ()
+    validations: tuple[Validation, ...] = ()
+    selection: Selection | None = None

@@ -25,6 +25,7 @@ from flower_dgan.node.node import simulated_clients
 from flower_dgan.printable import printable
 from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import MAIN_ROW
@@ -45,8 +46,7 @@ def run(settings: DictConfig) -> float | None:
     Returns
     -------
     float or None
-        The main metric, the first of ``downstream.metrics``, of the row ``DGAN``: its mean over the trainings, of which
-        the metric says which end is best; None without that row.
+        See :func:`objective`.
 
     Raises
     ------
@@ -66,8 +66,22 @@ def run(settings: DictConfig) -> float | None:
         config = replace(config, output=replace(config.output, directory=str(directory)))
     grid = InProcessGrid(app, simulated_contexts(clients, overrides))
     path = run_job(grid, config, int(hydra.job.num)).path
+    return objective(read_metrics(path), config)
+
+
+def objective(metrics: RunMetrics, config: Config) -> float | None:
+    """Return what an optimizer may choose a run by: the main metric, the first of ``downstream.metrics``.
+
+    With ``selection.checks`` it is that of the generator that was taken, on the images that the clients hold out for
+    validation, so that the test images have no say in what is chosen; None where no client gave a score. Else it is
+    that of the row ``DGAN`` on the test images, its mean over the trainings, and None without that row: what is chosen
+    by it flatters itself. The metric says which end is best.
+    """
+    if config.selection.checks:
+        scores = {each.round: each.score for each in metrics.validations}
+        return scores.get(metrics.selection.taken) if metrics.selection else None
     main = config.downstream.metrics[:1]
-    found = [each.values[name] for each in read_metrics(path).tstr if each.row == MAIN_ROW for name in main]
+    found = [each.values[name] for each in metrics.tstr if each.row == MAIN_ROW for name in main]
     return fmean(found) if found else None
 
 
@@ -97,7 +111,7 @@ def check(overrides: str, clients: int | None) -> tuple[Config, int]:
             "The runs of a sweep have directories of their own, and go on by themselves: leave resume and "
             "output.directory away, and set hydra.sweep.dir."
         )
-    if config.downstream.seeds:
+    if config.downstream.seeds or config.selection.checks:
         find_task(config.downstream.task).check_model(config.downstream, config.data.image_size)
     if not (clients is None or type(clients) is int):
         raise ConfigError(f"sweep.clients={clients!r} is no number of clients.")

@@ -30,12 +30,13 @@ def check_downstream(config: TrainingConfig) -> None:
     Raises
     ------
     ConfigError
-        A name is unknown, or a table is wanted that the task cannot make of these data or with these settings.
+        A name is unknown, or a table or a check is wanted that the task cannot make of these data or with these
+        settings.
     """
     downstream = config.downstream
     task = find_task(downstream.task)
     metrics = {name: find_metric(name, Metric) for name in downstream.metrics}
-    if not downstream.seeds:
+    if not (downstream.seeds or config.selection.checks):
         return
     if not metrics:
         raise ConfigError(f"downstream.metrics is empty: name one of {_suited(task)}, or set downstream=none.")

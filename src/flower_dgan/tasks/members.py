@@ -11,9 +11,11 @@ from flower_dgan.config import Config
 from flower_dgan.data import Pairs
 from flower_dgan.errors import DataError
 from flower_dgan.tasks import find_task
+from flower_dgan.tasks.best_moment import run_to_best
 from flower_dgan.tasks.by_patient import HeldOut
 from flower_dgan.tasks.patient_scores import PLUS, REAL, SHARED, PatientScore, TestedOn
 from flower_dgan.tasks.task import Fit
+from flower_dgan.tasks.tstr import best_moment
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,16 @@ def begin(pairs: Pairs, config: Config, seed: int) -> Fit:
     )
 
 
-def trained(pairs: Pairs, config: Config, seed: int) -> nn.Module:
-    """Return a model of the task that was trained on pairs, as each row of the table is."""
-    training = begin(pairs, config, seed)
-    training.run(config.downstream.steps)
+def trained(pairs: Pairs, config: Config, seed: int, validation: Pairs | None = None) -> nn.Module:
+    """Return a model of the task that was trained on pairs, as each row of the table is.
+
+    ``validation`` is as for :func:`~flower_dgan.tasks.tstr.train_on_synthetic_test_on_real`.
+    """
+    training, downstream = begin(pairs, config, seed), config.downstream
+    if validation is None:
+        training.run(downstream.steps)
+    else:
+        run_to_best(training, downstream.steps, best_moment(validation, downstream, config.data.image_size))
     return training.model
 
 

@@ -18,8 +18,8 @@ class ViewTraining:
     """Adam on random views of pairs, in one go or in several.
 
     Its rate falls to zero along a cosine over ``config.steps`` steps. Calls of :meth:`run` go on along it and each
-    begin with no moments, as a client does that keeps no optimizer between rounds. The same arguments and calls give
-    the same model on the same machine, and the caller's global RNG is left as it was.
+    begin with no moments, as a client does that keeps no optimizer between rounds; those of :meth:`go_on` keep them.
+    The same arguments and calls give the same model on the same machine, and the caller's global RNG is left as it was.
 
     Parameters
     ----------
@@ -71,9 +71,13 @@ class ViewTraining:
         return len(self._pairs)
 
     def run(self, steps: int) -> None:
+        """Take the next optimizer steps without the moments of those before, and leave the model in evaluation mode."""
+        self._optimizer.state.clear()
+        self.go_on(steps)
+
+    def go_on(self, steps: int) -> None:
         """Take the next optimizer steps, and leave the model in evaluation mode."""
         self.model.train()
-        self._optimizer.state.clear()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.set_state(self._dropout)
             for _ in range(steps):

@@ -22,7 +22,7 @@ class Fit(Protocol):
     Attributes
     ----------
     model : nn.Module
-        On the CPU, in evaluation mode after each :meth:`run`; ``predict`` of the same task understands its output.
+        On the CPU, in evaluation mode after each call; ``predict`` of the same task understands its output.
     """
 
     model: "nn.Module"
@@ -32,7 +32,11 @@ class Fit(Protocol):
         ...
 
     def run(self, steps: int) -> None:
-        """Take the next optimizer steps."""
+        """Take the next optimizer steps, as a client does that keeps no optimizer between rounds."""
+        ...
+
+    def go_on(self, steps: int) -> None:
+        """Take the next optimizer steps of one training; any number of calls are as good as one."""
         ...
 
 
@@ -58,6 +62,23 @@ class Task(ABC):
     @abstractmethod
     def check_model(self, config: DownstreamConfig, image_size: int) -> None:
         """Raise ConfigError if no model can be trained with these settings; before any work."""
+
+    @abstractmethod
+    def build(self, config: DownstreamConfig, *, channels: int, classes: int) -> "nn.Module":
+        """Return an untrained model, in evaluation mode, for weights that come from elsewhere; nothing is downloaded.
+
+        Parameters
+        ----------
+        config : DownstreamConfig
+            Which model.
+        channels, classes : int
+            Of the images, and of what it tells apart.
+
+        Raises
+        ------
+        ConfigError
+            The settings make no model.
+        """
 
     @abstractmethod
     def fit(

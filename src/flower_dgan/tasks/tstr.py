@@ -12,6 +12,7 @@ from flower_dgan.errors import DataError, NotFiniteError
 from flower_dgan.metrics import NO_NUMBER, Compared, Metric, find_metric
 from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks import find_task
+from flower_dgan.tasks.best_moment import BestMoment, chosen_by, run_to_best
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.task import Task
 
@@ -26,6 +27,7 @@ def train_on_synthetic_test_on_real(
     seed: int,
     on_result: Callable[[TstrResult], None],
     on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
+    validation: Pairs | None = None,
 ) -> tuple[TstrResult, ...]:
     """Train one model of the task a row and seed, and score each on the same real test pairs.
 
@@ -49,6 +51,9 @@ def train_on_synthetic_test_on_real(
         Called with each result as soon as it is there.
     on_model : callable
         Called with each result and its trained model, for whoever wants to keep that.
+    validation : Pairs or None
+        Real pairs that no row has and that are none of ``test``: each model is as it was at the best moment of its
+        training by the first of ``config.metrics`` on these, the same for all rows. None for the end of the training.
 
     Returns
     -------
@@ -73,12 +78,25 @@ def train_on_synthetic_test_on_real(
             raise DataError(f"The row '{row}' has (channels, classes) {ours}, the test pairs have {theirs}.")
     task = find_task(config.task)
     task.check_truth(test, kinds_of(config.metrics))
+    if validation is not None:
+        task.check_truth(validation, kinds_of(config.metrics[:1]))
     results = []
     for row, pairs in rows.items():
         for training_seed in range(seed, seed + config.seeds):
             training = task.fit(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
-            training.run(config.steps)
-            result = score_on_real(training.model, test, config, row=row, seed=training_seed, image_size=image_size)
+            if validation is None:
+                training.run(config.steps)
+            else:
+                run_to_best(training, config.steps, best_moment(validation, config, image_size))
+            result = score_on_real(
+                training.model,
+                test,
+                config,
+                row=row,
+                seed=training_seed,
+                image_size=image_size,
+                chosen=validation is not None,
+            )
             on_result(result)
             on_model(result, training.model)
             results.append(result)
@@ -86,15 +104,23 @@ def train_on_synthetic_test_on_real(
 
 
 def score_on_real(
-    model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int
+    model: nn.Module,
+    test: Pairs,
+    config: DownstreamConfig,
+    *,
+    row: str,
+    seed: int,
+    image_size: int,
+    chosen: bool = False,
 ) -> TstrResult:
     """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does.
 
     Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the remark says why. It
-    also says where a model has learned nothing.
+    also says where a model has learned nothing, and, if it was ``chosen``, that it is that of the best moment on
+    validation pairs.
     """
     task = find_task(config.task)
-    remarks = [task.remark(test, kinds_of(config.metrics))]
+    remarks = [task.remark(test, kinds_of(config.metrics)), chosen_by(config) if chosen else ""]
     try:
         for name, tensor in model.state_dict().items():
             require_finite(tensor, f"weights of the model ({name})")
@@ -106,6 +132,23 @@ def score_on_real(
         if found is not None:
             remarks.append(f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing.")
     return TstrResult(row, seed, values, " ".join(filter(None, remarks)))
+
+
+def best_moment(validation: Pairs, config: DownstreamConfig, image_size: int) -> BestMoment:
+    """Return what finds the best moment of a training by the first of ``config.metrics`` on validation pairs.
+
+    A model that is not finite is worse than any.
+    """
+    task, (main, *_) = find_task(config.task), config.metrics
+    best = find_metric(main, Metric).best
+
+    def figure(model: nn.Module) -> float:
+        try:
+            return score(task, model, validation, image_size=image_size, metrics=(main,))[main]
+        except NotFiniteError:
+            return -math.inf if best == "highest" else math.inf
+
+    return BestMoment(figure, best)
 
 
 def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:

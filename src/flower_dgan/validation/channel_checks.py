@@ -51,6 +51,7 @@ def check_missing_channels(config: TrainingConfig) -> None:
         "downstream.rows without FedGAN, as their discriminators differ": downstream.seeds
         and any("FedGAN" in row for row in downstream.rows),
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
+        "selection.checks=0, as the model that is scored looks at whole images": config.selection.checks,
         "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
         "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,
     }

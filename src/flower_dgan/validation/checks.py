@@ -7,6 +7,7 @@ from flower_dgan.tasks import check_downstream
 from flower_dgan.validation.channel_checks import check_channels
 from flower_dgan.validation.class_checks import check_classes
 from flower_dgan.validation.network_checks import check_networks
+from flower_dgan.validation.selection_checks import check_selection
 
 _ROWS = (
     "Real-All",
@@ -35,6 +36,7 @@ def check_training(config: TrainingConfig) -> None:
     if exchange.in_flight > 1 and not config.schedule.is_synchronous:
         raise ConfigError("exchange.in_flight=2 wants schedule=synchronous: the other one does not wait anyway.")
     _check_downstream(config)
+    check_selection(config)
     check_networks(config)
     check_channels(config)
     check_classes(config.data)

@@ -24,6 +24,7 @@ def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]
         "change": frozenset({"entries"}),
         "moments": frozenset({"mean", "covariance"}),
         "count": frozenset({"windows"}),
+        "validation-score": frozenset({"hundredths"}),
         "leave": frozenset({"protocol-version", "training", "attempt"}),
         DISCRIMINATOR: frozenset(parameters),
     }

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import FeedbackFormat, ImageFormat, TrainingConfig
-from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.channels import Channels
 
 
@@ -26,8 +25,6 @@ class BundleShape:
         Classes of the label maps that travel with the images; 0 where they do not, as they are the client's own.
     feedback : bool
         Whether there is feedback; its arrays are empty where a change of weights is the answer.
-    colours : bool
-        Whether views say what happens to the colours of real images, which pixel losses compare with.
     """
 
     samples: int
@@ -38,7 +35,6 @@ class BundleShape:
     bundles: int = 1
     classes: int = 0
     feedback: bool = True
-    colours: bool = False
 
     @classmethod
     def of(cls, config: TrainingConfig, classes: int) -> "BundleShape":
@@ -55,7 +51,6 @@ class BundleShape:
             bundles=algorithm.bundles,
             classes=classes if releases.label_maps_to_clients or config.data.foreign_label_maps else 0,
             feedback=releases.feedback,
-            colours=releases.real_pixels and config.data.augmentation in COLOURED,
         )
 
     def holding(self, channels: Channels) -> "BundleShape":
@@ -71,11 +66,6 @@ class BundleShape:
     def views(self) -> bool:
         """Whether the question says which views of the client's own label maps its images were made from."""
         return not self.classes
-
-    @property
-    def view_names(self) -> set[str]:
-        """Arrays that say which views of the node's own label maps the images were made from."""
-        return {"ids", "windows", "colours"} if self.colours else {"ids", "windows"}
 
     @property
     def gradients(self) -> tuple[int, int, int, int]:

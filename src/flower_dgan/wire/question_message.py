@@ -62,8 +62,6 @@ def write_question(envelope: Envelope, question: Question, shape: BundleShape) -
     content = RecordDict({"bundle": ConfigRecord(values), "synthetic": ArrayRecord(synthetic)})
     if question.views is not None:
         views = {"ids": Array(question.views.ids), "windows": Array(question.views.windows)}
-        if shape.colours and question.views.colours is not None:
-            views["colours"] = Array(question.views.colours)
         content["views"] = ArrayRecord(views)
     if question.weights is not None:
         content[DISCRIMINATOR] = write_parameters(question.weights)
@@ -81,7 +79,7 @@ def read_question(
         {
             "bundle": (ConfigRecord, {*training.values(), "round", "answered", "returns", "return-weights"}),
             "synthetic": (ArrayRecord, {"images", "label-maps"} if shape.classes else {"images"}),
-            **({"views": (ArrayRecord, shape.view_names)} if not shape.classes else {}),
+            **({"views": (ArrayRecord, {"ids", "windows"})} if not shape.classes else {}),
             **({DISCRIMINATOR: (ArrayRecord, set(discriminator or {}))} if brings else {}),
         },
     )
@@ -97,7 +95,7 @@ def read_question(
         raise ProtocolError(f"a list of rounds {str(returns)[:80]}")
     return_weights = read_value(bundle, "return-weights", bool)
     found = hashlib.sha256(str(return_weights).encode())
-    of_views = [] if views is None else [views.ids, views.windows, views.colours]
+    of_views = [] if views is None else [views.ids, views.windows]
     for array in [*of_views, images, label_maps, *(weights or {}).values()]:
         if array is not None:
             found.update(np.ascontiguousarray(array).tobytes())
@@ -123,5 +121,4 @@ def _read_views(record: ArrayRecord, shape: BundleShape) -> Views:
     return Views(
         read_array(record["ids"], "int64", (samples,)).astype(np.int64),
         read_array(record["windows"], "int16", (samples, 4)).astype(np.int16),
-        read_array(record["colours"], "int8", (samples, 4)).astype(np.int8) if shape.colours else None,
     )

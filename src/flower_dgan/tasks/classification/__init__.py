@@ -30,6 +30,12 @@ class Classification(Task):
 
         check_numbers(config)
 
+    def build(self, config: DownstreamConfig, *, channels: int, classes: int) -> "nn.Module":
+        """Build the CNN with random weights."""
+        from flower_dgan.tasks.classification.network import build_classifier
+
+        return build_classifier(channels, classes).eval()
+
     def fit(
         self, pairs: "Pairs", config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
     ) -> Fit:

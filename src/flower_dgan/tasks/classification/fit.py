@@ -8,7 +8,7 @@ from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.tasks.classification.network import FEATURES, build_body
+from flower_dgan.tasks.classification.network import build_classifier
 from flower_dgan.tasks.on_views import ViewTraining
 
 
@@ -73,6 +73,6 @@ def fit_classifier(
         image_size=image_size,
         augmentation=augmentation,
         seed=seed,
-        build=lambda: nn.Sequential(build_body(pairs.images[0].shape[2]), nn.Linear(FEATURES, pairs.classes)),
+        build=lambda: build_classifier(pairs.images[0].shape[2], pairs.classes),
         loss=loss,
     )

@@ -5,6 +5,11 @@ from torch import nn
 FEATURES = 32
 
 
+def build_classifier(channels: int, classes: int) -> nn.Sequential:
+    """Build the whole network: float32 (batch, channels, height, width) to logits (batch, classes)."""
+    return nn.Sequential(build_body(channels), nn.Linear(FEATURES, classes))
+
+
 def build_body(channels: int) -> nn.Sequential:
     """Build the layers before the classes: float32 (batch, channels, height, width) to features (batch, ``FEATURES``).
 

@@ -1,6 +1,7 @@
 """Segmentation: find the class of each pixel, as the label map has it that an image was drawn on."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from flower_dgan.config import AugmentationName, DataConfig, DownstreamConfig, TrainingConfig
@@ -30,6 +31,12 @@ class Segmentation(Task):
         from flower_dgan.tasks.segmentation.deeplab import check_segmentation
 
         check_segmentation(config, image_size)
+
+    def build(self, config: DownstreamConfig, *, channels: int, classes: int) -> "nn.Module":
+        """Build DeepLabV3+ with random weights."""
+        from flower_dgan.tasks.segmentation.deeplab import build_deeplab
+
+        return build_deeplab(replace(config, encoder_weights=None), channels=channels, classes=classes).eval()
 
     def fit(
         self, pairs: "Pairs", config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
