@@ -43,6 +43,7 @@ class Refusal(IntEnum):
     QUERIES_PER_IMAGE = 1014
     PLUGINS = 1015
     MOMENTS = 1016
+    LEVELS = 1017
 
     @property
     def sentence(self) -> str:
