@@ -27,7 +27,7 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Client:
-    """A client: what the server knows of it, its images, which channels these have, D, its optimizer, secret, levels."""
+    """A client: what the server knows of it, its images and their channels, D, its optimizer, secret, levels."""
 
     labels: ClientLabels
     images: tuple[Pixels, ...]
