@@ -81,7 +81,8 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[ModelConfig, ImageShape
         model = read_settings(ModelConfig, json.loads(metadata["model"]))
     except ConfigError as error:
         raise ValueError(str(error)) from error
-    levels = tuple(Levels(tuple(each["mean"]), tuple(each["deviation"])) for each in values.get("levels", ()))
+    written = values.get("levels", ())
+    levels = tuple(Levels(tuple(each["mean"]), tuple(each["deviation"]), each["grey"]) for each in written)
     if levels and (len(levels) != len(values["sites"]) or any(len(each.mean) != sizes[1] for each in levels)):
         raise ValueError("there must be levels of each site and channel")
     return model, ImageShape(*sizes, tuple(values["sites"]), levels)

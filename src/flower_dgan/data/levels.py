@@ -2,8 +2,9 @@
 
 Sites differ in them by much more than their images differ in what is drawn: a dim fluorescence image lives within a
 tenth of the range, a stained one in all of it. With ``model.levels=site`` networks work in units of them: the generator
-begins at each site's own mean, and a step counts the same at all sites. They leave a node once, when it joins, as whole
-grey levels; the owner's policy decides whether they may.
+begins at each site's own mean, a step counts the same at all sites, and a site whose images are grey gets grey ones in
+a federation of colour. They leave a node once, when it joins, as whole grey levels; the owner's policy decides whether
+they may.
 """
 
 from collections.abc import Sequence
@@ -28,10 +29,13 @@ class Levels:
         Of each channel, in 0 .. 255.
     deviation : tuple of int
         Standard deviation of each channel, in 1 .. 128.
+    grey : bool
+        Whether the channels of each pixel of each image are equal: grey images kept in colour.
     """
 
     mean: tuple[int, ...]
     deviation: tuple[int, ...]
+    grey: bool = False
 
     def __post_init__(self) -> None:
         """Check that there is one of each a channel, in its range."""
@@ -66,4 +70,5 @@ def levels_of(images: Sequence[Pixels]) -> Levels:
     return Levels(
         tuple(round(each) for each in mean.tolist()),
         tuple(min(128, max(1, round(each))) for each in deviation.tolist()),
+        grey=images[0].shape[2] > 1 and all(bool((image == image[..., :1]).all()) for image in images),
     )

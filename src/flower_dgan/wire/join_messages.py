@@ -112,7 +112,7 @@ class NodeDescription:
             "classes": self.classes,
             "queue": self.queue,
             "token": self.token,
-            "levels": [] if self.levels is None else [*self.levels.mean, *self.levels.deviation],
+            "levels": _written(self.levels),
         }
         if self.sizes is None:
             return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
@@ -163,12 +163,17 @@ def _read_levels(values: list[Any], channels: int) -> Levels | None:
     if not values:
         return None
     try:
-        levels = Levels(tuple(values[:channels]), tuple(values[channels:]))
-    except (ValueError, TypeError) as error:
+        *numbers, grey = values
+        levels = Levels(tuple(numbers[:channels]), tuple(numbers[channels:]), {0: False, 1: True}[grey])
+    except (ValueError, TypeError, KeyError) as error:
         raise ProtocolError(f"a node with levels that are none: {error}") from error
     if len(levels.mean) != channels:
         raise ProtocolError(f"a node with levels of {len(levels.mean)} channels, and {channels} channels")
     return levels
+
+
+def _written(levels: Levels | None) -> list[int]:
+    return [] if levels is None else [*levels.mean, *levels.deviation, int(levels.grey)]
 
 
 def label_maps_to_records(maps: PackedLabelMaps) -> RecordDict:
