@@ -147,7 +147,7 @@ class DiscriminatorHalf:
             total = loss
             if self.penalty:
                 total = loss + self.penalty / 2 * gradient_penalty(images, on_real, self.units).mean()
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         return float(loss.detach())
 
