@@ -37,6 +37,11 @@ from flower_dgan.wiring import bundle_settings, seeded, threads
 
 NUCLEI = Path(__file__).resolve().parents[2] / "shared" / "data" / "nuclei"
 EQUAL_TO_EXCHANGES = "S"
+TARGETS = (
+    "exchange=targets algorithm.replay=target algorithm.target_step=0.15 algorithm.passes=1 "
+    "algorithm.gradient_penalty=0 model.levels=none"
+)
+"""The rule for images before clients moved them, of which the figures in docs/bundles.md and docs/measured.md are."""
 
 
 def base_overrides(nuclei: Path) -> dict[str, str]:
@@ -46,7 +51,7 @@ def base_overrides(nuclei: Path) -> dict[str, str]:
     """
     return {
         "digits": "algorithm.final_rate=1",
-        "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} algorithm.final_rate=1",
+        "nuclei": f"data=folder data.root={shlex.quote(str(nuclei))} {TARGETS} algorithm.final_rate=1",
     }
 
 

@@ -12,6 +12,7 @@ from flwr.clientapp import ClientApp
 
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
+from flower_dgan.data.levels import levels_of
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
@@ -109,6 +110,7 @@ def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescript
         queue=takes_messages_in_order(),
         token=token,
         label_maps_hash=None,
+        levels=levels_of(node.pairs.images) if config.model.levels == "site" else None,
     )
     if not config.data.label_maps_leave:
         return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32))

@@ -18,6 +18,7 @@ from torch import nn
 from flower_dgan.config import ModelConfig
 from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.read import read_settings
+from flower_dgan.data.levels import Levels
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.plugins import package_of
@@ -95,7 +96,11 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[ModelConfig, ImageShape
         model = read_settings(ModelConfig, json.loads(metadata["model"]))
     except ConfigError as error:
         raise ValueError(str(error)) from error
-    return model, ImageShape(*sizes, tuple(values["sites"]))
+    written = values.get("levels", ())
+    levels = tuple(Levels(tuple(each["mean"]), tuple(each["deviation"]), each["grey"]) for each in written)
+    if levels and (len(levels) != len(values["sites"]) or any(len(each.mean) != sizes[1] for each in levels)):
+        raise ValueError("there must be levels of each site and channel")
+    return model, ImageShape(*sizes, tuple(values["sites"]), levels)
 
 
 def _check_package(path: Path, generator: str, packages: Collection[str]) -> None:

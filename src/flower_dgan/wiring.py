@@ -18,6 +18,7 @@ from flower_dgan.gan.perceptual import pretrained_perceptual_loss
 from flower_dgan.gan.replay import Replay
 from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
+from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.randomness import derive_seed
 
@@ -30,7 +31,7 @@ def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) 
     return GeneratorHalf(
         network,
         torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas),
-        replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity),
+        replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity, algorithm.passes),
         average_decay=algorithm.average_decay,
         workers=workers,
     )
@@ -61,6 +62,10 @@ def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -
     """Build one client's discriminator; its weights depend on ``config.seed`` and the client's name only."""
     with seeded(config.seed, "discriminator", client):
         network = build_discriminator(config.model, shape)
+    units = torch.ones(1, 1, 1)
+    if config.model.levels == "site" and shape.levels:
+        (levels,) = shape.levels
+        network, units = InUnitsOf(network, levels), levels.deviations[:, None, None]
     algorithm = config.algorithm
     pixel_losses = None
     if isinstance(algorithm, PixelSettings) and algorithm.reads_pixels:
@@ -74,6 +79,8 @@ def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -
         generator_weight=algorithm.generator_weight,
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
+        penalty=algorithm.gradient_penalty,
+        units=units,
     )
 
 
@@ -86,6 +93,7 @@ def session_of(config: TrainingConfig, name: str, pairs: Pairs, half: Discrimina
         image_size=config.data.image_size,
         batch_size=config.exchange.batch_size,
         augmentation=config.data.geometry,
+        rounds=config.exchange.rounds,
         secret=secret,
         reads_pixels=algorithm_of(config).releases.real_pixels,
     )

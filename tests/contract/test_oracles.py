@@ -53,6 +53,9 @@ VARIANTS = [
     "dgan algorithm.largest_share=1 algorithm.loss=least-squares",
     "dgan data.augmentation=all",
     "dgan exchange.feedback_format=int8 algorithm.discriminator_steps=2",
+    "dgan-images algorithm.replay=target algorithm.passes=1 exchange.exchanges=6 exchange.generator_steps=6",
+    "dgan-images exchange.exchanges=6 exchange.generator_steps=3 algorithm.passes=3 model.levels=none",
+    "dgan algorithm.gradient_penalty=2",
     "dgan-images exchange.exchanges=9 exchange.generator_steps=3 algorithm.merge=agreement",
     "uagan algorithm.merge=odds-by-class data.condition=class model.site_condition=false",
     "gman algorithm.sharpness=inf",
@@ -118,7 +121,7 @@ def test_the_second_task_is_its_loop(name: str, tmp_path: Path, distance: Distan
 
 @pytest.fixture(scope="module")
 def run_of_images(tmp_path_factory: pytest.TempPathFactory, shared_home: Path) -> tuple[str, Trained]:
-    """Return the overrides of a run with target replay and diversity, and what it trained."""
+    """Return the overrides of a run that moves images, with diversity, and what it trained."""
     overrides = (
         f"algorithm=dgan-images algorithm.merge=samples {SMALL} {UNEVEN} {TINY_IMAGES} "
         "exchange.exchanges=4 exchange.generator_steps=4 exchange.rounds=2"
@@ -136,7 +139,10 @@ def test_that_run_is_its_loop(run_of_images: tuple[str, Trained]) -> None:
     [
         "algorithm.diversity=0",
         "algorithm.target_step=0.16",
-        "algorithm.replay=gradient",
+        "algorithm.replay=gradient algorithm.passes=1",
+        "algorithm.passes=1",
+        "algorithm.gradient_penalty=0.9",
+        "model.levels=none",
         "algorithm.final_rate=0.3",
         "algorithm.average_decay=0",
         "algorithm.largest_share=1",

@@ -16,7 +16,7 @@ from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.randomness import derive_generator
 
 from . import draws
-from .client import Distance, answer, loss_gradient
+from .client import Distance, answer, loss_gradient, move
 from .draws import Client, Samples
 from .generator import Answered, Generator, Remind, draw, learn, rate_of
 from .settings import Settings
@@ -64,8 +64,13 @@ def exchange(
         real = draws.paired(client, settings, round_number, batch) if compares else None
         return loss_gradient(client.network, settings, judged, real, distance)
 
-    losses, gradients = answer(client, settings, round_number, synthetic, synthetic, draws.real_batch, feedback)
-    return losses, Answered(inputs, images, received_gradients(gradients, settings.feedback_format), client.channels)
+    if settings.moved:
+        rate = rate_of(round_number, settings)
+        losses, gradients = move(client, settings, round_number, rate, synthetic, draws.real_batch)
+    else:
+        losses, gradients = answer(client, settings, round_number, synthetic, synthetic, draws.real_batch, feedback)
+    gradients = received_gradients(gradients, settings.feedback_format)
+    return losses, Answered(inputs, images, gradients, client.channels, client.deviation)
 
 
 def _inspected_part(losses: Sequence[Tensor]) -> slice:

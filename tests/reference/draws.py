@@ -27,7 +27,7 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Client:
-    """A client: what the server knows of it, its real images, which channels these have, D with optimizer, secret."""
+    """A client: what the server knows of it, its images and their channels, D, its optimizer, secret, levels."""
 
     labels: ClientLabels
     images: tuple[Pixels, ...]
@@ -35,6 +35,7 @@ class Client:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     secret: int
+    deviation: Tensor | float = 1.0
 
 
 def own_inputs(client: Client, settings: Settings, round_number: int) -> GeneratorInput:

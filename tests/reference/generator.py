@@ -27,12 +27,13 @@ class Generator:
 
 @dataclass(frozen=True)
 class Answered:
-    """A bundle with the answer to it: inputs, the images x~ as G made them, and g in the client's channels."""
+    """A bundle with the answer: inputs, the images x~ as G made them, g in the client's channels, its deviation."""
 
     inputs: GeneratorInput
     images: Tensor
     gradients: Tensor
     channels: Channels = None
+    deviation: Tensor | float = 1.0
 
 
 def draw(generator: Generator, inputs: GeneratorInput) -> Tensor:
@@ -67,7 +68,8 @@ def learn(
     for group in generator.optimizer.param_groups:
         group["lr"] = settings.generator_learning_rate * rate
     size = len(answers[0].inputs) // settings.generator_steps
-    for step in range(settings.generator_steps):
+    for number in range(settings.generator_steps * settings.passes):
+        step = number % settings.generator_steps
         part = slice(step * size, (step + 1) * size)
         generator.optimizer.zero_grad(set_to_none=True)
         for answered, weight in zip(answers, weights, strict=True):
@@ -90,18 +92,19 @@ def _direction(
     if not settings.regresses:
         return answered.gradients[part]
     target = answered.images[part][:, held(answered.channels)] - target_steps(answered, settings, rate)[part]
-    way = images - target
+    way = (images - target) / (answered.deviation**2 if settings.moved else 1.0)
     if settings.diversity:
         inputs = answered.inputs[part]
         opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
         other = draw(generator, opposite)[:, held(answered.channels)]
-        way = way - rate * settings.diversity * apart(images, other)
+        unit = answered.deviation
+        way = way - rate * settings.diversity * apart((images - other) / unit, torch.zeros_like(images)) / unit
     return way
 
 
 def target_steps(answered: Answered, settings: Settings, rate: float) -> Tensor:
-    """Return rate eta g / rms(g) of a whole bundle, 0 where g is."""
-    if not settings.regresses:
+    """Return rate eta g / rms(g) of a whole bundle, 0 where g is; where the client moved the images, g as it is."""
+    if settings.moved or not settings.regresses:
         return answered.gradients
     exact = answered.gradients.double()
     size = float((exact**2).mean() ** 0.5)

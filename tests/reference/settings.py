@@ -34,10 +34,17 @@ class Settings:
         Distributed-GAN's first way.
     reminding_l1_weight, reminding_perceptual_weight : float
         TDGAN's lambda_1 and lambda_p.
-    regresses : bool
-        Whether G approaches target images, instead of stepping along the gradient.
+    regresses, moved : bool
+        Whether G approaches target images, instead of stepping along the gradient; and whether these are where the
+        client has moved the images to.
     target_step, diversity : float
         eta, and how far two draws are pushed apart; both for target images.
+    passes : int
+        How often client and generator go through a bundle.
+    gradient_penalty : float
+        gamma of R1.
+    levels : bool
+        Whether all is in units of each site's mean and deviation.
     final_rate : float
         Factor of G's rates in the last round.
     generator_weight, discriminator_weight, l1_weight, perceptual_weight : float
@@ -75,8 +82,12 @@ class Settings:
     reminding_l1_weight: float
     reminding_perceptual_weight: float
     regresses: bool
+    moved: bool
     target_step: float
     diversity: float
+    passes: int
+    gradient_penalty: float
+    levels: bool
     final_rate: float
     generator_weight: float
     discriminator_weight: float
@@ -126,9 +137,13 @@ def settings_of(config: TrainingConfig) -> Settings:
         upload_threshold=optional("upload_threshold", 0.0),
         reminding_l1_weight=optional("reminding_l1_weight", 0.0),
         reminding_perceptual_weight=optional("reminding_perceptual_weight", 0.0),
-        regresses=optional("replay", "gradient") == "target",
+        regresses=algorithm.replay != "gradient",
+        moved=algorithm.replay == "moved",
         target_step=optional("target_step", 0.0),
         diversity=optional("diversity", 0.0),
+        passes=algorithm.passes,
+        gradient_penalty=algorithm.gradient_penalty,
+        levels=config.model.levels == "site",
         final_rate=algorithm.final_rate,
         generator_weight=algorithm.generator_weight,
         discriminator_weight=algorithm.discriminator_weight,

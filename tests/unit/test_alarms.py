@@ -106,7 +106,7 @@ def test_a_round_without_an_answer_changes_nothing() -> None:
 
 def test_advice_is_of_settings_that_the_run_does_not_have_yet() -> None:
     for replay, named in (("target", True), ("gradient", False)):
-        alarms, lines = alarms_of(configuration(f"algorithm=dgan-images algorithm.replay={replay}"))
+        alarms, lines = alarms_of(configuration(f"algorithm=dgan-images algorithm.replay={replay} algorithm.passes=1"))
         for number in (1, 2, 3):
             alarms.judge_round(report_of(number, a=0.0))
         assert ("replay=gradient" in lines[0]["help_by"]) == named

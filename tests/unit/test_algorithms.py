@@ -110,7 +110,7 @@ def white(images: int = 1) -> Pairs:
 
 
 def slope_session(pairs: Pairs, batch_size: int = 1) -> Session:
-    return Session("a", pairs, slope_half(), 8, batch_size, "none", secret=0)
+    return Session("a", pairs, slope_half(), 8, batch_size, "none", rounds=1, secret=0)
 
 
 def question(*levels: float, weights: dict[str, np.ndarray] | None = None) -> Question:

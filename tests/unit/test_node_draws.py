@@ -87,7 +87,8 @@ def secret_file(path: Path, content: bytes) -> dict[str, str]:
 def session_of(secret: int, pairs: Pairs, config: TrainingConfig, name: str = "breast") -> Session:
     """Return one that draws, and has no discriminator."""
     half: DiscriminatorHalf = None  # type: ignore[assignment]
-    return Session(name, pairs, half, config.data.image_size, 3, config.data.augmentation, secret)
+    size, augmentation = config.data.image_size, config.data.augmentation
+    return Session(name, pairs, half, size, 3, augmentation, 1, secret)
 
 
 bundles = st.fixed_dictionaries(
@@ -207,7 +208,7 @@ def test_a_deployed_node_draws_by_the_secret_that_it_makes(seen: Seen, own_home:
     assert not answer(some_bundle(training, 1, channels=3), node_config).has_error()
     _, pairs, read = ClientState(training.identity, "clinic-a").joined(lambda *_: None)
     own = session_of(derive_secret(path.read_bytes(), "clinic-a", 4), pairs, read, "clinic-a")
-    expected = torch.cat([own.draw_real(1, batch).images for batch in range(2)])
+    expected = torch.cat([own.draw_real(1, batch).images for batch in range(2 * read.algorithm.passes)])
     torch.testing.assert_close(stepped(seen), expected, rtol=0, atol=0)
     path.chmod(0o644)
     for content, message_type in ((some_bundle(training, 2, channels=3), EXCHANGE), (request, JOIN)):

@@ -293,7 +293,8 @@ def test_nodes_that_are_gone_or_silent_are_named() -> None:
         ("selection=first", "Unknown choice of selection 'first'"),
         ("selection.take=first", "Unknown selection.take 'first'"),
         (
-            "selection=best partition=iid data=folder data.missing_channels=[[part-0,[2]]] model.site_condition=false",
+            "selection=best partition=iid data=folder data.missing_channels=[[part-0,[2]]] model.levels=none "
+            "model.site_condition=false",
             "selection.checks=0, as the model that is scored looks at whole images",
         ),
     ],

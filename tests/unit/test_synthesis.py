@@ -10,7 +10,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.errors import ConfigError
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.gan.generator import scheduled_rate
+from flower_dgan.gan.schedule import scheduled_rate
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.small import SmallGenerator
 from flower_dgan.resolve import resolve

@@ -14,7 +14,8 @@ server propagates the weighted gradients through G and updates it (:meth:`AsynDg
 
 With one exchange a round this is the paper's algorithm. Deviations: the generator takes noise and, optionally, the
 site; its loss is the non-saturating one; the real pairs of D_k's update are drawn by the client itself, and not those
-of the label maps y.
+of the label maps y. With ``algorithm.replay=moved`` a client moves the images along these gradients many times while
+D_k learns, and returns how far they came (:func:`flower_dgan.gan.answering.move_and_judge`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class AsynDgan(Algorithm[AsynDganSettings]):
 
     name = "asyndgan"
     Settings: ClassVar[type[AlgorithmSettings]] = AsynDganSettings
+    moves: ClassVar[bool] = True
 
     @property
     def releases(self) -> Releases:
@@ -69,8 +71,18 @@ class AsynDgan(Algorithm[AsynDganSettings]):
         return state.generator.for_each(ask_one, clients)
 
     def answer(self, session: gan.Session, round_number: int, question: gan.Question) -> gan.Answer:
-        """Update D_k, and return the loss for G and its gradient."""
+        """Update D_k, and return the loss for G and its gradient, or how far the images were moved along it."""
         synthetic = session.synthetic(question)
+        if self.settings.replay == "moved":
+            chosen = self.settings
+            return gan.move_and_judge(
+                session,
+                round_number,
+                synthetic,
+                passes=chosen.passes,
+                step=chosen.target_step,
+                final_rate=chosen.final_rate,
+            )
         views = question.views if self.settings.reads_pixels else None
         return gan.step_and_judge(session, round_number, synthetic, synthetic, views=views)
 

@@ -49,6 +49,8 @@ class Algorithm(ABC, Generic[SettingsT]):
         Bundles of synthetic images in one question.
     waits : bool
         Whether a round waits for all that it asked.
+    moves : bool
+        Whether its clients can move the images themselves, ``algorithm.replay=moved``.
     """
 
     name: ClassVar[str] = ""
@@ -57,6 +59,7 @@ class Algorithm(ABC, Generic[SettingsT]):
     formerly_off: ClassVar[tuple[str, ...]] = ()
     bundles: ClassVar[int] = 1
     waits: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -88,7 +91,8 @@ class Algorithm(ABC, Generic[SettingsT]):
             raise ConfigError(f"{what} wants schedule=synchronous, where a round waits for all that it asked.")
         if self.one_in_flight and config.exchange.in_flight > 1:
             raise ConfigError(f"{what} draws a bundle from what the last round made: set exchange.in_flight=1.")
-        if self.settings.replay == "target" and self.settings.diversity and config.data.image_size % 4:
+        self._check_moves(config)
+        if self.settings.replay != "gradient" and self.settings.diversity and config.data.image_size % 4:
             raise ConfigError(
                 f"algorithm.diversity compares blocks of a quarter of the image, and data.image_size="
                 f"{config.data.image_size} has no quarter in whole pixels: choose a multiple of 4, or set "
@@ -103,6 +107,30 @@ class Algorithm(ABC, Generic[SettingsT]):
             raise ConfigError(
                 "Pixel losses want a real image for each synthetic one, and there is none for the label maps of "
                 f"data.label_maps={config.data.label_maps}: set algorithm.l1_weight=0 algorithm.perceptual_weight=0."
+            )
+
+    def _check_moves(self, config: TrainingConfig) -> None:
+        moved = self.settings.replay == "moved"
+        if moved and not self.moves:
+            raise ConfigError(
+                f"algorithm={self.name} does not let clients move the images, as algorithm.replay=moved says: set "
+                "algorithm.replay=gradient."
+            )
+        if moved and not self.settings.target_step:
+            raise ConfigError("algorithm.replay=moved wants the length of a move: set algorithm.target_step=0.15.")
+        if moved and self.releases.real_pixels:
+            raise ConfigError(
+                "algorithm.replay=moved moves images along the discriminator's gradients, without pixel losses: set "
+                "algorithm.l1_weight=0 algorithm.perceptual_weight=0."
+            )
+        if not moved and self.settings.passes > 1:
+            raise ConfigError(
+                f"algorithm.passes={self.settings.passes} is for algorithm.replay=moved: set algorithm.passes=1."
+            )
+        if config.model.levels == "site" and self.releases.of_network:
+            raise ConfigError(
+                f"algorithm={self.name} lets discriminators leave the client in whose levels they learn: set "
+                "model.levels=none."
             )
 
     def require_clients(self, clients: int) -> None:

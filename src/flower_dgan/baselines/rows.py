@@ -10,11 +10,13 @@ from flower_dgan.baselines.choice_here import ChoiceHere
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
+from flower_dgan.data.levels import levels_of
 from flower_dgan.errors import DataError
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
+from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
 from flower_dgan.node.node import Node, open_partition
@@ -66,11 +68,9 @@ class LocalFederation:
 
     def sharing(self, config: Config) -> dict[str, Session]:
         """Return the same with one discriminator for all; what a client lacks of the channels is black for it."""
-        half = discriminator_half(config, self.shape, "centralized")
-        return {
-            labels.name: self._session(config, index, _for_channels(half, labels.channels, self.shape))
-            for index, labels in enumerate(self.labels)
-        }
+        half = discriminator_half(config, replace(self.shape, levels=()), "centralized")
+        halves = [_for_levels(_for_channels(half, each.channels, self.shape), each) for each in self.labels]
+        return {each.name: self._session(config, index, halves[index]) for index, each in enumerate(self.labels)}
 
     def state(self, config: Config, workers: int = 1, previous: PreviousTask | None = None) -> ServerState:
         """Return what a server has of a training that begins."""
@@ -78,7 +78,9 @@ class LocalFederation:
 
     def _shape_of(self, index: int) -> ImageShape:
         channels = self.labels[index].channels
-        return self.shape if channels is None else replace(self.shape, channels=len(channels))
+        own = self.labels[index].levels
+        levels = () if own is None else (own,)
+        return replace(self.shape, channels=self.shape.channels if channels is None else len(channels), levels=levels)
 
     def _session(self, config: Config, index: int, half: DiscriminatorHalf) -> Session:
         labels = self.labels[index]
@@ -129,10 +131,12 @@ def federation_of(config: Config, clients: Iterable[Node]) -> LocalFederation:
     shape = ImageShape(
         nodes[0].pairs.classes, config.data.channels, config.data.image_size, tuple(node.name for node in nodes)
     )
+    levels = [levels_of(node.pairs.images) if config.model.levels == "site" else None for node in nodes]
+    shape = replace(shape, levels=tuple(each for each in levels if each is not None))
     foreign = read_foreign_label_maps(config.data)
     maps = foreign.maps if foreign else ()
     labels = tuple(
-        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps, node.channels)
+        ClientLabels(node.name, node.pairs.label_maps, node.pairs.classes, index, maps, node.channels, levels[index])
         for index, node in enumerate(nodes)
     )
     real = tuple(fill_channels(node.pairs, node.channels, shape.channels) for node in nodes)
@@ -186,6 +190,14 @@ def train_here(config: Config, federation: LocalFederation, row: str, previous: 
         generator = choice.take(state.generator.average)
     total = config.output.synthetic_images
     return synthesize(generator, federation.labels, bundle_settings(config), total)[0]
+
+
+def _for_levels(half: DiscriminatorHalf, labels: ClientLabels) -> DiscriminatorHalf:
+    """Return a discriminator that sees images in units of a client's levels; they share parameters and optimizer."""
+    if labels.levels is None:
+        return half
+    units = labels.levels.deviations[:, None, None]
+    return replace(half, network=InUnitsOf(half.network, labels.levels), units=units)
 
 
 def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:

@@ -8,11 +8,21 @@ from typing import Annotated, Literal
 
 from flower_dgan.config.data_settings import PICTURED, DataConfig
 from flower_dgan.config.model import ModelConfig
-from flower_dgan.config.ranges import Because, Decay, Fraction, NonNegative, Positive, PositiveFraction, Steps, Text
+from flower_dgan.config.ranges import (
+    Because,
+    Decay,
+    Fraction,
+    NonNegative,
+    Passes,
+    Positive,
+    PositiveFraction,
+    Steps,
+    Text,
+)
 from flower_dgan.errors import ConfigError, FederationError
 
 LossName = Literal["bce", "minimax", "least-squares", "hinge", "wasserstein"]
-ReplayName = Literal["gradient", "target"]
+ReplayName = Literal["gradient", "target", "moved"]
 MergeName = Literal["samples", "equal", "agreement"]
 
 _SMALLEST_PICTURE = 8
@@ -32,13 +42,19 @@ class AlgorithmSettings:
     largest_share : float
         Largest weight that the share of the images gives one client where there are three or more, in (0, 1]; what is
         cut off goes to the others. The number of images is a client's own claim. 1 for no bound.
-    replay : {"gradient", "target"}
-        How the generator uses feedback on images that it made some steps ago: the gradient as it came, or as a target
-        image to approach, see ``flower_dgan.gan.replay``.
+    replay : {"gradient", "target", "moved"}
+        How the generator uses feedback on images that it made some steps ago: the gradient as it came; as a target
+        image to approach; or the client moves the images while its discriminator learns, and the generator approaches
+        where they came to. See ``flower_dgan.gan.replay``.
     target_step : float
-        For ``target``: root mean square distance of the target from the image, in units of [-1, 1].
+        For ``target``: root mean square distance of the target from the image, in units of [-1, 1]. For ``moved``: of
+        one move, in units of the site's standard deviation where ``model.levels=site``.
+    passes : int
+        For ``moved``: how often a client goes through a bundle, and the generator through the answer. 1 for the others.
     diversity : float
-        For ``target``: how far the colours of two draws on one label map are pushed apart; 0 for not.
+        Not for ``gradient``: how far the colours of two draws on one label map are pushed apart; 0 for not.
+    gradient_penalty : float
+        gamma of R1 on real images, see :func:`flower_dgan.gan.discriminator.gradient_penalty`; 0 for none.
     final_rate : float
         Factor of the generator's learning rate, target step and diversity in the last round; it falls over the second
         half. 1 for no change.
@@ -59,7 +75,9 @@ class AlgorithmSettings:
     largest_share: Annotated[PositiveFraction, Because("1 is no bound")]
     replay: ReplayName
     target_step: NonNegative
+    passes: Passes
     diversity: NonNegative
+    gradient_penalty: NonNegative
     final_rate: Annotated[Fraction, Because("1 is no change over the rounds")]
     generator_weight: Positive
     discriminator_weight: Positive

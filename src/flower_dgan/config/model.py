@@ -6,6 +6,7 @@ from typing import Literal
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.ranges import Size, SizeOrNone
 
+LevelsName = Literal["none", "site"]
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"]
 DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
 
@@ -25,6 +26,9 @@ class ModelConfig:
         Values of the noise vector of one image; 0 for none.
     site_condition : bool
         Whether the generator is told which site it draws for. Its images can then be told apart by site.
+    levels : {"none", "site"}
+        ``site``: both networks work in units of each site's own mean and standard deviation, which the nodes tell when
+        they join, see ``flower_dgan.data.levels``.
     """
 
     generator: GeneratorName | ImportPath
@@ -33,6 +37,7 @@ class ModelConfig:
     discriminator_width: Size
     noise_channels: SizeOrNone
     site_condition: bool
+    levels: LevelsName
 
     @property
     def fuses(self) -> bool:

@@ -29,6 +29,8 @@ Steps = Annotated[int, Interval(ge=1, le=10**9)]
 """How often something is done, or how many there are."""
 Count = Annotated[int, Interval(ge=0, le=10**9)]
 """Also none at all, or never."""
+Passes = Annotated[int, Interval(ge=1, le=64)]
+"""How often a client goes through a bundle: of its time, and of its images, a message may not take more."""
 Size = Annotated[int, Interval(ge=1, le=65_536)]
 """Of something that is in memory as a whole, such as a batch or a layer."""
 SizeOrNone = Annotated[int, Interval(ge=0, le=65_536)]

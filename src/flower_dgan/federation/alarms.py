@@ -105,6 +105,7 @@ class Alarms:
         help_by = "a lower algorithm.discriminator_learning_rate, or more rounds of fewer exchange.exchanges"
         if algorithm.replay == "target":
             help_by += ", or algorithm.replay=gradient"
+        help_by += f", or a larger algorithm.gradient_penalty ({algorithm.gradient_penalty:g} now)"
         for name, client in report.clients.items():
             loss = client.discriminator_loss
             self._judge(
@@ -128,7 +129,7 @@ class Alarms:
             The images in [-1, 1] on the label maps of each client, by its name; draws differ by their noise alone.
         """
         config = self._config
-        step = "target_step" if config.algorithm.replay == "target" else "generator_learning_rate"
+        step = "target_step" if config.algorithm.replay != "gradient" else "generator_learning_rate"
         for name, images in drawn.items():
             if config.data.target == "images":  # label maps as images are black and white
                 share = (images.abs() >= 1 - END).double().mean().item()
@@ -147,8 +148,8 @@ class Alarms:
                     round_number,
                     difference,
                     f"two draws on one label map differ by {difference * 127.5:.1f} of 256 grey levels",
-                    "a larger algorithm.diversity, with algorithm.replay=target; and no pixel losses, which want one "
-                    "image of a label map",
+                    "a larger algorithm.diversity, with algorithm.replay=moved or target; and no pixel losses, which "
+                    "want one image of a label map",
                     holds=difference < SAME,
                 )
 

@@ -161,7 +161,11 @@ def joined(
     channels = channels_of(description, config)
     some = "" if channels is None else f", channels {', '.join(map(str, channels))} of {config.data.channels}"
     logger.info("Client %s (node %d): %d images%s", description.name, node, description.images, some)
-    labels = ClientLabels(description.name, label_maps, description.classes, site, foreign, channels)
+    if (description.levels is None) == (config.model.levels == "site"):
+        raise ProtocolError(f"client {description.name}: levels of its images that do not fit model.levels")
+    labels = ClientLabels(
+        description.name, label_maps, description.classes, site, foreign, channels, description.levels
+    )
     return JoinedClient(node, description.queue, labels)
 
 
@@ -190,6 +194,7 @@ def image_shape(config: Config, clients: Sequence[JoinedClient]) -> ImageShape:
         channels=config.data.channels,
         image_size=config.data.image_size,
         sites=tuple(client.name for client in clients),
+        levels=tuple(client.labels.levels for client in clients if client.labels.levels is not None),
     )
 
 

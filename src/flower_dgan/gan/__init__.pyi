@@ -1,3 +1,4 @@
+from .answering import move_and_judge as move_and_judge
 from .answering import step_and_judge as step_and_judge
 from .asking import propose_own as propose_own
 from .asking import propose_shared as propose_shared

@@ -9,6 +9,7 @@ from torch import Tensor
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
 from flower_dgan.data.channels import Channels
+from flower_dgan.data.levels import Levels
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, join_views, sizes_of
 from flower_dgan.gan.exchange import GeneratorInput
@@ -67,6 +68,8 @@ class ClientLabels:
         where they are made from the clients' own.
     channels : tuple of int or None
         Which channels of the images the client holds; None for all.
+    levels : Levels or None
+        Mean and deviation of its images; None where the training does not ask for them.
     """
 
     name: str
@@ -75,6 +78,7 @@ class ClientLabels:
     site: int
     foreign: tuple[Pixels, ...] = ()
     channels: Channels = None
+    levels: Levels | None = None
 
     @property
     def images(self) -> int:

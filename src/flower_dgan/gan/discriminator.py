@@ -1,7 +1,7 @@
 """The client's half: step the discriminator, answer with feedback."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -34,27 +34,44 @@ class PixelLosses:
         return distance
 
 
-def discriminator_loss(
-    network: nn.Module, loss: AdversarialLoss, weight: float, real: Batch, synthetic: Batch
-) -> Tensor:
+def discriminator_loss(loss: AdversarialLoss, weight: float, on_real: Tensor, on_synthetic: Tensor) -> Tensor:
     """Return L_D = lambda_D mean_i [ l(D(y_i, x_i), real) + l(D(y~_i, x~_i), fake) ].
 
     Parameters
     ----------
-    network : nn.Module
-        D; called as ``network(label_maps, images)``.
     loss : AdversarialLoss
         l.
     weight : float
         lambda_D.
-    real : Batch
-        Real images x with their label maps y.
-    synthetic : Batch
-        As many synthetic images x~ with their label maps y~, which are y where each client has batches of its own.
+    on_real, on_synthetic : Tensor (batch, 1, height, width)
+        D's logits of real images x with their label maps y, and of as many synthetic ones x~ with theirs, y~.
     """
-    on_real = loss.real(network(real.label_maps, real.images))
-    on_fake = loss.fake(network(synthetic.label_maps, synthetic.images))
-    return weight * (on_real + on_fake).mean()
+    return weight * (loss.real(on_real) + loss.fake(on_synthetic)).mean()
+
+
+def gradient_penalty(images: Tensor, logits: Tensor, units: Tensor) -> Tensor:
+    """Return |u dD/dx|^2 / P of each real sample, (batch,): R1 (Mescheder 2018, equation 9) without its gamma / 2.
+
+    It holds the discriminator back: one that is steep at real images tells them from synthetic ones by noise, and its
+    gradients say little of where to go.
+
+    Parameters
+    ----------
+    images : Tensor (batch, channels, height, width)
+        x, with ``requires_grad``.
+    logits : Tensor (batch, 1, height, width)
+        D(y, x), with its graph.
+    units : Tensor (channels, 1, 1)
+        u, the length that counts as 1 in each channel.
+
+    Notes
+    -----
+    D is the sum of the P patches' logits here, and the square is divided by P, so that the same gamma fits images of
+    other sizes. With one logit an image it is the published penalty.
+    """
+    (slopes,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    patches = logits[0].numel()
+    return (units * slopes).square().flatten(1).sum(1) / patches
 
 
 def generator_losses(
@@ -99,6 +116,10 @@ class DiscriminatorHalf:
         None unless the owner of the real images allows them.
     steps : int
         Optimizer steps for each synthetic batch, at least 1.
+    penalty : float
+        gamma of R1, see :func:`gradient_penalty`; 0 for none.
+    units : Tensor (channels or 1, 1, 1)
+        The length that counts as 1 in each channel: the deviations of the client's levels, or 1.
     """
 
     network: nn.Module
@@ -108,17 +129,25 @@ class DiscriminatorHalf:
     generator_weight: float
     pixel_losses: PixelLosses | None
     steps: int
+    penalty: float = 0.0
+    units: Tensor = field(default_factory=lambda: torch.ones(1, 1, 1))
 
     def flat_weights(self) -> Tensor:
         """Return a copy of all parameters of D, one after the other, (entries,)."""
         return torch.cat([parameter.detach().flatten() for parameter in self.network.parameters()])
 
     def step(self, real: Batch, synthetic: Batch) -> float:
-        """Step D on real images and one synthetic batch; return the loss before the last step."""
+        """Step D on real images and one synthetic batch; return the loss, without penalty, before the last step."""
         for _ in range(self.steps):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = discriminator_loss(self.network, self.loss, self.discriminator_weight, real, synthetic)
-            loss.backward()  # type: ignore[no-untyped-call]
+            images = real.images.detach().requires_grad_(self.penalty > 0)
+            on_real = self.network(real.label_maps, images)
+            on_synthetic = self.network(synthetic.label_maps, synthetic.images)
+            loss = discriminator_loss(self.loss, self.discriminator_weight, on_real, on_synthetic)
+            total = loss
+            if self.penalty:
+                total = loss + self.penalty / 2 * gradient_penalty(images, on_real, self.units).mean()
+            total.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         return float(loss.detach())
 

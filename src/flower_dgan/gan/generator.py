@@ -141,7 +141,8 @@ class GeneratorHalf:
         weights : mapping of str to float
             Each client's name and weight, in the order of the feedback.
         steps : int
-            Generator steps; each takes the next ``samples / steps`` samples of every client.
+            Generator steps of one pass over the bundle; each takes the next ``samples / steps`` samples of every
+            client. The replay says how many passes there are.
         rate : float
             Factor of learning rate, target step and diversity, see :func:`scheduled_rate`.
         merge : callable
@@ -166,9 +167,9 @@ class GeneratorHalf:
         answers = list(zip(proposals, scaled, strict=True))
         weights = merge(weights, lambda: self._inspect(answers))
         tasks = list(zip(proposals, scaled, weights.values(), strict=True))
-        for step in range(steps):
+        for step in range(steps * self._replay.passes):
             self.optimizer.zero_grad(set_to_none=True)
-            gradient = partial(self._gradient, turn=(step, steps), rate=rate)
+            gradient = partial(self._gradient, turn=(step % steps, steps), rate=rate)
             # No more parts at a time than workers: each is as large as the network.
             for start in range(0, len(tasks), self._workers):
                 for part in self.for_each(gradient, tasks[start : start + self._workers]):
@@ -236,12 +237,6 @@ class GeneratorHalf:
         self.steps_done += 1
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
-
-
-def scheduled_rate(round_number: int, rounds: int, final_rate: float) -> float:
-    """Return 1 for the first half of the rounds, then a line down to ``final_rate`` in the last one."""
-    progress = max(0.0, 2 * round_number / rounds - 1)
-    return 1 + progress * (final_rate - 1)
 
 
 @torch.no_grad()

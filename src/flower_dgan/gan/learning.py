@@ -8,9 +8,10 @@ from torch import Tensor
 from flower_dgan.config import MergeName
 from flower_dgan.errors import ConfigError
 from flower_dgan.gan.exchange import Answer, Feedback, Proposal
-from flower_dgan.gan.generator import AddedLoss, scheduled_rate
+from flower_dgan.gan.generator import AddedLoss
 from flower_dgan.gan.guard import bound_gradients
 from flower_dgan.gan.merge import Weights, merge_rule
+from flower_dgan.gan.schedule import scheduled_rate
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.gan.shares import bound_shares
 

@@ -8,10 +8,16 @@ that the client holds:
     g itself. Exact for the first step of a bundle, stale for the others, as G has moved.
 ``target``
     x - (x~ - eta g / rms(g)), with rms over the client's whole bundle: half the squared distance to a target image one
-    functional gradient step away (as in CFG-GAN; Johnson and Zhang 2018, algorithm 1). It fades as G reaches the
-    target, so that many steps on one bundle cannot run away. A diversity term may be added, at the server alone: the
-    colours of two draws on one label map, averaged over blocks of a quarter of the image, are pushed apart while they
-    differ by less than 0.2 (the idea of the mode-seeking loss; Mao et al. 2019).
+    functional gradient step away. It fades as G reaches the target, so that many steps on one bundle cannot run away.
+``moved``
+    (x - (x~ - g)) / u^2, where the client has moved the images itself while its discriminator learned, and x~ - g is
+    where they came to (composite functional gradients, CFG-GAN; Johnson and Zhang 2018, algorithm 1): see
+    :func:`flower_dgan.gan.answering.move_and_judge`. u is what G draws in, a site's deviation with
+    ``model.levels=site``. The generator goes through the bundle as often as the client did.
+
+To ``target`` and ``moved`` a diversity term may be added, at the server alone: the colours of two draws on one label
+map, averaged over blocks of a quarter of the image, are pushed apart while they differ by less than 0.2 u (the idea of
+the mode-seeking loss; Mao et al. 2019).
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +30,7 @@ from flower_dgan.config import ReplayName
 from flower_dgan.data.channels import Channels, held
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.guard import root_mean_square, root_mean_squares
+from flower_dgan.gan.site_levels import units_of
 
 _DIVERSE_ENOUGH = 0.2
 
@@ -34,21 +41,24 @@ class Replay:
 
     Attributes
     ----------
-    kind : {"gradient", "target"}
+    kind : {"gradient", "target", "moved"}
         See above.
     target_step : float
         For ``target``: eta, in units of [-1, 1].
     diversity : float
-        For ``target``: how far the diversity term moves the target, in units of [-1, 1]; 0 for none.
+        For ``target`` and ``moved``: how far the diversity term moves the target, in units of u; 0 for none.
+    passes : int
+        How often the generator goes through a bundle.
     """
 
     kind: ReplayName
     target_step: float = 0.0
     diversity: float = 0.0
+    passes: int = 1
 
     def keep(self, proposal: Proposal) -> Proposal:
         """Return what is wanted of a proposal that was sent: gradients are replayed without the images."""
-        return proposal if self.kind == "target" else replace(proposal, images=proposal.images.new_empty(0))
+        return proposal if self.kind != "gradient" else replace(proposal, images=proposal.images.new_empty(0))
 
     def scale(self, feedback: Feedback, rate: float) -> Feedback:
         """Return feedback with gradients as :meth:`direction` wants them: for ``target`` times ``rate`` eta / rms(g).
@@ -56,7 +66,7 @@ class Replay:
         The root mean square is one of float64: in float32 that of gradients below 1e-23 is 0, and the factor without
         bound. Gradients that are all 0 stay so.
         """
-        if self.kind == "gradient":
+        if self.kind != "target":
             return feedback
         rms = root_mean_square(root_mean_squares(feedback.gradients))
         factor = rate * self.target_step / rms if rms else 0.0
@@ -89,8 +99,12 @@ class Replay:
         if self.kind == "gradient":
             return gradients
         direction = images - (proposal.images[part, held(feedback.channels)] - gradients)
+        units = units_of(network, proposal.sites[part])
+        if self.kind == "moved":
+            direction /= units**2
         if self.diversity:
-            direction -= rate * self.diversity * _apart(network, images, proposal, part, feedback.channels)
+            apart = _apart(network, images, proposal, part, feedback.channels, units)
+            direction -= rate * self.diversity * apart / units
         return direction
 
 
@@ -101,12 +115,14 @@ def redraw(network: nn.Module, proposal: Proposal, part: slice, channels: Channe
 
 
 @torch.no_grad()
-def _apart(network: nn.Module, images: Tensor, proposal: Proposal, part: slice, channels: Channels) -> Tensor:
+def _apart(
+    network: nn.Module, images: Tensor, proposal: Proposal, part: slice, channels: Channels, units: Tensor
+) -> Tensor:
     """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
     inputs = proposal.inputs(part)
     opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
     other = network(opposite)[:, held(channels)]
     block = images.shape[-1] // 4
-    difference = F.avg_pool2d(images - other, block)
+    difference = F.avg_pool2d((images - other) / units, block)
     close = difference.abs().mean((1, 2, 3), keepdim=True) < _DIVERSE_ENOUGH
     return F.interpolate(difference.sign() * close, scale_factor=block)

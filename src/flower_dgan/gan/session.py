@@ -37,6 +37,8 @@ class Session:
         Samples of one batch.
     augmentation : {"none", "flips", "rotations", "colour", "all"}
         What views of real pairs do besides choosing a window.
+    rounds : int
+        Of the whole training.
     secret : int
         What the client's own draws follow from: at a deployed node a number that no server knows, in simulation the
         run's seed.
@@ -50,6 +52,7 @@ class Session:
     image_size: int
     batch_size: int
     augmentation: AugmentationName
+    rounds: int
     secret: int
     reads_pixels: bool = False
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from flower_dgan.config import ModelConfig, TrainingConfig
+from flower_dgan.data.levels import Levels
 from flower_dgan.errors import ConfigError
 from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
@@ -32,12 +33,16 @@ class ImageShape:
         Height and width.
     sites : tuple of str
         Names of the sites, in the order of their indices.
+    levels : tuple of Levels
+        Those of each site, in the same order; for a discriminator those of its client alone. Empty where networks do
+        not work in units of them.
     """
 
     classes: int
     channels: int
     image_size: int
     sites: tuple[str, ...]
+    levels: tuple[Levels, ...] = ()
 
 
 def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
@@ -54,7 +59,7 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
         check_generator(model, shape.image_size)
         match model.generator:
             case "small":
-                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites)
+                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites, shape.levels)
             case "unet":
                 return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
             case "resnet9":

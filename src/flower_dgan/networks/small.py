@@ -1,10 +1,14 @@
 """A pair of networks that trains on two slow cores."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flower_dgan.data.levels import Levels
 from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.site_levels import SiteLevels
 from flower_dgan.networks.limits import GENERATOR_SIZES, require_size
 
 
@@ -56,6 +60,8 @@ class SmallGenerator(nn.Module):
         Height and width, divisible by 4.
     noise_channels, sites : int
         Length of the noise vector, and number of sites; 0 for none.
+    levels : sequence of Levels
+        Those of each site, in whose units the last layer draws; empty for units of [-1, 1].
 
     Raises
     ------
@@ -64,7 +70,14 @@ class SmallGenerator(nn.Module):
     """
 
     def __init__(
-        self, classes: int, channels: int, width: int, image_size: int, noise_channels: int = 0, sites: int = 0
+        self,
+        classes: int,
+        channels: int,
+        width: int,
+        image_size: int,
+        noise_channels: int = 0,
+        sites: int = 0,
+        levels: Sequence[Levels] = (),
     ) -> None:
         super().__init__()
         require_size(GENERATOR_SIZES["small"], image_size)
@@ -81,10 +94,12 @@ class SmallGenerator(nn.Module):
         self.block0 = _StyledBlock(width, style)
         self.finish = _Modulation(width, style)
         self.leave = _convolution(width, channels)
+        self.levels = SiteLevels(levels) if levels else None
 
     def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, height, width) in [-1, 1]."""
-        return straight_through_clamp(self.leave(self.features(inputs)))
+        drawn = self.leave(self.features(inputs))
+        return straight_through_clamp(drawn if self.levels is None else self.levels(drawn, inputs.sites))
 
     def features(self, inputs: GeneratorInput) -> Tensor:
         """Return what the output layer ``leave`` makes the images of, (batch, width, height, width of the image)."""

@@ -13,6 +13,7 @@ import numpy as np
 from flwr.app import RecordDict
 
 from flower_dgan.algorithms.find import algorithm_of
+from flower_dgan.data.levels import levels_of
 from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, discriminator_form
@@ -74,9 +75,9 @@ class NodeSession:
         form = discriminator_form(config, pairs.classes, channels) if self.algorithm.releases.of_network else None
         self._parameters = form.shapes if form else None
         secret = secret_of(node_config, node_key(node_config), self.name, config.seed)
-        build = partial(
-            discriminator_half, config, ImageShape(pairs.classes, channels, config.data.image_size, ()), self.name
-        )
+        levels = (levels_of(pairs.images),) if config.model.levels == "site" else ()
+        shape = ImageShape(pairs.classes, channels, config.data.image_size, (), levels)
+        build = partial(discriminator_half, config, shape, self.name)
         self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name))
         self._session = session_of(config, self.name, pairs, self._progress.half, secret)
 
@@ -107,7 +108,7 @@ class NodeSession:
 
         Raises as :meth:`flower_dgan.node.progress.Progress.answering`.
         """
-        batches = range(self.config.exchange.exchanges)
+        batches = range(self.config.exchange.exchanges * self.config.algorithm.passes)
         drawn = np.concatenate([self._session.real_views(envelope.round_number, batch).ids for batch in batches])
         asked = np.zeros(0, np.int64) if question.views is None else question.views.ids
         with self._progress.answering(envelope, self._policy, asked, drawn) as half:

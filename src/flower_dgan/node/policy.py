@@ -45,6 +45,8 @@ class ReleasePolicy:
         that image to the discriminator, in pairs that the node draws itself; None for any number.
     plugins : tuple of str
         Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
+    levels : bool
+        Whether mean and standard deviation of its images may, a channel, in whole grey levels.
     moments : bool
         Whether mean and covariance may, once a training, of the features that a network of the server finds in windows
         of its real images.
@@ -61,6 +63,7 @@ class ReleasePolicy:
     plugins: tuple[str, ...] = ()
     moments: bool = False
     scores: bool = False
+    levels: bool = True
 
     def check_code(self, setting: str, path: str) -> None:
         """Raise PolicyError if a training may not name this import path."""
@@ -80,6 +83,12 @@ class ReleasePolicy:
                 "label_maps",
                 "This node's policy does not let label maps leave (label_maps); a folder of others in data.label_maps "
                 "does without.",
+            )
+        if config.model.levels == "site" and not self.levels:
+            raise PolicyError(
+                "levels",
+                "This node's policy does not let mean and deviation of its images leave (levels), as model.levels=site "
+                "does.",
             )
         releases = algorithm_of(config).releases
         masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.data.label_maps import PackedLabelMaps
+from flower_dgan.data.levels import Levels
 from flower_dgan.errors import ProtocolError
 from flower_dgan.names import check_name
 from flower_dgan.wire.description import describe_training, read_description
@@ -86,6 +88,8 @@ class NodeDescription:
         Content hash of the packed label maps, 64 hexadecimal digits; None where they stay at the node.
     sizes : int32 array (images, 2) or None
         Height and width of each image where the label maps, which would say it, stay at the node.
+    levels : Levels or None
+        Mean and standard deviation of its images, a channel; None where ``model.levels`` does not ask for them.
     """
 
     name: str
@@ -96,6 +100,7 @@ class NodeDescription:
     token: str
     label_maps_hash: str | None
     sizes: NDArray[np.int32] | None = None
+    levels: Levels | None = None
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -107,6 +112,7 @@ class NodeDescription:
             "classes": self.classes,
             "queue": self.queue,
             "token": self.token,
+            "levels": _written(self.levels),
         }
         if self.sizes is None:
             return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
@@ -117,7 +123,7 @@ class NodeDescription:
     def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
         """Read the message, which names label maps where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "token"}
+        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "token", "levels"}
         if label_maps_leave:
             check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"})})
         else:
@@ -149,7 +155,25 @@ class NodeDescription:
             token=token,
             label_maps_hash=announced,
             sizes=sizes,
+            levels=_read_levels(read_value(node, "levels", list), len(channels)),
         )
+
+
+def _read_levels(values: list[Any], channels: int) -> Levels | None:
+    if not values:
+        return None
+    try:
+        *numbers, grey = values
+        levels = Levels(tuple(numbers[:channels]), tuple(numbers[channels:]), {0: False, 1: True}[grey])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProtocolError(f"a node with levels that are none: {error}") from error
+    if len(levels.mean) != channels:
+        raise ProtocolError(f"a node with levels of {len(levels.mean)} channels, and {channels} channels")
+    return levels
+
+
+def _written(levels: Levels | None) -> list[int]:
+    return [] if levels is None else [*levels.mean, *levels.deviation, int(levels.grey)]
 
 
 def label_maps_to_records(maps: PackedLabelMaps) -> RecordDict:

@@ -44,6 +44,7 @@ class Refusal(IntEnum):
     PLUGINS = 1015
     MOMENTS = 1016
     SCORES = 1017
+    LEVELS = 1018
 
     @property
     def sentence(self) -> str:
