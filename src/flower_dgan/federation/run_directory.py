@@ -26,7 +26,7 @@ from flower_dgan.whole_file import append_line, whole_file
 from flower_dgan.wire.protocol import Training
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
-_OF_A_SWEEP = (".hydra", "log.txt", "job.json")
+_OF_A_SWEEP = ".hydra"  # what Hydra makes in the directory of each job
 
 
 def label_map_cache() -> Path:
@@ -235,11 +235,12 @@ def _nothing_left(path: Path) -> Iterator[None]:
 
 
 def _require_none_other(path: Path) -> None:
-    """Raise ConfigError if a directory holds what is not a sweep's, so that nothing in it is overwritten or mixed."""
+    """Raise ConfigError if a directory that is no sweep's holds anything, so that nothing is overwritten or mixed."""
     if RunDirectory.is_begun(path):
         raise ConfigError(f"{path} holds another run: choose another output.directory, or set resume to go on with it.")
-    if others := sorted(each.name for each in path.iterdir() if each.name not in _OF_A_SWEEP):
-        raise ConfigError(f"{path} is not empty (there is {some(others)}): set output.directory to a new folder.")
+    names = [each.name for each in path.iterdir()]
+    if names and _OF_A_SWEEP not in names:
+        raise ConfigError(f"{path} is not empty (there is {some(names)}): set output.directory to a new folder.")
 
 
 def _settings_of_training(config: Config) -> Config:
