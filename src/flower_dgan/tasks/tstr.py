@@ -90,22 +90,22 @@ def score_on_real(
 ) -> TstrResult:
     """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does.
 
-    Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the remark says why. It
+    Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the warning says why. It
     also says where a model has learned nothing.
     """
     task = find_task(config.task)
-    remarks = [task.remark(test, kinds_of(config.metrics))]
+    warning = ""
     try:
         for name, tensor in model.state_dict().items():
             require_finite(tensor, f"weights of the model ({name})")
         values, found = judged(task, model, test, image_size, config.metrics)
     except NotFiniteError as error:
         values = dict.fromkeys(config.metrics, math.nan)
-        remarks.append(f"{row}, seed {seed}: {NO_NUMBER}, as {error}")
+        warning = f"{row}, seed {seed}: {NO_NUMBER}, as {error}"
     else:
         if found is not None:
-            remarks.append(f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing.")
-    return TstrResult(row, seed, values, " ".join(filter(None, remarks)))
+            warning = f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing."
+    return TstrResult(row, seed, values, task.remark(test, kinds_of(config.metrics)), warning)
 
 
 def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
