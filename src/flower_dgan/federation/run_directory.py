@@ -107,20 +107,7 @@ class RunDirectory:
             raise ConfigError(
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
-        try:
-            found = yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("the file is empty or damaged")
-            before = read_config(Config, found)
-        except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(
-                f"The settings of the run in {path / _CONFIG} cannot be read: {_words(error)}. Put the file back, or "
-                "begin a new run."
-            ) from error
-        except ConfigError as error:
-            raise ConfigError(
-                f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
-            ) from error
+        before = read_settings(path)
         if changed := differences(_settings_of_training(before), _settings_of_training(config)):
             raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
         training = _read_training(path / _TRAINING)
@@ -241,6 +228,24 @@ def _require_none_other(path: Path) -> None:
     names = [each.name for each in path.iterdir()]
     if names and _OF_A_SWEEP not in names:
         raise ConfigError(f"{path} is not empty (there is {some(names)}): set output.directory to a new folder.")
+
+
+def read_settings(directory: Path) -> Config:
+    """Read the settings of a run from its directory; raises ConfigError if they are damaged or of another version."""
+    file = directory / _CONFIG
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("the file is empty or damaged")
+        return read_config(Config, found)
+    except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"The settings of the run in {file} cannot be read: {_words(error)}. Put the file back, or begin a new run."
+        ) from error
+    except ConfigError as error:
+        raise ConfigError(
+            f"{directory} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
+        ) from error
 
 
 def _settings_of_training(config: Config) -> Config:
