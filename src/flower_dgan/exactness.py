@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 
-from flower_dgan.algorithms.find import algorithm_of, read_config
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.federation.job import run_job
+from flower_dgan.federation.run_directory import RunDirectory, read_settings
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
@@ -62,14 +62,14 @@ def of_run(directory: Path) -> float:
     Raises
     ------
     ConfigError
-        If its settings make the two differ anyway: other number formats than float32, or rounds that do not wait.
+        If its settings make the two differ anyway: other number formats than float32, or rounds that do not wait; if
+        they cannot be read.
     DataError
         If it is not the directory of a finished run.
     """
-    try:
-        config = read_config(Config, yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DataError(f"{directory} is not the directory of a run: {error}.") from error
+    if not RunDirectory.is_begun(directory):
+        raise DataError(f"{directory} is not the directory of a run.")
+    config = read_settings(directory)
     formats = (config.exchange.image_format, config.exchange.feedback_format)
     if formats != ("float32", "float32") or not config.schedule.is_synchronous:
         raise ConfigError(

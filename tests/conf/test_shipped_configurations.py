@@ -74,7 +74,7 @@ VALIDATION = {"selection.take": "last", "selection.checks": 0, "selection.valida
 """What was done before it could be set: nothing was held out, and the last generator was taken."""
 
 STILL = {"algorithm.passes": 1, "algorithm.gradient_penalty": 0.0, "model.levels": "none"}
-"""What was done before it could be set: images stood still at the clients, and all sites were drawn in the same units."""
+"""What was done before it could be set: images stood still at clients, and sites were drawn in the same units."""
 
 MOVED = {
     "algorithm.replay": "moved",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
-from flower_dgan.errors import ConfigError, DataError, DganError, FederationError, ProtocolError
+from flower_dgan.errors import ConfigError, DataError, DganError, DivergedError, FederationError, ProtocolError
 from flower_dgan.generator_file import load_generator
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.report.run_metrics import read_metrics
@@ -534,3 +534,15 @@ def test_label_maps_in_which_no_window_fits_are_refused_when_their_node_joins(
 
     with pytest.raises(ProtocolError, match="client part-1: 719 of 719 label maps have sides beyond 32"):
         federation.run("data.condition=none algorithm=dgan-images model=small", client_app=TamperedApp(lie))
+
+
+def test_a_training_whose_weights_are_not_finite_fails(federation: Federation) -> None:
+    """And its report says so; the pixels of images of NaN would all be 0, and look well."""
+    with pytest.raises(DivergedError, match=r"Lower algorithm\.generator_learning_rate"):
+        federation.run("algorithm.generator_learning_rate=1000.0 exchange.rounds=4")
+    end = read_metrics(federation.directory).end
+    assert end is not None
+    assert end.how == "failed"
+    assert "not finite" in end.why
+    assert "The run failed: The generator" in (federation.directory / "report.md").read_text()
+    assert not (federation.directory / "generator.safetensors").exists()

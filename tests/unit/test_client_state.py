@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -428,12 +429,9 @@ def test_a_damaged_file_of_a_node_is_named(name: str, damage: bytes, own_home: P
     state.join("breast", some_pairs(), CONFIG, 1)
     step(state, asked(1))
     (state.path / name).write_bytes(damage)
-    with pytest.raises(
-        StorageError, match=rf"in {state.path} cannot be read: .*: delete {state.path}, and begin a new"
-    ):
-        if name == "queries.npy":
-            step(state, asked(2, 1))
-        state.joined(lambda *_: None)
+    use = partial(step, state, asked(2, 1)) if name == "queries.npy" else partial(state.joined, lambda *_: None)
+    with pytest.raises(StorageError, match=rf"in {state.path} cannot be read: .*: delete {state.path}, and begin"):
+        use()
 
 
 def test_pairs_that_are_cut_off_are_named() -> None:

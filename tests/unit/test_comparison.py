@@ -23,7 +23,16 @@ from flower_dgan.comparison import feature_networks
 from flower_dgan.comparison.by_class import class_agreement
 from flower_dgan.comparison.classifier import Classifier
 from flower_dgan.comparison.feature_networks import WEIGHTS, inception_features, open_network
-from flower_dgan.comparison.image_sets import POOLED, TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
+from flower_dgan.comparison.image_sets import (
+    POOLED,
+    TEST,
+    TRAIN,
+    all_alike,
+    compare,
+    frechet_by_site,
+    open_windows,
+    read_images,
+)
 from flower_dgan.comparison.named_metric import NamedMetric, parse_metric
 from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, DataError
@@ -405,3 +414,18 @@ def test_command_takes_the_embedded_digits(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "found.json").read_text())
     assert set(found["metrics"]) == {TEST, str(tmp_path / "made")}
     assert found["sites"] == {}
+
+
+def test_sets_whose_features_are_all_alike_are_said(tmp_path: Path) -> None:
+    config = resolve(f"data=folder data.root={make_folder(tmp_path / 'real', sites=2, images=3)} data.image_size=16")
+    sets = {"grey": [np.full((16, 16, 3), 50, np.uint8)] * 5}
+    metrics = [parse_metric("fid-cnn-32-n5")]
+    windows, remarks = open_windows(open_source(config.data), sets, 16, metrics), list[str]()
+    compare(windows, metrics, {("cnn", 32): mean_colour}, remarks.append)
+    assert remarks == ["cnn-32 sees no difference between the images of 'grey'."]
+    remarks.clear()
+    compare(windows, metrics, {("cnn", 32): lambda images: torch.ones(len(images), 2)}, remarks.append)
+    assert remarks == [f"cnn-32 sees no difference between the images of the {TRAIN}: it tells nothing."]
+    assert all_alike(torch.zeros(3, 2))
+    assert not all_alike(torch.tensor([[1.0], [1.001]]))
+    assert not all_alike(torch.ones(1, 2))

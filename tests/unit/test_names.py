@@ -11,7 +11,7 @@ from flower_dgan.comparison.image_sets import POOLED
 from flower_dgan.data import Entry, named_clients, partition
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.errors import ConfigError, DataError, DganError, ProtocolError
-from flower_dgan.names import LONGEST_NAME, RESERVED, check_name, file_stem, file_stems, inside
+from flower_dgan.names import LONGEST_NAME, RESERVED, check_name, file_stem, file_stems, inside, is_reserved
 from flower_dgan.node.node import open_node
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
@@ -199,3 +199,12 @@ def test_a_client_of_many_labels_has_a_short_name() -> None:
     groups = ",".join(f"[{','.join(map(str, group))}]" for group in (many, [1, 5], [7]))
     config = resolve(f"partition=label partition.label_groups=[{groups}]").partition
     assert named_clients(entries, config) == ("labels 0 and 39 more", "labels 1,5", "label 7")
+
+
+def test_no_stem_is_a_device_of_windows() -> None:
+    for name in ("con", "nul", "com1", "lpt9", "com\u00b9"):
+        assert is_reserved(name)
+        assert is_reserved(f"{name.upper()}.txt")
+        assert file_stem(name).startswith(f"{name}~") or not file_stem(name).startswith(name)
+    assert not is_reserved("console")
+    assert file_stem("console") == "console"

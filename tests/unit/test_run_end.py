@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flower_dgan.errors import ConfigError, DataError, DganError, DivergedError
+from flower_dgan.exactness import of_run
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.federation.run_end import InOneLine, ending
 from flower_dgan.report import write_report
@@ -104,6 +105,9 @@ def test_a_damaged_file_of_a_run_is_named(name: str, damage: bytes, tmp_path: Pa
         RunDirectory.open(replace(resolve(""), resume=str(directory.path)), 2)
     assert str(directory.path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
+    if name == "config.yaml":
+        with pytest.raises(ConfigError, match=r"config\.yaml cannot be read"):
+            of_run(directory.path)
     directory.measure(**ROUND)
     write_report(directory.path)
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from flower_dgan.errors import ConfigError, DganError
 from flower_dgan.report.run_records import RunMetrics, Selection, Validation
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
-from flower_dgan.resolve import resolve
+from flower_dgan.resolve import in_quotes, resolve
 from flower_dgan.sweep.launcher import default_workers
 from flower_dgan.sweep.multirun import plan
 from flower_dgan.sweep.one_run import job_directory, objective, run_overrides
@@ -263,3 +263,15 @@ def test_job_directories_are_names_of_files() -> None:
 
 def test_runs_are_given_what_flower_would_give_them() -> None:
     assert run_overrides(["data.root=/a b", "sweep.clients=3", "seed=0"]) == "'data.root=/a b' seed=0"
+
+
+def test_a_sweep_wants_a_folder_of_its_own(tmp_path: Path) -> None:
+    mine = tmp_path / "mine (1)"
+    mine.mkdir()
+    arguments = ["seed=0,1", "partition=iid", "sweep.clients=2", f"hydra.sweep.dir={in_quotes(str(mine))}"]
+    assert plan(arguments)[0] == mine
+    (mine / "thesis.md").touch()
+    with pytest.raises(ConfigError, match="is not empty and holds no sweep: name a new folder"):
+        plan(arguments)
+    (mine / "lock").touch()
+    assert plan(arguments)[0] == mine

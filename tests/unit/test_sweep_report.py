@@ -182,3 +182,19 @@ def test_the_command_knows_runs_from_sweeps(sweep: Path) -> None:
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run in"):
         write_sweep_report(tmp_path)
+
+
+def test_a_record_that_is_torn_counts_as_of_a_job_that_has_not_ended(
+    sweep: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = min(sweep.glob("*/job.json"))
+    before = len(read_sweep(sweep).finished)
+    for damage in (b"", bytes(20), b"{}", b"[1]"):
+        file.write_bytes(damage)
+        assert len(read_sweep(sweep).finished) == before - 1
+        assert f"{file} is damaged" in caplog.text
+    settings = file.parent / ".hydra/overrides.yaml"
+    settings.write_bytes(bytes(20))
+    with pytest.raises(DataError, match=r"overrides\.yaml cannot be read: .* Delete ") as caught:
+        read_sweep(sweep)
+    assert "\n" not in str(caught.value)

@@ -218,14 +218,17 @@ def test_of_a_model_that_is_not_finite_there_is_no_figure() -> None:
     scored = score_on_real(Fixed(math.nan, 1.0), half_foreground(), CONFIG, **how)
     assert all(math.isnan(value) for value in scored.values.values())
     assert str(scored) == "DGAN, seed 3: dice not a number, iou not a number"
-    assert scored.remark.startswith("DGAN, seed 3: not a number, as what the model makes of images are not finite (256")
+    assert scored.warning.startswith(
+        "DGAN, seed 3: not a number, as what the model makes of images are not finite (256"
+    )
     broken = Fixed(0.0, 1.0)
     broken.register_buffer("weight", torch.tensor([math.inf]))
     assert (
-        "weights of the model (weight) are not finite" in score_on_real(broken, half_foreground(), CONFIG, **how).remark
+        "weights of the model (weight) are not finite"
+        in score_on_real(broken, half_foreground(), CONFIG, **how).warning
     )
-    (summary,) = summarize([scored])
-    assert (summary.shown("dice"), summary.ratio) == ("not a number", None)
+    (summary,) = summarize([scored, result("DGAN", 4, 0.5, 0.5)])
+    assert (summary.shown("dice"), summary.ratio) == ("not a number ± not a number", None)
 
 
 def test_a_model_that_finds_one_class_everywhere_has_learned_nothing() -> None:
@@ -233,9 +236,9 @@ def test_a_model_that_finds_one_class_everywhere_has_learned_nothing() -> None:
     scored = score_on_real(Fixed(0.0, 1.0), half_foreground(), CONFIG, **how)
     # 128 of 256 pixels are foreground: 2 * 128 / (128 + 256)
     assert scored.values["dice"] == pytest.approx(2 / 3)
-    assert scored.remark == "DGAN, seed 0: the model finds class 1 everywhere: it has learned nothing."
+    assert scored.warning == "DGAN, seed 0: the model finds class 1 everywhere: it has learned nothing."
     all_foreground = Pairs((np.ones((16, 16, 1), np.uint8),), (np.ones((16, 16), np.uint8),), 2)
-    assert score_on_real(Fixed(0.0, 1.0), all_foreground, CONFIG, **how).remark == ""
+    assert score_on_real(Fixed(0.0, 1.0), all_foreground, CONFIG, **how).warning == ""
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

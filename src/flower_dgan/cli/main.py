@@ -111,8 +111,9 @@ def evaluate(
     for row in summarize(results):
         table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
     print_table(table)
-    for remark in dict.fromkeys(result.remark for result in results if result.remark):
-        console.print(remark)
+    said = [result.remark for result in results] + [result.warning for result in results]
+    for sentence in dict.fromkeys(filter(None, said)):
+        console.print(sentence, soft_wrap=True)
 
 
 @app.command()

@@ -87,9 +87,11 @@ def make_table(
             models.append(model)
 
     def write_down(result: TstrResult) -> None:
-        remark = {"remark": result.remark} if result.remark else {}
-        directory.measure("tstr", row=result.row, seed=result.seed, **result.values, **remark)
+        said = {name: text for name in ("remark", "warning") if (text := getattr(result, name))}
+        directory.measure("tstr", row=result.row, seed=result.seed, **result.values, **said)
         logger.info("%s", result)
+        if result.warning:
+            logger.warning("%s", result.warning)
 
     def write_down_traffic(row: str, ledger: Ledger, rounds: int) -> None:
         for node_id, site in enumerate(federation.shape.sites, start=1):

@@ -27,7 +27,7 @@ from flower_dgan.whole_file import append_line, whole_file
 from flower_dgan.wire.protocol import Training
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
-_OF_A_SWEEP = (".hydra", "log.txt", "job.json")
+_OF_A_SWEEP = ".hydra"  # what Hydra makes in the directory of each job
 
 
 def label_map_cache() -> Path:
@@ -108,20 +108,7 @@ class RunDirectory:
             raise ConfigError(
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
-        try:
-            found = yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("the file is empty or damaged")
-            before = read_config(Config, found)
-        except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(
-                f"The settings of the run in {path / _CONFIG} cannot be read: {_words(error)}. Put the file back, or "
-                "begin a new run."
-            ) from error
-        except ConfigError as error:
-            raise ConfigError(
-                f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
-            ) from error
+        before = read_settings(path)
         if changed := differences(_settings_of_training(before), _settings_of_training(config)):
             raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
         training = _read_training(path / _TRAINING)
@@ -237,11 +224,30 @@ def _nothing_left(path: Path) -> Iterator[None]:
 
 
 def _require_none_other(path: Path) -> None:
-    """Raise ConfigError if a directory holds what is not a sweep's, so that nothing in it is overwritten or mixed."""
+    """Raise ConfigError if a directory that is no sweep's holds anything, so that nothing is overwritten or mixed."""
     if RunDirectory.is_begun(path):
         raise ConfigError(f"{path} holds another run: choose another output.directory, or set resume to go on with it.")
-    if others := sorted(each.name for each in path.iterdir() if each.name not in _OF_A_SWEEP):
-        raise ConfigError(f"{path} is not empty (there is {some(others)}): set output.directory to a new folder.")
+    names = [each.name for each in path.iterdir()]
+    if names and _OF_A_SWEEP not in names:
+        raise ConfigError(f"{path} is not empty (there is {some(names)}): set output.directory to a new folder.")
+
+
+def read_settings(directory: Path) -> Config:
+    """Read the settings of a run from its directory; raises ConfigError if they are damaged or of another version."""
+    file = directory / _CONFIG
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("the file is empty or damaged")
+        return read_config(Config, found)
+    except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"The settings of the run in {file} cannot be read: {_words(error)}. Put the file back, or begin a new run."
+        ) from error
+    except ConfigError as error:
+        raise ConfigError(
+            f"{directory} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
+        ) from error
 
 
 def _settings_of_training(config: Config) -> Config:

@@ -114,7 +114,8 @@ def _tstr_table(metrics: RunMetrics) -> str:
     columns = [described(name) for name in names]
     titles = [column.title for column in columns]
     header = ("trained on", *titles, f"{titles[0]} / {REFERENCE_ROW}", "seeds", "bytes a client", "rounds")
-    notes = list(dict.fromkeys(result.remark for result in metrics.tstr if result.remark))
+    said = [result.remark for result in metrics.tstr] + [result.warning for result in metrics.tstr]
+    notes = [in_markdown(each) for each in dict.fromkeys(filter(None, said))]
     notes += [f"Of {column.title} the lowest is best." for column in columns if column.best == "lowest"]
     return "\n\n".join([table(header, map(row, summarize(metrics.tstr))), *notes, _COSTS])
 

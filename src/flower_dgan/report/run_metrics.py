@@ -182,7 +182,8 @@ def _tstr(fields: Mapping[str, Any]) -> TstrResult:
     numbers = {name: value for name, value in fields.items() if isinstance(value, int | float) and name != "seed"}
     values = {name: _field(numbers, name, float) for name in numbers}
     remark = _field(fields, "remark", str) if "remark" in fields else OBJECTS.get(fields.get("objects", ""), "")
-    return TstrResult(row, seed, values, remark)
+    warning = _field(fields, "warning", str) if "warning" in fields else ""
+    return TstrResult(row, seed, values, remark, warning)
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {

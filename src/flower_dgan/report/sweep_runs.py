@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import yaml
 
@@ -12,7 +12,7 @@ from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.sweep_jobs import read_record
-from flower_dgan.tasks.results import MAIN_ROW, metrics_of
+from flower_dgan.tasks.results import MAIN_ROW, deviation, metrics_of
 
 SEED = "seed"
 
@@ -165,4 +165,4 @@ def mean_and_spread(runs: Iterable[list[float]]) -> tuple[float, float | None] |
     if not trainings:
         return None
     values = [fmean(each) for each in trainings] if len(trainings) > 1 else trainings[0]
-    return fmean(values), stdev(values) if len(values) > 1 else None
+    return fmean(values), deviation(values) if len(values) > 1 else None

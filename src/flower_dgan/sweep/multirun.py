@@ -67,7 +67,8 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
             settings = compose(_CONFIG, overrides=own, return_hydra_config=True)
             directory = Path(str(settings.hydra.sweep.dir)).expanduser().resolve()
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(f"The overrides {shlex.join(arguments)} cannot be applied: {error}") from error
+            reason = " ".join(str(error).partition("See https")[0].split())
+            raise ConfigError(f"The overrides {shlex.join(arguments)} cannot be applied: {reason}") from error
     _require_own(directory)
     for job in itertools.product(*choices):
         _check_job(job)

@@ -1,7 +1,8 @@
 """What a TSTR table is made of: single results, and their mean and spread over the seeds of a row."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from statistics import fmean, stdev
 
 from flower_dgan.metrics import shown
@@ -25,12 +26,15 @@ class TstrResult:
         Figures on the real test pairs, by the name of the metric; see ``flower_dgan.metrics``.
     remark : str
         A sentence on what was true in these pairs; empty where it is plain.
+    warning : str
+        A sentence on why the figures are no numbers, or say little; empty where they mean what they should.
     """
 
     row: str
     seed: int
     values: Mapping[str, float]
     remark: str = ""
+    warning: str = ""
 
     def __str__(self) -> str:
         """Return one line: the row, the seed, and the figures by the names of their metrics."""
@@ -99,11 +103,16 @@ def summarize(results: Iterable[TstrResult]) -> tuple[TstrSummary, ...]:
                 row=row,
                 seeds=len(trainings),
                 means=means,
-                deviations={name: stdev(each) for name, each in values.items()} if len(trainings) > 1 else {},
+                deviations={name: deviation(each) for name, each in values.items()} if len(trainings) > 1 else {},
                 ratio=means[main] / whole if whole and main in means else None,
             )
         )
     return tuple(summaries)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Return the sample standard deviation of two numbers or more (divisor n - 1); NaN where one is not finite."""
+    return stdev(values) if all(map(isfinite, values)) else nan
 
 
 def metrics_of(results: Iterable[TstrResult]) -> tuple[str, ...]:

@@ -115,23 +115,24 @@ def score_on_real(
 ) -> TstrResult:
     """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does.
 
-    Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the remark says why. It
-    also says where a model has learned nothing, and, if it was ``chosen``, that it is that of the best moment on
-    validation pairs.
+    Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the warning says why. It
+    also says where a model has learned nothing. The remark says, if the model was ``chosen``, that it is that of the
+    best moment on validation pairs.
     """
     task = find_task(config.task)
-    remarks = [task.remark(test, kinds_of(config.metrics)), chosen_by(config) if chosen else ""]
+    remarks = (task.remark(test, kinds_of(config.metrics)), chosen_by(config) if chosen else "")
+    warning = ""
     try:
         for name, tensor in model.state_dict().items():
             require_finite(tensor, f"weights of the model ({name})")
         values, found = judged(task, model, test, image_size, config.metrics)
     except NotFiniteError as error:
         values = dict.fromkeys(config.metrics, math.nan)
-        remarks.append(f"{row}, seed {seed}: {NO_NUMBER}, as {error}")
+        warning = f"{row}, seed {seed}: {NO_NUMBER}, as {error}"
     else:
         if found is not None:
-            remarks.append(f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing.")
-    return TstrResult(row, seed, values, " ".join(filter(None, remarks)))
+            warning = f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing."
+    return TstrResult(row, seed, values, " ".join(filter(None, remarks)), warning)
 
 
 def best_moment(validation: Pairs, config: DownstreamConfig, image_size: int) -> BestMoment:
