@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -309,6 +310,32 @@ def _brain(root: Path, image_axes: str, labels_axes: str) -> None:
         stored = nibabel.Nifti1Image(apply_orientation(array, turn), affine @ inv_ornt_aff(turn, array.shape))
         assert "".join(nibabel.aff2axcodes(stored.affine)) == axes
         nibabel.save(stored, folder / f"{folder.name}_{kind}.nii.gz")
+
+
+def test_damaged_hdf5_is_an_error_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "in/train_breast.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        for key in ("a", "b"):
+            file[f"images/{key}"], file[f"labels/{key}"] = np.stack([GREY] * 3, 2), (GREY % 2)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for number in range(80):
+        spoiled = bytearray(content)
+        for place in random.integers(0, len(content), 3).tolist():
+            spoiled[place] = int(random.integers(256))
+        path.write_bytes(bytes(spoiled))
+        try:
+            prepare("asyndgan-hdf5", path.parent, tmp_path / str(number), PrepareSettings())
+        except DataError:
+            refused += 1
+    assert refused > 10
+    with h5py.File(path, "w") as file:  # a few bytes that say they are terabytes
+        file.create_dataset("images/a", (2**20, 2**20, 3), "u1", chunks=(64, 64, 3))
+        file["labels/a"] = GREY
+    with pytest.raises(DataError, match=r"/images/a has the shape \(1048576, 1048576, 3\), more than"):
+        prepare("asyndgan-hdf5", path.parent, tmp_path / "out", PrepareSettings())
 
 
 @pytest.mark.parametrize(("image", "labels"), [("RAS", "LPS"), ("LPS", "LPS"), ("SAR", "PIR"), ("AIL", "RAS")])
