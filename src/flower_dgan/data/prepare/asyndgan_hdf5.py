@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.files import visible
+from flower_dgan.data.prepare.layouts import visible
 from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require

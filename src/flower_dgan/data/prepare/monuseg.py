@@ -12,7 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import SUFFIXES, read_image
 from flower_dgan.data.prepare.aperio import draw_regions, require_one_layer
-from flower_dgan.data.prepare.files import by_stem, match_stems
+from flower_dgan.data.prepare.layouts import by_stem, match_stems
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError

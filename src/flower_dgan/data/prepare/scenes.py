@@ -16,7 +16,7 @@ from typing import Any, Literal
 from flower_dgan.data.picture_checks import IMAGE_MODES, check_picture
 from flower_dgan.data.picture_files import opened
 from flower_dgan.data.picture_windows import LoadedPicture
-from flower_dgan.data.prepare.files import visible
+from flower_dgan.data.prepare.layouts import visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.prepare.requirements import require
 from flower_dgan.errors import DataError
