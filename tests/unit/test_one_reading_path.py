@@ -245,7 +245,20 @@ def test_another_separator_or_encoding_is_named(root: Path) -> None:
         open_source(config(root, table="t.csv"))
 
 
+def test_splits_and_sites_are_found_however_their_accents_are_written(root: Path) -> None:
+    (root / "t.csv").write_text("name,site,split\na,K\u00f6ln,\u00fcben\nb,K\u00f6ln,te\nc,x,\u00fcben\n", "utf-8")
+    settings = config(root, table="t.csv", train_splits=("u\u0308ben ",), test_splits=("te",), sites=("Ko\u0308ln",))
+    assert [entry.name for entry in open_source(settings).train] == ["a"]
+
+
 # Data sets as they are unpacked
+
+
+@pytest.mark.parametrize("name", ["asyndgan-hdf5", "brats", "celeba", "city-osm", "lsun", "monuseg", "pets", "whu"])
+def test_a_layout_that_is_not_there_says_what_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in/archive (1)/data").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"It holds archive \(1\)\.$"):
+        prepare(name, tmp_path / "in", tmp_path / "out", PrepareSettings())
 
 
 def _jpegs(folder: Path, names: tuple[str, ...]) -> None:
@@ -268,7 +281,7 @@ def test_faces_unpacked_twice_deep(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"deep has no .*deep/archive has all of them: give that folder"):
         prepare("celeba", tmp_path / "deep", tmp_path / "none", PrepareSettings())
     _celeba(tmp_path / "odd", "img_align_celeba/unzipped")
-    with pytest.raises(DataError, match=r"img_align_celeba has no file \*\.jpg, and holds unzipped: move the files"):
+    with pytest.raises(DataError, match=r"img_align_celeba has no file \*\.jpg: move .*It holds unzipped\."):
         prepare("celeba", tmp_path / "odd", tmp_path / "none", PrepareSettings())
     (tmp_path / "odd/identity_CelebA.txt").rename(tmp_path / "odd/identity.csv")
     with pytest.raises(DataError, match=r"It holds identity.csv, img_align_celeba, list_eval_partition.txt"):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.layouts import visible
+from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
@@ -46,7 +46,9 @@ def find_asyndgan(root: Path, settings: PrepareSettings) -> Found:
                 find = _nuclei if kind == "nuclei" else _brains
                 originals += find(path, split, group, settings)
     if not originals or len(kinds) > 1:
-        raise DataError(f"{root.absolute()} has no pairs, or nuclei beside brains. Expected are {_LAYOUT}")
+        raise DataError(
+            f"{root.absolute()} has no pairs, or nuclei beside brains. Expected are {_LAYOUT} {content_of(root)}"
+        )
     return Found(tuple(originals), ("background", "nucleus") if kinds == {"nuclei"} else TUMOUR_CLASSES)
 
 

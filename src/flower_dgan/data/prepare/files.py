@@ -54,7 +54,7 @@ def open_samples(path: Path) -> Windowed:
     if path.suffix.lower() == ARRAY_SUFFIX:
         return open_numbers(path)
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             by_pillow = _suits_pillow(image)
     except Exception:  # Pillow's decoders raise almost anything on what they do not know.
         by_pillow = path.suffix.lower() not in (".tif", ".tiff")

@@ -19,11 +19,8 @@ def find_folders(root: Path, names: Sequence[str], layout: str) -> list[Path]:
     if missing := [name for name in names if not (root / name).exists()]:
         inside = [path for path in visible(root.iterdir()) if path.is_dir()] if root.is_dir() else []
         nested = [path for path in inside if all((path / name).exists() for name in names)]
-        there = (
-            f" It holds {some(path.name for path in visible(root.iterdir())) or 'nothing'}." if root.is_dir() else ""
-        )
-        hint = f" {nested[0]} has all of them: give that folder." if nested else there
-        raise DataError(f"{root.absolute()} has no {some(missing)}. Expected is {layout}{hint}")
+        hint = f"{nested[0]} has all of them: give that folder." if nested else content_of(root)
+        raise DataError(f"{root.absolute()} has no {some(missing)}. Expected is {layout} {hint}".rstrip())
     return [root / name for name in names]
 
 
@@ -38,9 +35,15 @@ def files_of(folder: Path, suffix: str) -> dict[str, Path]:
     """
     found = {same_name(path.name): path for path in visible(folder.iterdir()) if path.suffix == suffix}
     if not found:
-        there = some(path.name for path in visible(folder.iterdir())) or "nothing"
-        raise DataError(f"{folder.absolute()} has no file *{suffix}, and holds {there}: move the files there.")
+        raise DataError(f"{folder.absolute()} has no file *{suffix}: move the images there. {content_of(folder)}")
     return found
+
+
+def content_of(root: Path) -> str:
+    """Return a sentence about what is in a folder, for a message; empty for what is no folder."""
+    if not root.is_dir():
+        return ""
+    return f"It holds {some(path.name for path in visible(root.iterdir())) or 'nothing'}."
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
