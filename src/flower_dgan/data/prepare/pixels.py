@@ -16,6 +16,8 @@ from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Sam
 from flower_dgan.data.prepare.tiles import cut, places, tile_of
 from flower_dgan.errors import DataError
 
+_BLOCK = 2**18  # values at a time
+
 
 def pieces(
     pair: OriginalPair,
@@ -110,9 +112,14 @@ def to_uint8(
         value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
     require_finite(image, source, origin)
     low, high = value_range
-    beyond = int(((image < low) | (image > high)).sum())
-    scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
-    return np.rint(scaled).astype(np.uint8), beyond
+    pixels, beyond = np.empty(image.shape, np.uint8), 0
+    rows = max(1, _BLOCK * len(image) // image.size)
+    for top in range(0, len(image), rows):  # in float64, which takes eight bytes a value
+        block = image[top : top + rows].astype(np.float64)
+        clipped = np.clip(block, low, high)
+        beyond += int((clipped != block).sum())
+        pixels[top : top + rows] = np.rint((clipped - low) / (high - low) * 255)
+    return pixels, beyond
 
 
 def _require_fit(pair: OriginalPair, settings: PrepareSettings, source: str) -> None:
