@@ -177,7 +177,7 @@ def _image(
         options |= {"quality": 95, "subsampling": 0}
     elif suffix.lower().startswith(".tif"):
         options["compression"] = draw(st.sampled_from((None, "tiff_deflate", "tiff_lzw", "packbits")))
-    elif draw(st.integers(0, 9)) == 0:
+    elif "pnginfo" in options and draw(st.integers(0, 9)) == 0:
         options["pnginfo"].add_text("history", "x" * 2**21, zip=True)
     path = folder / f"{form}{suffix}"
     shown, image = _pixels(kind, shape, random, jpeg, orientation)
