@@ -16,7 +16,7 @@ from unicodedata import normalize
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 Pixels = NDArray[np.uint8]
 
@@ -41,6 +41,8 @@ class Folder:
         Whose images were written as JPEG.
     channels, classes : int
         What a run is told.
+    binary : bool
+        Whether masks are of 0 and 255.
     table : Path or None
         The table of a run.
     to_run, to_prepare : str
@@ -55,6 +57,7 @@ class Folder:
     lossy: set[str] = field(default_factory=set)
     channels: int = 1
     classes: int = 2
+    binary: bool = False
     table: Path | None = None
     to_run: str = SOUND
     to_prepare: str = SOUND
@@ -121,6 +124,7 @@ def folders(draw: st.DrawFn, root: Path) -> Folder:
     defects += [("table", each) for each in TABLE_DEFECTS]
     place, defect = draw(st.sampled_from(defects))
     binary = draw(st.booleans())
+    found.binary = binary
     if binary:
         found.classes = 2
     for part in ("images", "masks"):
@@ -168,13 +172,12 @@ def _image(
         kind = draw(st.sampled_from(("grey", "rgb")))
         found.lossy.add(normalize("NFC", name))
     orientation = draw(st.integers(1, 8))
-    options: dict[str, Any] = {"exif": _exif(orientation)}
+    options = _options(suffix.lower(), orientation, by_xmp=draw(st.integers(0, 3)) == 0)
     if jpeg:
         options |= {"quality": 95, "subsampling": 0}
     elif suffix.lower().startswith(".tif"):
         options["compression"] = draw(st.sampled_from((None, "tiff_deflate", "tiff_lzw", "packbits")))
-    elif draw(st.integers(0, 9)) == 0:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
+    elif "pnginfo" in options and draw(st.integers(0, 9)) == 0:
         options["pnginfo"].add_text("history", "x" * 2**21, zip=True)
     path = folder / f"{form}{suffix}"
     shown, image = _pixels(kind, shape, random, jpeg, orientation)
@@ -209,6 +212,23 @@ def _image(
     elif wrong:
         _damage(draw, found, path, wrong)
     return shown
+
+
+def _options(suffix: str, orientation: int, *, by_xmp: bool) -> dict[str, Any]:
+    """Return what says the orientation of a picture: EXIF, or XMP alone."""
+    note = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    options: dict[str, Any] = {} if by_xmp else {"exif": _exif(orientation)}
+    if suffix == ".png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        if by_xmp:
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", note)
+    elif suffix.startswith(".tif") and by_xmp:
+        options["tiffinfo"] = TiffImagePlugin.ImageFileDirectory_v2()
+        options["tiffinfo"].tagtype[700] = 1
+        options["tiffinfo"][700] = note.encode()
+    elif by_xmp:
+        options["xmp"] = note.encode()
+    return options
 
 
 def _exif(orientation: int) -> Image.Exif:

@@ -23,7 +23,7 @@ from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.resolve import resolve
 from tests.property.folders import ANYTHING, SOUND, Folder, Pixels, folders
 
-EXAMPLES = int(os.environ.get("FLOWER_DGAN_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FLOWER_DGAN_EXAMPLES", "250"))
 """How many folders to compose; 5,000 once before a release."""
 SIDE = 8
 # JPEG of flat blocks.
@@ -81,18 +81,23 @@ def require_run(config: DataConfig, folder: Folder) -> None:
         assert ids[place].tolist() == folder.masks[entries[index].name][window].tolist()
 
 
-def require_prepared(root: Path, output: Path, folder: Folder) -> None:
-    result = prepare("folder", root, output, PrepareSettings())
-    assert result.pairs == len(folder.images)
+def require_prepared(root: Path, output: Path, folder: Folder, tile: int | None) -> None:
+    prepare("folder", root, output, PrepareSettings(tile=tile))
+    binary = all({*np.unique(read_mask(path)).tolist()} <= {0, 255} for path in (output / "masks").iterdir())
+    assert binary == folder.binary
+    pieces = 0
     for name, shown in folder.images.items():
-        (path,) = (output / "images").glob(f"{_escaped(name)}.*")
-        require_equal(name, read_image(path, folder.channels), shown, folder)
-        mask = read_mask(output / f"masks/{name}.png")
-        assert (mask > 0 if mask.max() == 255 else mask).astype(int).tolist() == folder.masks[name].tolist()
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{each}]" if each in "[*?" else each for each in name)
+        height, width = shown.shape[:2]
+        for top in range(0, height, tile or height):
+            for left in range(0, width, tile or width):
+                window = np.s_[top : top + (tile or height), left : left + (tile or width)]
+                stem = name if tile is None else f"{name}_{top}-{left}"
+                (path,) = (each for each in (output / "images").iterdir() if each.stem == stem)
+                require_equal(name, read_image(path, folder.channels), shown[window], folder)
+                mask = read_mask(output / f"masks/{stem}.png")
+                assert (mask > 0 if binary else mask).astype(int).tolist() == folder.masks[name][window].tolist()
+                pieces += 1
+    assert len(list((output / "images").iterdir())) == len(list((output / "masks").iterdir())) == pieces
 
 
 def outcome(expected: str, what: str, attempt: Any) -> bool:
@@ -116,6 +121,7 @@ def test_every_folder_is_read_rightly_or_refused(data: st.DataObject, base: Data
         root = place / "in"
         folder = data.draw(folders(root))
         event(folder.defect.split(":")[0])
+        tile = data.draw(st.sampled_from((None, SIDE)), "tile")
         config = replace(
             base,
             root=str(root),
@@ -141,9 +147,9 @@ def test_every_folder_is_read_rightly_or_refused(data: st.DataObject, base: Data
         attempt = (
             (lambda: prepare("folder", root, output, PrepareSettings()))
             if loose
-            else (lambda: require_prepared(root, output, folder))
+            else (lambda: require_prepared(root, output, folder, tile))
         )
-        if outcome(folder.to_prepare, "prepare", attempt) and folder.to_run == SOUND:
+        if outcome(folder.to_prepare, "prepare", attempt) and folder.to_run == SOUND and tile is None:
             assert outcome(SOUND, "a check of what was prepared", lambda: check(replace(config, root=str(output))))
     finally:
         shutil.rmtree(place)

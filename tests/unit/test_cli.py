@@ -104,6 +104,10 @@ def test_evaluate_prints_the_table(generator: Path, label_maps: Path, tmp_path: 
     assert "trained on" in output
     assert output.count("seed") >= 2
     assert "±" in output
+    # nothing is divided, so that one pair will do on either side
+    run("synthesize", generator, label_maps, tmp_path / "one", "--count", 1)
+    output = run("evaluate", tmp_path / "one", tmp_path / "one", "--overrides", f"{few} downstream.seeds=1")
+    assert ", seed 0: dice 0." in output.replace("\n", "")
 
 
 def test_gain_is_that_of_a_members_own_test_split(generator: Path, label_maps: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -244,7 +245,20 @@ def test_another_separator_or_encoding_is_named(root: Path) -> None:
         open_source(config(root, table="t.csv"))
 
 
+def test_splits_and_sites_are_found_however_their_accents_are_written(root: Path) -> None:
+    (root / "t.csv").write_text("name,site,split\na,K\u00f6ln,\u00fcben\nb,K\u00f6ln,te\nc,x,\u00fcben\n", "utf-8")
+    settings = config(root, table="t.csv", train_splits=("u\u0308ben ",), test_splits=("te",), sites=("Ko\u0308ln",))
+    assert [entry.name for entry in open_source(settings).train] == ["a"]
+
+
 # Data sets as they are unpacked
+
+
+@pytest.mark.parametrize("name", ["asyndgan-hdf5", "brats", "celeba", "city-osm", "lsun", "monuseg", "pets", "whu"])
+def test_a_layout_that_is_not_there_says_what_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in/archive (1)/data").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"It holds archive \(1\)\.$"):
+        prepare(name, tmp_path / "in", tmp_path / "out", PrepareSettings())
 
 
 def _jpegs(folder: Path, names: tuple[str, ...]) -> None:
@@ -267,7 +281,7 @@ def test_faces_unpacked_twice_deep(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"deep has no .*deep/archive has all of them: give that folder"):
         prepare("celeba", tmp_path / "deep", tmp_path / "none", PrepareSettings())
     _celeba(tmp_path / "odd", "img_align_celeba/unzipped")
-    with pytest.raises(DataError, match=r"img_align_celeba has no file \*\.jpg, and holds unzipped: move the files"):
+    with pytest.raises(DataError, match=r"img_align_celeba has no file \*\.jpg: move .*It holds unzipped\."):
         prepare("celeba", tmp_path / "odd", tmp_path / "none", PrepareSettings())
     (tmp_path / "odd/identity_CelebA.txt").rename(tmp_path / "odd/identity.csv")
     with pytest.raises(DataError, match=r"It holds identity.csv, img_align_celeba, list_eval_partition.txt"):
@@ -309,6 +323,32 @@ def _brain(root: Path, image_axes: str, labels_axes: str) -> None:
         stored = nibabel.Nifti1Image(apply_orientation(array, turn), affine @ inv_ornt_aff(turn, array.shape))
         assert "".join(nibabel.aff2axcodes(stored.affine)) == axes
         nibabel.save(stored, folder / f"{folder.name}_{kind}.nii.gz")
+
+
+def test_damaged_hdf5_is_an_error_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "in/train_breast.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        for key in ("a", "b"):
+            file[f"images/{key}"], file[f"labels/{key}"] = np.stack([GREY] * 3, 2), (GREY % 2)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for number in range(80):
+        spoiled = bytearray(content)
+        for place in random.integers(0, len(content), 3).tolist():
+            spoiled[place] = int(random.integers(256))
+        path.write_bytes(bytes(spoiled))
+        try:
+            prepare("asyndgan-hdf5", path.parent, tmp_path / str(number), PrepareSettings())
+        except DataError:
+            refused += 1
+    assert refused > 10
+    with h5py.File(path, "w") as file:  # a few bytes that say they are terabytes
+        file.create_dataset("images/a", (2**20, 2**20, 3), "u1", chunks=(64, 64, 3))
+        file["labels/a"] = GREY
+    with pytest.raises(DataError, match=r"/images/a has the shape \(1048576, 1048576, 3\), more than"):
+        prepare("asyndgan-hdf5", path.parent, tmp_path / "out", PrepareSettings())
 
 
 @pytest.mark.parametrize(("image", "labels"), [("RAS", "LPS"), ("LPS", "LPS"), ("SAR", "PIR"), ("AIL", "RAS")])

@@ -13,7 +13,8 @@ from flower_dgan.cli.main import app
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.files import read_samples, to_class_ids
 from flower_dgan.data.prepare.original import Original, OriginalPair
-from flower_dgan.data.prepare.pixels import cut, to_uint8
+from flower_dgan.data.prepare.pixels import to_uint8
+from flower_dgan.data.prepare.tiles import cut
 from flower_dgan.errors import ConfigError, DataError
 
 DEFAULT = PrepareSettings()

@@ -121,14 +121,15 @@ def split_entries(
 
 def _given_sides(entries: Sequence[Entry], splits: Sequence[str], config: DataConfig) -> list[bool]:
     """Tell for each entry whether it is for the test."""
-    if both := set(config.train_splits) & set(config.test_splits):
+    for_training, for_test = ({*map(same_value, names)} for names in (config.train_splits, config.test_splits))
+    if both := for_training & for_test:
         raise ConfigError(f"data.train_splits and data.test_splits share {some(both)}: name each split once.")
-    if neither := set(splits) - set(config.train_splits) - set(config.test_splits):
+    if neither := set(splits) - for_training - for_test:
         raise DataError(
             f"Split {some(neither)} is in neither data.train_splits={list(config.train_splits)} "
             f"nor data.test_splits={list(config.test_splits)}: add it to one of them."
         )
-    is_test = [split in config.test_splits for split in splits]
+    is_test = [split in for_test for split in splits]
     trained = {entry.group for entry, test in zip(entries, is_test, strict=True) if not test}
     if shared := trained & {entry.group for entry, test in zip(entries, is_test, strict=True) if test}:
         raise DataError(

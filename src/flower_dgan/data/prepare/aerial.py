@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from flower_dgan.data.image_files import open_image, read_image, read_mask, sound_files
-from flower_dgan.data.prepare.files import find_folders, match_stems, to_class_ids, visible
+from flower_dgan.data.prepare.files import to_class_ids
+from flower_dgan.data.prepare.layouts import content_of, find_folders, match_stems, visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
@@ -31,7 +32,7 @@ def find_city_osm(root: Path, settings: PrepareSettings) -> Found:
     if not images:
         raise DataError(
             f"{root.absolute()} has no <city>/<city>1_image.png: unpack berlin.zip, chicago.zip, ... of the data set "
-            "here, one folder a city."
+            f"here, one folder a city. {content_of(root)}"
         )
     match_stems(images, labels, "labels")
     palette = _WHITE_RED_BLUE

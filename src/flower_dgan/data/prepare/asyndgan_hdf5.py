@@ -7,6 +7,7 @@ whose slices with a tumour are taken. A file is a site.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.files import visible
+from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
@@ -23,6 +24,8 @@ from flower_dgan.data.prepare.tumours import TUMOUR_CLASSES, slices
 from flower_dgan.errors import DataError
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "test": "te"})
+# A damaged header may say any size; a volume of BraTS has nine million.
+_MOST = 2**31
 _LAYOUT = (
     "files *.h5 with images/<key> and labels/<key> (nuclei) or <train or test>/<number>/t2 and .../seg (brains), as "
     "AsynDGAN's scripts write them."
@@ -37,16 +40,15 @@ def find_asyndgan(root: Path, settings: PrepareSettings) -> Found:
     originals: list[Original] = []
     kinds = set()
     for path in paths:
-        try:
-            with _h5py().File(path) as file:
-                for split, group in _splits(file, path).items():
-                    kinds.add(kind := "nuclei" if "images" in group else "brains")
-                    find = _nuclei if kind == "nuclei" else _brains
-                    originals += find(path, split, group, settings)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read as HDF5: {error}.") from error
+        with _opened(path) as file:
+            for split, group in _splits(file, path).items():
+                kinds.add(kind := "nuclei" if "images" in group else "brains")
+                find = _nuclei if kind == "nuclei" else _brains
+                originals += find(path, split, group, settings)
     if not originals or len(kinds) > 1:
-        raise DataError(f"{root.absolute()} has no pairs, or nuclei beside brains. Expected are {_LAYOUT}")
+        raise DataError(
+            f"{root.absolute()} has no pairs, or nuclei beside brains. Expected are {_LAYOUT} {content_of(root)}"
+        )
     return Found(tuple(originals), ("background", "nucleus") if kinds == {"nuclei"} else TUMOUR_CLASSES)
 
 
@@ -100,15 +102,24 @@ def _read_brain(path: Path, name: str, scale: bool) -> Iterator[tuple[str, Origi
 
 
 def _read(path: Path, names: tuple[str, str]) -> list[NDArray[Any]]:
-    try:
-        with _h5py().File(path) as file:
-            arrays = [np.asarray(file[name][()]) for name in names]
-    except (OSError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as HDF5: {error}.") from error
+    with _opened(path) as file:
+        for name in names:
+            if file[name].size > _MOST:
+                raise DataError(f"{path}: {name} has the shape {file[name].shape}, more than {_MOST:,} numbers.")
+        arrays = [np.asarray(file[name][()]) for name in names]
     for name, array in zip(names, arrays, strict=True):
         require_finite(array, f"{path}: {name}")
     return arrays
 
 
-def _h5py() -> Any:
-    return require("h5py", "hdf5", "data prepare asyndgan-hdf5")
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file for reading; raises DataError for whatever is wrong with it, also in the body."""
+    h5py = require("h5py", "hdf5", "data prepare asyndgan-hdf5")
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except DataError:
+        raise
+    except Exception as error:  # h5py raises almost anything on corrupt bytes, and what lies elsewhere has other types
+        raise DataError(f"{path} cannot be read as HDF5: {error}. Expected are {_LAYOUT}") from error

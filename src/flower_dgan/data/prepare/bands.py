@@ -19,7 +19,7 @@ from flower_dgan.errors import DataError
 
 # How TIFF says that 0 is black, and that there are red, green and blue.
 _PLAIN = (1, 2)
-_CACHE = 2**27  # bytes of decoded blocks that GDAL keeps
+_CACHE = 2**29  # bytes of decoded blocks that GDAL keeps: a row of tiles, so that no block is decoded for each of them
 
 
 def open_bands(path: Path) -> Windowed:

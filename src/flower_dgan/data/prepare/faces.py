@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from flower_dgan.data.image_files import read_image
-from flower_dgan.data.prepare.files import files_of, find_folders
+from flower_dgan.data.prepare.layouts import files_of, find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.data.text_files import read_text, same_name

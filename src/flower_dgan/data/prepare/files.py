@@ -1,6 +1,6 @@
-"""Files of data sets: images of any depth, colours as labels, and who belongs to whom."""
+"""Files of data sets: images of any depth, and colours as labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,69 +27,7 @@ from flower_dgan.data.picture_windows import LoadedPicture, Windowed, row_blocks
 from flower_dgan.data.prepare.bands import open_bands
 from flower_dgan.data.prepare.original import Samples
 from flower_dgan.data.splits import some
-from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
-
-
-def find_folders(root: Path, names: Sequence[str], layout: str) -> list[Path]:
-    """Return ``root/<name>`` for each name.
-
-    Raises
-    ------
-    DataError
-        If one is missing: says what is expected, what is there instead, and which folder inside has all of them.
-    """
-    if missing := [name for name in names if not (root / name).exists()]:
-        inside = [path for path in visible(root.iterdir()) if path.is_dir()] if root.is_dir() else []
-        nested = [path for path in inside if all((path / name).exists() for name in names)]
-        there = (
-            f" It holds {some(path.name for path in visible(root.iterdir())) or 'nothing'}." if root.is_dir() else ""
-        )
-        hint = f" {nested[0]} has all of them: give that folder." if nested else there
-        raise DataError(f"{root.absolute()} has no {some(missing)}. Expected is {layout}{hint}")
-    return [root / name for name in names]
-
-
-def files_of(folder: Path, suffix: str) -> dict[str, Path]:
-    """Return the files of a folder with this suffix by their names, whose accents are as ``same_name`` returns them.
-
-    Raises
-    ------
-    DataError
-        If there is none: says what is there instead, such as a folder of the same name, as archives that were unpacked
-        into a folder for each have it.
-    """
-    found = {same_name(path.name): path for path in visible(folder.iterdir()) if path.suffix == suffix}
-    if not found:
-        there = some(path.name for path in visible(folder.iterdir())) or "nothing"
-        raise DataError(f"{folder.absolute()} has no file *{suffix}, and holds {there}: move the files there.")
-    return found
-
-
-def visible(paths: Iterable[Path]) -> list[Path]:
-    """Return paths in alphabetical order without hidden ones, such as the twins ``._name`` of macOS."""
-    return sorted(path for path in paths if not path.name.startswith("."))
-
-
-def match_stems(images: Mapping[str, Path], labels: Mapping[str, Path], kind: str) -> None:
-    """Raise DataError if an image has no label of the same name, or a label no image."""
-    for here, there, other in ((images, labels, kind), (labels, images, "image")):
-        if alone := sorted(str(here[name]) for name in set(here) - set(there)):
-            raise DataError(f"No {other} of the same name for {some(alone)}: add it, or remove the file.")
-
-
-def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    """Return files by stem, in alphabetical order; raises DataError if two have the same.
-
-    Hidden ones do not count. Accents are as :func:`~flower_dgan.data.text_files.same_name` returns them.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(visible(paths), key=lambda path: (same_name(str(path)), path)):
-        stem = same_name(path.stem)
-        if stem in found:
-            raise DataError(f"{found[stem]} and {path} have one name: remove one of them.")
-        found[stem] = path
-    return found
 
 
 def read_samples(path: Path) -> Samples:
@@ -116,7 +54,7 @@ def open_samples(path: Path) -> Windowed:
     if path.suffix.lower() == ARRAY_SUFFIX:
         return open_numbers(path)
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             by_pillow = _suits_pillow(image)
     except Exception:  # Pillow's decoders raise almost anything on what they do not know.
         by_pillow = path.suffix.lower() not in (".tif", ".tiff")

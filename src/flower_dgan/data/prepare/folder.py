@@ -13,7 +13,8 @@ import numpy as np
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.open_masks import left_open
-from flower_dgan.data.prepare.files import find_folders, match_stems, open_samples, to_class_ids
+from flower_dgan.data.prepare.files import open_samples, to_class_ids
+from flower_dgan.data.prepare.layouts import find_folders, match_stems
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError

@@ -12,7 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import SUFFIXES, read_image
 from flower_dgan.data.prepare.aperio import draw_regions, require_one_layer
-from flower_dgan.data.prepare.files import by_stem, match_stems
+from flower_dgan.data.prepare.layouts import by_stem, content_of, match_stems
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
@@ -73,7 +73,7 @@ def _find(root: Path, training: dict[str, str], test: dict[str, str], layers: tu
     annotations = by_stem(root.rglob("TCGA-*.xml"))
     images = by_stem(path for path in root.rglob("TCGA-*") if path.suffix.lower() in SUFFIXES)
     if not annotations or not images:
-        raise DataError(f"{root.absolute()} has no TCGA-*.xml or no images. Expected is {_LAYOUT}")
+        raise DataError(f"{root.absolute()} has no TCGA-*.xml or no images. Expected is {_LAYOUT} {content_of(root)}")
     match_stems(images, annotations, "annotation")
     patients = {name: "-".join(name.split("-")[1:3]) for name in images}
     organs = training | test

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from flower_dgan.data.image_files import read_image, read_mask
-from flower_dgan.data.prepare.files import find_folders
+from flower_dgan.data.prepare.layouts import find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.text_files import read_text
 from flower_dgan.errors import DataError

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,10 @@ from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
+from flower_dgan.data.prepare.tiles import cut, places, tile_of
 from flower_dgan.errors import DataError
+
+_BLOCK = 2**18  # values at a time
 
 
 def pieces(
@@ -65,8 +67,8 @@ def pieces(
             yield name, piece, beyond
             beyond = 0
         return
-    for place, (rows, columns) in _places(pair, settings.tile, settings.stride):
-        name, piece = _tile(pair, place, settings.tile)
+    for place, (rows, columns) in places(pair, settings.tile, settings.stride):
+        name, piece = tile_of(pair, place, settings.tile)
         scaled, beyond = _scaled(piece, settings, binary, source, place)
         if beyond and (rows or columns):  # which the tiles before have counted
             new = replace(piece, image=whole(piece.image)[rows:, columns:])
@@ -110,54 +112,14 @@ def to_uint8(
         value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
     require_finite(image, source, origin)
     low, high = value_range
-    beyond = int(((image < low) | (image > high)).sum())
-    scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
-    return np.rint(scaled).astype(np.uint8), beyond
-
-
-def cut(pair: OriginalPair, tile: int | None, stride: int | None) -> Iterator[tuple[str, OriginalPair]]:
-    """Cut a pair into square tiles from its top left, the last of a row or column flush with the edge.
-
-    Parameters
-    ----------
-    pair : OriginalPair
-        At least as large as a tile.
-    tile, stride : int or None
-        Side of a tile and way to the next, in pixels; None for the whole image, and for tiles side by side.
-
-    Yields
-    ------
-    name : str
-        ``<top>-<left>`` in pixels; empty for a whole image.
-    pair : OriginalPair
-        The tile.
-    """
-    if tile is None:
-        yield "", pair
-        return
-    for place, _ in _places(pair, tile, stride):
-        yield _tile(pair, place, tile)
-
-
-def _tile(pair: OriginalPair, place: tuple[int, int], side: int) -> tuple[str, OriginalPair]:
-    top, left = place
-    window = slice(top, top + side), slice(left, left + side)
-    mask = None if pair.mask is None else pair.mask[window]
-    instances = None if pair.instances is None else pair.instances[window]
-    return f"{top}-{left}", OriginalPair(pair.image[window], mask, instances)
-
-
-def _places(pair: OriginalPair, tile: int, stride: int | None) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield the first row and column of each tile, and how many of its own the tiles before have too."""
-    tops, lefts = (_starts(side, tile, stride or tile) for side in pair.image.shape[:2])
-    for above, top in pairwise([-tile, *tops]):
-        for before, left in pairwise([-tile, *lefts]):
-            yield (top, left), (max(above + tile - top, 0), max(before + tile - left, 0))
-
-
-def _starts(side: int, tile: int, stride: int) -> list[int]:
-    starts = list(range(0, side - tile + 1, stride))
-    return starts if starts[-1] == side - tile else [*starts, side - tile]
+    pixels, beyond = np.empty(image.shape, np.uint8), 0
+    rows = max(1, _BLOCK * len(image) // image.size)
+    for top in range(0, len(image), rows):  # in float64, which takes eight bytes a value
+        block = image[top : top + rows].astype(np.float64)
+        clipped = np.clip(block, low, high)
+        beyond += int((clipped != block).sum())
+        pixels[top : top + rows] = np.rint((clipped - low) / (high - low) * 255)
+    return pixels, beyond
 
 
 def _require_fit(pair: OriginalPair, settings: PrepareSettings, source: str) -> None:

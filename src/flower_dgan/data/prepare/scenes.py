@@ -16,7 +16,7 @@ from typing import Any, Literal
 from flower_dgan.data.picture_checks import IMAGE_MODES, check_picture
 from flower_dgan.data.picture_files import opened
 from flower_dgan.data.picture_windows import LoadedPicture
-from flower_dgan.data.prepare.files import visible
+from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.prepare.requirements import require
 from flower_dgan.errors import DataError
@@ -35,7 +35,8 @@ def find_lsun(root: Path) -> Found:
         missing = " and no ".join(f"<category>_{split}_lmdb" for split, found in folders.items() if not found)
         raise DataError(
             f"{root.absolute()} has no {missing}. Expected is a folder with the unpacked zip files of the categories, "
-            "such as church_outdoor_train_lmdb.zip and church_outdoor_val_lmdb.zip; validation becomes the test."
+            "such as church_outdoor_train_lmdb.zip and church_outdoor_val_lmdb.zip; validation becomes the test. "
+            f"{content_of(root)}"
         )
     originals = []
     for split, of_split in folders.items():

@@ -12,7 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import read_image
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.prepare.files import files_of, find_folders
+from flower_dgan.data.prepare.layouts import files_of, find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.data.text_files import read_rows

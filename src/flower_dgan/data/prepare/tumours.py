@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.files import visible
+from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
@@ -44,7 +44,8 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
     if not patients:
         raise DataError(
             f"{root.absolute()} has no patient with *_seg.nii.gz. Expected is the unpacked training data, "
-            "MICCAI_BraTS_2018_Data_Training, with HGG/Brats18_*/Brats18_*_t2.nii.gz and _seg.nii.gz."
+            "MICCAI_BraTS_2018_Data_Training, with HGG/Brats18_*/Brats18_*_t2.nii.gz and _seg.nii.gz. "
+            f"{content_of(root)}"
         )
     originals = []
     for folder in patients:
