@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from flower_dgan.config import ReplayName
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.generator import GeneratorHalf
@@ -17,11 +18,11 @@ def claims(images: Mapping[str, int]) -> dict[str, ClientLabels]:
     return {name: ClientLabels(name, range(count), 2, 0) for name, count in images.items()}  # type: ignore[arg-type]
 
 
-def small_generator(learning_rate: float = 1e-3) -> GeneratorHalf:
+def small_generator(learning_rate: float = 1e-3, replay: ReplayName = "gradient") -> GeneratorHalf:
     """Return a generator of images of 8 x 8 pixels for one site."""
     network = SmallGenerator(2, 1, 8, 4, 2, 1)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
-    return GeneratorHalf(network, optimizer, replay=Replay("gradient"), average_decay=0.0)
+    return GeneratorHalf(network, optimizer, replay=Replay(replay, target_step=0.1), average_decay=0.0)
 
 
 def state_of(

@@ -1,11 +1,13 @@
 """Errors that a user can act on: each message says what was wrong and what to do."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from flower_dgan.printable import printable
 
 _LONGEST_QUOTE = 500
+_LONGEST_LINE = 4000
 
 
 class DganError(Exception):
@@ -22,6 +24,10 @@ class RangeError(ConfigError):
 
 class DataError(DganError):
     """The data on disk cannot be used as they are."""
+
+
+class NotFiniteError(DataError):
+    """No figure can be made, as something that it would be made of is NaN or infinite."""
 
 
 class ProtocolError(DganError):
@@ -63,11 +69,63 @@ class ForgottenError(FederationError):
 
 
 class StorageError(DganError):
-    """A node cannot write what it has to keep, as its disk is full or the directory is not its own."""
+    """Something cannot be written, as the disk is full or the place is not the user's own."""
 
 
 class DivergedError(FederationError):
     """What the server computed is not finite; its generator is of no use any more."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong in one line: a message that this package wrote, or the kind of error and its message."""
+    text = printable(" ".join(str(error).split()), _LONGEST_LINE)
+    return text if isinstance(error, DganError) else f"{type(error).__name__}: {text}"
+
+
+def told(error: BaseException) -> str | None:
+    """Return what to tell a user of an error, None for a defect: nobody thought of it, and a developer wants to know.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str or None
+        For an error of this package its message; for one of the system which file it is about, and what to do; for a
+        lack of memory the same.
+    """
+    if isinstance(error, DganError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "This machine has not enough memory for that: take fewer or smaller images, or other settings."
+    if not isinstance(error, OSError):
+        return None
+    reason = error.strerror or printable(str(error))
+    where = f"{printable(_text(error.filename), None)}: " if error.filename is not None else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            what = "Free space on that disk, then start the same again."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            what = "Let this user read and write it, or name another place."
+        case errno.ENOENT | errno.ENOTDIR | errno.EISDIR | errno.ENAMETOOLONG | errno.ELOOP:
+            what = "Name a file or folder that is there."
+        case _:
+            what = "See whether disk and network are sound, then start the same again."
+    return f"{where}{reason}. {what}"
+
+
+def defect(error: BaseException) -> str:
+    """Return what to say below the traceback of a defect."""
+    return (
+        f"{one_line(error)}. This is an error in flower-dgan and not in what you did: report it, with the command and "
+        "with the lines above."
+    )
+
+
+def _text(path: object) -> str:
+    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else str(path)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -21,14 +21,21 @@ from flower_dgan.config.read import read_settings
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.plugins import package_of
+from flower_dgan.whole_file import checksum, whole_file
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def save_generator(path: Path, network: nn.Module, model: ModelConfig, shape: ImageShape) -> None:
-    """Write parameters and, as metadata, the settings of the network."""
-    metadata = {"model": json.dumps(asdict(model)), "shape": json.dumps(asdict(shape))}
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path, metadata)
+    """Write parameters and, as metadata, the settings of the network; raises StorageError."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    metadata = {
+        "model": json.dumps(asdict(model)),
+        "shape": json.dumps(asdict(shape)),
+        "checksum": _checksum(tensors),
+    }
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def load_generator(path: Path, packages: Collection[str] = ()) -> tuple[nn.Module, ModelConfig, ImageShape]:
@@ -62,10 +69,18 @@ def load_generator(path: Path, packages: Collection[str] = ()) -> tuple[nn.Modul
             else:
                 _check_parameters(model, shape, {name: tuple(each.get_shape()) for name, each in tensors.items()})
             network = build_generator(model, shape)
-            network.load_state_dict({name: file.get_tensor(name) for name in tensors})
+            values = {name: file.get_tensor(name) for name in tensors}
+            # none in files of earlier versions
+            if _checksum(values) != (file.metadata() or {}).get("checksum", _checksum(values)):
+                raise ValueError("its numbers are not those that were written: the file is damaged")
+            network.load_state_dict(values)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DataError(f"{path} is not a generator that flower-dgan wrote: {error}") from error
     return network.eval().requires_grad_(False), model, shape
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    return checksum({name: tensor.numpy(force=True) for name, tensor in tensors.items()})
 
 
 def _read_metadata(metadata: Mapping[str, str]) -> tuple[ModelConfig, ImageShape]:

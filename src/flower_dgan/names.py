@@ -23,6 +23,7 @@ _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
 # Letters and marks by their category, but nothing is to be seen of them.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _NODE = re.compile(r"node \d{10,}")  # what the server calls a node whose name it does not know
+_DEVICES = re.compile("con|prn|aux|nul|conin\\$|conout\\$|com[0-9\xb9\xb2\xb3]|lpt[0-9\xb9\xb2\xb3]", re.IGNORECASE)
 _LONGEST_STEM = 120  # bytes of its readable part: suffixes and numbers of files come to it
 
 
@@ -74,7 +75,8 @@ def file_stem(text: str) -> str:
         ``~`` and twelve digits of its hash. At most 133 bytes, no path.
     """
     parts_of_words = all(category(each) in ("Ll", "Lo", "Lm", "Nd") or each in " -" for each in text)
-    if text and parts_of_words and _folded(text) == text == text.strip(" -") and _size(text) <= _LONGEST_STEM:
+    plain = parts_of_words and _folded(text) == text == text.strip(" -") and not is_reserved(text)
+    if text and plain and _size(text) <= _LONGEST_STEM:
         return text
     return f"{_readable(text)}~{_digest(text)}"
 
@@ -97,6 +99,16 @@ def file_stems(names: Iterable[str]) -> dict[str, str]:
     readable = {name: _readable(name) for name in names}
     counts = Counter(map(_folded, readable.values()))
     return {name: stem if counts[_folded(stem)] == 1 else f"{stem}~{_digest(name)}" for name, stem in readable.items()}
+
+
+def folded(text: str) -> str:
+    """Return what is the same for two names that some file system takes for one, as by case or composed accents."""
+    return _folded(text)
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether Windows has a device of that name, with any suffix, so that no file there can be called so."""
+    return bool(_DEVICES.fullmatch(name.partition(".")[0].strip()))
 
 
 def inside(directory: Path, name: str) -> Path:

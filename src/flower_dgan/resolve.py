@@ -1,6 +1,7 @@
 """From Hydra overrides to a checked :class:`Config`; the only file that knows Hydra."""
 
 import json
+import re
 import shlex
 import typing
 from dataclasses import asdict, fields, is_dataclass
@@ -19,6 +20,17 @@ from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, RangeError, unknown_name
 from flower_dgan.validation.checks import check_training
 
+PATHS = (
+    "algorithm.previous",
+    "data.label_maps",
+    "data.root",
+    "data.table",
+    "output.directory",
+    "partition.file",
+    "resume",
+)
+"""Settings that are paths."""
+
 
 @lru_cache(maxsize=8)
 def resolve(overrides: str) -> Config:
@@ -28,7 +40,8 @@ def resolve(overrides: str) -> Config:
     ----------
     overrides : str
         Hydra overrides as on a command line, separated by blanks and quoted as in a shell:
-        ``"data=folder data.root=/data seed=1"``.
+        ``"data=folder data.root=/data seed=1"``. The value of a setting of :data:`PATHS` is the path itself, whatever
+        is in it; it may also be quoted once more, as Hydra's grammar has it.
 
     Raises
     ------
@@ -42,11 +55,15 @@ def resolve(overrides: str) -> Config:
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         for part in parts:
             check_override(part)
+        paths = dict(found for part in parts if (found := _path_of(part)) is not None)
         try:
-            composed = compose("config", overrides=parts)
+            composed = compose("config", overrides=[_without_path(part) for part in parts])
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            assert isinstance(values, dict)
+            for key, path in paths.items():
+                _put(values, key, path)
         except (HydraException, OmegaConfBaseException) as error:
-            reason = "".join(map(_say_whose, parts)) or f" {error}"
+            reason = "".join(map(_say_whose, parts)) or f" {' '.join(str(error).partition('See https')[0].split())}"
             if "algorithm=base" in parts and "value: name" in reason:
                 reason = " algorithm=base is for an algorithm of your own: set algorithm.name=<module>:<Class>."
             raise ConfigError(f"The overrides {overrides!r} cannot be applied:{reason}") from error
@@ -60,6 +77,37 @@ def resolve(overrides: str) -> Config:
         raise
     check_training(config)
     return config
+
+
+def _path_of(override: str) -> tuple[str, str] | None:
+    """Return key and value of an override that sets a path as it is; None for others, and where Hydra is to read it.
+
+    A path is no override: nothing in it is an operator, a list, an interpolation or a quote. Hydra reads ``null``, and
+    what is quoted as a whole.
+    """
+    key, _, value = override.partition("=")
+    key = key.lstrip("+")
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return (key, value) if key in PATHS and value and not quoted and value.lower() != "null" else None
+
+
+def _without_path(override: str) -> str:
+    """Return an override that Hydra reads, in which a path is a word."""
+    return override if _path_of(override) is None else f"{override.partition('=')[0]}=path"
+
+
+def _put(values: dict[Any, Any], key: str, path: str) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        values = values[group]
+    values[name] = path
+
+
+def in_quotes(text: str) -> str:
+    """Return a text as a quoted value of Hydra's grammar, which stands for it as it is."""
+    whole = re.sub(r"(\\*)'", r"\1\1\\'", text)  # backslashes count before a quote alone
+    whole = re.sub(r"(\\+)$", r"\1\1", whole)
+    return "'" + re.sub(r"(\\*)\$\{", r"\1\1\\${", whole) + "'"
 
 
 def to_yaml(config: Config) -> str:

@@ -23,6 +23,7 @@ from flower_dgan.memory import machine_memory
 from flower_dgan.names import file_stems
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.randomness import derive_generator
+from flower_dgan.whole_file import settle, whole_file
 from flower_dgan.wire.formats import encode_images
 
 
@@ -174,10 +175,12 @@ def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
 
     All are PNG but images that are neither grey nor RGB, which are ``.npy``.
 
-    Label maps of one class say nothing and are not written: nobody is to take them for masks.
+    Label maps of one class say nothing and are not written: nobody is to take them for masks. Raises StorageError if
+    one cannot be written.
     """
     for name, image in zip(names, pairs.images, strict=True):
         write_image(image, directory / "images", name)
+    settle(directory / "images")
     if pairs.classes > 1:
         write_label_maps(directory / "masks", pairs.label_maps, pairs.classes, names)
 
@@ -225,7 +228,9 @@ def sample_grid(
     if any(cell.ndim == 3 for cell in rows[0]):
         rows = [[_as_rgb(cell) for cell in row] for row in rows]
     picture = Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows]))
-    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+    picture = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
+    with whole_file(path, durable=False) as partial:
+        picture.save(partial, format="PNG")
     return drawn
 
 

@@ -1,5 +1,6 @@
 import copy
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -333,7 +334,7 @@ def test_an_answer_that_cannot_be_stored_is_forgotten(state: Node, monkeypatch: 
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr("flower_dgan.node.kept_rounds.save_file", fill)
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(StorageError, match=r"round-00000002\.safetensors cannot be written: full\. Free space"):
         step(state, asked(2, 1))
     monkeypatch.undo()
     torch.testing.assert_close(kept(state, 2), before, rtol=0, atol=0)
@@ -418,3 +419,77 @@ def test_pairs_on_a_full_disk_are_an_error_and_no_signal(tmp_path: Path) -> None
         pytest.skip("no file system of one's own can be mounted here")
     done = subprocess.run([*own, mount], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "No space left on device\n", "")
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(30), b"{}", b"[", b"\xff"])
+@pytest.mark.parametrize("name", ["node.json", "shapes.npy", "images.npy", "queries.npy"])
+def test_a_damaged_file_of_a_node_is_named(name: str, damage: bytes, own_home: Path) -> None:
+    state = Node("a" * 16, "breast", lives_on=False)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    step(state, asked(1))
+    (state.path / name).write_bytes(damage)
+    with pytest.raises(
+        StorageError, match=rf"in {state.path} cannot be read: .*: delete {state.path}, and begin a new"
+    ):
+        if name == "queries.npy":
+            step(state, asked(2, 1))
+        state.joined(lambda *_: None)
+
+
+def test_pairs_that_are_cut_off_are_named() -> None:
+    state = Node("a" * 16, "breast", lives_on=False)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    file = state.path / "label_maps.npy"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(StorageError, match="The pairs of this node"):
+        state.joined(lambda *_: None)
+
+
+@pytest.mark.parametrize("left", [0, 100])
+def test_of_a_torn_round_the_one_before_is_used(left: int, caplog: pytest.LogCaptureFixture) -> None:
+    state = Node("a" * 16, "breast", lives_on=False)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    step(state, asked(1))
+    second = step(state, asked(2, 1))
+    file = state.path / "round-00000002.safetensors"
+    file.write_bytes(file.read_bytes()[:left])
+    assert step(state, asked(2, 1)) == second
+    assert f"{file} is damaged, and not used" in caplog.text
+
+
+def test_a_round_whose_numbers_are_others_is_not_gone_on_from() -> None:
+    """As where a power cut left zeros in a file of the right size."""
+    state = Node("a" * 16, "breast", lives_on=False)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    step(state, asked(1))
+    file = state.path / "round-00000001.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-64] + bytes(64))
+    assert content[-64:] != bytes(64)
+    with pytest.raises(StorageError, match=r"round-00000001\.safetensors does not hold what was written"):
+        step(state, asked(2, 1))
+
+
+def test_joining_and_leaving_have_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, seen = Node("a" * 16, "breast", lives_on=False), []
+
+    def locked_out() -> None:
+        with (state.path / "lock").open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(sorted(each.name for each in state.path.iterdir()))
+
+    def keep(directory: Path, pairs: Pairs) -> None:
+        locked_out()
+        keep_pairs(directory, pairs)
+
+    def delete(path: Path) -> None:
+        locked_out()
+        rmtree(path)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr("flower_dgan.node.state.keep_pairs", keep)
+    monkeypatch.setattr("flower_dgan.node.state.shutil.rmtree", delete)
+    state.join("breast", some_pairs(), CONFIG, 1)
+    state.leave()
+    assert seen == [["lock"], ["lock"]]
+    assert not state.path.exists()

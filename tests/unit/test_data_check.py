@@ -167,7 +167,7 @@ def test_names_with_accents_are_those_that_look_the_same(tmp_path: Path) -> None
     assert "They look the same, but a letter with its accent" in problem
 
 
-@pytest.mark.parametrize(("site", "problem"), [("Bonn ", "ends with ' '"), ("Unit 1/2", "has the character '/'")])
+@pytest.mark.parametrize(("site", "problem"), [("Bonn  2", "has two blanks"), ("Unit 1/2", "has the character '/'")])
 def test_a_site_that_can_be_no_client_is_a_problem(tmp_path: Path, site: str, problem: str) -> None:
     root = make_folder(tmp_path / "data", sites=1, images=4)
     names = sorted(path.stem for path in (root / "images").iterdir())

@@ -9,7 +9,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.config import DataConfig
@@ -58,6 +58,7 @@ def test_every_orientation_in_every_mode(tmp_path: Path, suffix: str, orientatio
         Image.fromarray(_stored(shown, orientation)).save(path, exif=_exif(orientation))
         assert read_mask(path).tolist() == (shown * 255 if shown.dtype == bool else shown).tolist()
         assert read_size(path, MASK_MODES) == (4, 6)
+        assert read_mask(path).flags.c_contiguous  # torch takes no negative strides
     palette = Image.fromarray(_stored(SHOWN, orientation), mode="P")
     palette.putpalette(bytes(range(72)))
     palette.save(path, exif=_exif(orientation))
@@ -111,6 +112,27 @@ def test_a_note_after_the_pixels_counts(tmp_path: Path) -> None:
     path.write_bytes(content.getvalue().removesuffix(end) + note + end)
     assert read_size(path, MASK_MODES) == (4, 6)
     assert read_mask(path).tolist() == SHOWN.tolist()
+
+
+@pytest.mark.parametrize("tag", [None, 6])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_xmp_turns_a_picture_once(tmp_path: Path, channels: int, tag: int | None) -> None:
+    pytest.importorskip("rasterio", reason="the extra geo is not installed")
+    tifffile = pytest.importorskip("tifffile", reason="writes the test's file")
+    shown = np.stack([SHOWN + 20 * channel for channel in range(channels)], axis=2)
+    stored = _stored(shown, 6)
+    note = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    tags = [(700, "B", len(note), note, True), *([(274, "H", 1, tag, True)] if tag else [])]
+    layout = {"photometric": "rgb" if channels == 3 else "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "a.tif", stored.squeeze(), **layout, extratags=tags)
+    assert read_samples(tmp_path / "a.tif").tolist() == shown.squeeze().tolist()
+    if channels != 5:
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", note.decode())
+        Image.fromarray(stored.squeeze()).save(tmp_path / "a.png", pnginfo=info, **({"exif": _exif(6)} if tag else {}))
+        for name in ("a.tif", "a.png"):
+            assert read_image(tmp_path / name, channels).tolist() == shown.tolist()
+            assert read_image_size(tmp_path / name, channels) == (4, 6)
 
 
 @pytest.mark.parametrize("note", [b"Exif\x00\x00no TIFF header", b"Exif\x00\x00II*\x00", b"Exif\x00\x00"])

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from flower_dgan.algorithms.find import algorithm_of
-from flower_dgan.config import MergeName
+from flower_dgan.config import MergeName, ReplayName
 from flower_dgan.errors import FederationError
 from flower_dgan.gan.exchange import Answer, Feedback, GeneratorInput
 from flower_dgan.gan.learning import client_weights, sum_gradients
 from flower_dgan.gan.merge import MergeRule, Weights, merge_rule
 from flower_dgan.resolve import resolve
-from tests.states import claims, state_of
+from tests.states import claims, small_generator, state_of
 
 RULES: tuple[MergeName, ...] = get_args(MergeName)
 GOOD, BAD, ZERO = [1.0, -2.0, 2.0], [-1.0, 2.0, -2.0], [0.0, 0.0, 0.0]
@@ -52,6 +52,33 @@ def test_late_feedback_weighs_less() -> None:
     # 10 and 30 / 2 of 25; 1 and 1 / 4 of 5 / 4
     assert weights_in_a_round("samples", {"a": 10, "b": 30}, {"b": 0.5}) == {"a": 0.4, "b": 0.6}
     assert weights_in_a_round("equal", {"a": 10, "b": 30}, {"b": 0.25}) == {"a": 0.8, "b": 0.2}
+
+
+def test_feedback_that_is_all_late_is_not_scaled_up_again() -> None:
+    # 10 / 2 and 30 / 4 of 12.5, and together they are worth the newest one, 1 / 2
+    assert weights_in_a_round("samples", {"a": 10, "b": 30}, {"a": 0.5, "b": 0.25}) == {"a": 0.2, "b": 0.3}
+    assert weights_in_a_round("equal", {"a": 10}, {"a": 0.25}) == {"a": 0.25}
+    three = weights_in_a_round("agreement", {"a": 1, "b": 2, "c": 3}, dict.fromkeys("abc", 0.75))
+    assert three == pytest.approx(dict.fromkeys("abc", 0.25))
+
+
+@pytest.mark.parametrize("kind", ["gradient", "target"])
+@pytest.mark.parametrize("merge", ["samples", "equal", "agreement"])
+def test_a_round_of_late_feedback_moves_the_generator_by_as_much_less(merge: MergeName, kind: ReplayName) -> None:
+    """The first step of Adam has the length of its rate, whatever the length of the gradient."""
+    inputs = GeneratorInput(torch.ones(2, 2, 8, 8), torch.ones(2, 2), torch.ones(2, 1, 8, 8), torch.zeros(2).long())
+    moved = []
+    for late in (1.0, 0.25):
+        torch.manual_seed(0)
+        half = small_generator(replay=kind)
+        before = torch.nn.utils.parameters_to_vector(half.network.parameters()).detach().clone()
+        proposals = dict.fromkeys("abc", half.propose(inputs))
+        answers = dict.fromkeys("abc", Answer(Feedback(torch.zeros(2), torch.ones(2, 1, 8, 8)), 0.0))
+        state = state_of(claims({"a": 1, "b": 2, "c": 3}), generator=half)
+        sum_gradients(state, 1, proposals, answers, dict.fromkeys("abc", late), merge=merge, final_rate=1.0)
+        after = torch.nn.utils.parameters_to_vector(half.network.parameters()).detach()
+        moved.append(float((after - before).norm()))
+    assert moved[1] == pytest.approx(0.25 * moved[0], rel=1e-2)
 
 
 @pytest.mark.parametrize(("counts", "answered"), [({}, ""), ({"a": 3, "b": 1}, ""), ({"a": 3, "b": 0}, "ab")])

@@ -1,21 +1,25 @@
 """Tests of the TSTR loop with a fake training, and of its summary with means made by hand."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
+from flower_dgan.comparison.named_metric import parse_metric
 from flower_dgan.config import DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.errors import DataError
+from flower_dgan.metrics import shown
 from flower_dgan.tasks import tstr
 from flower_dgan.tasks.results import TstrResult, TstrSummary, summarize
 from flower_dgan.tasks.segmentation import Segmentation
 from flower_dgan.tasks.task import Task
-from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
+from flower_dgan.tasks.tstr import score_on_real, train_on_synthetic_test_on_real
 
 CONFIG = DownstreamConfig(
     encoder="resnet18",
@@ -65,15 +69,15 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert (config, how["image_size"], how["augmentation"]) == (CONFIG, 16, "flips")
         return Remembered(len(pairs), how["seed"])
 
-    def score(
-        task: Task, model: Remembered, pairs: Pairs, *, image_size: int, metrics: Sequence[str]
-    ) -> dict[str, float]:
+    def judged(
+        task: Task, model: Remembered, pairs: Pairs, image_size: int, metrics: Sequence[str]
+    ) -> tuple[dict[str, float], None]:
         assert (model.steps, image_size, metrics) == ([1], 16, ("dice", "iou"))
         sizes.append(len(pairs))
-        return {"dice": model.images / 10, "iou": model.seed / 100}
+        return {"dice": model.images / 10, "iou": model.seed / 100}, None
 
     monkeypatch.setattr(Segmentation, "fit", fit)
-    monkeypatch.setattr(tstr, "score", score)
+    monkeypatch.setattr(tstr, "judged", judged)
     return sizes
 
 
@@ -147,3 +151,53 @@ def test_no_ratio_to_a_missing_or_zero_reference(results: list[TstrResult]) -> N
 
 def test_summary_of_nothing_is_empty() -> None:
     assert summarize([]) == ()
+
+
+class Fixed(nn.Module):
+    """Gives all pixels the same logits."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.logits[None, :, None, None].expand(len(images), -1, *images.shape[2:])
+
+
+def half_foreground() -> Pairs:
+    label_map = np.zeros((16, 16), np.uint8)
+    label_map[:8] = 1
+    return Pairs((np.ones((16, 16, 1), np.uint8),), (label_map,), 2)
+
+
+def test_of_a_model_that_is_not_finite_there_is_no_figure() -> None:
+    """The largest of NaN is the first class, so that a Dice of 0 would be a figure of nothing."""
+    how = {"row": "DGAN", "seed": 3, "image_size": 16}
+    scored = score_on_real(Fixed(math.nan, 1.0), half_foreground(), CONFIG, **how)
+    assert all(math.isnan(value) for value in scored.values.values())
+    assert str(scored) == "DGAN, seed 3: dice not a number, iou not a number"
+    assert scored.remark.startswith("DGAN, seed 3: not a number, as what the model makes of images are not finite (256")
+    broken = Fixed(0.0, 1.0)
+    broken.register_buffer("weight", torch.tensor([math.inf]))
+    assert (
+        "weights of the model (weight) are not finite" in score_on_real(broken, half_foreground(), CONFIG, **how).remark
+    )
+    (summary,) = summarize([scored])
+    assert (summary.shown("dice"), summary.ratio) == ("not a number", None)
+
+
+def test_a_model_that_finds_one_class_everywhere_has_learned_nothing() -> None:
+    how = {"row": "DGAN", "seed": 0, "image_size": 16}
+    scored = score_on_real(Fixed(0.0, 1.0), half_foreground(), CONFIG, **how)
+    # 128 of 256 pixels are foreground: 2 * 128 / (128 + 256)
+    assert scored.values["dice"] == pytest.approx(2 / 3)
+    assert scored.remark == "DGAN, seed 0: the model finds class 1 everywhere: it has learned nothing."
+    all_foreground = Pairs((np.ones((16, 16, 1), np.uint8),), (np.ones((16, 16), np.uint8),), 2)
+    assert score_on_real(Fixed(0.0, 1.0), all_foreground, CONFIG, **how).remark == ""
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_written_so(value: float) -> None:
+    assert shown("dice", value) == "not a number"
+    assert shown("hd95", 1.0, value) == "1.000 ± not a number"
+    assert parse_metric("fid-segmenter-256-n10").shown(value) == "not a number"

@@ -89,13 +89,15 @@ class JudgingTogether(Algorithm[SettingsT]):
     ) -> gan.Step:
         """Merge the scores, and step G on the loss that was made of them."""
         found, capped = gan.client_weights(state, discounts, by_samples=self.by_samples)
+        total = gan.worth(discounts)
         weights = {name: found[name] for name in answers}
         feedback, bounded = gan.bound_gradients(state.guards["gradients"], gan.feedback_of(state, answers))
         feedback, also = gan.bound_scores(state.guards["scores"], feedback)
         bounded = {name: max(bounded.get(name, 0), also.get(name, 0)) for name in {**bounded, **also}}
         proposal = next(iter(proposals.values()))
         labels, label_maps = [state.clients[name] for name in answers], proposal.inputs().label_maps
-        shares = self.shares(labels, weights, label_maps, state.bundles.largest_share)
+        whole = {name: weight / total for name, weight in weights.items()}
+        shares = self.shares(labels, whole, label_maps, state.bundles.largest_share)
         loss = gan.LOSSES[self.settings.loss].generator
         merged = gan.merge_scores(
             lambda scores: self.loss_of(scores, shares, loss),
@@ -108,6 +110,7 @@ class JudgingTogether(Algorithm[SettingsT]):
                 f"algorithm={self.name} made of finite scores something that is not: choose another, or bound what it "
                 "computes."
             )
-        together = gan.step_on_one(state, round_number, proposal, merged, final_rate=self.settings.final_rate)
+        rate = self.settings.final_rate
+        together = gan.step_on_one(state, round_number, proposal, merged, final_rate=rate, total=total)
         losses = {name: loss(each.feedback.losses.double()[:, None]) for name, each in answers.items()}
         return gan.Step(weights, losses, bounded, together, capped)

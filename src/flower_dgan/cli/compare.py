@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flower_dgan.cli.consoles import console, print_table
-from flower_dgan.errors import ConfigError
+from flower_dgan.cli.consoles import console, print_table, require_different
+from flower_dgan.cli.new_places import require_new_file
+from flower_dgan.whole_file import whole_file
 
 
 def compare(
@@ -34,9 +35,10 @@ def compare(
     from flower_dgan.resolve import resolve
     from flower_dgan.wiring import threads
 
+    require_different([str(folder) for folder in synthetic], reserved=(TEST, TRAIN))
     metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
-    if json_file is not None and (json_file.exists() or not json_file.parent.is_dir()):
-        raise ConfigError(f"--json {json_file} is there already, or its folder is not: name a new file.")
+    if json_file is not None:
+        require_new_file(json_file, "--json")
     embedded = str(real) == "digits" and not real.is_dir()
     settings = resolve(f"data={'digits' if embedded else 'folder'} {overrides}")
     if not embedded:
@@ -49,7 +51,8 @@ def compare(
         names = sorted({(each.network, each.features) for each in metrics}, key=_trained_here)
         networks = {key: open_network(*key, source, settings, inception_weights) for key in names}
         looks = {key: network.look for key, network in networks.items()}
-        rows = compare(windows, metrics, looks)
+        remarks: dict[str, None] = {}
+        rows = compare(windows, metrics, looks, lambda remark: remarks.update({remark: None}))
         table = Table("images", *(f"{each} (few)" if each.samples < each.wanted else str(each) for each in metrics))
         for row, values in rows.items():
             cells = zip(metrics, values, strict=True)
@@ -58,7 +61,9 @@ def compare(
         if None in rows[TEST]:
             console.print(f"-: the {TEST} has {len(windows[TEST]):,} windows, and the metric takes more")
         for (name, features), network in networks.items():
-            console.print(f"{name}-{features}: {network.quality}")
+            console.print(f"{name}-{features}: {network.quality}", soft_wrap=True)
+        for remark in remarks:
+            console.print(remark, soft_wrap=True)
         others = {name: found for name, found in windows.items() if name != TRAIN}
         by_network = {key: frechet_by_site(source, others, size, looks[key]) for key in names} if sites else {}
         for key, found in by_network.items():
@@ -70,6 +75,7 @@ def compare(
     if json_file is not None:
         results = {
             "metrics": {row: dict(zip(map(str, metrics), values, strict=True)) for row, values in rows.items()},
+            "remarks": list(remarks),
             "networks": {f"{name}-{features}": network.quality for (name, features), network in networks.items()},
             "sites": {
                 f"{name}-{features}": {
@@ -79,7 +85,8 @@ def compare(
                 for (name, features), found in by_network.items()
             },
         }
-        json_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with whole_file(json_file) as partial:
+            partial.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _trained_here(network: tuple[str, int]) -> tuple[bool, str, int]:

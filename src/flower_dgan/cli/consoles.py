@@ -5,14 +5,36 @@ of an install hint would vanish, and ``[/x]`` of a path end in a traceback) or f
 a colour is a ``rich.text.Text``.
 """
 
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+
+from flower_dgan.errors import ConfigError
 
 console = Console(markup=False, emoji=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 _WIDEST = 100_000  # characters; a path has 4,096 at most
+
+
+def show_any_name() -> None:
+    """Let names of files be printed whose bytes, or letters, the terminal's encoding does not have, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def require_different(rows: Sequence[str], reserved: Sequence[str] = ()) -> None:
+    """Raise ConfigError if two rows of a table would have one name, of which one would then be the other's."""
+    for row in rows:
+        if rows.count(row) > 1:
+            raise ConfigError(f"{row} is named twice: name each folder once.")
+        if row in reserved:
+            raise ConfigError(f"'{row}' is what another row of the table is called: give its full path.")
 
 
 def print_table(table: Table) -> None:

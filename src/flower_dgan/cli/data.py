@@ -13,6 +13,7 @@ from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.cli.data_check import check
+from flower_dgan.cli.new_places import new_folder, require_new_file, require_new_folder
 from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -41,14 +42,15 @@ def download(
 def partition(
     overrides: Annotated[str, typer.Argument(help="Hydra overrides, such as 'partition=dirichlet'.")] = "",
     clients: Annotated[int | None, typer.Option(min=1, help="Needed if the partition takes any number.")] = None,
-    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("partition.png"),
+    output: Annotated[Path, typer.Option(help="New PNG file.")] = Path("partition.png"),
 ) -> None:
     """Show which training pairs each simulated client would hold."""
     from flower_dgan.data import named_clients, open_source, partition
     from flower_dgan.data.skew import distributions
-    from flower_dgan.report.partition_figure import plot_partition
+    from flower_dgan.report.partition_figure import MOST_DRAWN, plot_partition
     from flower_dgan.resolve import resolve
 
+    require_new_file(output, "--output")
     config = resolve(overrides)
     of_images = config.data.condition == "class"  # which a number of classes and their names are about then
     classes = None if of_images else config.data.classes
@@ -71,6 +73,9 @@ def partition(
         console.print(f"{unused} of {len(source.train)} training pairs are no client's.")
     for each in shown:
         console.print(f"Mean total variation distance of two clients by {each.what}: {each.mean_distance:.3f}")
+    if number > MOST_DRAWN:
+        console.print(f"No figure: {MOST_DRAWN} clients can be drawn, and there are {number:,}.")
+        return
     plot_partition(list(parts), shown, output)
     console.print(f"Figure: {output.resolve()}", soft_wrap=True)
 
@@ -97,6 +102,7 @@ def prepare(
     ] = None,
     band: Annotated[list[int] | None, typer.Option(help="A channel to take, from 1; give it once for each.")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="A channel of brats: flair, t1, t1ce, t2.")] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="Name or number of a layer of annotations to take.")] = None,
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
     instances: Annotated[bool, typer.Option(help="The same as --masks objects.")] = False,
@@ -115,6 +121,7 @@ def prepare(
         value_range=value_range,
         bands=tuple(band or ()),
         modalities=tuple(modality or ("t2",)),
+        layers=tuple(layer or ()),
         only_labelled=only_labelled,
         skip_unreadable=skip_unreadable,
         instances=instances or masks == "objects",
@@ -149,12 +156,12 @@ def edit_masks(
     from flower_dgan.data import read_label_maps, write_label_maps
     from flower_dgan.data.edit_label_maps import edit_label_maps
 
-    if output.exists():
-        raise ConfigError(f"{output} exists already: choose a new folder.")
+    require_new_folder(output)
     given = read_label_maps(folder, image_size=1, masks=masks, of_command=True)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]
-    write_label_maps(output, made, given.classes, names, ids=not given.binary)
+    with new_folder(output) as partial_folder:
+        write_label_maps(partial_folder, made, given.classes, names, ids=not given.binary)
     console.print(
         f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}",
         soft_wrap=True,

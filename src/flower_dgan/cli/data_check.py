@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
+from flower_dgan.cli.new_places import require_new_file
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.names import check_name
 
@@ -35,7 +36,7 @@ def check(
         ),
     ] = None,
     overrides: Annotated[str, typer.Argument(help="As of the run, such as 'data.image_size=256'.")] = "",
-    picture: Annotated[Path | None, typer.Option(help="Write a few pairs, overlaid, into this PNG file.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a few pairs, overlaid, into this new PNG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")] = False,
     node_config: Annotated[
         str | None, typer.Option(help="""As of the SuperNode, such as 'data-path="/data" channels="0,2"'.""")
@@ -48,8 +49,8 @@ def check(
     from flower_dgan.data.check import check_data
     from flower_dgan.report.pairs_picture import draw_pairs
 
-    if picture is not None and not picture.absolute().parent.is_dir():
-        raise ConfigError(f"There is no folder {picture.absolute().parent} for the picture: make it first.")
+    if picture is not None:
+        require_new_file(picture, "--picture")
     config, settings = _settings(path, overrides, node_config)
     shown = iter if as_json else partial(track, description="Reading", console=console, transient=True)
     found = check_data(

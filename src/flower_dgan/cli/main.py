@@ -1,6 +1,6 @@
 """The command ``flower-dgan``."""
 
-import shlex
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flower_dgan.cli.compare import compare
-from flower_dgan.cli.consoles import console, errors, print_table
+from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
-from flower_dgan.errors import DganError
+from flower_dgan.cli.new_places import new_folder, require_new_folder
+from flower_dgan.errors import defect, told
 
 if TYPE_CHECKING:
     from flower_dgan.data import Pairs
@@ -22,6 +23,8 @@ verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run d
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
+
+_SOFTWARE = 70  # what sysexits.h calls it
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
 
@@ -56,9 +59,11 @@ def synthesize(
     from flower_dgan.generator_file import load_generator
     from flower_dgan.synthesis import synthesize_folder, write_pairs
 
+    require_new_folder(output)
     trained = load_generator(generator, package or ())
     pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
-    write_pairs(output, pairs, names)
+    with new_folder(output) as folder:
+        write_pairs(folder, pairs, names)
     console.print(f"{count} pairs in {output.resolve()}", soft_wrap=True)
 
 
@@ -76,13 +81,14 @@ def evaluate(
     from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real, with_truth
     from flower_dgan.wiring import threads
 
-    settings = resolve(f"data=folder data.root={shlex.quote(str(test))} {overrides}")
+    require_different([str(folder) for folder in train])
+    settings = resolve(f"data=folder {overrides}")
     # a folder of synthetic images holds the class of an image, where there is one, as its mask
     own = replace(settings.data, name_pattern=None, table=None, condition="label-map")
 
     def read(folder: Path, classes: int | None, truth: bool = False) -> "Pairs":
         data = replace(own, root=str(folder), classes=classes)
-        source = open_source(data)
+        source = open_source(data, divided=False)
         entries = [*source.train, *source.test]
         pairs = source.load(entries)
         return with_truth(pairs, settings.downstream, data, entries) if truth else pairs
@@ -114,7 +120,7 @@ def report(
     """Write the report of a run or of a sweep anew."""
     from flower_dgan.report import write_report, write_sweep_report
 
-    is_run = (directory / "metrics.jsonl").is_file()
+    is_run = any((directory / name).is_file() for name in ("metrics.jsonl", "training.json"))
     console.print((write_report if is_run else write_sweep_report)(directory), soft_wrap=True)
 
 
@@ -149,9 +155,14 @@ def exactness(
 
 
 def main() -> None:
-    """Run the command; a mistake of the user is one line, not a traceback."""
+    """Run the command; what a user can act on is one line, and a traceback is a defect's."""
+    show_any_name()
     try:
         app()
-    except DganError as error:
-        errors.print(Text.assemble(("Error: ", "bold red"), str(error)))
-        raise SystemExit(1) from error
+    except Exception as error:
+        if (sentence := told(error)) is not None:
+            errors.print(Text.assemble(("Error: ", "bold red"), sentence))
+            raise SystemExit(1) from error
+        traceback.print_exception(error)
+        errors.print(Text.assemble(("Defect: ", "bold red"), defect(error)))
+        raise SystemExit(_SOFTWARE) from error

@@ -18,7 +18,7 @@ from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.segmentation import TASK
 from flower_dgan.tasks.segmentation.deeplab import build_deeplab
 from flower_dgan.tasks.segmentation.fit import train_segmenter
-from flower_dgan.tasks.tstr import score
+from flower_dgan.tasks.tstr import judged
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """The file of torch-fidelity: TensorFlow's Inception of 2015, which the figures of papers are about."""
@@ -83,7 +83,10 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
         labels, truth = ([entry.label for entry in entries] for entries in (source.train, source.test))
         classifier = train_classifier(train.images, labels, source.image_classes, config.seed)
         accuracy = class_agreement(classifier, test.images, truth)
-        return FeatureNetwork(classifier.features, f"classifier, accuracy {accuracy:.3f} on the test split")
+        quality = f"classifier, accuracy {accuracy:.3f} on the test split"
+        if len(set(truth)) > 1 == int((classifier.predict(test.images).bincount() > 0).sum()):
+            quality += "; it finds one class everywhere: it has learned nothing, and figures by it say little"
+        return FeatureNetwork(classifier.features, quality)
     size, augmentation = config.data.image_size, config.data.augmentation
     model = train_segmenter(train, config.downstream, image_size=size, augmentation=augmentation, seed=config.seed)
     for name, tensor in model.state_dict().items():
@@ -91,8 +94,11 @@ def open_network(name: str, features: int, source: Source, config: Config, weigh
             tensor,
             f"With downstream.learning_rate={config.downstream.learning_rate:g} weights of the segmenter ({name})",
         )
-    dice = score(TASK, model, test, image_size=size, metrics=("dice",))["dice"]
-    return FeatureNetwork(segmenter_features(model), f"segmentation model, Dice {dice:.3f} on the test split")
+    values, found = judged(TASK, model, test, size, ("dice",))
+    quality = f"segmentation model, Dice {values['dice']:.3f} on the test split"
+    if found is not None:
+        quality += f"; it finds class {found} everywhere: it has learned nothing, and figures by it say little"
+    return FeatureNetwork(segmenter_features(model), quality)
 
 
 def inception_features(features: int, weights: Path | None) -> Features:

@@ -1,7 +1,7 @@
 """Generated images against real ones: windows of both, their features, and the metrics of the features."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 from flower_dgan.comparison.feature_networks import Features
 from flower_dgan.comparison.named_metric import NamedMetric
 from flower_dgan.data.augmentation import grid_views
-from flower_dgan.data.image_files import list_images, read_image
+from flower_dgan.data.image_files import IMAGE_SUFFIXES, read_image, sound_files
 from flower_dgan.data.pairs import Pixels, Source
 from flower_dgan.data.views import sizes_of
 from flower_dgan.errors import DataError
@@ -18,6 +18,8 @@ from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments,
 from flower_dgan.metrics.shared.finite import require_finite
 
 logger = logging.getLogger(__name__)
+
+_ROUNDING = 1e-6
 
 TEST = "real test split"
 TRAIN = "real training split"
@@ -31,7 +33,7 @@ def read_images(folder: Path, channels: int) -> tuple[Pixels, ...]:
     """Read ``images/`` of a folder; raises DataError if there is none, or a file cannot be read."""
     if not (folder / "images").is_dir():
         raise DataError(f"There is no folder {(folder / 'images').absolute()}: name a folder of synthetic pairs.")
-    paths = [path for same_stem in list_images(folder / "images").values() for path in same_stem]
+    paths = list(sound_files(folder / "images", IMAGE_SUFFIXES).values())
     if not paths:
         raise DataError(f"{folder / 'images'} holds no PNG, JPEG, TIFF or .npy image.")
     return tuple(read_image(path, channels) for path in paths)
@@ -102,7 +104,10 @@ def open_windows(
 
 
 def compare(
-    windows: Mapping[str, Sequence[Pixels]], metrics: Sequence[NamedMetric], networks: Networks
+    windows: Mapping[str, Sequence[Pixels]],
+    metrics: Sequence[NamedMetric],
+    networks: Networks,
+    on_remark: Callable[[str], None] = lambda _: None,
 ) -> dict[str, list[float | None]]:
     """Compare every other set with ``TRAIN``, which the generator was to learn.
 
@@ -116,6 +121,8 @@ def compare(
         What to measure.
     networks : Mapping[tuple[str, int], Features]
         Those of the metrics.
+    on_remark : callable
+        Called with a sentence on each set whose features are all alike, so that figures of it say little.
 
     Returns
     -------
@@ -132,10 +139,14 @@ def compare(
     for network, features, samples in dict.fromkeys((m.network, m.features, m.samples) for m in metrics):
         look = networks[network, features]
         real = _features(look, _take(windows[TRAIN], samples), TRAIN)
+        if all_alike(real):
+            on_remark(f"{network}-{features} sees no difference between the images of the {TRAIN}: it tells nothing.")
         for name, values in found.items():
             if name == TEST and len(windows[TEST]) < samples:
                 continue
             synthetic = _features(look, _take(windows[name], samples), name)
+            if all_alike(synthetic) and not all_alike(real):
+                on_remark(f"{network}-{features} sees no difference between the images of '{name}'.")
             for index, metric in enumerate(metrics):
                 if (metric.network, metric.features, metric.samples) == (network, features, samples):
                     values[index] = metric(real, synthetic)
@@ -178,6 +189,12 @@ def frechet_by_site(
     moments[POOLED] = combine_moments(moments.values())
     theirs = [moments_of(_features(look, windows, name)) for name, windows in sets.items()]
     return {site: (each.count, [frechet_of_moments(each, other) for other in theirs]) for site, each in moments.items()}
+
+
+def all_alike(features: Tensor) -> bool:
+    """Return whether features (samples, features) of two or more samples are the same but for rounding."""
+    spread_out = (features - features[0]).abs().max()
+    return len(features) > 1 and bool(spread_out <= _ROUNDING * features.abs().max())
 
 
 def _take(windows: Sequence[Pixels], samples: int) -> list[Pixels]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.metrics import ImageMetric, find_metric
+from flower_dgan.metrics import figure as written
 from flower_dgan.metrics.shared.neighbours import NEIGHBOURS
 
 NETWORKS: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -61,7 +62,7 @@ class NamedMetric:
 
     def shown(self, figure: float) -> str:
         """Write a figure as the metric wants it."""
-        return format(figure, self._metric.form)
+        return written(figure, self._metric.form)
 
     @property
     def _metric(self) -> ImageMetric:

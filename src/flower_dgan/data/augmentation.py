@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL.Image import Resampling
 
@@ -15,6 +14,7 @@ from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
 from flower_dgan.errors import ProtocolError
+from flower_dgan.lazily import torch
 
 # Degrees from one angle to the next.
 _ANGLES: Mapping[AugmentationName, int] = MappingProxyType({"flips": 90, "rotations": 1, "all": 1})
@@ -25,7 +25,7 @@ def draw_views(
     count: int,
     image_size: int,
     augmentation: AugmentationName,
-    generator: torch.Generator,
+    generator: "torch.Generator",
 ) -> Views:
     """Draw a batch of views uniformly.
 
@@ -104,7 +104,7 @@ def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
     return Views(table[:, 0].copy(), table[:, 1:].astype(np.int16))
 
 
-def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> torch.Tensor:
+def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> "torch.Tensor":
     """Cut views out of images and change their colours; turned by other angles than quarters they are interpolated.
 
     Parameters
@@ -134,7 +134,7 @@ def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> 
     return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 
 
-def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int) -> torch.Tensor:
+def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int) -> "torch.Tensor":
     """Cut the same views out of label maps; where they are turned, a pixel gets the class of the nearest one.
 
     Parameters
@@ -161,7 +161,7 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
     return to_one_hot(_cut(label_maps, views, image_size, Resampling.NEAREST), classes)
 
 
-def to_one_hot(label_maps: Pixels, classes: int) -> torch.Tensor:
+def to_one_hot(label_maps: Pixels, classes: int) -> "torch.Tensor":
     """Return uint8 label maps (batch, height, width) as one-hot float32 (batch, classes, height, width).
 
     Raises

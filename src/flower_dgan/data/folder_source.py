@@ -1,13 +1,13 @@
 """Pairs from a folder with ``images/`` and ``masks/``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import FolderScan, ScannedPair, require_sound, scan_folder
 from flower_dgan.data.image_files import read_image, read_mask
-from flower_dgan.data.origins import read_origins
+from flower_dgan.data.origins import Origin, read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
 
@@ -23,6 +23,8 @@ class FolderSource:
     ----------
     config : DataConfig
         ``root``, how names or a table give split, site and group, and what the networks see.
+    divided : bool
+        Whether there is a test split; without one all pairs are for training.
 
     Attributes
     ----------
@@ -41,12 +43,12 @@ class FolderSource:
         If anything in the folder cannot be used as it is.
     """
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: DataConfig, *, divided: bool = True) -> None:
         scan = scan_folder(config)
         require_sound(scan)
         self._scan, self._channels = scan, config.channels
         self.classes, self.image_classes = scan.classes, 0
-        self.train, self.test = divide_folder(scan, config)
+        self.train, self.test = divide_folder(scan, config) if divided else (name_origins(scan, config), ())
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the pixels of some entries of this source.
@@ -92,9 +94,17 @@ def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ..
         As :func:`~flower_dgan.data.origins.read_origins` and :func:`~flower_dgan.data.splits.split_entries`.
     """
     origins = read_origins(list(scan.pairs), scan.root, config)
-    entries = [
+    splits = [split for name in scan.pairs if (split := origins[name].split) is not None]
+    return split_entries(_entries(scan, origins), splits or None, config)
+
+
+def name_origins(scan: FolderScan, config: DataConfig) -> tuple[Entry, ...]:
+    """Name site and group of each pair, of whatever split; raises as ``read_origins`` does."""
+    return _entries(scan, read_origins(list(scan.pairs), scan.root, config))
+
+
+def _entries(scan: FolderScan, origins: Mapping[str, Origin]) -> tuple[Entry, ...]:
+    return tuple(
         Entry(name, origins[name].site, origins[name].group, -1, pair.height, pair.width)
         for name, pair in scan.pairs.items()
-    ]
-    splits = [split for name in scan.pairs if (split := origins[name].split) is not None]
-    return split_entries(entries, splits or None, config)
+    )

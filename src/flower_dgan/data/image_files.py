@@ -1,25 +1,29 @@
 """Image and mask files: which there are, and their pixels without loss."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture
+from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture, levels_of
+from flower_dgan.data.picture_files import opened
+from flower_dgan.data.picture_windows import LoadedPicture, Windowed, whole
 from flower_dgan.data.text_files import same_name
-from flower_dgan.data.upright import AS_STORED, orientation, shown_size, upright
+from flower_dgan.data.upright import AS_STORED, orientation, shown_size
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "TIFF")
+IMAGE_SUFFIXES = (*SUFFIXES, ARRAY_SUFFIX)
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, list[Path]]:
@@ -47,13 +51,32 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
 
 def list_images(folder: Path) -> dict[str, list[Path]]:
     """List the images of a folder, arrays among them; as :func:`list_files`."""
-    return list_files(folder, (*SUFFIXES, ARRAY_SUFFIX))
+    return list_files(folder, IMAGE_SUFFIXES)
 
 
 def unread_pictures(folder: Path) -> list[Path]:
     """List what Pillow knows by its suffix but :func:`list_images` leaves out, such as BMP, in alphabetical order."""
-    others = {*Image.registered_extensions()} - {*SUFFIXES, ARRAY_SUFFIX}
+    others = {*Image.registered_extensions()} - {*IMAGE_SUFFIXES}
     return [path for paths in list_files(folder, tuple(others)).values() for path in paths]
+
+
+def sound_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
+    """List the files of a folder, one a stem; as :func:`list_files`.
+
+    Pictures of formats that are not read are named in the log.
+
+    Raises
+    ------
+    DataError
+        If two have the same stem, or a name cannot be shown.
+    """
+    files = list_files(folder, suffixes)
+    for problem in (*misnamed(files).values(), *double_stems(files)):
+        raise DataError(problem)
+    if others := unread_pictures(folder):
+        more = f" and {len(others) - 1:,} more pictures in {folder.name} are" if len(others) > 1 else " is"
+        logger.warning("%s%s of a format that is not read: save as PNG what belongs to the data.", others[0], more)
+    return {stem: path for stem, (path,) in files.items()}
 
 
 def double_stems(files: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -124,19 +147,25 @@ def read_image(path: Path, channels: int) -> Pixels:
     DataError
         If the file cannot be read, does not hold so many channels, or has a pixel that is not opaque.
     """
+    pixels: Pixels = np.array(whole(open_image(path, channels)), order="C")
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def open_image(path: Path, channels: int) -> Windowed:
+    """Open an image as :func:`read_image` reads it, to be fetched by windows; (height, width) for one channel."""
     if path.suffix.lower() == ARRAY_SUFFIX:
-        return np.array(open_array(path, channels))
+        return open_array(path, channels)
     _check_pictured(path, channels)
     with opened(path) as image:
         check_picture(image, path, IMAGE_MODES)
-        pixels = np.asarray(upright(image).convert("L" if channels == 1 else "RGB"))
-    return pixels[:, :, None] if channels == 1 else pixels
+        return LoadedPicture(image, "L" if channels == 1 else "RGB")
 
 
 def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     """Read a mask's own values as (height, width): palette indices, grey levels, or 0/255 for one bit.
 
-    It is turned as EXIF says, as an image is.
+    Grey levels of 2 and 4 bits are 0 to 3 and 0 to 15 as they are stored; in a mask of black and white alone they are
+    0 and 255. It is turned as EXIF says, as an image is.
 
     Raises
     ------
@@ -145,9 +174,10 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     """
     with opened(path) as image:
         check_picture(image, path, MASK_MODES)
-        shown = upright(image)
-        values = shown.getchannel(0) if shown.mode in ("LA", "PA") else shown
-        return np.asarray(values.convert("L") if values.mode == "1" else values)
+        step = 255 // (levels_of(image) - 1)
+        values = whole(LoadedPicture(image, "L" if image.mode == "1" else image.mode))
+    values = np.ascontiguousarray(values if values.ndim == 2 else values[..., 0])  # the second channel is opaque alpha
+    return values if step == 1 or np.isin(values, (0, 255)).all() else values // step
 
 
 def turned_by_exif(paths: Iterable[Path]) -> str:
@@ -167,32 +197,3 @@ def _check_pictured(path: Path, channels: int) -> None:
             f"{path} holds grey or RGB, and data.channels={channels}: save it as .npy, uint8 (height, width, "
             f"{channels}), or set data.channels=1 or 3."
         )
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a PNG, JPEG or TIFF file; raises DataError for whatever Pillow says of it, also in the body."""
-    try:
-        # Not by its path: Pillow would map an uncompressed TIFF file that is turned with its sides mixed up.
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            yield image
-    except DataError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{path} cannot be read as PNG, JPEG or TIFF (it holds {_content(path)}): replace it, or remove image and "
-            "mask."
-        ) from error
-    except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
-        raise DataError(
-            f"{path} cannot be read as PNG, JPEG or TIFF ({error}): replace it, or remove image and mask."
-        ) from error
-
-
-def _content(path: Path) -> str:
-    """Return what a file holds that is called by another suffix."""
-    try:
-        with Image.open(path) as image:
-            return str(image.format)
-    except Exception:  # Pillow's decoders raise almost anything on what they do not know.
-        return "something else"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.image_files import double_stems, list_files, read_mask, turned_by_exif
+from flower_dgan.data.image_files import read_mask, sound_files, turned_by_exif
 from flower_dgan.data.lossy_files import lossy_format
 from flower_dgan.data.open_masks import single_pieces
 from flower_dgan.data.overlap import misfit
@@ -48,9 +48,7 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
         if config.masks != "objects":
             return pairs
         folder = root / "masks"
-    files = list_files(folder)
-    for problem in double_stems(files):
-        raise DataError(problem)
+    files = sound_files(folder)
     if missing := [entry.name for entry in entries if entry.name not in files]:
         raise DataError(
             f"{folder} lacks {missing[0]}, and {len(missing)} of the {len(entries)} test pairs in all: add them, or "
@@ -58,7 +56,7 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
         )
     numbers = {}
     for entry, label_map in zip(entries, pairs.label_maps, strict=True):
-        (path,) = files[entry.name]
+        path = files[entry.name]
         numbers[path] = read_numbers(path, label_map, pairs.classes)
     if doubt := no_objects({path: single_pieces(each) for path, each in numbers.items()}):
         raise DataError(doubt)

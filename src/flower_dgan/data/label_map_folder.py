@@ -9,13 +9,14 @@ from PIL import Image
 
 from flower_dgan.config import DataConfig
 from flower_dgan.config.data_settings import MasksName
-from flower_dgan.data.image_files import double_stems, list_files, misnamed, read_mask
+from flower_dgan.data.image_files import read_mask, sound_files
 from flower_dgan.data.label_maps import content_hash, pack
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.open_masks import left_open, told_by_preparation
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.names import inside
+from flower_dgan.whole_file import settle, whole_file, writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +80,9 @@ def read_label_maps(
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder.absolute()}: give a folder of label maps.")
-    files = list_files(folder)
-    if not files:
+    paths = list(sound_files(folder).values())
+    if not paths:
         raise DataError(f"{folder} holds no PNG, JPEG or TIFF label map.")
-    for problem in (*misnamed(files).values(), *double_stems(files)):
-        raise DataError(problem)
-    paths = [path for (path,) in files.values()]
     values = {path: mask_values(path, classes, masks) for path in paths}
     said = decided or classes is not None or masks is not None or told_by_preparation(folder.parent)
     binary, classes = decide_classes(values, classes, masks)
@@ -111,9 +109,12 @@ def write_label_maps(
     """Write label maps as PNG into a folder that is made if need be: 0/255 for two classes, else class ids.
 
     With ``ids`` two classes are ids, too, for data of which another part may have more. Raises ValueError if a name is
-    a path.
+    a path, and StorageError if one cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     scale = np.uint8(255 if classes == 2 and not ids else 1)
     for name, label_map in zip(names, label_maps, strict=True):
-        Image.fromarray(label_map * scale).save(inside(folder, f"{name}.png"))
+        with whole_file(inside(folder, f"{name}.png"), durable=False) as partial:
+            Image.fromarray(label_map * scale).save(partial, format="PNG")
+    settle(folder)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flower_dgan.data.image_files import opened
+from flower_dgan.data.picture_files import opened
 
 _COMPRESSION = 259
 # Of TIFF: old and new JPEG, and WebP, which libtiff writes without loss only if it is asked to and does not say so.

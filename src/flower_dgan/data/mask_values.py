@@ -1,14 +1,18 @@
 """What the values of masks mean: background and foreground, class ids, or numbers of objects."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flower_dgan.config.data_settings import MOST_CLASSES, MasksName
 from flower_dgan.data.declared_classes import not_a_class
 from flower_dgan.data.image_files import read_mask
 from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.picture_windows import row_blocks
 from flower_dgan.errors import DataError
 
 BINARY = frozenset({0, 255})
@@ -38,8 +42,7 @@ def mask_values(path: Path, classes: int | None = None, masks: MasksName | None 
         If it cannot be read, if a value is not of that kind or no class, or if values other than 0 and 255 are from a
         file that does not keep them.
     """
-    values, counts = np.unique(read_mask(path), return_counts=True)
-    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    found = _counted(read_mask(path))
     if masks == "binary" and not (set(found) <= BINARY or set(found) <= _IDS_OF_TWO):
         raise DataError(
             f"{path} holds the values {listed(found)}, and with data.masks=binary a mask holds 0 and 255, or 0 and 1. "
@@ -108,6 +111,15 @@ def decide_classes(
         f"{ids} holds the values {listed(values[ids])}, while {binary} has 0 and 255: masks hold either 0 and 255 "
         f"only or class ids below {MOST_CLASSES}, all in the same way."
     )
+
+
+def _counted(mask: NDArray[np.integer[Any]]) -> dict[int, int]:
+    """Return how many pixels hold each value, in ascending order; a large mask is not copied for it."""
+    total: Counter[int] = Counter()
+    for window in row_blocks(*mask.shape):
+        values, counts = np.unique(mask[window], return_counts=True)
+        total.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return dict(sorted(total.items()))
 
 
 def _not_kept(path: Path, found: Mapping[int, int], lossy: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from flower_dgan.config import DataConfig
 from flower_dgan.data.splits import some
 from flower_dgan.data.tables import read_table
+from flower_dgan.data.text_files import same_value
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.printable import printable
 
@@ -84,7 +85,11 @@ def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[st
             "(?P<group>...), or set data.name_pattern=null."
         )
     matches = {name: expression.fullmatch(name) for name in names}
-    found = {name: match.groupdict() for name, match in matches.items() if match and all(match.groupdict().values())}
+    found = {
+        name: {field: same_value(value) for field, value in match.groupdict().items()}
+        for name, match in matches.items()
+        if match and all(match.groupdict().values())
+    }
     if odd := [name for name in names if name not in found]:
         others = f" Nor do {some(odd[1:])}." if odd[1:] else ""
         raise DataError(

@@ -4,15 +4,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import SAMPLESPERPIXEL
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, SAMPLESPERPIXEL
 
 from flower_dgan.data.pairs import LARGEST_SIDE
+from flower_dgan.data.picture_windows import LoadedPicture, row_blocks
 from flower_dgan.errors import DataError
 
 # What has more than 8 bits a channel would be clipped or cut off by a conversion.
 IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 MASK_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L")
 
+# Conversions of these to RGB depend on a profile or on taste.
+OTHER_COLOURS = ("CMYK", "HSV", "LAB", "YCbCr")
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 _SUBFILE_TYPE = 254
 _REDUCED_OR_MASK = 0b101
 
@@ -38,18 +42,37 @@ def check_picture(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Non
         kind = f"16 bits a channel ({raw[0]})" if cut else f"mode {image.mode}"
         raise DataError(f"{path} has {kind}, which would be clipped or mixed up: save it as {wanted}.")
     check_pages(image, path)
+    check_numbers(image, path)
     if has_more_bands(image):
         raise DataError(
             f"{path} has {bands_of(image)} bands, some of which would be lost: flower-dgan data prepare folder reads "
             "them all, or those of --band."
         )
-    if max(image.size) > LARGEST_SIDE:
-        raise DataError(
-            f"{path} is {image.height} x {image.width} pixels: cut it into tiles of {LARGEST_SIDE} at most."
-        )
+    check_side(image.height, image.width, path)
     # The index or the grey level of a mask's pixel is there whether a palette shows it or not.
     if (modes == IMAGE_MODES or image.mode in ("LA", "PA")) and is_transparent(image):
         raise transparent(path, "each pixel with the value of its class" if modes == MASK_MODES else "on a background")
+
+
+def check_side(height: int, width: int, path: Path) -> None:
+    """Raise DataError if a picture is larger than any that is read."""
+    if max(height, width) > LARGEST_SIDE:
+        raise DataError(f"{path} is {height} x {width} pixels: cut it into tiles of {LARGEST_SIDE} at most.")
+
+
+def check_colours(image: Image.Image, path: Path) -> None:
+    """Raise DataError if an opened picture has colours that are neither grey nor RGB nor of a palette."""
+    if image.mode in OTHER_COLOURS:
+        raise DataError(f"{path} has colours of the kind {image.mode}, which is not read: save it as grey or RGB.")
+
+
+def check_numbers(image: Image.Image, path: Path) -> None:
+    """Raise DataError if Pillow would not read the numbers of a TIFF file as it means them."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO and image.mode.startswith(("I", "F")):
+        raise DataError(f"{path} has more than 8 bits in which 0 is white: save it so that 0 is black.")
+    if image.mode == "L" and _SIGNED in tags.get(SAMPLEFORMAT, ()):
+        raise DataError(f"{path} has signed numbers of 8 bits, which would be mixed up: save it without signs.")
 
 
 def transparent(path: Path, how: str) -> DataError:
@@ -66,8 +89,8 @@ def is_transparent(image: Image.Image) -> bool:
         return False
     if image.mode.startswith("I"):
         return bool((np.asarray(image) == image.info["transparency"]).any())
-    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return lowest != 255
+    picture = LoadedPicture(image, "RGBA")
+    return any((picture[window][..., 3] != 255).any() for window in row_blocks(*picture.shape[:2]))
 
 
 def bands_of(image: Image.Image) -> int:
@@ -93,6 +116,15 @@ def check_pages(image: Image.Image, path: Path) -> None:
         count = whole
     if count > 1:
         raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
+
+
+def levels_of(image: Image.Image) -> int:
+    """Return how many levels of grey an opened picture of mode L has, which Pillow spreads to 0 .. 255; else 256."""
+    for raw in raw_modes(image):
+        for name, levels in (("L;2", 4), ("L;4", 16)):
+            if image.mode == "L" and raw.startswith(name):
+                return levels
+    return 256
 
 
 def raw_modes(image: Image.Image) -> list[str]:

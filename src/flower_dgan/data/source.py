@@ -20,19 +20,22 @@ SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
 )
 
 
-def open_source(config: DataConfig) -> Source:
+def open_source(config: DataConfig, *, divided: bool = True) -> Source:
     """Open the source that ``config.source`` names, and check it.
 
     Parameters
     ----------
     config : DataConfig
         Where the pairs come from, how they are split, and what their label maps say.
+    divided : bool
+        Whether a folder is divided into training and test; where it is not, all of it is for training, so that one
+        pair will do.
 
     Returns
     -------
     Source
-        With at least one pair in each split, and the number of classes that is set, if one is; ``load`` reads the
-        pixels.
+        With at least one pair in each split if it is divided, and the number of classes that is set, if one is;
+        ``load`` reads the pixels.
 
     Raises
     ------
@@ -46,6 +49,8 @@ def open_source(config: DataConfig) -> Source:
     if is_import_path(config.source):
         source: Source = make(config.source, "data.source", config=own)
         _require_sizes(source, config.image_size)
+    elif config.source == "folder" and not divided:
+        source = FolderSource(own, divided=False)
     elif config.source in SOURCES:
         source = SOURCES[config.source](own)
     else:

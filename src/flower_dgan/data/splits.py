@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.pairs import Entry
+from flower_dgan.data.text_files import same_value
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.printable import printable
 
@@ -93,11 +94,11 @@ def split_entries(
                 f"No {name} pair among {len(entries)} pairs. Where the data give a split, change data.{key} (now "
                 f"{list(getattr(config, key))}); otherwise give at least two groups (patients, scenes) of images."
             )
-    known = {entry.site for entry in train}
-    for site in config.sites:
+    known, sites = {entry.site for entry in train}, tuple(map(same_value, config.sites))
+    for site in sites:
         if site not in known:
             raise ConfigError(f"{unknown_name('training site', site, known)} Change data.sites.")
-    return tuple(entry for entry in train if not config.sites or entry.site in config.sites), test
+    return tuple(entry for entry in train if not sites or entry.site in sites), test
 
 
 def _given_sides(entries: Sequence[Entry], splits: Sequence[str], config: DataConfig) -> list[bool]:

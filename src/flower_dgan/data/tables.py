@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flower_dgan.data.splits import some
-from flower_dgan.data.text_files import read_rows, same_name
+from flower_dgan.data.text_files import read_rows, same_name, same_value
 from flower_dgan.errors import DataError, unknown_name
 from flower_dgan.printable import printable
 
@@ -29,7 +29,7 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
     -------
     dict of str to mapping
         The other cells of each row, by column, by name, which is as in ``names`` if it is one of them; in the order of
-        the rows. Cells are as :func:`~flower_dgan.data.text_files.same_name` returns them.
+        the rows. Cells are as :func:`~flower_dgan.data.text_files.same_value` returns them.
 
     Raises
     ------
@@ -39,10 +39,15 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
     try:
         header, *rows = read_rows(path, ("name", *columns)) or [[]]
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"{setting}: {path} cannot be read as a CSV file in UTF-8 or UTF-16: {error}.") from error
+        raise DataError(
+            f"{setting}: {path} cannot be read as a CSV file in UTF-8 or UTF-16: {error}. Save it as 'CSV UTF-8'."
+        ) from error
     for column in header:
         if column not in ("name", *columns):
-            raise DataError(f"{setting}: {path}: {unknown_name('column', column, ('name', *columns))}")
+            raise DataError(
+                f"{setting}: {path}: {unknown_name('column', column, ('name', *columns))} Columns are separated by "
+                "commas, semicolons or tabs."
+            )
     if "name" not in header or len(header) < 2 or len(set(header)) < len(header):
         *most, last = [f"'{column}'" for column in columns]
         wanted = f"any of {', '.join(most)} and {last}, each" if most else f"{last}, each"
@@ -54,16 +59,16 @@ def read_table(path: Path, names: Iterable[str], columns: Sequence[str], setting
     given = {same_name(name): name for name in names}
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
-        if len(row) != len(header) or not all(row):
+        if len(row) != len(header) or not all(map(str.strip, row)):
             raise DataError(
                 f"{setting}: {path}: the row '{printable(','.join(row))}' needs {len(header)} filled cells."
             )
-        fields = dict(zip(header, map(same_name, row), strict=True))
-        name = fields.pop("name")
-        name = given.get(name, name)
+        fields = dict(zip(header, row, strict=True))
+        name = same_name(fields.pop("name"))
+        name = given.get(name, given.get(name.strip(), name))
         if name in found:
             raise DataError(f"{setting}: {path}: '{printable(name)}' has two rows: keep one.")
-        found[name] = fields
+        found[name] = {column: same_value(cell) for column, cell in fields.items()}
     if missing := [name for name in names if name not in found]:
         raise DataError(f"{setting}: {path} has no row for {some(missing)}: add it (the name without its suffix).")
     return found

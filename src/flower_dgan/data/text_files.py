@@ -39,7 +39,7 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
-    """Read a CSV table whose first row names its columns; rows without a cell are left out.
+    """Read a CSV table whose first row names its columns; rows without anything in their cells are left out.
 
     Parameters
     ----------
@@ -58,12 +58,23 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
     if line := _SEPARATOR_LINE.match(text):
         text = text[line.end() :]
     heads = {
-        each: next(filter(None, csv.reader(StringIO(text, newline=""), delimiter=each)), []) for each in _SEPARATORS
+        each: next(filter(None, csv.reader(StringIO(text, newline=""), delimiter=each, skipinitialspace=True)), [])
+        for each in _SEPARATORS
     }
-    found = max(_SEPARATORS, key=lambda each: len(set(heads[each]) & set(columns)))
-    return [row for row in csv.reader(StringIO(text, newline=""), delimiter=found, strict=True) if row]
+    found = max(_SEPARATORS, key=lambda each: len({*map(str.strip, heads[each])} & {*columns}))
+    rows = csv.reader(StringIO(text, newline=""), delimiter=found, skipinitialspace=True, strict=True)
+    header, *others = [row for row in rows if any(map(str.strip, row))] or [[]]
+    return [[name.strip() for name in header], *others]
 
 
 def same_name(name: str) -> str:
     """Return a name as it is compared: letters with accents are one character (NFC), as macOS may not write them."""
     return normalize("NFC", name)
+
+
+def same_value(text: str) -> str:
+    """Return what a name or a table says of a pair as it is compared: as :func:`same_name`, without blanks at its ends.
+
+    ``Bonn`` and ``Bonn `` are one site, and one patient is not on both sides of a split by a blank that nobody sees.
+    """
+    return same_name(text).strip()

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torchvision.transforms.functional as F  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -68,6 +67,9 @@ def change_colours(image: Pixels, colours: Sequence[int]) -> Pixels:
     -------
     uint8 array (height, width, channels)
     """
+    # Imported here: torch takes seconds and half a gigabyte, and whoever prepares data changes no colours.
+    import torchvision.transforms.functional as F  # type: ignore[import-untyped]
+
     *strengths, hue = colours
     picture = _picture(image)
     for adjust, percent in zip((F.adjust_brightness, F.adjust_contrast, F.adjust_saturation), strengths, strict=True):

@@ -6,14 +6,16 @@ runs the server, also what an earlier version or another umask left there, and e
 
 import os
 import time
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from flower_dgan.data import PackedLabelMaps
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, StorageError
 from flower_dgan.private import private_directory
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import whole_file, writing
 
 KEPT_DAYS = 30
 """Days after its last use that an entry is deleted, when a run starts."""
@@ -52,14 +54,24 @@ def tidy(cache: Path) -> None:
 
 
 def write_cached(path: Path, packed: PackedLabelMaps) -> None:
-    """Write an entry, and the cache's directory where there is none; both are for the user alone."""
-    private_directory(path.parent)
-    with whole_file(path, shared=True, private=True) as partial, partial.open("wb") as file:
-        np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+    """Write an entry, and the cache's directory where there is none; both are for the user alone.
+
+    Raises StorageError if that cannot be.
+    """
+    try:
+        with writing(path):
+            private_directory(path.parent)
+        with whole_file(path, shared=True, private=True) as partial, partial.open("wb") as file:
+            np.savez(file, data=np.frombuffer(packed.data, np.uint8), shapes=packed.shapes, classes=packed.classes)
+    except StorageError as error:
+        raise StorageError(f"{error} XDG_CACHE_HOME names the place of this cache.") from error
 
 
 def read_cached(path: Path) -> PackedLabelMaps:
-    """Read an entry, which counts as its use."""
-    os.utime(path)
-    with np.load(path, allow_pickle=False) as arrays:
-        return PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
+    """Read an entry, which counts as its use; raises StorageError if it is damaged."""
+    try:
+        os.utime(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return PackedLabelMaps(arrays["data"].tobytes(), arrays["shapes"], int(arrays["classes"]))
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise StorageError(f"{path} cannot be read: {error}. Delete it, and start the run again.") from error

@@ -57,7 +57,8 @@ class Checkpoints:
 
     def rounds(self) -> tuple[int, ...]:
         """Return the rounds of the checkpoints that are there, in their order."""
-        return tuple(sorted(int(file.stem) for file in self._directory.glob("*.safetensors")))
+        files = self._directory.glob("*.safetensors")
+        return tuple(sorted(int(file.stem) for file in files if file.stem.isdecimal()))
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, and delete those that it makes superfluous."""
@@ -88,7 +89,7 @@ class Checkpoints:
 
     def _load(self, file: Path, training: str) -> Checkpoint:
         with safe_open(file, "pt") as opened:
-            about = dict(opened.metadata())
+            about = dict(opened.metadata() or {})
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  no mapping
         if about.pop("digest") != _digest(about, tensors):
             raise ValueError("its content is not what was written")

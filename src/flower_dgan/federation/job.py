@@ -1,7 +1,8 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from flwr.serverapp import Grid
@@ -10,7 +11,7 @@ from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
-from flower_dgan.errors import DivergedError, FederationError
+from flower_dgan.errors import DivergedError, FederationError, StorageError
 from flower_dgan.federation.cached_label_maps import tidy
 from flower_dgan.federation.dist_fid import windows_of
 from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
@@ -19,19 +20,22 @@ from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.link_report import say_how_long
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
+from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
 from flower_dgan.federation.training import begin, train
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import Ledger
-from flower_dgan.gan.server_state import PreviousTask
+from flower_dgan.gan.bundle import ClientLabels
+from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.generator_file import save_generator
-from flower_dgan.networks.build import discriminator_form
+from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.private import private_directory
-from flower_dgan.report import write_report
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, free_cores, server_state, threads
+
+Labels = Sequence[ClientLabels]
 
 logger = logging.getLogger("flwr")
 
@@ -59,11 +63,10 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     tidy(label_map_cache())
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
-    with directory.in_use():
+    with directory.in_use(), ending(directory):
         if foreign is not None:
             directory.keep_to_label_maps(foreign.content)
         _run(grid, config, directory, test, previous, foreign)
-    logger.info("Run directory: %s", directory.path)
     return directory
 
 
@@ -98,7 +101,7 @@ def _run(
             algorithm, labels_of = algorithm_of(config), {client.name: client.labels for client in clients}
             state = server_state(config, shape, labels_of, free_cores(), previous)
             begin(checkpoint, algorithm, config, fast_grid, clients, state)
-        diverged = False
+        labels: Labels = [*earlier, *(client.labels for client in clients)]
         try:
             with directory.stage("training"):
                 samples = plan_samples(config, clients, federation)
@@ -108,14 +111,16 @@ def _run(
                 at_the_end.callback(let_go)
             else:
                 let_go()
-        except DivergedError:
-            diverged = True
+        except DivergedError:  # there is no generator that is of use
+            with suppress(StorageError):
+                save_label_maps(directory.path / LABEL_MAPS, labels)
             raise
-        finally:  # what was learned is kept, whatever else ends the training
-            if not diverged:
-                save_generator(directory.path / GENERATOR, state.generator.average, config.model, shape)
-            labels = [*earlier, *(client.labels for client in clients)]
-            save_label_maps(directory.path / LABEL_MAPS, labels)
+        except BaseException:  # what was learned is kept, whatever else ends the training, which is what is told
+            with suppress(StorageError):
+                _keep(directory, config, state, shape, labels)
+            raise
+        labels = [*earlier, *(client.labels for client in clients)]
+        _keep(directory, config, state, shape, labels)
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
             synthetic, names = synthesize(state.generator.average, labels, bundle_settings(config), total)
@@ -130,14 +135,9 @@ def _run(
                     measure_dist_fid(
                         grid, directory, config, clients, state.generator.average, model.get_submodule("encoder"), test
                     )
-    _report(directory)
 
 
-def _report(directory: RunDirectory) -> None:
-    """Write the report; the results are there without it, so that what goes wrong here ends nothing."""
-    try:
-        logger.info("Report: %s", write_report(directory.path))
-    except Exception as error:  # whatever a drawing library makes of what clients said
-        logger.warning(
-            "The report could not be written (%r): `flower-dgan report %s` tries again.", error, directory.path
-        )
+def _keep(directory: RunDirectory, config: Config, state: ServerState, shape: ImageShape, labels: Labels) -> None:
+    """Keep what was learned in files that other commands and later tasks read."""
+    save_generator(directory.path / GENERATOR, state.generator.average, config.model, shape)
+    save_label_maps(directory.path / LABEL_MAPS, labels)

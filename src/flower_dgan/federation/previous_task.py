@@ -1,9 +1,11 @@
 """What a training leaves for the next task: its generator, and the label maps that it has seen."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -82,5 +84,5 @@ def read_label_maps_of_run(path: Path) -> tuple[ClientLabels, ...]:
                 )
                 for index, (name, classes, site) in enumerate(json.loads(str(arrays["clients"])))
             )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path} does not hold the label maps of a run: {error}. Give its run directory.") from error

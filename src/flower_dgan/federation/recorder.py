@@ -1,7 +1,6 @@
 """What is written down while a run goes on: measurements, sample grids and a progress line a round."""
 
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from flower_dgan.federation.round_report import RoundReport
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.metrics import figure
 
 logger = logging.getLogger("flwr")
 
@@ -156,7 +156,7 @@ class Recorder:
         left = elapsed / (report.round_number - self._done) * (rounds - report.round_number)
         done = list(report.clients.values())
         logger.info(
-            "round %d/%d | loss G %.3f D %.3f | %.0f images/s | %.2f MB | %d:%02d left%s%s%s%s%s",
+            "round %d/%d | loss G %s D %s | %.0f images/s | %.2f MB | %d:%02d left%s%s%s%s%s",
             report.round_number,
             rounds,
             _mean(client.generator_loss for client in done),
@@ -179,6 +179,7 @@ def record_ledger(directory: RunDirectory, ledger: Ledger, names: Mapping[int, s
         directory.measure("record", site=site, direction=direction, record=record, key=key, **vars(count))
 
 
-def _mean(losses: Iterable[float]) -> float:
+def _mean(losses: Iterable[float]) -> str:
+    """Return the mean of losses as it is logged; a stroke for that of none."""
     found = list(losses)
-    return sum(found) / len(found) if found else math.nan
+    return figure(sum(found) / len(found), ".3f") if found else "-"

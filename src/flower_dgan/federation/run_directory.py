@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import secrets
 import shutil
 import time
@@ -16,15 +15,18 @@ import yaml
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
+from flower_dgan.data.splits import some
 from flower_dgan.errors import ConfigError
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
 from flower_dgan.private import private_directory
+from flower_dgan.report.run_metrics import METRICS, read_lines
 from flower_dgan.resolve import differences, to_yaml
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import append_line, whole_file
 from flower_dgan.wire.protocol import Training
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
+_OF_A_SWEEP = (".hydra", "log.txt", "job.json")
 
 
 def label_map_cache() -> Path:
@@ -64,9 +66,9 @@ class RunDirectory:
 
         Raises
         ------
-        ConfigError
-            If a new directory is there already or cannot be made; if that of the training that is to go on is none, or
-            was started with other settings.
+        ConfigError, StorageError
+            If a new directory is not empty or cannot be made; if that of the training that is to go on is none, is
+            damaged, or was started with other settings.
         """
         return cls._create(config, run_id) if config.resume is None else cls._resume(config, config.resume)
 
@@ -80,15 +82,20 @@ class RunDirectory:
         path = path.resolve()
         training = Training(secrets.token_hex(8), 1)
         try:
-            if not path.exists():
+            if path.exists():
+                _require_none_other(path)
+            else:
                 private_directory(path)
             (path / "samples").mkdir(mode=0o700)
-            (path / _CONFIG).write_text(to_yaml(config), encoding="utf-8")
-            _write_training(path, training)
-        except FileExistsError as error:
-            raise ConfigError(f"{path} holds another run: choose another output.directory.") from error
+            with _nothing_left(path):
+                with whole_file(path / _CONFIG) as partial:
+                    partial.write_text(to_yaml(config), encoding="utf-8")
+                _write_training(path, training)
         except OSError as error:
-            raise ConfigError(f"The run directory {path} cannot be made: {error}. Set output.directory.") from error
+            raise ConfigError(
+                f"The run directory {path} cannot be made: {error.strerror}. Set output.directory to a new folder, "
+                "where this user may write."
+            ) from error
         return cls(path, training)
 
     @classmethod
@@ -101,16 +108,22 @@ class RunDirectory:
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
         try:
-            before = read_config(Config, yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8")))
+            found = yaml.safe_load((path / _CONFIG).read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("the file is empty or damaged")
+            before = read_config(Config, found)
         except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(f"The settings of {path} cannot be read: {error}") from error
+            raise ConfigError(
+                f"The settings of the run in {path / _CONFIG} cannot be read: {_words(error)}. Put the file back, or "
+                "begin a new run."
+            ) from error
         except ConfigError as error:
             raise ConfigError(
                 f"{path} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
             ) from error
         if changed := differences(_settings_of_training(before), _settings_of_training(config)):
             raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
-        training = Training(**json.loads((path / _TRAINING).read_text(encoding="utf-8")))
+        training = _read_training(path / _TRAINING)
         training = replace(training, attempt=training.attempt + 1)
         _write_training(path, training)
         return cls(path, training)
@@ -123,7 +136,7 @@ class RunDirectory:
     @property
     def has_measurements(self) -> bool:
         """Whether anything was measured already."""
-        return (self.path / "metrics.jsonl").is_file()
+        return (self.path / METRICS).is_file()
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -145,11 +158,8 @@ class RunDirectory:
         return self.path / "samples" / f"round-{round_number:05d}.png"
 
     def measure(self, kind: str, **values: object) -> None:
-        """Append one measurement to ``metrics.jsonl``; it is on disk when this returns."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, **values}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append one measurement to ``metrics.jsonl``; it is on disk when this returns. Raises StorageError."""
+        append_line(self.path / METRICS, json.dumps({"kind": kind, **values}))
 
     def keep_to_label_maps(self, content: str) -> None:
         """Note the content hash of the label maps of ``data.label_maps``, on which every draw depends.
@@ -161,7 +171,8 @@ class RunDirectory:
         """
         file = self.path / _FOREIGN
         if not file.is_file():
-            file.write_text(content, encoding="utf-8")
+            with whole_file(file) as partial:
+                partial.write_text(content, encoding="utf-8")
         elif file.read_text(encoding="utf-8") != content:
             raise ConfigError(
                 f"The folder of data.label_maps does not hold what {self.path} was started with: put its files back, "
@@ -195,15 +206,12 @@ class RunDirectory:
 
     def _forget_after(self, round_number: int) -> None:
         """Drop later rounds and all results from ``metrics.jsonl``."""
-        file = self.path / "metrics.jsonl"
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
         kept = []
-        for line in text[: text.rfind("\n") + 1].splitlines():  # a last line without its end was being written
-            fields = json.loads(line)
-            dated = fields["kind"] in ("round", "membership", "alarm")
-            if fields["kind"] == "stage" or (dated and fields["round"] <= round_number):
-                kept.append(line + "\n")
-        with whole_file(file) as partial:
+        for _, fields in read_lines(self.path) if self.has_measurements else ():
+            dated = fields.get("kind") in ("round", "membership", "alarm")
+            if fields.get("kind") == "stage" or (dated and fields.get("round", 0) <= round_number):
+                kept.append(json.dumps(fields) + "\n")
+        with whole_file(self.path / METRICS) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
 
     @contextmanager
@@ -214,9 +222,48 @@ class RunDirectory:
         self.measure("stage", name=name, seconds=time.monotonic() - start)
 
 
+@contextmanager
+def _nothing_left(path: Path) -> Iterator[None]:
+    """Delete what a run writes first if the body fails, so that a second start may have the same directory."""
+    try:
+        yield
+    except BaseException:
+        for name in (_TRAINING, _CONFIG):
+            (path / name).unlink(missing_ok=True)
+        (path / "samples").rmdir()
+        raise
+
+
+def _require_none_other(path: Path) -> None:
+    """Raise ConfigError if a directory holds what is not a sweep's, so that nothing in it is overwritten or mixed."""
+    if RunDirectory.is_begun(path):
+        raise ConfigError(f"{path} holds another run: choose another output.directory, or set resume to go on with it.")
+    if others := sorted(each.name for each in path.iterdir() if each.name not in _OF_A_SWEEP):
+        raise ConfigError(f"{path} is not empty (there is {some(others)}): set output.directory to a new folder.")
+
+
 def _settings_of_training(config: Config) -> Config:
     """Return the configuration without what may differ between two attempts."""
     return replace(config, resume=None, output=replace(config.output, directory=None))
+
+
+def _read_training(file: Path) -> Training:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        training = Training(**found)
+        if not isinstance(training.identity, str) or type(training.attempt) is not int:
+            raise TypeError("it does not name a training")
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{file} cannot be read: {_words(error)}. It is empty or damaged, and the training cannot go on without "
+            "it: begin a new run."
+        ) from error
+    return training
+
+
+def _words(error: Exception) -> str:
+    """Return the text of an error in one line; a parser's has several."""
+    return " ".join(str(error).split())
 
 
 def _write_training(path: Path, training: Training) -> None:

@@ -22,6 +22,7 @@ from .learning import client_weights as client_weights
 from .learning import feedback_of as feedback_of
 from .learning import step_on_one as step_on_one
 from .learning import sum_gradients as sum_gradients
+from .learning import worth as worth
 from .losses import LOSSES as LOSSES
 from .losses import SampleLoss as SampleLoss
 from .perceptual import pretrained_perceptual_loss as pretrained_perceptual_loss

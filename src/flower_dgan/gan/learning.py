@@ -25,7 +25,7 @@ class Step:
     Attributes
     ----------
     weights : mapping of str to float
-        How much each client counted, by name.
+        How much each client counted, by name; they sum to less than 1 where all answers were late.
     losses : mapping of str to Tensor
         The generator's losses (samples,) on each client's images, in float64, where the square of any is finite.
     bounded : mapping of str to int
@@ -57,6 +57,8 @@ def client_weights(
 ) -> tuple[dict[str, float], frozenset[str]]:
     """Return the weight w_k of each client that answered, and which of them would weigh more without the bound.
 
+    The weights sum to :func:`worth`, which is 1 unless all are late.
+
     Parameters
     ----------
     state : ServerState
@@ -76,9 +78,29 @@ def client_weights(
     if not counts or min(counts.values()) < 1:
         raise ValueError(f"image counts {counts}: at least one client, each with at least one image")
     late = {name: count * discounts[name] for name, count in counts.items()}
-    weights = {name: each / sum(late.values()) for name, each in late.items()}
-    bounded = bound_shares(weights, state.bundles.largest_share, len(state.clients))
-    return bounded, frozenset(name for name in weights if bounded[name] < weights[name])
+    shares = {name: each / sum(late.values()) for name, each in late.items()}
+    bounded = bound_shares(shares, state.bundles.largest_share, len(state.clients))
+    weights = {name: worth(discounts) * share for name, share in bounded.items()}
+    return weights, frozenset(name for name in shares if bounded[name] < shares[name])
+
+
+def worth(discounts: Mapping[str, float]) -> float:
+    """Return what the answers of a round are worth together: the discount of the newest, 1 where one is not late.
+
+    Among themselves answers count by their discounts. Where all are late there is none for the others to count less
+    than, and shares that sum to 1 would scale the discount up again. So the rate of the round's steps is multiplied by
+    it: learning rate, target step and diversity, as :func:`~flower_dgan.gan.generator.scheduled_rate` does at the end
+    of a training. As a factor of the gradient it would be lost in every merge rule: Adam divides a gradient by the size
+    of the earlier ones, so that rounds of late feedback alone would move the generator as far as any; target replay
+    would have targets as far away as ever; ``agreement`` shares out anew what is given to it; and of scores that are
+    merged the shares must sum to 1.
+
+    Parameters
+    ----------
+    discounts : mapping of str to float
+        Of at least one answer, each in (0, 1].
+    """
+    return max(discounts.values())
 
 
 def feedback_of(state: ServerState, answers: Mapping[str, Answer]) -> dict[str, Feedback]:
@@ -108,7 +130,7 @@ def sum_gradients(
     proposals, answers : mapping
         Client name to what it was sent and what it said.
     discounts : mapping of str to float
-        What each answer is worth, see :func:`client_weights`.
+        What each answer is worth, see :func:`client_weights`. The rates of the step are multiplied by :func:`worth`.
     merge : {"samples", "equal", "agreement"}
         How the clients are weighed, see ``flower_dgan.gan.merge``.
     final_rate : float
@@ -122,25 +144,35 @@ def sum_gradients(
         If the generator is not finite afterwards.
     """
     weights, capped = client_weights(state, discounts, by_samples=merge == "samples")
+    total = worth(discounts)
     feedback, bounded = bound_gradients(state.guards["gradients"], feedback_of(state, answers))
     merged = state.generator.apply(
         [proposals[name] for name in feedback],
         list(feedback.values()),
-        {name: weights[name] for name in feedback},
+        {name: weights[name] / total for name in feedback},
         state.generator_steps,
-        scheduled_rate(round_number, state.rounds, final_rate),
+        total * scheduled_rate(round_number, state.rounds, final_rate),
         merge=merge_rule(merge, state.trust),
         added=added,
     )
     losses = {name: each.feedback.losses.double() for name, each in answers.items()}
-    return Step(merged, losses, bounded, 0, capped)
+    return Step({name: total * weight for name, weight in merged.items()}, losses, bounded, 0, capped)
 
 
 def step_on_one(
-    state: ServerState, round_number: int, proposal: Proposal, feedback: Feedback, *, final_rate: float
+    state: ServerState,
+    round_number: int,
+    proposal: Proposal,
+    feedback: Feedback,
+    *,
+    final_rate: float,
+    total: float = 1.0,
 ) -> int:
-    """Step the generator on feedback that is nobody's alone; return to how many samples the guard's bound applied."""
+    """Step the generator on feedback that is nobody's alone; return to how many samples the guard's bound applied.
+
+    ``total`` is what the answers are worth together, see :func:`worth`.
+    """
     bounded, together = bound_gradients(state.guards["merged"], {TOGETHER: feedback})
-    rate = scheduled_rate(round_number, state.rounds, final_rate)
+    rate = total * scheduled_rate(round_number, state.rounds, final_rate)
     state.generator.apply([proposal], list(bounded.values()), {TOGETHER: 1.0}, state.generator_steps, rate)
     return together.get(TOGETHER, 0)

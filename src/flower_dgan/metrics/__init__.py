@@ -13,6 +13,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -27,6 +28,9 @@ Compared = Literal["masks", "objects", "classes"]
 """What a metric is given, true and predicted: the class of each pixel, int (windows, height, width) with 0 for the
 background; the number of the object of each pixel, in the same shape with 0 for none; the class of each image, int
 (images,)."""
+
+NO_NUMBER = "not a number"
+"""What stands in place of a figure of what is not finite."""
 
 Ids = NDArray[np.integer[Any]]
 
@@ -116,7 +120,12 @@ def metric_names(kind: type[KindT]) -> tuple[str, ...]:
 def shown(name: str, mean: float, deviation: float | None = None) -> str:
     """Write a figure as its metric wants it, with its standard deviation if there is one."""
     form = described(name).form
-    return f"{mean:{form}}" if deviation is None else f"{mean:{form}} ± {deviation:{form}}"
+    return figure(mean, form) if deviation is None else f"{figure(mean, form)} ± {figure(deviation, form)}"
+
+
+def figure(number: float, form: str) -> str:
+    """Write a number in a form that :func:`format` takes; one that is none, or infinite, in words."""
+    return format(number, form) if isfinite(number) else NO_NUMBER
 
 
 def described(name: str) -> Metric:

@@ -1,6 +1,7 @@
 """A node's real pairs as they were when it joined a training: in files that are mapped into memory, not read."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import IO
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs, Pixels
 from flower_dgan.node.spooled_pairs import SpooledPairs, copy_file, read_arrays
+from flower_dgan.whole_file import whole_file
 
 _IMAGES, _LABEL_MAPS, _SHAPES = "images.npy", "label_maps.npy", "shapes.npy"
 
 
 def keep_pairs(directory: Path, pairs: Pairs) -> None:
-    """Write pairs into a directory; raises OSError if the disk is full."""
+    """Write pairs into a directory, and wait until they are on its disk; raises OSError if that is full."""
     for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
         # One after the other: a copy in memory would double what a large data set takes. Not by way of a map of the
         # file in memory, as a full disk then ends the process by a signal.
@@ -24,10 +26,13 @@ def keep_pairs(directory: Path, pairs: Pairs) -> None:
             write_array_header_1_0(opened, header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": (size,)})
             if (spooled := _spooled(pairs, file)) is not None:
                 copy_file(spooled, opened)
-                continue
-            for array in arrays:
-                opened.write(np.ascontiguousarray(array, np.uint8).data)
-    np.save(directory / _SHAPES, np.array([image.shape for image in pairs.images]))
+            else:
+                for array in arrays:
+                    opened.write(np.ascontiguousarray(array, np.uint8).data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    with whole_file(directory / _SHAPES) as partial, partial.open("wb") as opened:
+        np.save(opened, np.array([image.shape for image in pairs.images]))
 
 
 def kept_pairs(directory: Path, classes: int) -> Pairs:

@@ -8,19 +8,25 @@ learned twice. Another bundle for a round that was answered is refused, unless t
 started once more: then the node goes back as well.
 """
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
+from torch import Tensor
 
-from flower_dgan.errors import ForgottenError, ProtocolError
+from flower_dgan.errors import ForgottenError, ProtocolError, StorageError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.node.stamp import Stamp, stamp
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import checksum, whole_file
 from flower_dgan.wire.question_message import Envelope
 
+logger = logging.getLogger("flwr")
+
+_GONE = "The node's memory of this training is gone: begin a new one."
 _KEPT_ANSWERS = 3
 """Two bundles may be under way, and the first of them may come again: it is answered from the state before it."""
 
@@ -41,8 +47,16 @@ class KeptRounds:
 
     def look(self) -> None:
         """Look which rounds are kept, and what was asked in each."""
-        files = {int(file.stem.removeprefix("round-")): file for file in self._directory.glob("round-*.safetensors")}
-        self._about = {number: _metadata(files[number]) for number in sorted(files)}
+        self._about = {}
+        for file in sorted(self._directory.glob("round-*.safetensors")):
+            try:
+                number, about = int(file.stem.removeprefix("round-")), _metadata(file)
+                if missing := {"bundle", "base", "attempt", "checksum"} - set(about):
+                    raise ValueError(f"it does not say its {min(missing)}")
+            except (SafetensorError, OSError, ValueError) as error:  # the rounds before it are still good
+                logger.warning("%s is damaged, and not used: %s", file, error)
+            else:
+                self._about[number] = about
         self._note_newest()
 
     def unchanged(self) -> bool:
@@ -77,8 +91,17 @@ class KeptRounds:
         return base, False
 
     def restore(self, half: DiscriminatorHalf, round_number: int) -> None:
-        """Put the discriminator as it was after a round into ``half``, and torch's default random state back."""
-        tensors = load(self._file(round_number).read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
+        """Put the discriminator as it was after a round into ``half``, and torch's default random state back.
+
+        Raises StorageError if the file does not hold what was written.
+        """
+        file = self._file(round_number)
+        try:
+            tensors = load(file.read_bytes())  # safetensors 0.8 loses 30 bytes a tensor in load_file
+        except (SafetensorError, OSError) as error:
+            raise StorageError(f"{file} cannot be read: {error}. {_GONE}") from error
+        if _checksum(tensors) != self._about[round_number]["checksum"]:
+            raise StorageError(f"{file} does not hold what was written. {_GONE}")
         torch.set_rng_state(tensors["random"])
         restore_snapshot(tensors, half.network, half.optimizer)
 
@@ -87,9 +110,15 @@ class KeptRounds:
         number = envelope.round_number
         for later in [each for each in self._about if each >= number]:
             self._delete(later)
-        about = {"bundle": envelope.digest, "base": str(base), "attempt": str(envelope.training.attempt)}
+        tensors = take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}
+        about = {
+            "bundle": envelope.digest,
+            "base": str(base),
+            "attempt": str(envelope.training.attempt),
+            "checksum": _checksum(tensors),
+        }
         with whole_file(self._file(number)) as partial:
-            save_file(take_snapshot(half.network, half.optimizer) | {"random": torch.get_rng_state()}, partial, about)
+            save_file(tensors, partial, about)
         self._about[number] = about
         rounds = list(self._about)
         wanted = {max((each for each in rounds if each <= back), default=0) for back in envelope.returns}
@@ -110,6 +139,10 @@ class KeptRounds:
         return self._directory / f"round-{round_number:08d}.safetensors"
 
 
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    return checksum({name: tensor.numpy() for name, tensor in tensors.items()})
+
+
 def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, "pt") as file:
-        return dict(file.metadata())
+        return dict(file.metadata() or {})

@@ -116,11 +116,18 @@ class Progress:
             self._at = None
         self._attempt = self._state.attempt()
         self._rounds.look()
-        if self._queries.is_file():
-            self._counts = np.load(self._queries)
-        else:
-            self._counts = np.zeros((2, count_kept(self._state.path)), np.int64)
+        self._counts = self._read_counts()
         self._seen = nonce
+
+    def _read_counts(self) -> NDArray[np.int64]:
+        """Return how often each image was asked about, and drawn; raises StorageError if a file is damaged."""
+        try:
+            if not self._queries.is_file():
+                return np.zeros((2, count_kept(self._state.path)), np.int64)
+            counts: NDArray[np.int64] = np.load(self._queries)
+        except (OSError, ValueError, EOFError) as error:
+            raise self._state.damaged(self._queries.name, error) from error
+        return counts
 
     def _count(self, asked: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how often each image is asked about, and drawn, with these."""

@@ -6,6 +6,7 @@ each training and node: configuration and pairs as they were when the node joine
 read, and the discriminator as it was after the last answers.
 """
 
+import errno
 import json
 import secrets
 import shutil
@@ -68,32 +69,48 @@ class ClientState:
             If it cannot be written. Nothing of it is left then, unless the node had joined before.
         """
         node = {"name": name, "pairs": digest(pairs), "classes": pairs.classes, "attempt": attempt}
-        token = secrets.token_hex(TOKEN_BYTES)
-        if (self.path / _NODE).is_file():
-            before = self._node()
-            if before["pairs"] != node["pairs"] or before["name"] != name:
-                raise FederationError(
-                    f"The data of {name} are not those that this training began with (kept in {self.path}): put them "
-                    "back, or start a new training."
-                )
-            if before["attempt"] > attempt:
-                raise ProtocolError(f"attempt {attempt} of a training whose attempt {before['attempt']} has begun")
-            if before["config"] != json.loads(json.dumps(asdict(config))):
-                raise ProtocolError("a training that this node has joined is described in another way")
-            token = before["token"]
-        with self.forgotten_if_it_fails(), self._written():
-            if not (self.path / _NODE).is_file():
-                self.leave()
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.mkdir(mode=0o700)  # real images are in here
-                keep_pairs(self.path, pairs)
-            lock = StoreLock(self.path / _LOCK)
-            with lock.held():
+        with self.forgotten_if_it_fails(), self._written(), self._locked_where_it_will_be() as lock:
+            if (self.path / _NODE).is_file():
+                token = self._token_of_before(node, config)
                 lock.renew()
-                # Last: where this file is, the others are whole.
-                with whole_file(self.path / _NODE) as partial:
-                    partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
-        return str(token)
+            else:
+                token = secrets.token_hex(TOKEN_BYTES)
+                self._clear(but=_LOCK)  # of a start that died
+                lock.renew()
+                keep_pairs(self.path, pairs)
+            # Last: where this file is, the others are whole.
+            with whole_file(self.path / _NODE) as partial:
+                partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
+        return token
+
+    def _token_of_before(self, node: dict[str, Any], config: TrainingConfig) -> str:
+        """Return the token of a node that has joined, if it joins as it did then; raises as :meth:`join`."""
+        before = self._node()
+        if before["pairs"] != node["pairs"] or before["name"] != node["name"]:
+            raise FederationError(
+                f"The data of {node['name']} are not those that this training began with (kept in {self.path}): put "
+                "them back, or start a new training."
+            )
+        if before["attempt"] > node["attempt"]:
+            raise ProtocolError(f"attempt {node['attempt']} of a training whose attempt {before['attempt']} has begun")
+        if before["config"] != json.loads(json.dumps(asdict(config))):
+            raise ProtocolError("a training that this node has joined is described in another way")
+        return str(before["token"])
+
+    @contextmanager
+    def _locked_where_it_will_be(self) -> Iterator[StoreLock]:
+        """Let no other process write into the directory, which is made where it is missing."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700, exist_ok=True)  # real images will be in here
+                lock = StoreLock(self.path / _LOCK)
+            except FileNotFoundError:  # somebody left just now
+                continue
+            with lock.held():
+                if lock.in_place():
+                    yield lock
+                    return
 
     @contextmanager
     def forgotten_if_it_fails(self) -> Iterator[None]:
@@ -115,14 +132,16 @@ class ClientState:
         ------
         ForgottenError
             If the node has not joined the training, or its directory is gone.
+        StorageError
+            If a file in it is damaged.
         """
         self._require_joined()
         node = self._node()
-        return (
-            node["name"],
-            kept_pairs(self.path, node["classes"]),
-            read_config(TrainingConfig, node["config"], allow_code),
-        )
+        try:
+            pairs = kept_pairs(self.path, node["classes"])
+        except (OSError, ValueError, EOFError, IndexError) as error:
+            raise self.damaged("The pairs", error) from error
+        return node["name"], pairs, read_config(TrainingConfig, node["config"], allow_code)
 
     def parcels(self) -> Path:
         """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
@@ -187,26 +206,59 @@ class ClientState:
                 )
 
     def leave(self) -> None:
-        """Delete the directory."""
-        if self.path.is_dir():
-            shutil.rmtree(self.path)
-            with suppress(OSError):  # other nodes of this machine are still in it
-                self.path.parent.rmdir()
+        """Delete the directory, when no other process writes into it any more."""
+        while self.path.is_dir():
+            try:
+                lock = StoreLock(self.path / _LOCK)
+            except FileNotFoundError:  # somebody was faster
+                continue
+            with lock.held():
+                if lock.in_place():
+                    self._clear(but=_LOCK)
+                    shutil.rmtree(self.path)  # the lock last, so that who waits for it finds nothing else
+        with suppress(OSError):  # other nodes of this machine are still in it
+            self.path.parent.rmdir()
+
+    def _clear(self, but: str) -> None:
+        """Delete what is in the directory, but for one file; node.json first, without which the node has not joined."""
+        (self.path / _NODE).unlink(missing_ok=True)
+        for each in self.path.iterdir():
+            if each.name != but:
+                shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
         """Say of a write in the body that failed where that was, and what to do."""
         try:
             yield
-        except OSError as error:
+        except (OSError, StorageError) as error:
+            cause = error.__cause__ if isinstance(error, StorageError) else error
+            if not isinstance(cause, OSError):
+                raise
+            refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StorageError(
-                f"The node cannot keep its pairs in {self.path}: {error.strerror or error}. Free space there, or start "
-                "it with XDG_STATE_HOME set to a directory of its own with more."
+                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
+                f"{'Let its user write' if refused else 'Free space'} there, or start it with XDG_STATE_HOME set to a "
+                "directory of its own with more."
             ) from error
 
     def _node(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+        try:
+            found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+            if missing := [
+                key for key in ("name", "pairs", "classes", "attempt", "token", "config") if key not in found
+            ]:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+        except (OSError, ValueError, TypeError) as error:
+            raise self.damaged(_NODE, error) from error
         return found
+
+    def damaged(self, what: str, error: Exception) -> StorageError:
+        """Return what to raise where a file of the directory does not hold what was written."""
+        return StorageError(
+            f"{what} of this node in {self.path} cannot be read: {error}. The node cannot go on with this training: "
+            f"delete {self.path}, and begin a new training."
+        )
 
 
 def check_attempt(training: Training, joined: int) -> None:

@@ -1,5 +1,6 @@
 """Reports of runs: they read a run directory and train nothing."""
 
+import logging
 from pathlib import Path
 
 from flower_dgan.errors import DataError
@@ -7,8 +8,23 @@ from flower_dgan.report.curves import plot_losses
 from flower_dgan.report.markdown import CURVES_NAME, render_report
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.sweep_report import write_sweep_report
+from flower_dgan.whole_file import whole_file
 
 __all__ = ["write_report", "write_sweep_report"]
+
+
+logger = logging.getLogger(__name__)
+
+
+def _settings(path: Path) -> str:
+    """Return what a file of settings holds; a report says what was measured also where the file is damaged."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if ":" not in text:
+        logger.warning("%s is empty or damaged.", path)
+    return text
 
 
 def write_report(run_directory: Path) -> Path:
@@ -37,5 +53,7 @@ def write_report(run_directory: Path) -> Path:
         plot_losses(metrics, run_directory / CURVES_NAME)
     samples = [f"samples/{path.name}" for path in sorted((run_directory / "samples").glob("*.png"))]
     report = run_directory / "report.md"
-    report.write_text(render_report(metrics, config.read_text(encoding="utf-8"), samples), encoding="utf-8")
+    text = render_report(metrics, _settings(config), samples)
+    with whole_file(report) as partial:
+        partial.write_text(text, encoding="utf-8")
     return report

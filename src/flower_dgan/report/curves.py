@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.text import in_figure
+from flower_dgan.whole_file import whole_file
 
 _COLUMNS = 5
 _LEGEND_ROW = 0.25  # inches
@@ -33,7 +34,8 @@ def plot_losses(metrics: RunMetrics, path: Path) -> None:
     """
     if not metrics.rounds:
         raise DataError("The run has no round, so there are no losses to draw.")
-    loss_figure(metrics).savefig(path, format="png")
+    with whole_file(path) as partial:
+        loss_figure(metrics).savefig(partial, format="png")
 
 
 def loss_figure(metrics: RunMetrics) -> Figure:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from flower_dgan.metrics import described
+from flower_dgan.metrics import described, figure
 from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.text import in_fence, in_markdown
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
@@ -64,6 +64,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
             f"{len(metrics.rounds)} rounds, {images:,} synthetic images, {len(metrics.joins)} clients. The generator "
             f"did at most {stale} steps between drawing images and using the feedback on them.",
         ),
+        ("## How it ended", _end_of(metrics)),
         ("## Alarms", _alarm_table(metrics)),
         ("## Train on synthetic, test on real", _tstr_table(metrics)),
         ("## Dist-FID", _distance_table(metrics)),
@@ -91,6 +92,13 @@ def _link(path: str) -> str:
     return f"[{in_markdown(path)}](<{quote(path, errors='surrogateescape')}>)"
 
 
+def _end_of(metrics: RunMetrics) -> str:
+    if metrics.end is None:
+        return "The run has not ended, or was ended from outside, as by a signal: `resume` goes on with it."
+    reason = f": {in_markdown(metrics.end.why)}" if metrics.end.why else "."
+    return f"The run {in_markdown(metrics.end.how)}{reason}"
+
+
 def _alarm_table(metrics: RunMetrics) -> str:
     over = {(each.name, each.site, each.since): str(each.round) for each in metrics.alarms if not each.begins}
     rows = [
@@ -114,7 +122,7 @@ def _tstr_table(metrics: RunMetrics) -> str:
         return table((), ())
 
     def row(summary: TstrSummary) -> tuple[str, ...]:
-        ratio = "-" if summary.ratio is None else f"{summary.ratio:.3f}"
+        ratio = "-" if summary.ratio is None else figure(summary.ratio, ".3f")
         bytes_and_rounds = costs.get(summary.row, ("-", "-"))
         return (summary.row, *map(summary.shown, names), ratio, str(summary.seeds), *bytes_and_rounds)
 
@@ -133,7 +141,7 @@ def _distance_table(metrics: RunMetrics) -> str:
             f"{each.windows:,}",
             each.compared,
             f"{each.images:,}",
-            f"{each.distance:.4g}{' (few)' if each.means_little else ''}",
+            f"{figure(each.distance, '.4g')}{' (few)' if each.means_little else ''}",
         )
         for each in metrics.distances
     ]
@@ -176,8 +184,8 @@ def _client_table(metrics: RunMetrics) -> str:
                 f"{sum(each.repeats.get(join.site, 0) for each in metrics.rounds):,}",
                 f"{sum(reply.bytes_sent for reply in replies):,}",
                 f"{sum(reply.bytes_received for reply in replies):,}",
-                " → ".join(f"{reply.discriminator_loss:.3f}" for reply in ends) or "-",
-                " → ".join(f"{reply.generator_loss:.3f}" for reply in ends) or "-",
+                " → ".join(figure(reply.discriminator_loss, ".3f") for reply in ends) or "-",
+                " → ".join(figure(reply.generator_loss, ".3f") for reply in ends) or "-",
             )
         )
     losses = ("discriminator loss", "generator loss")

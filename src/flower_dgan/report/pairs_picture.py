@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from flower_dgan.data.array_files import to_picture
 from flower_dgan.data.colours import paint
 from flower_dgan.data.pairs import Pairs
+from flower_dgan.whole_file import SOFTWARE, whole_file
 
 _MOST_PIXELS = 1024
 
@@ -44,4 +45,5 @@ def draw_pairs(pairs: Pairs, path: Path, colours: Sequence[str] = ()) -> None:
             column[2].contour(outlined, levels=np.arange(pairs.classes - 1) + 0.5, colors="lime", linewidths=0.6)
         for axis in column:
             axis.set_axis_off()
-    figure.savefig(path, dpi=100, format="png")
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=100, metadata=SOFTWARE)

@@ -10,10 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from flower_dgan.errors import ConfigError
 from flower_dgan.report.text import in_figure
+from flower_dgan.whole_file import SOFTWARE, whole_file
 
 if TYPE_CHECKING:
     from flower_dgan.data.skew import Distribution
+
+MOST_DRAWN = 100
+"""Clients of which there is a figure; of more nothing could be seen, and it would take minutes."""
+_LARGEST_SIDE = 14.0  # inches
+_ROW = 0.26  # inches that a client's name takes
 
 ANNOTATED = 12  # clients at most, for numbers in the fields of the heat map
 LEGEND_ROWS = 20
@@ -30,13 +37,22 @@ def plot_partition(clients: Sequence[str], distributions: Sequence["Distribution
         One or more.
     path : Path
         The PNG file to write.
+
+    Raises
+    ------
+    ConfigError
+        There are more than :data:`MOST_DRAWN` clients.
     """
-    partition_figure(clients, distributions).savefig(path, format="png", dpi=150)
+    if len(clients) > MOST_DRAWN:
+        raise ConfigError(f"There is no figure of {len(clients):,} clients: {MOST_DRAWN} can be drawn.")
+    with whole_file(path) as partial:
+        partition_figure(clients, distributions).savefig(partial, format="png", dpi=150, metadata=SOFTWARE)
 
 
 def partition_figure(clients: Sequence[str], distributions: Sequence["Distribution"]) -> Figure:
     """Return the figure that ``plot_partition`` writes: first the bars of all distributions, then the heat maps."""
-    side = max(2.4, 0.26 * len(clients))  # inches that the clients need along an axis
+    side = min(max(2.4, _ROW * len(clients)), _LARGEST_SIDE)  # inches that the clients have along an axis
+    small = min(1.0, side / (_ROW * len(clients)))
     figure = Figure(figsize=(max(6.4, side + 3) * len(distributions), 2 * side + 2.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr,call-arg]
     clients = [in_figure(client) for client in clients]
@@ -44,6 +60,8 @@ def partition_figure(clients: Sequence[str], distributions: Sequence["Distributi
     for bars, heat_map, distribution in zip(*rows, distributions, strict=True):
         _draw_bars(bars, clients, distribution)
         _draw_distances(heat_map, clients, distribution)
+        for axes in (bars, heat_map):
+            axes.tick_params(labelsize=10 * small)
     return figure
 
 

@@ -1,7 +1,8 @@
 """Reads the metrics of a run from ``metrics.jsonl``."""
 
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from flower_dgan.report.run_records import (
     Change,
     ClientRound,
     Distance,
+    End,
     Join,
     MemoryPeak,
     MissingMoments,
@@ -22,6 +24,10 @@ from flower_dgan.report.run_records import (
 )
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
+
+logger = logging.getLogger(__name__)
+
+METRICS = "metrics.jsonl"
 
 
 def read_metrics(run_directory: Path) -> RunMetrics:
@@ -43,15 +49,10 @@ def read_metrics(run_directory: Path) -> RunMetrics:
     DataError
         The file is missing, or a line is not such an object; the message names the line.
     """
-    path = run_directory / "metrics.jsonl"
-    if not path.is_file():
-        raise DataError(f"There is no {path}; name the directory of a run.")
+    path = run_directory / METRICS
     found: dict[str, list[Any]] = {kind: [] for kind in _READERS}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, fields in read_lines(run_directory):
         try:
-            fields = json.loads(line)
-            if not isinstance(fields, dict):
-                raise TypeError("not a JSON object")
             kind = _field(fields, "kind", str)
             if kind not in _READERS:
                 raise ValueError(unknown_name("kind", kind, _READERS))
@@ -70,7 +71,49 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         missing_moments=tuple(found["missing-moments"]),
         changes=tuple(found["membership"]),
         alarms=tuple(found["alarm"]),
+        end=found["end"][-1] if found["end"] else None,
     )
+
+
+def read_lines(run_directory: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read ``metrics.jsonl`` of a run line by line.
+
+    What comes after the last whole line was being written when process or machine ended: it is passed over, with a
+    warning.
+
+    Parameters
+    ----------
+    run_directory : Path
+        The folder.
+
+    Yields
+    ------
+    int, dict
+        The number of a line, from 1, and its fields.
+
+    Raises
+    ------
+    DataError
+        The file is missing or cannot be read, or a line is no JSON object; the message names the line.
+    """
+    path = run_directory / METRICS
+    if not path.is_file():
+        raise DataError(f"There is no {path}; name the directory of a run that has measured something.")
+    try:
+        whole, end, rest = path.read_bytes().rpartition(b"\n")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if rest:
+        logger.warning("The last %d bytes of %s are no whole line, and not used.", len(rest), path)
+    for number, line in enumerate(whole.split(b"\n") if end else (), start=1):
+        try:
+            fields = json.loads(line)
+            if not isinstance(fields, dict):
+                raise TypeError("not a JSON object")
+        except (TypeError, ValueError) as error:
+            damage = "it holds zero bytes, as after a power cut" if b"\0" in line else str(error)
+            raise DataError(f"{path}, line {number}: {damage}. Delete the line; all others can be used.") from error
+        yield number, fields
 
 
 def _field(fields: Mapping[str, Any], name: str, kind: type) -> Any:
@@ -124,6 +167,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "traffic": lambda fields: _flat(Traffic, fields),
     "record": lambda fields: _flat(RecordCount, fields),
     "membership": lambda fields: _flat(Change, fields),
+    "end": lambda fields: _flat(End, fields),
     "alarm": lambda fields: _flat(Alarm, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),

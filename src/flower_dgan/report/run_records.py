@@ -25,6 +25,18 @@ class Change:
     round: int
 
 
+FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt at a training ended: ``finished``, ``failed`` or ``stopped``, and why, in one line."""
+
+    how: str
+    why: str
+    attempt: int
+
+
 @dataclass(frozen=True)
 class Alarm:
     """Something that goes wrong in a training, as it begins or as it ends.
@@ -206,3 +218,4 @@ class RunMetrics:
     missing_moments: tuple[MissingMoments, ...] = ()
     changes: tuple[Change, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    end: End | None = None

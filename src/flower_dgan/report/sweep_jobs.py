@@ -1,10 +1,13 @@
 """What a sweep keeps of each of its jobs: settings and outcome, in ``job.json`` of its directory."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flower_dgan.whole_file import whole_file
+
+logger = logging.getLogger(__name__)
 
 _RECORD = "job.json"
 
@@ -42,11 +45,16 @@ def write_record(directory: Path, record: JobRecord) -> None:
 
 
 def read_record(directory: Path) -> JobRecord | None:
-    """Return the record of a job, None where it has not ended."""
-    if not (directory / _RECORD).is_file():
+    """Return the record of a job, None where it has not ended, or where the record is damaged, which is logged."""
+    file = directory / _RECORD
+    if not file.is_file():
         return None
-    fields = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
-    return JobRecord(**fields | {"overrides": tuple(fields["overrides"])})
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        return JobRecord(**fields | {"overrides": tuple(fields["overrides"])})
+    except (OSError, TypeError, ValueError, KeyError) as error:
+        logger.warning("%s is damaged (%s): the job counts as one that has not ended.", file, error)
+        return None
 
 
 def failed_jobs(directory: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from flower_dgan.report.sweep_figures import main_figure, samples_figure
 from flower_dgan.report.sweep_runs import read_sweep
 from flower_dgan.report.sweep_tables import render_csv, render_markdown
+from flower_dgan.whole_file import whole_file
 
 
 def write_sweep_report(directory: Path) -> Path:
@@ -29,9 +30,10 @@ def write_sweep_report(directory: Path) -> Path:
     figures = {"sweep.png": main_figure(sweep), "samples.png": samples_figure(sweep)}
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(directory / name, format="png", dpi=120, bbox_inches="tight")
-    (directory / "sweep.csv").write_text(render_csv(sweep), encoding="utf-8")
-    report = directory / "sweep.md"
+            with whole_file(directory / name) as partial:
+                figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
     shown = [name for name, figure in figures.items() if figure is not None]
-    report.write_text(render_markdown(sweep, shown), encoding="utf-8")
-    return report
+    for name, text in (("sweep.csv", render_csv(sweep)), ("sweep.md", render_markdown(sweep, shown))):
+        with whole_file(directory / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return directory / "sweep.md"

@@ -123,8 +123,12 @@ def read_sweep(directory: Path) -> Sweep:
     for file in sorted(directory.glob("*/.hydra/overrides.yaml")):
         path = file.parent.parent
         record = read_record(path)
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-        settings = dict(str(each).lstrip("+").split("=", 1) for each in given)
+        try:
+            given = yaml.safe_load(file.read_text(encoding="utf-8"))
+            settings = dict(str(each).lstrip("+").split("=", 1) for each in given)
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{file} cannot be read: {reason}. Delete {path}, and start the sweep again.") from error
         # launchers of others leave no record; the report is what a run writes last
         finished = record.error is None if record else (path / "report.md").is_file()
         metrics = read_metrics(path) if finished else None

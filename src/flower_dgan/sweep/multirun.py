@@ -1,8 +1,10 @@
 """Sweeps: ``python -m flower_dgan.sweep algorithm=dgan,uagan seed=0,1``, a multirun of Hydra's."""
 
 import itertools
+import re
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,15 +19,18 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from flower_dgan.config.places import conf_directory
-from flower_dgan.errors import ConfigError, DganError, unknown_name
+from flower_dgan.errors import ConfigError, DganError, defect, told, unknown_name
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_jobs import failed_jobs
-from flower_dgan.resolve import check_override
+from flower_dgan.resolve import PATHS, check_override, in_quotes
 from flower_dgan.sweep.one_run import check, run, run_overrides
 
 _CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
 _OWN = ("sweep.clients",)
 _INTERRUPTED = 130
+_SOFTWARE = 70  # what sysexits.h calls it
+_PLAIN = re.compile(r"[\w/.:~+@%-]*")
+_OF_HYDRA = re.compile(r"['\"]|\w+\(.*\)$|.*\$\{")
 
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -48,7 +53,8 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     Raises
     ------
     DganError
-        Any value of any setting is wrong, or values do not go together; with the overrides of the job.
+        Any value of any setting is wrong, or values do not go together; with the overrides of the job. The sweep
+        directory holds something else.
     """
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         try:
@@ -62,6 +68,7 @@ def plan(arguments: Sequence[str]) -> tuple[Path, list[str]]:
             directory = Path(str(settings.hydra.sweep.dir)).expanduser().resolve()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"The overrides {shlex.join(arguments)} cannot be applied: {error}") from error
+    _require_own(directory)
     for job in itertools.product(*choices):
         _check_job(job)
     constant = [each.key_or_group for each in parsed if not each.is_hydra_override() and not each.is_sweep_override()]
@@ -81,7 +88,7 @@ def main() -> None:
     if set(options) - {"-m", "--multirun"}:  # --help, --cfg and the like run nothing
         start()
         return
-    given = [each for each in arguments if each not in options]
+    given = [_with_quoted_paths(each) for each in arguments if each not in options]
     try:
         directory, overrides = plan(given)
         console.print(f"Sweep directory: {directory}")
@@ -94,9 +101,13 @@ def main() -> None:
             raise SystemExit(_INTERRUPTED) from None
         finally:
             _report(directory)
-    except DganError as error:
-        console.print(f"Error: {error}", style="red")
-        raise SystemExit(1) from error
+    except Exception as error:
+        if (sentence := told(error)) is not None:
+            console.print(f"Error: {sentence}", style="red")
+            raise SystemExit(1) from error
+        traceback.print_exception(error)
+        console.print(f"Defect: {defect(error)}", style="red")
+        raise SystemExit(_SOFTWARE) from error
 
 
 def _report(directory: Path) -> None:
@@ -106,6 +117,17 @@ def _report(directory: Path) -> None:
     console.print(f"Report: {write_sweep_report(directory)}")
     for name, error in failed_jobs(directory).items():
         console.print(f"{name} failed: {error}", style="red")
+
+
+def _require_own(directory: Path) -> None:
+    """Raise ConfigError if a directory is there and holds something, and not a sweep that is to go on."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise ConfigError(f"hydra.sweep.dir={directory} is no folder: name a new one.")
+    ours = any((directory / name).is_file() for name in ("lock", "multirun.yaml")) or any(directory.glob("*/.hydra"))
+    if not ours and any(directory.iterdir()):
+        raise ConfigError(f"hydra.sweep.dir={directory} is not empty and holds no sweep: name a new folder.")
 
 
 def _choices(override: Override) -> list[str]:
@@ -135,11 +157,24 @@ def _check_job(overrides: Sequence[str]) -> None:
         raise type(error)(f"{shlex.join(overrides)}: {error}") from error
 
 
+def _with_quoted_paths(override: str) -> str:
+    """Return an override whose paths Hydra takes as they are; commas are between several, but of the sweep's own.
+
+    What is in quotes already, a function of Hydra's such as ``choice(...)`` and an interpolation stay as they are.
+    """
+    key, _, value = override.partition("=")
+    if key not in PATHS and f"{key}=" != _DIRECTORY:
+        return override
+    paths = [value] if f"{key}=" == _DIRECTORY else value.split(",")
+    if _OF_HYDRA.match(value) or all(_PLAIN.fullmatch(each) for each in paths):
+        return override
+    return f"{key}={','.join(map(in_quotes, paths))}"
+
+
 def _without_directory(overrides: Sequence[str]) -> list[str]:
     return [each for each in overrides if not each.startswith(_DIRECTORY)]
 
 
 def _directory(path: Path) -> str:
     """Return the override that sets the sweep directory, quoted as Hydra wants it."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{_DIRECTORY}'{escaped}'"
+    return f"{_DIRECTORY}{in_quotes(str(path))}"

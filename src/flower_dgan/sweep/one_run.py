@@ -20,6 +20,7 @@ from flower_dgan.errors import ConfigError
 from flower_dgan.federation.job import run_job
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.names import folded, is_reserved
 from flower_dgan.node.node import simulated_clients
 from flower_dgan.printable import printable
 from flower_dgan.private import private_directory
@@ -29,6 +30,7 @@ from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import MAIN_ROW
 
 _SWEEP = "sweep."
+_ODD = re.compile(r'[<>:"|?*\\]')  # no name on Windows' file systems has them
 _LONGEST_NAME = 150  # bytes, without the hash
 
 
@@ -109,11 +111,13 @@ def job_directory(overrides: str) -> str:
     """Return the name of a job's directory: its overrides, without path separators and blanks, and not too long.
 
     Where it does not hold all that they say, as of ``data.root=a/b`` and ``data.root=a_b``, or where a file system may
-    take small and capital letters for the same, digits of their hash tell it from the others.
+    take two names for the same, as with small and capital letters or a dot at the end, digits of their hash tell it
+    from the others.
     """
-    words = re.sub(r"[/\s]+", "_", overrides) or "job"
+    words = _ODD.sub("_", re.sub(r"[/\s]+", "_", overrides)) or "job"
     name = printable(words, None).encode()[:_LONGEST_NAME].decode(errors="ignore")
-    if name in (overrides, "job") and name == name.casefold():
+    plain = name == folded(name) == name.rstrip(" .")
+    if name in (overrides, "job") and plain and not is_reserved(name) and not _ODD.search(name):
         return name
     return f"{name}-{hashlib.sha256(overrides.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 

@@ -13,9 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 
-from flower_dgan.printable import printable
+from flower_dgan.errors import DganError, one_line
 
-_LONGEST_REASON = 4000
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -120,12 +119,6 @@ class Processes:
         return len(self._running)
 
 
-def one_line(error: BaseException) -> str:
-    """Return what went wrong in one line: a message that this package wrote, or the kind of error and its message."""
-    text = printable(" ".join(str(error).split()), _LONGEST_REASON)
-    return text if type(error).__module__ == "flower_dgan.errors" else f"{type(error).__name__}: {text}"
-
-
 def _work(work: Callable[[], object], log: Path, answer: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     Thread(target=_end_with_parent, daemon=True).start()
@@ -136,7 +129,10 @@ def _work(work: Callable[[], object], log: Path, answer: Connection) -> None:
     try:
         answer.send((work(), None))
     except Exception as error:
-        traceback.print_exception(error)
+        if isinstance(error, DganError):
+            sys.stderr.write(f"Error: {one_line(error)}\n")
+        else:
+            traceback.print_exception(error)
         answer.send((None, one_line(error)))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -9,6 +9,7 @@ from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data.augmentation import apply_to_images, draw_views, grid_views
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.metrics.shared.finite import require_finite
 
 _LOOKING_BATCH = 32
 
@@ -107,11 +108,17 @@ def likeliest_classes(model: nn.Module, pairs: Pairs, image_size: int) -> Iterat
         Some windows.
     classes : int64 Tensor (batch, ...)
         What the model takes them for.
+
+    Raises
+    ------
+    NotFiniteError
+        The logits are not finite.
     """
     model.eval()
     views = grid_views(sizes_of(pairs.label_maps), image_size)
     for start in range(0, len(views.ids), _LOOKING_BATCH):
         batch = views[slice(start, start + _LOOKING_BATCH)]
         with torch.no_grad():
-            classes = model(apply_to_images(pairs.images, batch, image_size)).argmax(1)
-        yield batch, classes
+            logits = model(apply_to_images(pairs.images, batch, image_size))
+        require_finite(logits, "what the model makes of images")  # the largest of NaN is some class
+        yield batch, logits.argmax(1)

@@ -1,13 +1,16 @@
 """Train on synthetic, test on real (TSTR; Esteban 2017, "Real-valued (medical) time series generation ...")."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from torch import nn
 
 from flower_dgan.config import AugmentationName, DataConfig, DownstreamConfig
 from flower_dgan.data.pairs import Entry, Pairs
-from flower_dgan.errors import DataError
-from flower_dgan.metrics import Compared, Metric, find_metric
+from flower_dgan.errors import DataError, NotFiniteError
+from flower_dgan.metrics import NO_NUMBER, Compared, Metric, find_metric
+from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.task import Task
@@ -85,10 +88,24 @@ def train_on_synthetic_test_on_real(
 def score_on_real(
     model: nn.Module, test: Pairs, config: DownstreamConfig, *, row: str, seed: int, image_size: int
 ) -> TstrResult:
-    """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does."""
+    """Return the result of one trained model, by ``config.metrics``; raises as :func:`score` does.
+
+    Of a model that is not finite, and of what it makes, there is no figure: each is NaN, and the remark says why. It
+    also says where a model has learned nothing.
+    """
     task = find_task(config.task)
-    values = score(task, model, test, image_size=image_size, metrics=config.metrics)
-    return TstrResult(row, seed, values, task.remark(test, kinds_of(config.metrics)))
+    remarks = [task.remark(test, kinds_of(config.metrics))]
+    try:
+        for name, tensor in model.state_dict().items():
+            require_finite(tensor, f"weights of the model ({name})")
+        values, found = judged(task, model, test, image_size, config.metrics)
+    except NotFiniteError as error:
+        values = dict.fromkeys(config.metrics, math.nan)
+        remarks.append(f"{row}, seed {seed}: {NO_NUMBER}, as {error}")
+    else:
+        if found is not None:
+            remarks.append(f"{row}, seed {seed}: the model finds class {found} everywhere: it has learned nothing.")
+    return TstrResult(row, seed, values, " ".join(filter(None, remarks)))
 
 
 def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metrics: Sequence[str]) -> dict[str, float]:
@@ -115,16 +132,32 @@ def score(task: Task, model: nn.Module, pairs: Pairs, *, image_size: int, metric
     Raises
     ------
     ConfigError, DataError
-        A metric is unknown, or the pairs have nothing to find.
+        A metric is unknown, or the pairs have nothing to find; a NotFiniteError if what the model makes is not finite.
+    """
+    return judged(task, model, pairs, image_size, metrics)[0]
+
+
+def judged(
+    task: Task, model: nn.Module, pairs: Pairs, image_size: int, metrics: Sequence[str]
+) -> tuple[dict[str, float], int | None]:
+    """Return what :func:`score` does, and the one class that the model finds everywhere, None for one that learned.
+
+    One class is no sign of anything where the pairs have no other.
     """
     kinds = kinds_of(metrics)
     task.check_truth(pairs, kinds)
     chosen = {name: find_metric(name, Metric) for name in metrics}
     tallies = {name: metric.begin(pairs.classes) for name, metric in chosen.items()}
+    there, found = set[int](), set[int]()
     for batch in task.predict(model, pairs, image_size, kinds):
         for name, tally in tallies.items():
             tally.add(*batch[chosen[name].compares])
-    return {name: tally.value() for name, tally in tallies.items()}
+        for kind in batch.keys() - {"objects"}:
+            true, predicted = batch[kind]
+            there.update(np.unique(true).tolist())
+            found.update(np.unique(predicted).tolist())
+    only = next(iter(found)) if len(found) == 1 < len(there) else None
+    return {name: tally.value() for name, tally in tallies.items()}, only
 
 
 def kinds_of(metrics: Sequence[str]) -> frozenset[Compared]:

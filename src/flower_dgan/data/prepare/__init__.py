@@ -49,9 +49,9 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
         "folder": DataSet(find_folder, frozenset({"instances", "masks", "palette", "nearest_colour"})),
-        "kumar": _alone(find_kumar),
+        "kumar": DataSet(find_kumar, frozenset({"layers"})),
         "lsun": _alone(find_lsun),
-        "monuseg": _alone(find_monuseg),
+        "monuseg": DataSet(find_monuseg, frozenset({"layers"})),
         "pets": _alone(find_pets),
         "ships": _alone(find_ships),
         "whu": _alone(find_whu),
@@ -64,6 +64,7 @@ _FLAGS = MappingProxyType(
         "palette": "--colour",
         "nearest_colour": "--nearest-colour",
         "modalities": "--modality",
+        "layers": "--layer",
     }
 )
 

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
-from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, to_class_ids
+from flower_dgan.data.image_files import open_image, read_image, read_mask, sound_files
+from flower_dgan.data.prepare.files import find_folders, match_stems, to_class_ids, visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
+from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
 
 _WHITE_RED_BLUE = ("#ffffff", "#ff0000", "#0000ff")
@@ -23,8 +24,10 @@ def find_city_osm(root: Path, settings: PrepareSettings) -> Found:
     One folder a city, with ``<city><number>_image.png`` and ``<city><number>_labels.png``: white for background, red
     for buildings, blue for roads, from OpenStreetMap. The site is the city, the group the image.
     """
-    images = {path.name.removesuffix("_image.png"): path for path in sorted(root.glob("*/*_image.png"))}
-    labels = {path.name.removesuffix("_labels.png"): path for path in sorted(root.glob("*/*_labels.png"))}
+    images, labels = (
+        {same_name(path.name.removesuffix(ending)): path for path in visible(root.glob(f"*/*{ending}"))}
+        for ending in ("_image.png", "_labels.png")
+    )
     if not images:
         raise DataError(
             f"{root.absolute()} has no <city>/<city>1_image.png: unpack berlin.zip, chicago.zip, ... of the data set "
@@ -56,9 +59,7 @@ def find_whu(root: Path) -> Found:
     originals = []
     for split, side in _WHU_SPLITS.items():
         folders = find_folders(root, [f"{split}/image", f"{split}/label"], layout)
-        images, labels = (
-            by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders
-        )
+        images, labels = map(sound_files, folders)
         match_stems(images, labels, "label")
         originals += [
             Original(
@@ -72,8 +73,8 @@ def find_whu(root: Path) -> Found:
 
 
 def _read_colours(image: Path, labels: Path, palette: tuple[str, ...], nearest: bool) -> list[tuple[str, OriginalPair]]:
-    mask = to_class_ids(read_image(labels, 3), palette, nearest, str(labels))
-    return [("", OriginalPair(read_image(image, 3), mask))]
+    mask = to_class_ids(open_image(labels, 3), palette, nearest, str(labels))
+    return [("", OriginalPair(open_image(image, 3), mask))]
 
 
 def _read_mask(image: Path, label: Path) -> list[tuple[str, OriginalPair]]:

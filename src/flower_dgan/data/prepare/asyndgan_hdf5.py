@@ -15,9 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.files import visible
 from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
+from flower_dgan.data.prepare.requirements import require
 from flower_dgan.data.prepare.tumours import TUMOUR_CLASSES, slices
 from flower_dgan.errors import DataError
 
@@ -30,7 +31,7 @@ _LAYOUT = (
 
 def find_asyndgan(root: Path, settings: PrepareSettings) -> Found:
     """Find the pairs of all files of a folder, or of one file."""
-    paths = [root] if root.is_file() else sorted(root.glob("*.h5"))
+    paths = [root] if root.is_file() else visible(root.glob("*.h5"))
     if len(paths) > 1 and (whole := [path.name for path in paths if path.stem.endswith("_all")]):
         raise DataError(f"{whole[0]} repeats the pairs of the other files in {root}: give one of the two.")
     originals: list[Original] = []

@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 
 from flower_dgan.data.image_files import read_image
-from flower_dgan.data.prepare.files import find_folders
+from flower_dgan.data.prepare.files import files_of, find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
-from flower_dgan.data.text_files import read_text
+from flower_dgan.data.text_files import read_text, same_name
 from flower_dgan.errors import DataError
 
 
@@ -23,9 +23,13 @@ def find_celeba(root: Path) -> Found:
         "img_align_celeba/*.jpg (of img_align_celeba.zip), list_eval_partition.txt and identity_CelebA.txt.",
     )
     splits, people = _read_list(partition), _read_list(identities)
-    images = {path.name: path for path in sorted(folder.glob("[!.]*.jpg"))}
+    nested = folder / folder.name
+    images = files_of(nested if nested.is_dir() else folder, ".jpg")  # Kaggle's archive has it twice
     if alone := (set(images) ^ set(splits)) | (set(images) ^ set(people)):
-        raise DataError(f"{some(alone)} are only in some of {folder}, {partition} and {identities}: unpack them again.")
+        raise DataError(
+            f"{some(alone)} are only in some of {folder} ({len(images):,} images), {partition} ({len(splits):,}) and "
+            f"{identities} ({len(people):,}): unpack them again."
+        )
     originals = [
         Original(
             source=f"img_align_celeba/{name}",
@@ -39,7 +43,7 @@ def find_celeba(root: Path) -> Found:
 
 def _read_list(path: Path) -> dict[str, str]:
     try:
-        rows = [line.split() for line in read_text(path).splitlines()]
+        rows = [line.split() for line in same_name(read_text(path)).splitlines()]
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as text in UTF-8 or UTF-16 ({error}): get it again.") from error
     if any(len(row) != 2 for row in rows):

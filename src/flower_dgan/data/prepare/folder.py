@@ -4,16 +4,16 @@ Images of 16 bits or of many bands, images too large to be kept whole, masks in 
 object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from flower_dgan.data.image_files import SUFFIXES, read_image, read_mask
+from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.open_masks import left_open
-from flower_dgan.data.prepare.files import by_stem, find_folders, match_stems, read_samples, to_class_ids
+from flower_dgan.data.prepare.files import find_folders, match_stems, open_samples, to_class_ids
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
 from flower_dgan.errors import DataError
@@ -22,25 +22,47 @@ from flower_dgan.errors import DataError
 def find_folder(root: Path, settings: PrepareSettings) -> Found:
     """Find the pairs of a folder, with what ``instances/`` has of them; they keep their names."""
     folders = find_folders(root, ["images", "masks"], "images/ and masks/ with files of equal names.")
-    images, masks = (
-        by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) for folder in folders
-    )
+    images, masks = sound_files(folders[0], IMAGE_SUFFIXES), sound_files(folders[1])
     match_stems(images, masks, "mask")
     instances = _find_instances(root, images, settings)
     binary, ids, classes = False, False, ["background", "foreground"]
+    unsound: dict[str, DataError] = {}
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
     elif not settings.instances:
-        values = {path: mask_values(path, masks=settings.masks) for path in masks.values()}
+        values, unsound = _values_of(masks, settings)
         binary, count = decide_classes(values, masks=settings.masks)
         if settings.masks is None and (doubt := left_open(values, count, of_command=True)):
             raise DataError(doubt)
         ids, classes = not binary, ["background", *(f"class {index}" for index in range(1, count))]
-    originals = [
-        Original(f"images/{path.name}", name, partial(_read, path, masks[name], instances.get(name), settings, binary))
-        for name, path in images.items()
-    ]
+
+    def reader(name: str) -> Callable[[], list[tuple[str, OriginalPair]]]:
+        if name in unsound:
+            return partial(_refuse, unsound[name])
+        return partial(_read, images[name], masks[name], instances.get(name), settings, binary)
+
+    originals = [Original(f"images/{path.name}", name, reader(name)) for name, path in images.items()]
     return Found(tuple(originals), tuple(classes), ids)
+
+
+def _values_of(
+    masks: Mapping[str, Path], settings: PrepareSettings
+) -> tuple[dict[Path, Mapping[int, int]], dict[str, DataError]]:
+    """Count the values of all masks; those that cannot be used are an error, or if they are left out, returned."""
+    values: dict[Path, Mapping[int, int]] = {}
+    unsound: dict[str, DataError] = {}
+    for name, path in masks.items():
+        try:
+            values[path] = mask_values(path, masks=settings.masks)
+        except DataError as error:
+            unsound[name] = error
+            if not settings.skip_unreadable or len(unsound) == len(masks):
+                raise
+    return values, unsound
+
+
+def _refuse(error: DataError) -> list[tuple[str, OriginalPair]]:
+    raise error
 
 
 def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSettings) -> dict[str, Path]:
@@ -50,7 +72,7 @@ def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSet
         return {}
     if settings.instances:
         raise DataError(f"{folder.absolute()} numbers the objects, and so would masks/: leave --instances away.")
-    files = by_stem(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sound_files(folder)
     match_stems(files, {name: images[name] for name in files if name in images}, "image")
     return files
 
@@ -60,11 +82,12 @@ def _read(
 ) -> list[tuple[str, OriginalPair]]:
     numbers = None if instances is None else object_numbers(read_mask(instances), str(instances))
     if settings.palette:
-        ids = to_class_ids(read_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
+        ids = to_class_ids(open_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
     elif settings.instances:
         numbers = object_numbers(read_mask(mask), str(mask))
-        ids = (numbers > 0).astype(np.uint8)
+        ids = (numbers > 0).view(np.uint8)
     else:
         values = read_mask(mask)
-        ids = (values > 0 if binary else values).astype(np.uint8)
-    return [("", OriginalPair(read_samples(image), ids, numbers))]
+        ids = (values > 0).view(np.uint8) if binary else values.astype(np.uint8, copy=False)
+    # Last, as it may be large, and what the masks were read from is gone by now.
+    return [("", OriginalPair(open_samples(image), ids, numbers))]

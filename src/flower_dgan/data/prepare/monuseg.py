@@ -7,15 +7,13 @@ polygons in the XML of Aperio ImageScope, both named by the TCGA barcode of the 
 
 from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
-from skimage.draw import polygon2mask
 
 from flower_dgan.data.image_files import SUFFIXES, read_image
+from flower_dgan.data.prepare.aperio import draw_regions, require_one_layer
 from flower_dgan.data.prepare.files import by_stem, match_stems
-from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
+from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 
@@ -55,18 +53,23 @@ def _organs(table: dict[str, str]) -> dict[str, str]:
     return {patient: organ for organ, patients in table.items() for patient in patients.split()}
 
 
-def find_monuseg(root: Path) -> Found:
+def find_monuseg(root: Path, settings: PrepareSettings) -> Found:
     """Find images of MoNuSeg 2018: 30 for training, 14 for the test; the site is the organ."""
-    return _find(root, _organs(_TRAINING), _organs(_TEST))
+    return _find(root, _organs(_TRAINING), _organs(_TEST), settings.layers)
 
 
-def find_kumar(root: Path) -> Found:
+def find_kumar(root: Path, settings: PrepareSettings) -> Found:
     """Find images of Kumar et al.: 16 of four organs for training, 14 of seven for the test."""
     training = _organs(_KUMAR_TRAINING)
-    return _find(root, training, {name: organ for name, organ in _organs(_TRAINING).items() if name not in training})
+    return _find(
+        root,
+        training,
+        {name: organ for name, organ in _organs(_TRAINING).items() if name not in training},
+        settings.layers,
+    )
 
 
-def _find(root: Path, training: dict[str, str], test: dict[str, str]) -> Found:
+def _find(root: Path, training: dict[str, str], test: dict[str, str], layers: tuple[str, ...]) -> Found:
     annotations = by_stem(root.rglob("TCGA-*.xml"))
     images = by_stem(path for path in root.rglob("TCGA-*") if path.suffix.lower() in SUFFIXES)
     if not annotations or not images:
@@ -76,61 +79,21 @@ def _find(root: Path, training: dict[str, str], test: dict[str, str]) -> Found:
     organs = training | test
     if unknown := [str(images[name]) for name, patient in patients.items() if patient not in organs]:
         raise DataError(f"{some(unknown)} belong to no patient of this data set: remove image and annotation.")
+    require_one_layer(annotations.values(), layers)
     originals = [
         Original(
             source=str(images[name].relative_to(root)),
             stem=name_pair("tr" if patient in training else "te", organs[patient], patient, "0"),
-            read=partial(_read, images[name], annotations[name]),
+            read=partial(_read, images[name], annotations[name], layers),
         )
         for name, patient in patients.items()
     ]
     return Found(tuple(originals), ("background", "nucleus"))
 
 
-def _read(image: Path, annotation: Path) -> list[tuple[str, OriginalPair]]:
+def _read(image: Path, annotation: Path, layers: tuple[str, ...]) -> list[tuple[str, OriginalPair]]:
     pixels = read_image(image, 3)
-    instances = draw_regions(annotation, pixels.shape[0], pixels.shape[1])
+    instances = draw_regions(annotation, pixels.shape[0], pixels.shape[1], layers)
+    if not instances.any():
+        raise DataError(f"No region of {annotation} covers a pixel of {image}: get both again.")
     return [("", OriginalPair(pixels, (instances > 0).astype(np.uint8), instances))]
-
-
-def draw_regions(annotation: Path, height: int, width: int) -> NDArray[np.uint16]:
-    """Draw the regions of an Aperio ImageScope file.
-
-    Parameters
-    ----------
-    annotation : Path
-        XML with ``Region`` elements, each with ``Vertex`` elements of attributes X (right) and Y (down) in pixels.
-    height, width : int
-        Of the image.
-
-    Returns
-    -------
-    uint16 array (height, width)
-        1, 2, ... in the order of the file where the pixel's centre is in a region, 0 elsewhere. Where regions overlap
-        the later one is seen.
-
-    Raises
-    ------
-    DataError
-        If the file is no such XML, or has no region.
-    """
-    try:
-        regions = list(ElementTree.parse(annotation).iter("Region"))
-        corners = [
-            np.array([(float(vertex.attrib["X"]), float(vertex.attrib["Y"])) for vertex in region.iter("Vertex")])
-            for region in regions
-        ]
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise DataError(f"{annotation} is no annotation of Aperio ImageScope: {error!r}.") from error
-    if not corners:
-        raise DataError(f"{annotation} has no region: get the file again.")
-    drawn = np.zeros((height, width), np.uint16)
-    for number, polygon in enumerate(corners, start=1):
-        if len(polygon) < 3:  # a point or a line covers no pixel
-            continue
-        left, top = np.clip(np.floor(polygon.min(0)).astype(int), 0, (width, height))
-        right, bottom = np.clip(np.ceil(polygon.max(0)).astype(int), 0, (width, height))
-        # there a pixel is a point, at its row and column
-        inside = polygon2mask((bottom - top, right - left), polygon[:, ::-1] - 0.5 - (top, left))  # type: ignore[no-untyped-call]
-        drawn[top:bottom, left:right][inside] = number
-    return drawn

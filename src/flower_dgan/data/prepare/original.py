@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_windows import Windowed
+from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import ConfigError
 
 Samples = NDArray[np.unsignedinteger[Any] | np.floating[Any]]
@@ -21,7 +23,7 @@ class OriginalPair:
 
     Attributes
     ----------
-    image : array (height, width) or (height, width, channels)
+    image : array, or picture fetched by windows, (height, width) or (height, width, channels)
         Of any number of channels, uint8 or not yet scaled to it.
     mask : uint8 array (height, width) or None
         Class ids; None for a data set without masks.
@@ -29,7 +31,7 @@ class OriginalPair:
         0 for the background, another number for each object; None where the data set does not tell them apart.
     """
 
-    image: Samples
+    image: Windowed
     mask: Pixels | None
     instances: NDArray[np.uint16] | None = None
 
@@ -95,6 +97,9 @@ class PrepareSettings:
         Which channels of the images to take, from 1; empty for all.
     modalities : tuple of str
         Of ``brats``: which become the channels of the images, in this order.
+    layers : tuple of str
+        Of ``monuseg`` and ``kumar``: the names or numbers of the layers of annotations that hold objects; empty where
+        each file has one.
     only_labelled : bool
         Whether pairs whose mask is all background are left out.
     skip_unreadable : bool
@@ -122,6 +127,7 @@ class PrepareSettings:
     value_range: tuple[float, float] | None = None
     bands: tuple[int, ...] = ()
     modalities: tuple[str, ...] = ("t2",)
+    layers: tuple[str, ...] = ()
     only_labelled: bool = False
     skip_unreadable: bool = False
     instances: bool = False
@@ -167,5 +173,5 @@ def name_pair(split: Literal["tr", "te"] | None, site: str, group: str, part: st
         Such as ``tr_breast_A7-A13E_0``: underscores only between the four, all but letters, digits, dots and dashes
         replaced by dashes.
     """
-    words = [re.sub(r"[^A-Za-z0-9.-]+", "-", word) for word in (site, group, part)]
+    words = [re.sub(r"[^A-Za-z0-9.-]+", "-", same_name(word)) for word in (site, group, part)]
     return "_".join([split, *words] if split else words)

@@ -1,6 +1,8 @@
 """From an original's own pixels to those that are written: channels, range, size and tiles."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,49 +11,72 @@ from PIL import Image
 
 from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import OriginalPair, PrepareSettings, Samples
 from flower_dgan.errors import DataError
 
 
-def scale(pair: OriginalPair, settings: PrepareSettings, binary: bool, source: str) -> tuple[OriginalPair, int]:
-    """Take the channels, the range and the size that are wanted.
+def pieces(
+    pair: OriginalPair,
+    settings: PrepareSettings,
+    binary: bool,
+    source: str,
+    normalize: Callable[[Pixels, str], Pixels] | None = None,
+) -> Iterator[tuple[str, OriginalPair, int]]:
+    """Take the channels, the range, the size and the tiles of a pair that are wanted.
+
+    Tiles are fetched one by one, so that little of a large image is in memory beside what it is read from; but all of
+    it where ``normalize`` looks at all of it.
 
     Parameters
     ----------
     pair : OriginalPair
         As read.
     settings : PrepareSettings
-        ``bands``, ``value_range`` and ``size`` are used; that tiles fit is checked.
+        How to write it.
     binary : bool
         Whether masks become 0 and 255; otherwise they keep class ids.
     source : str
         What to call the pair in an error.
+    normalize : callable or None
+        What gives a whole image other colours, if anything does.
 
-    Returns
-    -------
-    pair : OriginalPair
+    Yields
+    ------
+    name : str
+        ``<top>-<left>`` of a tile in pixels; empty for a whole image.
+    piece : OriginalPair
         The image uint8 (height, width) or (height, width, channels).
     beyond : int
-        How many values were beyond the range.
+        How many of its values were beyond the range, without those that an earlier piece has too.
 
     Raises
     ------
     DataError
         If mask and image do not fit each other, or the settings do not fit the image.
     """
-    image, beyond = to_uint8(_channels(pair, settings, source), settings.value_range, source)
-    mask = None if pair.mask is None else pair.mask * np.uint8(255 if binary else 1)
-    if settings.size is None:
-        return OriginalPair(image, mask, pair.instances), beyond
-    image = _resized(image, settings.size, Image.Resampling.LANCZOS)
-    mask = None if mask is None else _resized(mask, settings.size, Image.Resampling.NEAREST)
-    objects = pair.instances
-    objects = None if objects is None else _resized(objects, settings.size, Image.Resampling.NEAREST)
-    return OriginalPair(image, mask, objects), beyond
+    _require_fit(pair, settings, source)
+    if settings.tile is None or normalize is not None:
+        scaled, beyond = _scaled(replace(pair, image=whole(pair.image)), settings, binary, source)
+        if normalize is not None:
+            scaled = replace(scaled, image=normalize(whole(scaled.image), source))
+        for name, piece in cut(scaled, settings.tile, settings.stride):
+            yield name, piece, beyond
+            beyond = 0
+        return
+    for place, (rows, columns) in _places(pair, settings.tile, settings.stride):
+        name, piece = _tile(pair, place, settings.tile)
+        scaled, beyond = _scaled(piece, settings, binary, source, place)
+        if beyond and (rows or columns):  # which the tiles before have counted
+            new = replace(piece, image=whole(piece.image)[rows:, columns:])
+            beyond = to_uint8(_channels(new, settings), settings.value_range, source)[1]
+        yield name, scaled, beyond
 
 
-def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: str) -> tuple[Pixels, int]:
+def to_uint8(
+    image: Samples, value_range: tuple[float, float] | None, source: str, origin: tuple[int, int] = (0, 0)
+) -> tuple[Pixels, int]:
     """Scale an image linearly to 0 .. 255.
 
     Parameters
@@ -62,6 +87,8 @@ def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: st
         What becomes 0 and 255; None for uint8 images as they are, and for integers the whole range of their type.
     source : str
         What to call the image in an error.
+    origin : (int, int)
+        Row and column in the source of the first pixel.
 
     Returns
     -------
@@ -81,7 +108,7 @@ def to_uint8(image: Samples, value_range: tuple[float, float] | None, source: st
         if not np.issubdtype(image.dtype, np.unsignedinteger):
             raise DataError(f"{source} holds {image.dtype}, whose range is unknown: give --range low high.")
         value_range = (0, 2.0 ** (8 * image.dtype.itemsize) - 1)
-    require_finite(image, source)
+    require_finite(image, source, origin)
     low, high = value_range
     beyond = int(((image < low) | (image > high)).sum())
     scaled = (np.clip(image.astype(np.float64), low, high) - low) / (high - low) * 255
@@ -108,13 +135,24 @@ def cut(pair: OriginalPair, tile: int | None, stride: int | None) -> Iterator[tu
     if tile is None:
         yield "", pair
         return
+    for place, _ in _places(pair, tile, stride):
+        yield _tile(pair, place, tile)
+
+
+def _tile(pair: OriginalPair, place: tuple[int, int], side: int) -> tuple[str, OriginalPair]:
+    top, left = place
+    window = slice(top, top + side), slice(left, left + side)
+    mask = None if pair.mask is None else pair.mask[window]
+    instances = None if pair.instances is None else pair.instances[window]
+    return f"{top}-{left}", OriginalPair(pair.image[window], mask, instances)
+
+
+def _places(pair: OriginalPair, tile: int, stride: int | None) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield the first row and column of each tile, and how many of its own the tiles before have too."""
     tops, lefts = (_starts(side, tile, stride or tile) for side in pair.image.shape[:2])
-    for top in tops:
-        for left in lefts:
-            window = np.s_[top : top + tile, left : left + tile]
-            mask = None if pair.mask is None else pair.mask[window]
-            instances = None if pair.instances is None else pair.instances[window]
-            yield f"{top}-{left}", OriginalPair(pair.image[window], mask, instances)
+    for above, top in pairwise([-tile, *tops]):
+        for before, left in pairwise([-tile, *lefts]):
+            yield (top, left), (max(above + tile - top, 0), max(before + tile - left, 0))
 
 
 def _starts(side: int, tile: int, stride: int) -> list[int]:
@@ -122,10 +160,10 @@ def _starts(side: int, tile: int, stride: int) -> list[int]:
     return starts if starts[-1] == side - tile else [*starts, side - tile]
 
 
-def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Samples:
-    """Return the chosen channels of an image that fits its mask and the tiles."""
-    image = pair.image[..., None] if pair.image.ndim == 2 else pair.image
-    height, width, channels = image.shape
+def _require_fit(pair: OriginalPair, settings: PrepareSettings, source: str) -> None:
+    """Raise DataError if an image does not fit its mask, the tiles or the bands."""
+    height, width, *rest = pair.image.shape
+    channels = rest[0] if rest else 1
     for name, labels in (("mask", pair.mask), ("instances", pair.instances)):
         if labels is not None and labels.shape != (height, width):
             shape = " x ".join(map(str, labels.shape))
@@ -136,10 +174,31 @@ def _channels(pair: OriginalPair, settings: PrepareSettings, source: str) -> Sam
         raise DataError(f"{source} is {height} x {width} pixels, less than --tile {settings.tile}: give a smaller one.")
     if settings.bands and max(settings.bands) > channels:
         raise DataError(f"{source} has {channels} channels: there is no --band {max(settings.bands)}.")
+    if (len(settings.bands) or channels) > MOST_CHANNELS:
+        raise DataError(f"{source} has {channels} channels: choose {MOST_CHANNELS} of them at most with --band.")
+
+
+def _scaled(
+    pair: OriginalPair, settings: PrepareSettings, binary: bool, source: str, origin: tuple[int, int] = (0, 0)
+) -> tuple[OriginalPair, int]:
+    """Return a pair, or a tile of it from a row and column on, as it is written, and the values beyond the range."""
+    image, beyond = to_uint8(_channels(pair, settings), settings.value_range, source, origin)
+    mask = None if pair.mask is None else pair.mask * np.uint8(255 if binary else 1)
+    if settings.size is None:
+        return OriginalPair(image, mask, pair.instances), beyond
+    image = _resized(image, settings.size, Image.Resampling.LANCZOS)
+    mask = None if mask is None else _resized(mask, settings.size, Image.Resampling.NEAREST)
+    objects = pair.instances
+    objects = None if objects is None else _resized(objects, settings.size, Image.Resampling.NEAREST)
+    return OriginalPair(image, mask, objects), beyond
+
+
+def _channels(pair: OriginalPair, settings: PrepareSettings) -> Samples:
+    """Return the chosen channels of an image."""
+    image: Samples = whole(pair.image)
+    image = image[..., None] if image.ndim == 2 else image
     if settings.bands:
         image = image[..., [band - 1 for band in settings.bands]]
-    if image.shape[2] > MOST_CHANNELS:
-        raise DataError(f"{source} has {channels} channels: choose {MOST_CHANNELS} of them at most with --band.")
     return image[..., 0] if image.shape[2] == 1 else image
 
 

@@ -5,21 +5,29 @@ line an original: what was made of it. A line is written when all files of its o
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
-from flower_dgan.data.prepare.pixels import cut, scale
+from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
-from flower_dgan.whole_file import whole_file
+from flower_dgan.names import folded
+from flower_dgan.whole_file import append_line, settle, whole_file, writing
 
+_LONGEST_STEM = 200  # bytes; a name has 255, with the part, the place of a tile and a suffix
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
+_SUFFIXES = (".png", ARRAY_SUFFIX)
 # If so many cannot be read, something is wrong with all of them.
 _MOST_ERRORS = 5
 
@@ -75,30 +83,31 @@ def write_folder(
     ------
     DataError
         If there is no original, two have one name, the folder holds something else, or an original cannot be read.
+    StorageError
+        If a file cannot be written. Started again, it goes on there.
     """
     originals = found.originals
     _check_names(originals, about)
-    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else _as_it_is
+    normalize = stain_normalizer(Path(settings.stain_reference)) if settings.stain_reference else None
     # Which originals may be left out changes none of the others.
     about = {**about, "settings": asdict(replace(settings, skip_unreadable=False))}
     _begin(output, about)
     done = _read_done(output)
     before = sum(len(line["pairs"]) for line in done.values())
     unreadable = []
-    with (output / _DONE).open("a", encoding="utf-8") as lines:
-        for original in track(originals):
-            if original.source in done:
-                continue
-            try:
-                line = _write_pairs(original, output, settings, found.binary, normalize)
-            except DataError as error:
-                unreadable.append(str(error))
-                if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
-                    break
-                continue
-            lines.write(json.dumps(line) + "\n")
-            lines.flush()
-            done[original.source] = line
+    names = {folded(name): source for source, line in done.items() for name in line["pairs"]}
+    for original in track(originals):
+        if original.source in done:
+            continue
+        try:
+            line = _write_pairs(original, output, settings, found.binary, normalize, names)
+        except DataError as error:
+            unreadable.append(str(error))
+            if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
+                break
+            continue
+        append_line(output / _DONE, json.dumps(line), durable=False)
+        done[original.source] = line
     if unreadable and not settings.skip_unreadable:
         shown = "".join(f"\n- {sentence}" for sentence in unreadable)
         stopped = " (and no more were tried)" if len(unreadable) == _MOST_ERRORS else ""
@@ -109,6 +118,8 @@ def write_folder(
     pairs = sum(len(line["pairs"]) for line in done.values())
     if not pairs:
         raise DataError(f"No pair was left of {len(originals):,} originals: change --only-labelled or --tile.")
+    for folder in sorted({folder for line in done.values() for folder in line["folders"]}):
+        settle(output / folder)
     empty, beyond = (sum(line[key] for line in done.values()) for key in ("empty", "beyond_range"))
     result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable))
     _write(output / _ABOUT, json.dumps({**about, "complete": True, **asdict(result)}, indent=1))
@@ -120,18 +131,28 @@ def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
         raise DataError(f"No pair of {about['dataset']} was found in {about['source']}.")
     seen: dict[str, str] = {}
     for original in originals:
-        if original.stem in seen:
+        if (name := folded(original.stem)) in seen:
             raise DataError(
-                f"{original.source} and {seen[original.stem]} would both be called {original.stem}: remove one, or "
-                "rename it."
+                f"{original.source} and {seen[name]} would both be called {original.stem}, as some file systems know "
+                "no difference of case or accents: remove one, or rename it."
             )
-        seen[original.stem] = original.source
+        seen[name] = original.source
+        if (size := len(os.fsencode(original.stem))) > _LONGEST_STEM:
+            raise DataError(
+                f"{original.source}: its name has {size} bytes, and {_LONGEST_STEM} at most leave room for the names "
+                "of tiles: rename it."
+            )
 
 
 def _begin(output: Path, about: dict[str, Any]) -> None:
     """Make the folder, or find that it was begun in the same way."""
     if (output / _ABOUT).is_file():
-        before = json.loads((output / _ABOUT).read_text(encoding="utf-8"))
+        try:
+            before = json.loads((output / _ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{output / _ABOUT} cannot be read: {error}. Delete {output}, or give a new folder."
+            ) from error
         now = json.loads(json.dumps(about))
         if changed := [key for key in now if now[key] != before.get(key)]:
             raise DataError(
@@ -141,32 +162,48 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
         return
     if output.exists() and any(output.iterdir()):
         raise DataError(f"{output.absolute()} is not empty: give a new folder.")
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     _write(output / _ABOUT, json.dumps({**about, "complete": False}, indent=1))
 
 
 def _read_done(output: Path) -> dict[str, dict[str, Any]]:
-    """Read what was made before and is still there; a last line that was cut off is made again."""
+    """Read what was made before and is still there, whole; what a line that is damaged or cut off was about is not."""
     path = output / _DONE
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    _write(path, "\n".join([*lines[:-1], ""]))
-    done = {line["source"]: line for line in map(json.loads, lines[:-1])}
-    return {
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if _is_line(line)]
+    done = {line["source"]: line for line in map(json.loads, lines)}
+    whole = {
         source: line
         for source, line in done.items()
         if "folders" in line
-        and all(_is_there(output / folder, name) for name in line["pairs"] for folder in line["folders"])
+        and all(_is_whole(output / folder, name) for name in line["pairs"] for folder in line["folders"])
     }
+    _write(path, "".join(f"{json.dumps(line)}\n" for line in whole.values()))
+    return whole
 
 
-def _is_there(folder: Path, name: str) -> bool:
-    return any((folder / f"{name}{suffix}").is_file() for suffix in (".png", ARRAY_SUFFIX))
+def _is_line(text: str) -> bool:
+    """Return whether a text is a line of what was made; after a power cut one may be of zero bytes."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(line, dict) and {"source", "pairs", "empty", "beyond_range"} <= set(line)
 
 
-def _as_it_is(image: Pixels, _source: str) -> Pixels:
-    return image
+def _is_whole(folder: Path, name: str) -> bool:
+    """Return whether a file is there and was written to its end, by its checksums where it is PNG."""
+    picture, array = folder / f"{name}.png", folder / f"{name}{ARRAY_SUFFIX}"
+    try:
+        if picture.is_file():
+            with Image.open(picture) as image:
+                image.verify()
+            return True
+        return array.is_file() and np.load(array, mmap_mode="r").ndim == 3
+    except Exception:  # whatever the decoders make of half a file
+        return False
 
 
 def _write_pairs(
@@ -174,25 +211,38 @@ def _write_pairs(
     output: Path,
     settings: PrepareSettings,
     binary: bool,
-    normalize: Callable[[Pixels, str], Pixels],
+    normalize: Callable[[Pixels, str], Pixels] | None,
+    names: dict[str, str],
 ) -> dict[str, Any]:
+    """Write what becomes of an original, all of it or, where it cannot be read, nothing; return its line.
+
+    The pairs' names are added to all ``names`` and may not be another original's.
+    """
     made: list[str] = []
     folders: list[str] = []
     empty = all_beyond = 0
-    for part, pair in original.read():
-        scaled, beyond = scale(pair, settings, binary, original.source)
-        scaled = replace(scaled, image=normalize(scaled.image, original.source))  # type: ignore[arg-type]
-        all_beyond += beyond
-        for tile, piece in cut(scaled, settings.tile, settings.stride):
-            if settings.only_labelled and piece.mask is not None and not piece.mask.any():
-                empty += 1
-                continue
-            made.append("_".join(filter(None, (original.stem, part, tile))))
-            files = (("images", piece.image), ("masks", piece.mask), ("instances", piece.instances))
-            written = {folder: pixels for folder, pixels in files if pixels is not None}
-            for folder, pixels in written.items():
-                write_image(pixels, output / folder, made[-1])
-            folders = list(written)
+    try:
+        for part, pair in original.read():
+            for tile, piece, beyond in pieces(pair, settings, binary, original.source, normalize):
+                all_beyond += beyond
+                if settings.only_labelled and piece.mask is not None and not piece.mask.any():
+                    empty += 1
+                    continue
+                name = "_".join(filter(None, (original.stem, part, tile)))
+                if (other := names.setdefault(folded(name), original.source)) != original.source:
+                    raise DataError(f"{original.source} and {other} both make a {name}: rename one of them.")
+                made.append(name)
+                files = (("images", whole(piece.image)), ("masks", piece.mask), ("instances", piece.instances))
+                written = {folder: pixels for folder, pixels in files if pixels is not None}
+                folders = list(written)
+                for folder, pixels in written.items():
+                    write_image(pixels, output / folder, made[-1])
+    except DataError:
+        for name in made:
+            for folder in folders:
+                for suffix in _SUFFIXES:
+                    (output / folder / f"{name}{suffix}").unlink(missing_ok=True)
+        raise
     return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
 
 

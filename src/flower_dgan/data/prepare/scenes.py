@@ -9,18 +9,16 @@ for that of any other folder whose path has the same letters.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
-from PIL import Image
-
-from flower_dgan.data.picture_checks import is_transparent, transparent
-from flower_dgan.data.prepare.files import require
+from flower_dgan.data.picture_checks import IMAGE_MODES, check_picture
+from flower_dgan.data.picture_files import opened
+from flower_dgan.data.picture_windows import LoadedPicture
+from flower_dgan.data.prepare.files import visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
-from flower_dgan.data.upright import upright
+from flower_dgan.data.prepare.requirements import require
 from flower_dgan.errors import DataError
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "val": "te"})
@@ -32,7 +30,7 @@ def find_lsun(root: Path) -> Found:
     One folder a category and split, such as ``church_outdoor_train_lmdb``: an LMDB database with a JPEG or WebP file a
     key. The site is the category, validation is the test, and each image a group of its own.
     """
-    folders = {split: sorted(root.glob(f"*_{split}_lmdb")) for split in _SPLITS}
+    folders = {split: visible(root.glob(f"*_{split}_lmdb")) for split in _SPLITS}
     if not all(folders.values()):
         missing = " and no ".join(f"<category>_{split}_lmdb" for split, found in folders.items() if not found)
         raise DataError(
@@ -81,12 +79,7 @@ def _used_bytes(environment: Any) -> int:
 def _read(folder: Path, key: bytes) -> list[tuple[str, OriginalPair]]:
     with _opened(folder) as (_, transaction):
         content = transaction.get(key)
-    try:
-        with Image.open(BytesIO(content), formats=("JPEG", "WEBP")) as image:
-            if is_transparent(image):
-                raise transparent(folder / key.decode("ascii", "backslashreplace"), "on a background")
-            return [("", OriginalPair(np.asarray(upright(image).convert("RGB")), None))]
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
-        raise DataError(f"{key!r} of {folder} cannot be read as JPEG or WebP: {error}.") from error
+    name = folder / key.decode("ascii", "backslashreplace")
+    with opened(name, ("JPEG", "WEBP"), content, f"unpack {folder.name}.zip again") as image:
+        check_picture(image, name, IMAGE_MODES)
+        return [("", OriginalPair(LoadedPicture(image, "RGB"), None))]

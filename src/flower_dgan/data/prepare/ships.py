@@ -12,7 +12,7 @@ import numpy as np
 
 from flower_dgan.data.image_files import read_image
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.prepare.files import find_folders
+from flower_dgan.data.prepare.files import files_of, find_folders
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.splits import some
 from flower_dgan.data.text_files import read_rows
@@ -26,7 +26,8 @@ def find_ships(root: Path) -> Found:
     """Find the training images; the test images of the challenge have no labels. Each image is a group of its own."""
     folder, table = find_folders(root, ["train_v2", _TABLE], f"the unpacked download: train_v2/*.jpg and {_TABLE}.")
     runs = _read_table(table)
-    images = {path.name: path for path in sorted(folder.iterdir()) if path.suffix == ".jpg" and path.name[0] != "."}
+    nested = folder / folder.name
+    images = files_of(nested if nested.is_dir() else folder, ".jpg")
     if alone := set(images) ^ set(runs):
         raise DataError(
             f"{len(alone):,} names are only in one of {folder} and {table}: {some(alone)}. Unpack both again."

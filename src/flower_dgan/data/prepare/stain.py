@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flower_dgan.data.pairs import Pixels
-from flower_dgan.data.prepare.files import read_samples, require
+from flower_dgan.data.prepare.files import read_samples
+from flower_dgan.data.prepare.requirements import require
 from flower_dgan.errors import DataError
 
 

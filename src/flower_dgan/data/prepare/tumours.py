@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data.prepare.files import require
+from flower_dgan.data.prepare.files import visible
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
+from flower_dgan.data.prepare.requirements import require
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 
 # The file has 0, 1, 2 and 4.
@@ -39,7 +40,7 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
         if modality not in _MODALITIES:
             raise ConfigError(unknown_name("--modality", modality, _MODALITIES))
     _nibabel()
-    patients = sorted(path.parent for path in root.rglob("*_seg.nii.gz"))
+    patients = sorted(path.parent for path in visible(root.rglob("*_seg.nii.gz")))
     if not patients:
         raise DataError(
             f"{root.absolute()} has no patient with *_seg.nii.gz. Expected is the unpacked training data, "
@@ -100,8 +101,8 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
     for kind in (*modalities, "seg"):
         path = folder / f"{folder.name}_{kind}.nii.gz"
         try:
-            image = _nibabel().load(path)
-            image = image if first is None else _turned(image, first.affine)
+            # However the axes are stored: columns to the patient's right, rows to the front, slices to the head.
+            image = _nibabel().as_closest_canonical(_nibabel().load(path))
             arrays.append(image.get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
             raise DataError(f"{path} cannot be read: {error}.") from error
@@ -113,13 +114,6 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
                 "resample it to that one, or repair its header."
             )
     yield from slices(arrays[:-1], arrays[-1], scale, str(folder))
-
-
-def _turned(image: Any, affine: NDArray[np.floating[Any]]) -> Any:
-    """Return a volume with its axes in the order and direction of another one, whose affine is given."""
-    orientations = _nibabel().orientations
-    own, wanted = (orientations.io_orientation(each) for each in (image.affine, affine))
-    return image.as_reoriented(orientations.ornt_transform(own, wanted))
 
 
 def _nibabel() -> Any:

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from flower_dgan.errors import DataError
+from flower_dgan.errors import NotFiniteError
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Raise DataError if a tensor holds NaN or infinity.
+    """Raise NotFiniteError if a tensor holds NaN or infinity.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def require_finite(values: Tensor, what: str) -> None:
         What they are, in the plural, to begin a sentence with.
     """
     if odd := int((~values.isfinite()).sum()):
-        raise DataError(
+        raise NotFiniteError(
             f"{what} are not finite ({odd:,} of {values.numel():,} values), so that no figure of them means anything: "
             "a network has diverged."
         )

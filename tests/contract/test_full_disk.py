@@ -1,0 +1,120 @@
+"""A disk that is full at any write of a training: an error that names the place, and after that the same generator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from flower_dgan import whole_file
+from flower_dgan.client_app import app
+from flower_dgan.errors import DganError
+from flower_dgan.federation.job import run_job
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.generator_file import load_generator
+from flower_dgan.report.run_metrics import read_metrics
+from tests.conftest import move_to
+from tests.small_disk import SmallDisk, small_disk
+
+from .conftest import TINY, configuration
+
+SETTINGS = f"{TINY} exchange.rounds=2 exchange.exchanges=1 output.checkpoint_interval=0"
+
+
+def start(directory: Path) -> None:
+    extra = f" resume={directory}" if RunDirectory.is_begun(directory) else ""
+    overrides = f"{SETTINGS}{extra}"
+    run_job(InProcessGrid(app, simulated_contexts(2, overrides)), configuration(overrides, directory), 1)
+
+
+def results(directory: Path) -> dict[str, bytes]:
+    """Return what a run leaves to others: its generator, and each synthetic image and mask."""
+    network = load_generator(directory / "generator.safetensors")[0]
+    weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy().tobytes()
+    files = sorted((directory / "synthetic").rglob("*.png"))
+    return {"weights": weights} | {str(each.relative_to(directory)): each.read_bytes() for each in files}
+
+
+class Writes:
+    """Counts what is written, and fills the disk before the write of a name."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, disk: SmallDisk | None = None, full_at: str = "") -> None:
+        self.names: list[str] = []
+        real = whole_file.writing
+
+        @contextmanager
+        def writing(path: Path) -> Iterator[None]:
+            self.names.append(path.name)
+            if disk is not None and full_at and full_at in path.name:
+                disk.fill()
+            with real(path):
+                yield
+
+        monkeypatch.setattr(whole_file, "writing", writing)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], set[str]]:
+    directory = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        move_to(tmp_path_factory.mktemp("home-of-undisturbed"), monkeypatch)
+        writes = Writes(monkeypatch)
+        start(directory)
+    return results(directory), set(writes.names)
+
+
+PLACES = (
+    "config.yaml",
+    "training.json",
+    "metrics.jsonl",
+    "node.json",
+    "queries.npy",
+    "round-00000002",
+    "members.json",
+    "round-00001.png",
+    "00000001.safetensors",
+    "00000002.safetensors",
+    "generator.safetensors",
+    "label_maps.npz",
+    "part-1_00000.png",
+)
+
+
+def test_the_places_are_all_that_a_run_writes(undisturbed: tuple[dict[str, bytes], set[str]]) -> None:
+    """But for the report, which ends no run, and the cache, whose files are called by hashes."""
+    others = {name for name in undisturbed[1] if not any(place in name for place in PLACES)}
+    others -= {name for name in others if len(Path(name).stem) == 64}
+    assert {name for name in others if not name.startswith(("round-", "part-"))} == {
+        "curves.png", "images", "masks", "report.md", "shapes.npy"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_after_room_was_made_a_run_ends_as_the_undisturbed_one(
+    place: str, undisturbed: tuple[dict[str, bytes], set[str]], tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk") as disk, pytest.MonkeyPatch.context() as monkeypatch:
+        move_to(disk.path / "home", monkeypatch)
+        directory = disk.path / "run"
+        with pytest.MonkeyPatch.context() as during:
+            Writes(during, disk, place)
+            with pytest.raises(DganError, match=r"No space left on device\. Free space") as caught:
+                start(directory)
+        assert "\n" not in str(caught.value)
+        disk.make_room()
+        start(directory)
+        assert results(directory) == undisturbed[0]
+        end = read_metrics(directory).end
+        assert end is not None
+        assert end.how == "finished"
+
+
+def test_a_report_that_finds_no_room_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with small_disk(tmp_path / "disk") as disk, pytest.MonkeyPatch.context() as monkeypatch:
+        move_to(disk.path / "home", monkeypatch)
+        Writes(monkeypatch, disk, "curves.png")
+        start(disk.path / "run")
+        assert "The report could not be written" in caplog.text
+        assert not list((disk.path / "run").rglob("*.partial"))
