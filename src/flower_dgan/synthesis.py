@@ -16,7 +16,7 @@ from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
-from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_bundle
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_in_parts
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.generator import draw
 from flower_dgan.memory import machine_memory
@@ -91,10 +91,12 @@ def draw_for(
     sites : int64 Tensor (count,) or None
         In whose style each image is drawn; None for the client's own.
     """
-    _, inputs = draw_bundle(client, replace(settings, exchanges=1, batch_size=count), 0)
-    inputs = inputs if sites is None else replace(inputs, sites=sites)
-    label_maps = inputs.label_maps.argmax(1).to(torch.uint8).numpy()
-    return Pairs(tuple(to_pixels(draw(network, inputs))), tuple(label_maps), client.classes)
+    images: list[Pixels] = []
+    label_maps: list[Pixels] = []
+    for part in draw_in_parts(client, replace(settings, exchanges=1, batch_size=count), sites):
+        images += tuple(to_pixels(draw(network, part)))
+        label_maps += tuple(part.label_maps.argmax(1).to(torch.uint8).numpy())
+    return Pairs(tuple(images), tuple(label_maps), client.classes)
 
 
 def synthesize_folder(
@@ -123,7 +125,7 @@ def synthesize_folder(
     """
     network, model, shape = trained
     side = shape.image_size
-    needed = 4 * count * side**2 * (shape.classes + shape.channels)  # float32 label maps and images
+    needed = count * side**2 * (4 + 1 + shape.channels)  # float32 texture, uint8 label maps and images
     if needed > machine_memory():
         raise ConfigError(
             f"{count:,} images of {side:,} x {side:,} pixels, as the generator makes them, take more than "
@@ -142,17 +144,15 @@ def synthesize_folder(
             )
         label_maps = found.maps
     settings = BundleSettings(1, count, shape.image_size, "none", model.noise_channels, seed)
-    _, inputs = draw_bundle(ClientLabels(site or "any", label_maps, shape.classes, 0), settings, 0)
     chosen = (
         torch.randint(len(shape.sites), (count,), generator=derive_generator(seed, "sites"))
         if site is None
         else torch.full((count,), shape.sites.index(site))
     )
-    images = to_pixels(draw(network, replace(inputs, sites=chosen)))
-    drawn = inputs.label_maps.argmax(1).to(torch.uint8).numpy()
+    pairs = draw_for(network, ClientLabels(site or "any", label_maps, shape.classes, 0), settings, count, chosen)
     stems = file_stems(shape.sites)
     names = tuple(f"{stems[shape.sites[index]]}_{number:05d}" for number, index in enumerate(chosen.tolist()))
-    return Pairs(tuple(images), tuple(drawn), shape.classes), names
+    return pairs, names
 
 
 def _numbered(sources: Sequence[str]) -> tuple[str, ...]:

@@ -133,7 +133,8 @@ def folders(draw: st.DrawFn, root: Path) -> Folder:
         bad = number == len(chosen) - 1
         key = normalize("NFC", name)
         shape = (draw(st.sampled_from(SIDES)), draw(st.sampled_from(SIDES)))
-        random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        # by the number, too: equal images on both sides of a split are a problem of their own
+        random = np.random.default_rng((number, draw(st.integers(0, 2**32 - 1))))
         wrong = defect if bad and place == "images" else ""
         found.images[key] = _image(draw, found, root / "images", name, shape, random, wrong)
         wrong = defect if bad and place == "masks" else ""

@@ -192,13 +192,13 @@ def test_metadata_of_another_kind(metadata: Mapping[str, str], tmp_path: Path) -
 def test_images_that_the_machine_has_no_memory_for_are_not_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A convolution does not tell how large its images are. 3 of 16 x 16, 2 classes and 1 channel: 9,216 bytes."""
+    """A convolution does not tell how large its images are. 3 of 16 x 16: 6 bytes a pixel, 4,608 in all."""
     huge = load_generator(write(tmp_path / "huge.safetensors", MODEL, SHAPE, image_size=10**9))
     with pytest.raises(ConfigError, match=r"100 images of 1,000,000,000 x 1,000,000,000 pixels.* draw fewer"):
         synthesize_folder(huge, tmp_path / "not read", count=100, site=None, seed=0)
     model = replace(MODEL, site_condition=False)
     trained = load_generator(write(tmp_path / "g.safetensors", model, SHAPE))
-    for memory, error, message in ((9215, ConfigError, "draw fewer"), (9216, DataError, "There is no folder")):
+    for memory, error, message in ((4607, ConfigError, "draw fewer"), (4608, DataError, "There is no folder")):
         monkeypatch.setattr(synthesis, "machine_memory", lambda memory=memory: memory)
         with pytest.raises(error, match=message):
             synthesize_folder(trained, tmp_path / "none", count=3, site=None, seed=0)

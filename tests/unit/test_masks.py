@@ -287,6 +287,16 @@ def test_prepare_asks_too_and_says_it_to_the_run(tmp_path: Path) -> None:
     assert "--masks is for folder, not for whu" in str(done.exception)
 
 
+def test_noise_has_no_borders(tmp_path: Path) -> None:
+    """Each id lies between others there, and all are as thin."""
+    rng = np.random.default_rng(0)
+    masks = {name: rng.integers(0, 4, (SIDE, SIDE), dtype=np.uint8) for name in "ab"}
+    masks["a"][:8] = 0  # a wide lower one alone makes none
+    config = settings(write(tmp_path, masks))
+    assert open_source(config).classes == 4
+    assert [note for note in check_data(config).notes if "border" in note] == []
+
+
 def test_edit_masks_asks_too(tmp_path: Path) -> None:
     root = write(tmp_path / "in", NUMBERED)
     arguments = ["data", "edit-masks", str(root / "masks"), str(tmp_path / "out"), "--count", "2"]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from flower_dgan.data import Pairs
-from flower_dgan.errors import ConfigError
-from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
+from flower_dgan.data import Pairs, to_one_hot
+from flower_dgan.errors import ConfigError, ProtocolError
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_in_parts
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.schedule import scheduled_rate
 from flower_dgan.networks.build import ImageShape
@@ -77,6 +77,29 @@ def test_bundle_draws_depend_on_round_client_and_seed() -> None:
     torch.testing.assert_close(draw_bundle(client("a", 6, 1), SETTINGS, 4)[1].noise, inputs.noise, rtol=0, atol=0)
     for other in (draw_bundle(client("a", 6, 1), SETTINGS, 5), draw_bundle(client("b", 6, 1), SETTINGS, 4)):
         assert (other[1].noise - inputs.noise).abs().max() > 0.1
+
+
+def test_inputs_in_parts_are_those_of_the_bundle() -> None:
+    settings = replace(SETTINGS, exchanges=1, batch_size=150, augmentation="rotations")
+    _, whole = draw_bundle(client("a", 6, 1), settings, 0)
+    parts = list(draw_in_parts(client("a", 6, 1), settings))
+    assert [len(part) for part in parts] == [64, 64, 22]
+    for name in ("label_maps", "noise", "texture", "sites"):
+        joined = torch.cat([getattr(part, name) for part in parts])
+        torch.testing.assert_close(joined, getattr(whole, name), rtol=0, atol=0)
+    given = torch.arange(150)
+    parts = list(draw_in_parts(client("a", 6, 1), settings, given))
+    assert torch.equal(torch.cat([part.sites for part in parts]), given)
+    assert torch.equal(parts[2].noise, whole.noise[128:])
+
+
+def test_one_hot_is_one_of_the_classes() -> None:
+    one_hot = to_one_hot(np.array([[[0, 2]], [[1, 1]]], np.uint8), 3)
+    assert one_hot.dtype == torch.float32
+    assert one_hot.tolist() == [[[[1, 0]], [[0, 0]], [[0, 1]]], [[[0, 0]], [[1, 1]], [[0, 0]]]]
+    assert one_hot.is_contiguous()
+    with pytest.raises(ProtocolError, match=r"class 2 of 2 \(0 \.\. 1\)"):
+        to_one_hot(np.array([[[0, 2]]], np.uint8), 2)
 
 
 def test_sample_grid_has_a_row_a_sample(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
+from flower_dgan.errors import ProtocolError
 from flower_dgan.lazily import torch
 
 # Degrees from one angle to the next.
@@ -161,13 +162,18 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
 
 
 def to_one_hot(label_maps: Pixels, classes: int) -> "torch.Tensor":
-    """Return uint8 label maps (batch, height, width) as one-hot float32 (batch, classes, height, width)."""
-    batch = torch.from_numpy(label_maps).long()
-    return (
-        torch.nn.functional.one_hot(batch, classes)
-        .permute(0, 3, 1, 2)
-        .to(torch.float32, memory_format=torch.contiguous_format)
-    )
+    """Return uint8 label maps (batch, height, width) as one-hot float32 (batch, classes, height, width).
+
+    Raises
+    ------
+    ProtocolError
+        If a value is no class.
+    """
+    if label_maps.size and label_maps.max() >= classes:
+        raise ProtocolError(f"Label maps hold class {label_maps.max()} of {classes} (0 .. {classes - 1}).")
+    batch = torch.from_numpy(label_maps).unsqueeze(1)
+    # Plane by plane: all at once in the type of an index they would take three times as much.
+    return torch.cat([batch == index for index in range(classes)], dim=1).to(torch.float32)
 
 
 def _cut(arrays: Sequence[Pixels], views: Views, image_size: int, resampling: Resampling) -> Pixels:

@@ -1,6 +1,6 @@
 """What the server draws for one round: samples, views, noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,8 @@ from flower_dgan.data.views import Views, join_views, sizes_of
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.shares import bound_shares
 from flower_dgan.randomness import derive_generator
+
+_PART = 64
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,35 @@ def draw_bundle(client: ClientLabels, settings: BundleSettings, round_number: in
     return views, _draw_inputs(label_maps, client.classes, views, sites, settings, generator)
 
 
+def draw_in_parts(
+    client: ClientLabels, settings: BundleSettings, sites: Tensor | None = None
+) -> Iterator[GeneratorInput]:
+    """Yield the inputs of :func:`draw_bundle` in round 0, 64 samples at a time: one-hot they are large.
+
+    Parameters
+    ----------
+    client : ClientLabels
+        Whose label maps are drawn from.
+    settings : BundleSettings
+        What is drawn; views and noise are those of one bundle.
+    sites : int64 Tensor (exchanges * batch_size,) or None
+        The site of each sample; None for the client's.
+    """
+    generator = derive_generator(settings.seed, "bundle", 0, client.name)
+    label_maps = client.foreign or client.label_maps
+    views = _draw_views(label_maps, settings, generator)
+    sites = torch.full((len(views.ids),), client.site) if sites is None else sites
+    noise, texture = _draw_noise(len(views.ids), settings, generator)
+    for start in range(0, len(views.ids), _PART):
+        part = slice(start, start + _PART)
+        yield GeneratorInput(
+            label_maps=apply_to_label_maps(label_maps, client.classes, views[part], settings.image_size),
+            noise=noise[part],
+            texture=texture[part],
+            sites=sites[part],
+        )
+
+
 def draw_shared(
     clients: Sequence[ClientLabels], settings: BundleSettings, round_number: int, number: int
 ) -> GeneratorInput:
@@ -175,10 +206,15 @@ def _draw_inputs(
     settings: BundleSettings,
     generator: torch.Generator,
 ) -> GeneratorInput:
-    samples = len(views.ids)
+    noise, texture = _draw_noise(len(views.ids), settings, generator)
     return GeneratorInput(
         label_maps=apply_to_label_maps(label_maps, classes, views, settings.image_size),
-        noise=torch.randn(samples, settings.noise_channels, generator=generator),
-        texture=torch.randn(samples, 1, settings.image_size, settings.image_size, generator=generator),
+        noise=noise,
+        texture=texture,
         sites=sites,
     )
+
+
+def _draw_noise(samples: int, settings: BundleSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    noise = torch.randn(samples, settings.noise_channels, generator=generator)
+    return noise, torch.randn(samples, 1, settings.image_size, settings.image_size, generator=generator)
