@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, draw_views
 from flower_dgan.data.channels import Channels
+from flower_dgan.data.foreground import on_foreground
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.gan.bundle import ClientLabels, draw_bundle, draw_shared
@@ -77,9 +78,9 @@ def own(client: Client, settings: Settings, round_number: int, batch: int) -> Sa
     """Return the real pairs that the client draws itself, from its secret."""
     generator = derive_generator(client.secret, "real", round_number, client.labels.name, batch)
     sizes = sizes_of(client.images)
-    return seen(
-        client, settings, draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
-    )
+    views = draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
+    label_maps, share = client.labels.label_maps, settings.drawn.foreground
+    return seen(client, settings, on_foreground(views, label_maps, share, settings.image_size, generator))
 
 
 real_batch = own

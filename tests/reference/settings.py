@@ -162,5 +162,6 @@ def settings_of(config: TrainingConfig) -> Settings:
             noise_channels=config.model.noise_channels,
             seed=config.seed,
             largest_share=optional("largest_share", 1.0),
+            foreground=data.foreground_windows if data.condition == "label-map" else 0.0,
         ),
     )

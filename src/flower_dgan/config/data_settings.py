@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from flower_dgan.config.import_path import ImportPath
-from flower_dgan.config.ranges import Because, Count, NonNegative, ProperFraction, Side, SizeOrNone, Text
+from flower_dgan.config.ranges import Because, Count, Fraction, NonNegative, ProperFraction, Side, SizeOrNone, Text
 
 SourceName = Literal["digits", "folder", "mnist", "fashion-mnist"]
 PartitionName = Literal["site", "label", "iid", "shards", "dirichlet", "pathological", "size", "foreground", "csv"]
@@ -57,6 +57,9 @@ class DataConfig:
         Share of the groups (patients, scenes) held out where no split is given, in (0, 1).
     sites : tuple of str
         The sites that take part in training; empty for all.
+    foreground_windows : float
+        Share of the windows, synthetic and real, that are placed on a random pixel of the foreground, in [0, 1]; see
+        ``flower_dgan.data.foreground``. The others lie anywhere.
     augmentation : {"none", "flips", "rotations", "colour", "all"}
         What views do besides choosing a window, see ``flower_dgan.data.augmentation``. Colours are changed for the
         model of the task alone, whose images are all real or all synthetic: a discriminator that was shown changed
@@ -92,6 +95,7 @@ class DataConfig:
     test_splits: tuple[str, ...]
     test_fraction: Annotated[ProperFraction, Because("a share of the groups of images, such as 0.2")]
     sites: tuple[Text, ...]
+    foreground_windows: Fraction
     augmentation: AugmentationName
     condition: ConditionName
     target: TargetName
@@ -104,6 +108,11 @@ class DataConfig:
     def class_label(self, index: int) -> str:
         """Return what a class is called where people read it: ``2 (road)``, or ``2`` where it has no name."""
         return f"{index} ({self.class_names[index]})" if index < len(self.class_names) else str(index)
+
+    @property
+    def placed_windows(self) -> float:
+        """The share of windows that are placed on the foreground: none where there are no masks."""
+        return self.foreground_windows if self.condition == "label-map" else 0.0
 
     @property
     def geometry(self) -> AugmentationName:

@@ -9,6 +9,7 @@ from torch import Tensor
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_label_maps, draw_views
 from flower_dgan.data.channels import Channels
+from flower_dgan.data.foreground import on_foreground
 from flower_dgan.data.levels import Levels
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views, join_views, sizes_of
@@ -37,6 +38,8 @@ class BundleSettings:
         Length of the noise vector of a sample.
     seed : int
         Seed of the run.
+    foreground : float
+        Share of the windows that are placed on the foreground.
     largest_share : float
         Largest share of one client's label maps, where there are three clients or more, in what is drawn from those of
         all; 1 for no bound.
@@ -49,6 +52,7 @@ class BundleSettings:
     noise_channels: int
     seed: int
     largest_share: float = 1.0
+    foreground: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ def _draw_views(label_maps: tuple[Pixels, ...], settings: BundleSettings, genera
         draw_views(sizes, settings.batch_size, settings.image_size, settings.augmentation, generator)
         for _ in range(settings.exchanges)
     ]
-    return join_views(batches)
+    return on_foreground(join_views(batches), label_maps, settings.foreground, settings.image_size, generator)
 
 
 def _draw_inputs(

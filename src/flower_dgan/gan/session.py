@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flower_dgan.config import AugmentationName
 from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, draw_views, to_one_hot
+from flower_dgan.data.foreground import on_foreground
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.errors import PolicyError, ProtocolError
@@ -42,6 +43,8 @@ class Session:
     secret : int
         What the client's own draws follow from: at a deployed node a number that no server knows, in simulation the
         run's seed.
+    foreground : float
+        Share of the windows of real images that are placed on the foreground.
     reads_pixels : bool
         Whether real images may be compared with synthetic ones pixel by pixel.
     """
@@ -54,6 +57,7 @@ class Session:
     augmentation: AugmentationName
     rounds: int
     secret: int
+    foreground: float = 0.0
     reads_pixels: bool = False
 
     def synthetic(self, question: Question) -> Batch:
@@ -95,7 +99,8 @@ class Session:
     def real_views(self, round_number: int, batch: int) -> Views:
         """Return which views of which pairs :meth:`draw_real` returns, for the owner's count of them."""
         generator = derive_generator(self.secret, "real", round_number, self.name, batch)
-        return draw_views(self.sizes, self.batch_size, self.image_size, self.augmentation, generator)
+        views = draw_views(self.sizes, self.batch_size, self.image_size, self.augmentation, generator)
+        return on_foreground(views, self.pairs.label_maps, self.foreground, self.image_size, generator)
 
     def paired(self, views: Views) -> Tensor:
         """Return these views of the real images, for losses that compare pixel by pixel.
