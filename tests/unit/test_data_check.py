@@ -42,6 +42,17 @@ def test_counts_sizes_classes_and_a_picture(tmp_path: Path) -> None:
         assert picture.size == (1200, 900)
 
 
+def test_what_is_held_out_for_validation_fills_no_batch(tmp_path: Path) -> None:
+    """Two sites of three groups, of which a third is held out: two images of each are left."""
+    config = resolve("data=folder partition=site")
+    data = replace(config.data, root=str(make_folder(tmp_path, sites=2, images=3)))
+    for fraction, expected in ((0.0, 0), (0.34, 2)):
+        notes = check_data(data, partition=config.partition, batch_size=3, validation_fraction=fraction).notes
+        told = [note for note in notes if "fewer than a batch of 3" in note]
+        assert len(told) == expected
+        assert all("has 2 training images beside 1 held out by selection.validation_fraction" in each for each in told)
+
+
 def test_every_problem_is_named(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data", sites=2, images=5)
     images, masks = root / "images", root / "masks"

@@ -58,6 +58,7 @@ def check(
         track=shown,
         partition=None if node_config is not None else config.partition,
         batch_size=config.exchange.batch_size,
+        validation_fraction=config.selection.validation_fraction,
     )
     if picture is not None and len(found.examples):
         draw_pairs(found.examples, picture, settings.class_colours)

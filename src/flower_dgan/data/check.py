@@ -16,7 +16,7 @@ from flower_dgan.data.named_partition import NAMED
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.data.partition import require_batch
 from flower_dgan.data.source import open_source
-from flower_dgan.data.splits import some
+from flower_dgan.data.splits import some, validation_groups
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.names import check_name
 
@@ -68,6 +68,7 @@ def check_data(
     track: Callable[[Sequence[str]], Iterable[str]] = iter,
     partition: PartitionConfig | None = None,
     batch_size: int = 1,
+    validation_fraction: float = 0.0,
 ) -> DataCheck:
     """Read all data of a source, the images of a folder whole too.
 
@@ -83,6 +84,8 @@ def check_data(
         As of a run; None where one client has all training pairs.
     batch_size : int
         Pairs that each client needs.
+    validation_fraction : float
+        Share of each client's groups that is held out of them, in [0, 1).
 
     Raises
     ------
@@ -101,7 +104,7 @@ def check_data(
         read_foreign_label_maps(config)
     except DataError as error:
         problems.append(str(error))
-    notes = (*found.notes, *_too_few(found.train, partition, batch_size))
+    notes = (*found.notes, *_too_few(found.train, partition, batch_size, validation_fraction))
     lacking = _lacking(config, found.train, found.classes, found.pixels)
     sizes = Counter(found.sizes)
     return DataCheck(
@@ -146,7 +149,9 @@ def _check_source(config: DataConfig, examples: int, track: Callable[[Sequence[s
     )
 
 
-def _too_few(train: Sequence[Entry], partition: PartitionConfig | None, batch_size: int) -> Iterator[str]:
+def _too_few(
+    train: Sequence[Entry], partition: PartitionConfig | None, batch_size: int, validation_fraction: float
+) -> Iterator[str]:
     """Say which clients could not fill a batch, with the batches that are set and where the clients are known."""
     parts: dict[str, list[Entry]] = {"all": list(train)}
     if partition is not None and partition.name in NAMED:
@@ -159,9 +164,11 @@ def _too_few(train: Sequence[Entry], partition: PartitionConfig | None, batch_si
         for entry, client in zip(train, clients, strict=True):
             if client is not None:
                 parts[names[client]].append(entry)
+    held_out = validation_groups(filter(None, parts.values()), validation_fraction)
     for name, entries in parts.items():
+        learned_from = [entry for entry in entries if entry.group not in held_out]
         try:
-            require_batch(entries, batch_size, name)
+            require_batch(learned_from, batch_size, name, len(entries) - len(learned_from))
         except DataError as error:
             if train:
                 yield str(error)
