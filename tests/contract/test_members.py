@@ -159,3 +159,16 @@ def test_a_member_that_cannot_fill_a_batch_without_a_fold_is_named_before_any_wo
 ) -> None:
     with pytest.raises(DataError, match=r"one of 2 folds, north has 2 images, fewer than a batch of 3"):
         federation.run(f"{folder} data.sites=[east,north] exchange.batch_size=3 downstream.member_folds=2", clients=2)
+
+
+def test_folds_hold_no_more_out_where_the_table_is_chosen_by_validation_images(
+    folder: str, federation: Federation
+) -> None:
+    rows = "downstream.rows=[Real-k,Real-k+DGAN] downstream.member_folds=3 'downstream.member_sizes=[2]'"
+    path = federation.run(f"{folder} {rows} selection.validation_fraction=0.34", clients=3).path
+    metrics = read_metrics(path)
+    assert all("at the best of 2 moments" in each.remark for each in metrics.tstr)
+    assert patients(metrics, tested_on="own", row="Real-k+DGAN", member="north") == {"n1", "n2", "n3"}
+    # of north's three patients the table has two, with two images each, and the folds have two of three, too
+    real = {p.real for p in metrics.patients if (p.row, p.member) == ("Real-k", "north")}
+    assert real == {2, 4}
