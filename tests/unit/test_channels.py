@@ -122,7 +122,7 @@ def test_segmentation_model_sees_all_channels() -> None:
         ("data.channels=256", "data.channels=256 must be from 1 to 255"),
         ("data.channels=4 data.augmentation=colour", "set data.augmentation=rotations"),
         (
-            "data.channels=4 algorithm.perceptual_weight=1 allow_pixel_losses=true",
+            "data.channels=4 algorithm=dgan algorithm.perceptual_weight=1 allow_pixel_losses=true",
             "algorithm.perceptual_weight compares .* data.channels=4: set algorithm.perceptual_weight=0",
         ),
         (

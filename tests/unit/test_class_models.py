@@ -15,7 +15,7 @@ from flower_dgan.networks.condition import class_features, class_vector
 from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
 
-MODEL = ModelConfig("mlp", "mlp", 8, 8, 4, False)
+MODEL = ModelConfig("mlp", "mlp", 8, 8, 4, False, "none")
 SHAPE = ImageShape(10, 1, 28, ("a", "b"))
 
 

@@ -22,7 +22,7 @@ from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.tasks.patient_scores import read_scores
 
-MODEL = ModelConfig("small", "small", 4, 4, 3, True)
+MODEL = ModelConfig("small", "small", 4, 4, 3, True, "none")
 SHAPE = ImageShape(2, 1, 16, ("breast", "kidney"))
 
 

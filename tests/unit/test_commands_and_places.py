@@ -40,7 +40,7 @@ NAMES = (
     "a: b",
     "~",
 )
-MODEL = ModelConfig("small", "small", 4, 4, 3, True)
+MODEL = ModelConfig("small", "small", 4, 4, 3, True, "none")
 SHAPE = ImageShape(2, 1, 16, ("breast", "kidney"))
 
 

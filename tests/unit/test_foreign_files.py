@@ -29,7 +29,7 @@ from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.resolve import resolve, to_yaml
 from flower_dgan.synthesis import synthesize_folder
 
-MODEL = ModelConfig("small", "small", 4, 4, 3, True)
+MODEL = ModelConfig("small", "small", 4, 4, 3, True, "none")
 SHAPE = ImageShape(2, 1, 16, ("a", "b"))
 SHIPPED = ("small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate")
 

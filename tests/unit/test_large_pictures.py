@@ -44,7 +44,7 @@ def test_texts_and_profiles_of_many_megabytes_do_no_harm(tmp_path: Path, kind: s
     assert read_image_size(tmp_path / "in/images/a.png", 1) == (4, 6)
     assert read_image(tmp_path / "in/images/a.png", 1)[..., 0].tolist() == GREY.tolist()
     assert read_mask(tmp_path / "in/masks/a.png").tolist() == GREY.tolist()
-    prepare("folder", tmp_path / "in", tmp_path / "out", PrepareSettings(skip_unreadable=True))
+    prepare("folder", tmp_path / "in", tmp_path / "out", PrepareSettings(skip_unreadable=True, masks="classes"))
     assert read_mask(tmp_path / "out/images/a.png").tolist() == GREY.tolist()
 
 

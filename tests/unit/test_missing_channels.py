@@ -95,7 +95,9 @@ def test_black_elsewhere() -> None:
 
 
 def test_who_holds_what() -> None:
-    data = resolve(f"{THREE} data.missing_channels=[[breast,[1]],[liver,[2,0]]] model.site_condition=false").data
+    data = resolve(
+        f"{THREE} data.missing_channels=[[breast,[1]],[liver,[2,0]]] model.site_condition=false model.levels=none"
+    ).data
     assert [simulated_channels(data, name) for name in ("breast", "liver", "brain")] == [(0, 2), (1,), None]
     assert [own_channels(data, given) for given in ("0, 2", "1", "0,1,2")] == [(0, 2), (1,), None]
     for wrong in ("", "0,3", "2,0", "1,1", "-1", "red"):
@@ -144,7 +146,7 @@ LACKING = "data.missing_channels=[[breast,[1]]]"
         (f"{LACKING} downstream.dist_fid=100 downstream.rows=[DGAN]", "set downstream.dist_fid=0"),
         (f"{LACKING} data.augmentation=colour", "set data.augmentation=rotations"),
         (f"{LACKING} algorithm=fusion", "no fusion"),
-        (LACKING, "set model.site_condition=false"),
+        (LACKING, "set model.site_condition=false model.levels=none"),
     ],
 )
 def test_settings_that_contradict(overrides: str, words: str) -> None:

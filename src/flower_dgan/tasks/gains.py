@@ -17,7 +17,7 @@ from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]
 
 CONFIDENCE = 0.95
 FEWEST_PATIENTS = 6
-"""For a claim. Did a row change nothing, each of n patients would gain or lose at even odds, so that all n lie on one
+"""For a claim. Did a row change nothing, each of n patients would as soon gain as lose, so that all n lie on one
 side in 2 of 2^n cases: 0.062 for five patients, which is no evidence at the level of 0.05, and 0.031 for six."""
 
 Verdict = Literal["better", "worse", "open", "seeds differ", "one seed", "too few"]

@@ -53,7 +53,9 @@ def check_missing_channels(config: TrainingConfig) -> None:
         "downstream.dist_fid=0, as its features are those of whole images": downstream.dist_fid,
         "selection.checks=0, as the model that is scored looks at whole images": config.selection.checks,
         "a model.generator that is no fusion, as nobody would teach the others to theirs": config.model.fuses,
-        "model.site_condition=false, as nobody would teach the others in their style": config.model.site_condition,
+        "model.site_condition=false model.levels=none, as nobody would teach the others in their style": (
+            config.model.site_condition
+        ),
     }
     for instead, is_set in wrong.items():
         if is_set:
