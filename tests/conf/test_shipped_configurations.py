@@ -127,6 +127,8 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     assert not any(now.pop(name) for name in later)  # what is asked for, and was not there to ask
     now["downstream.rows"] = [row for row in now["downstream.rows"] if row != "Real-k+DGAN"]  # has come since
     assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
+    drawn_on_masks = now["data.source"] == "folder" and now["data.condition"] == "label-map"
+    assert now.pop("data.foreground_windows") == 0.5 * drawn_on_masks  # windows lay anywhere
     before = before | STILL | (MOVED if overrides in MOVE else {})
     assert now.keys() <= before.keys()
     assert now == {key: before[key] for key in now}
