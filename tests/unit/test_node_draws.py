@@ -87,8 +87,8 @@ def secret_file(path: Path, content: bytes) -> dict[str, str]:
 def session_of(secret: int, pairs: Pairs, config: TrainingConfig, name: str = "breast") -> Session:
     """Return one that draws, and has no discriminator."""
     half: DiscriminatorHalf = None  # type: ignore[assignment]
-    size, augmentation = config.data.image_size, config.data.augmentation
-    return Session(name, pairs, half, size, 3, augmentation, 1, secret)
+    data = config.data
+    return Session(name, pairs, half, data.image_size, 3, data.geometry, 1, secret, data.placed_windows)
 
 
 bundles = st.fixed_dictionaries(

@@ -176,6 +176,7 @@ def test_the_product_in_one_process_is_the_loop(loss: LossName) -> None:
             16,
             4,
             "flips",
+            rounds=ROUNDS,
             secret=client.secret,
         )
         for client in clients

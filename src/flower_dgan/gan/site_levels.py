@@ -25,14 +25,14 @@ class SiteLevels(nn.Module):
         super().__init__()
         self.register_buffer("means", torch.stack([each.means for each in levels])[:, :, None, None])
         self.register_buffer("deviations", torch.stack([each.deviations for each in levels])[:, :, None, None])
-        self.register_buffer("grey", torch.tensor([each.grey for each in levels])[:, None, None, None])
+        self.register_buffer("grey", torch.tensor([float(each.grey) for each in levels])[:, None, None, None])
 
     def forward(self, drawn: Tensor, sites: Tensor) -> Tensor:
         """Return ``mean + deviation * drawn`` (batch, channels, height, width), not clamped; sites are (batch,).
 
         For a grey site the channels of what was drawn are averaged.
         """
-        drawn = torch.where(self.grey[sites], drawn.mean(1, keepdim=True), drawn)
+        drawn = torch.where(self.grey[sites] > 0, drawn.mean(1, keepdim=True), drawn)
         return self.means[sites] + self.deviations[sites] * drawn
 
 
