@@ -57,9 +57,6 @@ class DataConfig:
         Share of the groups (patients, scenes) held out where no split is given, in (0, 1).
     sites : tuple of str
         The sites that take part in training; empty for all.
-    foreground_windows : float
-        Share of the windows, synthetic and real, that are placed on a random pixel of the foreground, in [0, 1]; see
-        ``flower_dgan.data.foreground``. The others lie anywhere.
     augmentation : {"none", "flips", "rotations", "colour", "all"}
         What views do besides choosing a window, see ``flower_dgan.data.augmentation``. Colours are changed for the
         model of the task alone, whose images are all real or all synthetic: a discriminator that was shown changed
@@ -82,6 +79,9 @@ class DataConfig:
         What the values of mask files say: ids of classes; background and foreground, 0 and 255 or 0 and 1; or the
         number of the object that a pixel belongs to, 0 for none, all of which are one class. None to find out, which
         fails where the files can be read as classes and as objects.
+    foreground_windows : float
+        Share of the windows, synthetic and real, that are placed on a random pixel of the foreground, in [0, 1]; see
+        ``flower_dgan.data.foreground``. The others lie anywhere.
     """
 
     source: SourceName | ImportPath
@@ -95,7 +95,6 @@ class DataConfig:
     test_splits: tuple[str, ...]
     test_fraction: Annotated[ProperFraction, Because("a share of the groups of images, such as 0.2")]
     sites: tuple[Text, ...]
-    foreground_windows: Fraction
     augmentation: AugmentationName
     condition: ConditionName
     target: TargetName
@@ -104,6 +103,7 @@ class DataConfig:
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
     masks: MasksName | None = None
+    foreground_windows: Fraction = 0.0
 
     def class_label(self, index: int) -> str:
         """Return what a class is called where people read it: ``2 (road)``, or ``2`` where it has no name."""
