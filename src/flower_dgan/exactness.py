@@ -33,8 +33,8 @@ TOLERANCE = 1e-5
 def exactness_overrides(rounds: int, directory: Path, algorithm: str = "") -> str:
     """Return the overrides of the check: the papers' algorithm on small networks, without a segmentation table."""
     return (
-        "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.average_decay=0 "
-        "algorithm.final_rate=1 "
+        "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.passes=1 "
+        "algorithm.average_decay=0 algorithm.final_rate=1 "
         f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}' {algorithm}"
     )
 
