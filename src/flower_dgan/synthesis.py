@@ -80,7 +80,7 @@ def synthesize(
 def draw_for(
     network: nn.Module, client: ClientLabels, settings: BundleSettings, count: int, sites: Tensor | None = None
 ) -> Pairs:
-    """Draw so many pairs on one client's label maps.
+    """Draw so many pairs on one client's label maps, in windows that lie anywhere, as those of real images do.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def draw_for(
     """
     images: list[Pixels] = []
     label_maps: list[Pixels] = []
-    for part in draw_in_parts(client, replace(settings, exchanges=1, batch_size=count), sites):
+    for part in draw_in_parts(client, replace(settings, exchanges=1, batch_size=count, foreground=0.0), sites):
         images += tuple(to_pixels(draw(network, part)))
         label_maps += tuple(part.label_maps.argmax(1).to(torch.uint8).numpy())
     return Pairs(tuple(images), tuple(label_maps), client.classes)

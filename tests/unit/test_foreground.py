@@ -7,7 +7,10 @@ import torch
 from flower_dgan.data.augmentation import draw_views
 from flower_dgan.data.foreground import on_foreground
 from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels
+from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.resolve import resolve
+from flower_dgan.synthesis import draw_for
 from flower_dgan.wiring import bundle_settings
 
 SIDE, COUNT = 8, 400
@@ -89,6 +92,20 @@ def test_half_of_the_windows_are_half() -> None:
 @pytest.mark.parametrize(("overrides", "share"), [("data=folder data.root=/a", 0.5), ("", 0.0)])
 def test_folders_place_half_of_their_windows(overrides: str, share: float) -> None:
     assert bundle_settings(resolve(overrides)).foreground == share
+
+
+def test_the_published_set_has_as_much_foreground_as_the_label_maps() -> None:
+    """One spot of 36 of 3,600 pixels: 1 % of what is drawn, where windows placed on it would have a third."""
+
+    class Blank(torch.nn.Module):
+        def forward(self, inputs: GeneratorInput) -> torch.Tensor:
+            return torch.zeros(len(inputs), 1, SIDE, SIDE)
+
+    client = ClientLabels("a", (spotted(60, 60, 20, 30),), 3, 0)
+    settings = BundleSettings(1, 1, SIDE, "none", 1, seed=0, foreground=1.0)
+    drawn = draw_for(Blank(), client, settings, 2000)
+    share = np.mean([each > 0 for each in drawn.label_maps])
+    assert 0.008 < share < 0.018  # the middle is in more windows than the border
 
 
 def test_without_masks_no_window_is_placed() -> None:

@@ -80,8 +80,8 @@ class DataConfig:
         number of the object that a pixel belongs to, 0 for none, all of which are one class. None to find out, which
         fails where the files can be read as classes and as objects.
     foreground_windows : float
-        Share of the windows, synthetic and real, that are placed on a random pixel of the foreground, in [0, 1]; see
-        ``flower_dgan.data.foreground``. The others lie anywhere.
+        Share of the windows, synthetic and real, that are placed on a random pixel of the foreground in a training, in
+        [0, 1]; see ``flower_dgan.data.foreground``. The others lie anywhere, and so do those of the published set.
     """
 
     source: SourceName | ImportPath
