@@ -142,7 +142,6 @@ def test_that_run_is_its_loop(run_of_images: tuple[str, Trained]) -> None:
         "algorithm.replay=gradient algorithm.passes=1",
         "algorithm.passes=1",
         "algorithm.gradient_penalty=0.9",
-        "model.levels=none",
         "algorithm.final_rate=0.3",
         "algorithm.average_decay=0",
         "algorithm.largest_share=1",

@@ -49,7 +49,7 @@ def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) ->
     metrics = read_metrics(tmp_path / "run")
     assert [join.site for join in metrics.joins] == ["north", "south"]
     assert [set(each.clients) for each in metrics.rounds] == [{"north", "south"}] * 3
-    assert [each.staleness for each in metrics.rounds] == [0, 2, 2]
+    assert [each.staleness for each in metrics.rounds] == [0, 8, 8]  # two generator steps in each of four passes
     assert [(each.round, set(each.clients)) for each in metrics.validations] == [(2, {"north"}), (3, {"north"})]
     assert {each.missing["south"] for each in metrics.validations} == {Refusal.SCORES.sentence}
     assert metrics.selection is not None
