@@ -14,7 +14,7 @@ from flwr.app import Array, ArrayRecord, Context, Error, Message
 from safetensors.torch import load_file
 
 from flower_dgan.errors import FederationError
-from flower_dgan.federation import job
+from flower_dgan.federation import run_end
 from flower_dgan.federation.checkpoint import Checkpoints
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.run_records import RunMetrics
@@ -278,7 +278,7 @@ def test_a_report_that_cannot_be_written_ends_no_run(
     def fail(_: Path) -> Path:
         raise OverflowError("a figure of 1e77 by 1e77")
 
-    monkeypatch.setattr(job, "write_report", fail)
+    monkeypatch.setattr(run_end, "write_report", fail)
     with caplog.at_level(logging.WARNING, logger="flwr"):
         run = federation.run()
     assert (run.path / "generator.safetensors").is_file()
