@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flower_dgan.errors import StorageError
+from flower_dgan.errors import DataError, StorageError
 from flower_dgan.printable import printable
 from flower_dgan.private import private_file
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # commands import this before they know whether they need numpy
     from numpy.typing import NDArray
@@ -173,6 +176,23 @@ def _beside(path: Path, mark: str) -> Path:
     if len(os.fsencode(name)) > _LONGEST_NAME >= len(os.fsencode(path.name)):
         name = f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}{mark}.partial"
     return path.with_name(name)
+
+
+def whole_lines(path: Path) -> bytes:
+    """Read what :func:`append_line` wrote up to the last whole line; what is cut off behind it is told in the log.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    try:
+        whole, end, rest = path.read_bytes().rpartition(b"\n")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if rest:
+        logger.warning("The last %d bytes of %s are no whole line, and not used.", len(rest), path)
+    return whole + end
 
 
 def to_disk(path: Path, flags: int) -> None:

@@ -1,7 +1,6 @@
 """Reads the metrics of a run from ``metrics.jsonl``."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,7 @@ from flower_dgan.report.run_records import (
 from flower_dgan.tasks.patient_scores import read_scores
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
-
-logger = logging.getLogger(__name__)
+from flower_dgan.whole_file import whole_lines
 
 METRICS = "metrics.jsonl"
 
@@ -105,13 +103,7 @@ def read_lines(run_directory: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     path = run_directory / METRICS
     if not path.is_file():
         raise DataError(f"There is no {path}; name the directory of a run that has measured something.")
-    try:
-        whole, end, rest = path.read_bytes().rpartition(b"\n")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    if rest:
-        logger.warning("The last %d bytes of %s are no whole line, and not used.", len(rest), path)
-    for number, line in enumerate(whole.split(b"\n") if end else (), start=1):
+    for number, line in enumerate(whole_lines(path).split(b"\n")[:-1], start=1):
         try:
             fields = json.loads(line)
             if not isinstance(fields, dict):

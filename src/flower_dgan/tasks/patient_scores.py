@@ -1,7 +1,6 @@
 """How good trained models were on each patient, and the file of a run that keeps it."""
 
 import csv
-import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flower_dgan.errors import DataError
-from flower_dgan.whole_file import append_line
-
-logger = logging.getLogger(__name__)
+from flower_dgan.whole_file import append_line, whole_lines
 
 FILE = "patients.csv"
 TestedOn = Literal["all", "own"]
@@ -111,13 +108,7 @@ def read_scores(directory: Path) -> tuple[PatientScore, ...]:
     path = directory / FILE
     if not path.is_file():
         return ()
-    try:
-        whole, end, rest = path.read_bytes().rpartition(b"\n")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    if rest:
-        logger.warning("The last %d bytes of %s are no whole line, and not used.", len(rest), path)
-    return tuple(_read(csv.reader(StringIO((whole + end).decode("utf-8", "surrogateescape"), newline="")), path))
+    return tuple(_read(csv.reader(StringIO(whole_lines(path).decode("utf-8", "surrogateescape"), newline="")), path))
 
 
 def _read(lines: Iterator[list[str]], path: Path) -> Iterator[PatientScore]:
