@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Small networks gain nothing from more, and threads that wait for each other are slow where cores are shared.
 torch.set_num_threads(1)
@@ -31,3 +33,19 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test its own user directories."""
     return move_to(tmp_path_factory.mktemp("home"), monkeypatch)
+
+
+class ByFile(LoadFileScheduling):
+    """Keep a file's tests in one of several processes, as they share fixtures, and all that start Flower in one.
+
+    Two federations at once would each have half of the machine, which is not what their timeouts were chosen for.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "flower" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Share the tests out in the order of their files: those that start Flower last longest, and few start before."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
