@@ -25,8 +25,8 @@ from local_flower import LocalFlower, superlink, supernode, write_app
 from tests.pairs import write_digits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/deployment.md").read_text(encoding="utf-8")
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-(README_POLICY,) = re.findall(r"^```yaml\n(# --node-config.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PRIVACY = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
+(SHOWN_POLICY,) = re.findall(r"^```yaml\n(# --node-config.*?)^```$", PRIVACY, re.MULTILINE | re.DOTALL)
 OWNERS = ("clinic-a", "clinic-b", "clinic-c")
 SHORT = (
     "exchange.exchanges=2 exchange.generator_steps=2 output.synthetic_images=60 "
@@ -103,7 +103,7 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
             (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / file.parent.name)
     allows_moments = tmp_path / "policy.yaml"
-    allows_moments.write_text(README_POLICY.replace("moments: false", "moments: true"))
+    allows_moments.write_text(SHOWN_POLICY.replace("moments: false", "moments: true"))
     node_configs = {owner: {"data-path": str(folder), "name": owner} for owner, folder in folders.items()}
     node_configs["clinic-c"]["policy"] = str(allows_moments)
     draws = tmp_path / "draws"  # the others make a file each, which the run in one process finds in the same home
