@@ -39,7 +39,7 @@ def test_a_folder_of_ones_own_pairs_runs(federation: Federation, tmp_path: Path)
     metrics = read_metrics(path)
     assert [join.site for join in metrics.joins] == ["site0", "site1"]
     members = {"Real-site0", "Real-site1", "Real-site0+DGAN", "Real-site1+DGAN"}
-    assert {t.row for t in metrics.tstr} == {"Real-All", *members, "Untrained", "Syn-All", "DGAN"}
+    assert {t.row for t in metrics.tstr} == {"Real-All", *members, "Untrained", "DGAN"}
 
 
 def test_missing_folder(federation: Federation, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ from .conftest import TINY, Federation, Reply, TamperedApp
 
 TRAINING = Training("0123456789abcdef", 1)
 REAL_ROWS = ("Real-labels 0-4", "Real-labels 5-9", "Real-labels 0-4+DGAN", "Real-labels 5-9+DGAN")
-TABLE = "downstream=digits downstream.steps=2 downstream.seeds=2 data.test_fraction=0.02"
+ROWS = "downstream.rows=[Real-All,Real-k,Real-k+DGAN,Untrained,Syn-All,DGAN]"
+TABLE = f"downstream=digits downstream.steps=2 downstream.seeds=2 {ROWS} data.test_fraction=0.02"
 
 
 def test_run_directory_holds_everything(federation: Federation, drawn_figures: None) -> None:

@@ -223,6 +223,16 @@ def test_chosen_metrics_are_columns_and_objects_are_explained(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize(("seeds", "said"), [((0,), True), ((0, 1), False)])
+def test_a_table_of_one_training_a_row_says_that_differences_may_be_luck(
+    tmp_path: Path, seeds: tuple[int, ...], said: bool
+) -> None:
+    lines = [{"kind": "tstr", "row": row, "seed": seed, "dice": 0.5} for row in ("Real-All", "DGAN") for seed in seeds]
+    write_run(tmp_path, [json.dumps(line) for line in lines])
+    shown = section(write_report(tmp_path).read_text(encoding="utf-8"), "Train on synthetic, test on real")
+    assert any("`downstream.seeds=3`" in line for line in shown) is said
+
+
 def test_report_links_the_curves_and_the_samples_that_exist(run_directory: Path) -> None:
     report = write_report(run_directory).read_text(encoding="utf-8")
     assert section(report, "Losses") == ["![Losses of every client over the rounds](curves.png)"]

@@ -18,6 +18,11 @@ _COSTS = (
     "tested, of FedGAN those of generator and discriminator."
 )
 
+_ONE_SEED = (
+    "Each row is one training, so small differences between rows may be luck; `downstream.seeds=3` shows how much "
+    "trainings differ."
+)
+
 _SCORES = (
     "Each is that of a model trained on images which the generator of that round drew, on real images which the client "
     "held out of its training; the test images have no say. The mean is weighted by the clients' images."
@@ -117,7 +122,10 @@ def _tstr_table(metrics: RunMetrics) -> str:
     said = [result.remark for result in metrics.tstr] + [result.warning for result in metrics.tstr]
     notes = [in_markdown(each) for each in dict.fromkeys(filter(None, said))]
     notes += [f"Of {column.title} the lowest is best." for column in columns if column.best == "lowest"]
-    return "\n\n".join([table(header, map(row, summarize(metrics.tstr))), *notes, _COSTS])
+    summaries = summarize(metrics.tstr)
+    if all(summary.seeds == 1 for summary in summaries):
+        notes.append(_ONE_SEED)
+    return "\n\n".join([table(header, map(row, summaries)), *notes, _COSTS])
 
 
 def _selection_table(metrics: RunMetrics) -> str:
