@@ -20,16 +20,17 @@ from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, RangeError, unknown_name
 from flower_dgan.validation.checks import check_training
 
-PATHS = (
+AS_THEY_ARE = (
     "algorithm.previous",
     "data.label_maps",
+    "data.name_pattern",
     "data.root",
     "data.table",
     "output.directory",
     "partition.file",
     "resume",
 )
-"""Settings that are paths."""
+"""Settings that are paths, or what files are called."""
 
 
 @lru_cache(maxsize=8)
@@ -40,8 +41,8 @@ def resolve(overrides: str) -> Config:
     ----------
     overrides : str
         Hydra overrides as on a command line, separated by blanks and quoted as in a shell:
-        ``"data=folder data.root=/data seed=1"``. The value of a setting of :data:`PATHS` is the path itself, whatever
-        is in it; it may also be quoted once more, as Hydra's grammar has it.
+        ``"data=folder data.root=/data seed=1"``. The value of a setting of :data:`AS_THEY_ARE` is the text
+        itself, whatever is in it; it may also be quoted once more, as Hydra's grammar has it.
 
     Raises
     ------
@@ -55,13 +56,13 @@ def resolve(overrides: str) -> Config:
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         for part in parts:
             check_override(part)
-        paths = dict(found for part in parts if (found := _path_of(part)) is not None)
+        texts = dict(found for part in parts if (found := _text_of(part)) is not None)
         try:
-            composed = compose("config", overrides=[_without_path(part) for part in parts])
+            composed = compose("config", overrides=[_without_text(part) for part in parts])
             values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
             assert isinstance(values, dict)
-            for key, path in paths.items():
-                _put(values, key, path)
+            for key, text in texts.items():
+                _put(values, key, text)
         except (HydraException, OmegaConfBaseException) as error:
             reason = "".join(map(_say_whose, parts)) or f" {' '.join(str(error).partition('See https')[0].split())}"
             if "algorithm=base" in parts and "value: name" in reason:
@@ -79,28 +80,28 @@ def resolve(overrides: str) -> Config:
     return config
 
 
-def _path_of(override: str) -> tuple[str, str] | None:
-    """Return key and value of an override that sets a path as it is; None for others, and where Hydra is to read it.
+def _text_of(override: str) -> tuple[str, str] | None:
+    """Return key and value of an override that sets a text as it is; None for others, and where Hydra is to read it.
 
-    A path is no override: nothing in it is an operator, a list, an interpolation or a quote. Hydra reads ``null``, and
-    what is quoted as a whole.
+    Such a text is no override: nothing in it is an operator, a list, an interpolation or a quote. Hydra reads ``null``,
+    and what is quoted as a whole.
     """
     key, _, value = override.partition("=")
     key = key.lstrip("+")
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return (key, value) if key in PATHS and value and not quoted and value.lower() != "null" else None
+    return (key, value) if key in AS_THEY_ARE and value and not quoted and value.lower() != "null" else None
 
 
-def _without_path(override: str) -> str:
-    """Return an override that Hydra reads, in which a path is a word."""
-    return override if _path_of(override) is None else f"{override.partition('=')[0]}=path"
+def _without_text(override: str) -> str:
+    """Return an override that Hydra reads, in which a text that is taken as it is is a word."""
+    return override if _text_of(override) is None else f"{override.partition('=')[0]}=text"
 
 
-def _put(values: dict[Any, Any], key: str, path: str) -> None:
+def _put(values: dict[Any, Any], key: str, text: str) -> None:
     *groups, name = key.split(".")
     for group in groups:
         values = values[group]
-    values[name] = path
+    values[name] = text
 
 
 def in_quotes(text: str) -> str:

@@ -20,7 +20,7 @@ from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_generator
-from flower_dgan.resolve import PATHS, in_quotes, resolve
+from flower_dgan.resolve import AS_THEY_ARE, in_quotes, resolve
 from flower_dgan.sweep.multirun import _with_quoted_paths
 from flower_dgan.sweep.one_run import job_directory
 from tests.small_disk import small_disk
@@ -90,7 +90,9 @@ def generator(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("key", "name"), [(key, NAMES[0]) for key in PATHS] + [("data.root", n) for n in NAMES[1:]])
+@pytest.mark.parametrize(
+    ("key", "name"), [(each, NAMES[0]) for each in AS_THEY_ARE] + [("data.root", n) for n in NAMES[1:]]
+)
 def test_a_path_is_no_override(key: str, name: str) -> None:
     extra = {"algorithm.previous": "algorithm=tdgan-small", "partition.file": "partition=csv"}.get(key, "")
     value: object = resolve(f"{extra} {shlex.quote(f'{key}={name}')}")

@@ -386,7 +386,7 @@ def test_name_that_does_not_match(root: Path) -> None:
     [
         ({"name_pattern": "(?P<site>"}, "is not a regular expression"),
         ({"name_pattern": "(?P<sites>.*)"}, "Did you mean 'site'"),
-        ({"name_pattern": ".*"}, "names no group"),
+        ({"name_pattern": ".*"}, "says nothing of an image"),
         ({"name_pattern": PATTERN, "table": "sites.csv"}, "both given"),
         ({"name_pattern": PATTERN, "test_splits": ("te", "tr")}, "share tr"),
         ({"test_fraction": 1.5}, "data.test_fraction=1.5"),

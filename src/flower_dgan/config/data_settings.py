@@ -48,7 +48,8 @@ class DataConfig:
         In simulation, names of clients and the channels, from 0, that each lacks. A deployed node says in its node
         configuration which channels its files hold.
     name_pattern : str or None
-        Regular expression over file stems with any of the groups ``split``, ``site`` and ``group``.
+        What file stems say: a template such as ``{split}_{site}_{patient}_{*}``, or a regular expression with any of
+        the groups ``split``, ``site`` and ``group``.
     table : str or None
         CSV file with the columns ``name`` and any of ``split``, ``site``, ``group``; instead of ``name_pattern``.
     train_splits, test_splits : tuple of str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
+from flower_dgan.data.name_template import as_expression, is_template, propose
 from flower_dgan.data.splits import some
 from flower_dgan.data.tables import read_table
 from flower_dgan.data.text_files import same_value
@@ -43,7 +44,8 @@ def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[s
     root : Path
         Folder that a relative ``config.table`` starts from.
     config : DataConfig
-        ``name_pattern`` or ``table``; with neither, all images are of one site ``all``.
+        ``name_pattern``, a template or a regular expression, or ``table``; with neither, all images are of one site
+        ``all``.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[s
 
 def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[str, str]]:
     try:
-        expression = re.compile(pattern)
+        expression = re.compile(as_expression(pattern) if is_template(pattern) else pattern)
     except re.error as error:
         raise ConfigError(f"data.name_pattern={pattern!r} is not a regular expression: {error}.") from error
     for field in expression.groupindex:
@@ -81,8 +83,9 @@ def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[st
             raise ConfigError(f"{unknown_name('named group of data.name_pattern', field, FIELDS)}")
     if not expression.groupindex:
         raise ConfigError(
-            f"data.name_pattern={pattern!r} names no group: use any of (?P<split>...), (?P<site>...) and "
-            "(?P<group>...), or set data.name_pattern=null."
+            f"data.name_pattern={pattern!r} says nothing of an image: write a template such as "
+            "{site}_{patient}_{*}, a regular expression with any of (?P<split>...), (?P<site>...) and (?P<group>...), "
+            "or null."
         )
     matches = {name: expression.fullmatch(name) for name in names}
     found = {
@@ -92,9 +95,12 @@ def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[st
     }
     if odd := [name for name in names if name not in found]:
         others = f" Nor do {some(odd[1:])}." if odd[1:] else ""
+        proposed = propose(names)
+        fits = f" All names would fit data.name_pattern={proposed}." if proposed else ""
         raise DataError(
             f"The file name '{printable(odd[0])}' does not match data.name_pattern={pattern!r} with a value for each "
-            "group: set data.name_pattern=..., or data.table=... (a CSV file), or data.name_pattern=null for one site."
-            f"{others}"
+            "group: set data.name_pattern to a template such as {site}_{patient}_{*}, or data.table to a CSV file, or "
+            "data.name_pattern=null for one site."
+            f"{fits}{others}"
         )
     return found

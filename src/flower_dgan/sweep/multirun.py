@@ -22,7 +22,7 @@ from flower_dgan.config.places import conf_directory
 from flower_dgan.errors import ConfigError, DganError, defect, told, unknown_name
 from flower_dgan.report import write_sweep_report
 from flower_dgan.report.sweep_jobs import failed_jobs
-from flower_dgan.resolve import PATHS, check_override, in_quotes
+from flower_dgan.resolve import AS_THEY_ARE, check_override, in_quotes
 from flower_dgan.sweep.one_run import check, run, run_overrides
 
 _CONFIG, _DIRECTORY = "sweep", "hydra.sweep.dir="
@@ -164,7 +164,7 @@ def _with_quoted_paths(override: str) -> str:
     What is in quotes already, a function of Hydra's such as ``choice(...)`` and an interpolation stay as they are.
     """
     key, _, value = override.partition("=")
-    if key not in PATHS and f"{key}=" != _DIRECTORY:
+    if key not in AS_THEY_ARE and f"{key}=" != _DIRECTORY:
         return override
     paths = [value] if f"{key}=" == _DIRECTORY else value.split(",")
     if _OF_HYDRA.match(value) or all(_PLAIN.fullmatch(each) for each in paths):
