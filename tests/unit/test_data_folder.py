@@ -374,7 +374,14 @@ def test_name_that_does_not_match(root: Path) -> None:
     _write(root, "other")
     _refused(root, "'odd' does not match", "Nor do other.", name_pattern=PATTERN)
     _remove(root, "other")
-    _refused(root, "'odd'", "data.name_pattern=", "data.table=", "data.name_pattern=null", name_pattern=PATTERN)
+    _refused(
+        root,
+        "'odd'",
+        "data.name_pattern to a template",
+        "data.table to a CSV file",
+        "data.name_pattern=null",
+        name_pattern=PATTERN,
+    )
     # The pattern is for the whole name.
     _refused(root, "'odd' does not match", name_pattern="(?P<site>od|te_c_p3_0|tr_.*)")
     # An optional group without a value is no value.

@@ -1,5 +1,6 @@
 """The command ``flower-dgan``."""
 
+import importlib.metadata
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
 from flower_dgan.cli.gain import gain
+from flower_dgan.cli.init import init
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.errors import defect, told
 
@@ -25,8 +27,20 @@ app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
 app.command()(gain)
+app.command()(init)
 
 _SOFTWARE = 70  # what sysexits.h calls it
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Distributed GANs on Flower."""
+    if version:
+        typer.echo(importlib.metadata.version("flower-dgan"))
+        raise typer.Exit
+
 
 Overrides = Annotated[str, typer.Argument(help="Hydra overrides, such as 'data=folder data.root=/data'.")]
 
