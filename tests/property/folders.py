@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 Pixels = NDArray[np.uint8]
 
-ORIENTATION = 0x0112
+ORIENTATION, IMAGE_DEPTH = 0x0112, 32997
 # What a reader may do with a folder: it must agree with the truth, must refuse, or may do either but nothing else.
 SOUND, UNSOUND, ANYTHING = "sound", "unsound", "anything"
 
@@ -109,7 +109,8 @@ SIDES = (16, 24, 32)
 IMAGES = ("grey", "rgb", "palette", "bit", "grey-alpha", "rgb-alpha", "array")
 MASKS = ("grey", "palette", "bit", "few", "grey-alpha", "deep")
 IMAGE_DEFECTS = ("cut", "gif", "transparent", "pages", "cmyk", "deep", "twice", "accents", "alone", "small", "bytes")
-MASK_DEFECTS = ("cut", "gif", "transparent", "pages", "value", "jpeg", "size", "alone", "bytes")
+IMAGE_DEFECTS += ("end", "volume")
+MASK_DEFECTS = ("cut", "gif", "transparent", "pages", "value", "jpeg", "size", "alone", "bytes", "reverse", "palettes")
 TABLE_DEFECTS = ("encoding", "row", "twice")
 SITES = ("Bonn", "K\u00f6ln", "Ort 3")
 
@@ -137,7 +138,8 @@ def folders(draw: st.DrawFn, root: Path) -> Folder:
         random = np.random.default_rng((number, draw(st.integers(0, 2**32 - 1))))
         wrong = defect if bad and place == "images" else ""
         found.images[key] = _image(draw, found, root / "images", name, shape, random, wrong)
-        wrong = defect if bad and place == "masks" else ""
+        wrong = defect if place == "masks" and (bad or defect == "palettes") else ""
+        wrong = "palette" if wrong == "palettes" and not bad else wrong
         found.masks[key] = _mask(draw, found, root / "masks", name, shape, random, binary, wrong)
     for part in ("images", "masks"):
         for litter in draw(st.lists(st.sampled_from(("._a.png", ".DS_Store", "Thumbs.db", "readme.txt")), max_size=2)):
@@ -168,6 +170,8 @@ def _image(
         shape = (4, shape[1])
     if wrong in ("transparent", "cmyk", "pages", "deep"):
         suffix = {"cmyk": ".jpg", "pages": ".tif"}.get(wrong, ".png")
+    elif wrong in ("end", "volume"):
+        suffix = {"end": ".jpg", "volume": ".tif"}[wrong]
         kind, jpeg = {"transparent": "rgb-alpha", "cmyk": "rgb"}.get(wrong, "grey"), False
     if jpeg:
         kind = draw(st.sampled_from(("grey", "rgb")))
@@ -197,6 +201,9 @@ def _image(
         image = Image.fromarray(stored(shown, orientation).astype(np.uint16) * 257)
     if wrong == "pages":
         options |= {"save_all": True, "append_images": [image]}
+    if wrong == "volume":
+        options["tiffinfo"] = TiffImagePlugin.ImageFileDirectory_v2()
+        options["tiffinfo"][IMAGE_DEPTH] = 2
     image.save(path, **options)
     if wrong == "deep":
         _spoil(found, "an image of 16 bits", to_prepare=SOUND)
@@ -272,7 +279,7 @@ def _mask(
     binary: bool,
     wrong: str,
 ) -> Pixels:
-    kind = draw(st.sampled_from(MASKS))
+    kind = "palette" if wrong in ("reverse", "palette", "palettes") else draw(st.sampled_from(MASKS))
     if kind == "bit" and not binary:
         kind = "grey"
     suffix = ".png" if kind == "few" else draw(st.sampled_from((".png", ".tif", ".TIFF")))
@@ -296,7 +303,15 @@ def _mask(
         few_bits(path, np.where(array == 255, 2**bits - 1, array).astype(np.uint8), bits, orientation)
     elif kind == "palette":
         image = Image.fromarray(array, mode="P")
-        image.putpalette(random.integers(0, 256, 768, dtype=np.uint8).tobytes())
+        colours = random.integers(0, 256, (256, 3), dtype=np.uint8)
+        if wrong == "reverse":
+            colours = np.repeat(np.arange(255, -1, -1, dtype=np.uint8)[:, None], 3, 1)
+        elif wrong.startswith("palette"):  # of all masks one, of the last the reverse
+            colours = np.stack([np.arange(256)] * 3, axis=1).astype(np.uint8) * (1, 0, 0)
+            colours = colours[::-1] if wrong == "palettes" and binary else colours
+            if wrong == "palettes" and not binary:
+                colours[:2] = colours[1::-1].copy()
+        image.putpalette(colours.astype(np.uint8).tobytes())
         image.save(path, **options)
     else:
         alpha = np.full(array.shape, 255, np.uint8)
@@ -315,7 +330,7 @@ def _mask(
         image.save(path, **options)
     if wrong == "jpeg":  # of black and white it may come back as it was
         _spoil(found, "a mask as JPEG", *([ANYTHING] * 2 if binary else [UNSOUND] * 2))
-    elif wrong:
+    elif wrong not in ("", "palette"):
         _damage(draw, found, path, wrong)
     return ids
 
@@ -325,6 +340,9 @@ def _damage(draw: st.DrawFn, found: Folder, path: Path, wrong: str) -> None:
     what = {"size": "a mask of another size", "value": "a value that is no class"}.get(wrong, f"{wrong} {path.suffix}")
     if wrong == "cut":
         path.write_bytes(content[: len(content) * draw(st.integers(1, 6)) // 10])
+    elif wrong == "end":
+        lost = draw(st.integers(2, 40))
+        path.write_bytes(content[:-lost] + bytes(draw(st.sampled_from((0, lost)))))
     elif wrong == "gif":
         Image.new("L", (16, 16)).save(path, "GIF")
     elif wrong == "alone":

@@ -18,7 +18,9 @@ def compare(
         Path,
         typer.Argument(help="A folder with images/ and masks/, the data.root of another data=, or digits (embedded)."),
     ],
-    synthetic: Annotated[list[Path], typer.Argument(help="Folders with images/, one a row of the table.")],
+    synthetic: Annotated[
+        list[Path], typer.Argument(readable=False, help="Folders with images/, one a row of the table.")
+    ],
     metric: Annotated[
         list[str], typer.Option(help="Such as fid-segmenter-256-n1000, or kid-, precision-, recall-: docs/metrics.md.")
     ],

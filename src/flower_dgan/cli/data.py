@@ -92,7 +92,7 @@ data.command()(check)
 @data.command()
 def prepare(
     name: Annotated[str, typer.Argument(help="monuseg, kumar, city-osm, whu, ...: docs/data.md has all; or folder.")],
-    path: Annotated[Path, typer.Argument(help="The unpacked download.")],
+    path: Annotated[Path, typer.Argument(readable=False, help="The unpacked download.")],
     output: Annotated[Path, typer.Argument(help="New folder, the data.root of runs; or one that was begun.")],
     tile: Annotated[int | None, typer.Option(help="Cut images into square tiles of this side.")] = None,
     stride: Annotated[int | None, typer.Option(help="Pixels from one tile to the next, if not side by side.")] = None,
@@ -146,7 +146,9 @@ def prepare(
 
 @data.command()
 def edit_masks(
-    folder: Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF label maps of 0 and 255 or of class ids.")],
+    folder: Annotated[
+        Path, typer.Argument(readable=False, help="PNG, JPEG or TIFF label maps of 0 and 255 or of class ids.")
+    ],
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
     seed: Annotated[int, typer.Option()] = 0,

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 
 def gain(
-    own: Annotated[Path, typer.Argument(help="Your own folder with images/ and masks/, as your node has it.")],
-    synthetic: Annotated[Path, typer.Argument(help="The federation's synthetic images: synthetic/ of a run.")],
+    own: Annotated[
+        Path, typer.Argument(readable=False, help="Your own folder with images/ and masks/, as your node has it.")
+    ],
+    synthetic: Annotated[
+        Path, typer.Argument(readable=False, help="The federation's synthetic images: synthetic/ of a run.")
+    ],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, those of the run among them.")] = "",
     output: Annotated[Path | None, typer.Option(help="New folder for the table and each patient's scores.")] = None,
 ) -> None:

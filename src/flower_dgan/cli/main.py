@@ -61,8 +61,10 @@ def config(overrides: Overrides = "") -> None:
 
 @app.command()
 def synthesize(
-    generator: Annotated[Path, typer.Argument(help="generator.safetensors of a run directory.")],
-    label_maps: Annotated[Path, typer.Argument(help="Folder of label maps; not read with data.condition=none.")],
+    generator: Annotated[Path, typer.Argument(readable=False, help="generator.safetensors of a run directory.")],
+    label_maps: Annotated[
+        Path, typer.Argument(readable=False, help="Folder of label maps; not read with data.condition=none.")
+    ],
     output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
@@ -85,8 +87,10 @@ def synthesize(
 
 @app.command()
 def evaluate(
-    test: Annotated[Path, typer.Argument(help="Folder of real test pairs (images/ and masks/).")],
-    train: Annotated[list[Path], typer.Argument(help="Folders of training pairs, one a row of the table.")],
+    test: Annotated[Path, typer.Argument(readable=False, help="Folder of real test pairs (images/ and masks/).")],
+    train: Annotated[
+        list[Path], typer.Argument(readable=False, help="Folders of training pairs, one a row of the table.")
+    ],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'downstream.steps=100'.")] = "",
 ) -> None:
     """Train a model of the task on each folder and test it on the real pairs: the TSTR table."""
@@ -132,7 +136,9 @@ def evaluate(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="Directory of a run, or of a sweep of which any part may be done.")],
+    directory: Annotated[
+        Path, typer.Argument(readable=False, help="Directory of a run, or of a sweep of which any part may be done.")
+    ],
 ) -> None:
     """Write the report of a run or of a sweep anew."""
     from flower_dgan.report import write_report, write_sweep_report
@@ -154,7 +160,9 @@ def supernode(context: typer.Context) -> None:
 
 @verify.command()
 def exactness(
-    run: Annotated[Path | None, typer.Argument(help="Directory of a simulation of yours, in float32.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(readable=False, help="Directory of a simulation of yours, in float32.")
+    ] = None,
     clients: Annotated[int, typer.Option(min=1, max=10)] = 3,
     rounds: Annotated[int, typer.Option(min=1)] = 20,
 ) -> None:

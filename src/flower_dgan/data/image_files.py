@@ -11,6 +11,7 @@ from PIL import Image
 
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_array
+from flower_dgan.data.mask_palettes import check_levels
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_checks import IMAGE_MODES, MASK_MODES, check_picture, levels_of
 from flower_dgan.data.picture_files import opened
@@ -170,13 +171,16 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
     Raises
     ------
     DataError
-        If the file cannot be read, or has an alpha channel in which a pixel is not opaque.
+        If the file cannot be read, has an alpha channel in which a pixel is not opaque, or a palette of grey levels
+        in another order than its indices.
     """
     with opened(path) as image:
         check_picture(image, path, MASK_MODES)
         step = 255 // (levels_of(image) - 1)
         values = whole(LoadedPicture(image, "L" if image.mode == "1" else image.mode))
-    values = np.ascontiguousarray(values if values.ndim == 2 else values[..., 0])  # the second channel is opaque alpha
+        values = np.ascontiguousarray(values if values.ndim == 2 else values[..., 0])  # the second is opaque alpha
+        if image.mode in ("P", "PA"):
+            check_levels(image, np.flatnonzero(np.bincount(values.ravel())).tolist(), path)
     return values if step == 1 or np.isin(values, (0, 255)).all() else values // step
 
 

@@ -12,6 +12,7 @@ from flower_dgan.config.data_settings import MOST_CLASSES, MasksName
 from flower_dgan.data.declared_classes import not_a_class
 from flower_dgan.data.image_files import read_mask
 from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.mask_palettes import require_one_order
 from flower_dgan.data.picture_windows import row_blocks
 from flower_dgan.errors import DataError
 
@@ -95,9 +96,10 @@ def decide_classes(
     Raises
     ------
     DataError
-        If some have 0/255 and others class ids, or if all hold 0 alone and are from files that do
-        not keep values, such as 1.
+        If some have 0/255 and others class ids, if all hold 0 alone and are from files that do not keep values, such
+        as 1, or if their palettes contradict each other.
     """
+    require_one_order(values, masks)
     every = set().union(*values.values())
     if every == {0} and (lossy := lossy_format(next(iter(values)))):
         raise DataError(_not_kept(*next(iter(values.items())), lossy))

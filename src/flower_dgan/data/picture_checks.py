@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, SAMPLESPERPIXEL
+from PIL.TiffImagePlugin import COMPRESSION, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, SAMPLESPERPIXEL
 
 from flower_dgan.data.pairs import LARGEST_SIDE
 from flower_dgan.data.picture_windows import LoadedPicture, row_blocks
@@ -17,7 +17,9 @@ MASK_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L")
 # Conversions of these to RGB depend on a profile or on taste.
 OTHER_COLOURS = ("CMYK", "HSV", "LAB", "YCbCr")
 _WHITE_IS_ZERO, _SIGNED = 0, 2
-_SUBFILE_TYPE = 254
+# The codes of fax machines, in which 0 is white.
+_OF_FAX = (2, 3, 4)
+_SUBFILE_TYPE, _DEPTH = 254, 32997
 _REDUCED_OR_MASK = 0b101
 
 
@@ -69,8 +71,14 @@ def check_colours(image: Image.Image, path: Path) -> None:
 def check_numbers(image: Image.Image, path: Path) -> None:
     """Raise DataError if Pillow would not read the numbers of a TIFF file as it means them."""
     tags = getattr(image, "tag_v2", {})
-    if tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO and image.mode.startswith(("I", "F")):
+    reverse = tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+    if reverse and image.mode.startswith(("I", "F")):
         raise DataError(f"{path} has more than 8 bits in which 0 is white: save it so that 0 is black.")
+    if reverse and image.mode == "1" and tags.get(COMPRESSION) not in _OF_FAX:
+        raise DataError(
+            f"{path} has one bit a pixel in which 0 is white, so that False is shown white, as tifffile writes them if "
+            "nothing is said: save it as PNG, or so that 0 is black."
+        )
     if image.mode == "L" and _SIGNED in tags.get(SAMPLEFORMAT, ()):
         raise DataError(f"{path} has signed numbers of 8 bits, which would be mixed up: save it without signs.")
 
@@ -107,6 +115,8 @@ def has_more_bands(image: Image.Image) -> bool:
 def check_pages(image: Image.Image, path: Path) -> None:
     """Raise DataError if a TIFF or PNG file holds more pictures than one; smaller copies and masks of it are none."""
     count = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG") else 1
+    if (depth := getattr(image, "tag_v2", {}).get(_DEPTH, 1)) > 1:
+        raise DataError(f"{path} holds a volume of {depth} slices: save each slice as a file of its own.")
     if count > 1 and image.format == "TIFF":
         whole = 0
         for page in range(count):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
@@ -11,6 +12,10 @@ from flower_dgan.data.pairs import LARGEST_SIDE
 from flower_dgan.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF")
+_OF_JPEG = ("JPEG", "MPO")
+# Of JPEG: where the pixels begin, and where they end.
+_PIXELS, _END = b"\xda", b"\xff\xd9"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow protects servers from pictures of strangers. These are the user's own: aerial pictures have 200 million pixels
 # and more, and editors write megabytes of history and colour profiles into PNG, whose pixels are sound.
@@ -43,13 +48,35 @@ def opened(
         # Not by its path: Pillow would map an uncompressed TIFF file that is turned with its sides mixed up.
         file = path.open("rb") if content is None else BytesIO(content)
         with file, Image.open(file, formats=formats) as image:
+            if image.format in _OF_JPEG:
+                _require_end(file)
             yield image
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Let this user read it.") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path} cannot be read as {names} (it holds {_found(path, content)}): {to_do}.") from error
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
         raise DataError(f"{path} cannot be read as {names} ({error}): {to_do}.") from error
+
+
+def _require_end(file: BinaryIO) -> None:
+    """Raise ValueError unless the end of a JPEG picture is there; leaves the file where it was.
+
+    Decoders fill what is missing with grey and go on, as after a power cut that left zeros, or a broken download.
+    """
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    start = 2
+    # To where the pixels begin: what is before may hold a picture in small, with an end of its own.
+    while content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] != _PIXELS:
+        padding = content[start + 1 : start + 2] == b"\xff"
+        start += 1 if padding else 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+    if content.find(_END, start) < 0:
+        raise ValueError("its end is missing, as it was cut off or not written whole")
 
 
 def _found(path: Path, content: bytes | None) -> str:
@@ -58,4 +85,12 @@ def _found(path: Path, content: bytes | None) -> str:
         with Image.open(path if content is None else BytesIO(content)) as image:
             return str(image.format)
     except Exception:  # Pillow's decoders raise almost anything on what they do not know.
-        return "something else"
+        if content is None and holds_tiff(path):
+            return "TIFF of numbers that Pillow does not read"
+        return "something else" if content or path.stat().st_size else "nothing"
+
+
+def holds_tiff(path: Path) -> bool:
+    """Return whether a file begins as TIFF does, whatever its suffix says."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import BITSPERSAMPLE
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, open_numbers
 from flower_dgan.data.colours import parse_colour
@@ -22,11 +23,12 @@ from flower_dgan.data.picture_checks import (
     raw_modes,
     transparent,
 )
-from flower_dgan.data.picture_files import opened
+from flower_dgan.data.picture_files import holds_tiff, opened
 from flower_dgan.data.picture_windows import LoadedPicture, Windowed, row_blocks, whole
 from flower_dgan.data.prepare.bands import open_bands
 from flower_dgan.data.prepare.original import Samples
 from flower_dgan.data.splits import some
+from flower_dgan.data.upright import tiff_tags
 from flower_dgan.errors import DataError
 
 
@@ -69,6 +71,14 @@ def open_samples(path: Path) -> Windowed:
             raise transparent(path, "on a background")
         wanted = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB"}.get(image.mode, image.mode)
         return LoadedPicture(image, wanted)
+
+
+def highest_number(path: Path) -> int | None:
+    """Return the highest number that a TIFF file of 9 to 15 bits a channel can hold, None for other files."""
+    if not holds_tiff(path):
+        return None
+    bits = max(np.atleast_1d(tiff_tags(path).get(BITSPERSAMPLE, 1)).tolist())
+    return 2**bits - 1 if 8 < bits < 16 else None
 
 
 def _suits_pillow(image: Image.Image) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from flower_dgan.config.data_settings import MasksName
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.open_masks import left_open
-from flower_dgan.data.prepare.files import open_samples, to_class_ids
+from flower_dgan.data.prepare.files import highest_number, open_samples, to_class_ids
 from flower_dgan.data.prepare.layouts import find_folders, match_stems
 from flower_dgan.data.prepare.numbers import object_numbers
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings
@@ -30,8 +31,11 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     unsound: dict[str, DataError] = {}
     if settings.palette:
         classes = [f"class {index} ({colour})" for index, colour in enumerate(settings.palette)]
-    elif not settings.instances:
-        values, unsound = _values_of(masks, settings)
+    elif settings.instances:
+        values, unsound = _values_of(masks, "objects", settings)
+        decide_classes(values, masks="objects")
+    else:
+        values, unsound = _values_of(masks, settings.masks, settings)
         binary, count = decide_classes(values, masks=settings.masks)
         if settings.masks is None and (doubt := left_open(values, count, of_command=True)):
             raise DataError(doubt)
@@ -47,14 +51,14 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
 
 
 def _values_of(
-    masks: Mapping[str, Path], settings: PrepareSettings
+    masks: Mapping[str, Path], kind: MasksName | None, settings: PrepareSettings
 ) -> tuple[dict[Path, Mapping[int, int]], dict[str, DataError]]:
     """Count the values of all masks; those that cannot be used are an error, or if they are left out, returned."""
     values: dict[Path, Mapping[int, int]] = {}
     unsound: dict[str, DataError] = {}
     for name, path in masks.items():
         try:
-            values[path] = mask_values(path, masks=settings.masks)
+            values[path] = mask_values(path, masks=kind)
         except DataError as error:
             unsound[name] = error
             if not settings.skip_unreadable or len(unsound) == len(masks):
@@ -91,4 +95,4 @@ def _read(
         values = read_mask(mask)
         ids = (values > 0).view(np.uint8) if binary else values.astype(np.uint8, copy=False)
     # Last, as it may be large, and what the masks were read from is gone by now.
-    return [("", OriginalPair(open_samples(image), ids, numbers))]
+    return [("", OriginalPair(open_samples(image), ids, numbers, highest_number(image)))]

@@ -14,13 +14,17 @@ def find_folders(root: Path, names: Sequence[str], layout: str) -> list[Path]:
     Raises
     ------
     DataError
-        If one is missing: says what is expected, what is there instead, and which folder inside has all of them.
+        If one is missing, or without a suffix in its name and no folder: says what is expected, what is there instead,
+        and which folder inside has all of them.
     """
     if missing := [name for name in names if not (root / name).exists()]:
         inside = [path for path in visible(root.iterdir()) if path.is_dir()] if root.is_dir() else []
         nested = [path for path in inside if all((path / name).exists() for name in names)]
         hint = f"{nested[0]} has all of them: give that folder." if nested else content_of(root)
         raise DataError(f"{root.absolute()} has no {some(missing)}. Expected is {layout} {hint}".rstrip())
+    for name in names:
+        if not Path(name).suffix and not (root / name).is_dir():
+            raise DataError(f"{root.absolute() / name} is no folder. Expected is {layout}")
     return [root / name for name in names]
 
 

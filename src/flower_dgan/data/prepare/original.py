@@ -29,11 +29,14 @@ class OriginalPair:
         Class ids; None for a data set without masks.
     instances : uint16 array (height, width) or None
         0 for the background, another number for each object; None where the data set does not tell them apart.
+    highest : int or None
+        The highest number that the image can hold, where that is less than its type can, as with 12 bits a channel.
     """
 
     image: Windowed
     mask: Pixels | None
     instances: NDArray[np.uint16] | None = None
+    highest: int | None = None
 
 
 @dataclass(frozen=True)

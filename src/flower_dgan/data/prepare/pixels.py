@@ -59,6 +59,8 @@ def pieces(
         If mask and image do not fit each other, or the settings do not fit the image.
     """
     _require_fit(pair, settings, source)
+    if settings.value_range is None and pair.highest is not None:
+        settings = replace(settings, value_range=(0, pair.highest))
     if settings.tile is None or normalize is not None:
         scaled, beyond = _scaled(replace(pair, image=whole(pair.image)), settings, binary, source)
         if normalize is not None:
