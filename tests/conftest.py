@@ -1,5 +1,6 @@
 """Shared fixtures: no test touches the user's own data, cache or Flower home."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from xdist.scheduler import LoadFileScheduling
 
 # Small networks gain nothing from more, and threads that wait for each other are slow where cores are shared.
 torch.set_num_threads(1)
+
+# What a run computes is held bit by bit against loops on the CPU, on a machine with a GPU too.
+os.environ["FLOWER_DGAN_DEVICE"] = "cpu"
 
 
 def move_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

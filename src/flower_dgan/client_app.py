@@ -13,6 +13,7 @@ from flwr.clientapp import ClientApp
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.data.levels import levels_of
+from flower_dgan.device import describe, resolve_device
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
@@ -27,7 +28,7 @@ from flower_dgan.wire.answer_message import Effort, write_answer
 from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import refuse
-from flower_dgan.wiring import threads
+from flower_dgan.wiring import computing
 
 logger = logging.getLogger("flwr")
 
@@ -92,6 +93,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content, partial(check_code, context.node_config))
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
+    logger.info("This node computes on %s", describe(resolve_device(config.device)))  # refused now or never, too
     node = open_node(config, context.node_config)
     secret_of(context.node_config, node_key(context.node_config), node.name, config.seed)  # refused now or never
     state = _state(request.training, context)
@@ -162,7 +164,7 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
     with open_session(Training.of(message.content, "bundle"), context.node_config) as node:
         envelope, question = node.read(message.content)
-        with threads(node.config.threads), node.answering(envelope, question) as session:
+        with computing(node.config), node.answering(envelope, question) as session:
             begin = time.monotonic()
             answer = node.algorithm.answer(session, envelope.round_number, question)
             answer.check(node.algorithm.releases)

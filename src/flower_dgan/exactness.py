@@ -17,6 +17,7 @@ from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.client_app import app
 from flower_dgan.config import Config
+from flower_dgan.device import to_cpu
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.federation.job import run_job
 from flower_dgan.federation.run_directory import RunDirectory, read_settings
@@ -24,7 +25,7 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.wiring import threads
+from flower_dgan.wiring import computing
 
 TOLERANCE = 1e-5
 """Largest accepted difference."""
@@ -33,8 +34,8 @@ TOLERANCE = 1e-5
 def exactness_overrides(rounds: int, directory: Path, algorithm: str = "") -> str:
     """Return the overrides of the check: the papers' algorithm on small networks, without a segmentation table."""
     return (
-        "partition=iid exchange=single downstream=none threads=1 algorithm.replay=gradient algorithm.passes=1 "
-        "algorithm.average_decay=0 algorithm.final_rate=1 "
+        "partition=iid exchange=single downstream=none threads=1 device=cpu algorithm.replay=gradient "
+        "algorithm.passes=1 algorithm.average_decay=0 algorithm.final_rate=1 "
         f"exchange.rounds={rounds} output.synthetic_images=2 output.directory='{directory}' {algorithm}"
     )
 
@@ -94,7 +95,7 @@ def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str,
     """
     federation = open_federation(config, clients)
     state = federation.state(config)
-    with threads(config.threads):
+    with computing(config):
         sessions = federation.sessions(config)
         if secrets is not None:
             sessions = {name: replace(each, secret=secrets[name]) for name, each in sessions.items()}
@@ -104,7 +105,7 @@ def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str,
 
 def largest_relative_difference(network: nn.Module, reference: nn.Module) -> float:
     """Return max over tensors of max |a - b| / max |b|, for networks of one architecture."""
-    ours, theirs = network.state_dict(), reference.state_dict()
+    ours, theirs = ({name: to_cpu(value) for name, value in each.state_dict().items()} for each in (network, reference))
     return max(
         float((ours[name] - value).abs().max() / value.abs().max().clamp_min(torch.finfo(value.dtype).tiny))
         for name, value in theirs.items()

@@ -19,6 +19,7 @@ from flower_dgan.config import ModelConfig
 from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.read import read_settings
 from flower_dgan.data.levels import Levels
+from flower_dgan.device import to_cpu
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.plugins import package_of
@@ -28,8 +29,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def save_generator(path: Path, network: nn.Module, model: ModelConfig, shape: ImageShape) -> None:
-    """Write parameters and, as metadata, the settings of the network; raises StorageError."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    """Write parameters and, as metadata, the settings of the network, wherever it is; raises StorageError."""
+    tensors = {name: to_cpu(value).contiguous() for name, value in network.state_dict().items()}
     metadata = {
         "model": json.dumps(asdict(model)),
         "shape": json.dumps(asdict(shape)),
@@ -40,7 +41,7 @@ def save_generator(path: Path, network: nn.Module, model: ModelConfig, shape: Im
 
 
 def load_generator(path: Path, packages: Collection[str] = ()) -> tuple[nn.Module, ModelConfig, ImageShape]:
-    """Build the generator that a file holds, in evaluation mode.
+    """Build the generator that a file holds, in evaluation mode, on the CPU.
 
     Parameters
     ----------

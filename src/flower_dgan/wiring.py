@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import PixelSettings, TrainingConfig
 from flower_dgan.data import Pairs
+from flower_dgan.device import computing_on, resolve_device, to_device
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.gan.generator import GeneratorHalf
@@ -20,20 +22,21 @@ from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
 from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
+from flower_dgan.placing import place
 from flower_dgan.randomness import derive_seed
 
 
 def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) -> GeneratorHalf:
     """Build a generator with its optimizer; its weights depend on ``config.seed`` only. Workers make it faster."""
+    device, algorithm = resolve_device(config.device), config.algorithm
     with seeded(config.seed, "generator"):
-        network = build_generator(config.model, shape)
-    algorithm = config.algorithm
+        network = place(build_generator(config.model, shape), device)
     return GeneratorHalf(
         network,
         torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas),
         replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity, algorithm.passes),
         average_decay=algorithm.average_decay,
-        workers=workers,
+        workers=workers if device.type == "cpu" else 1,  # on any other device they would wait for each other
     )
 
 
@@ -45,6 +48,8 @@ def server_state(
     previous: PreviousTask | None = None,
 ) -> ServerState:
     """Build what the server has of a training with these clients, before its first round."""
+    if previous is not None:
+        previous = replace(previous, generator=place(previous.generator, resolve_device(config.device)))
     of_whole_images = ImageShape(shape.classes, shape.channels, shape.image_size, ())
     return ServerState(
         generator_half(config, shape, workers),
@@ -60,16 +65,18 @@ def server_state(
 
 def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -> DiscriminatorHalf:
     """Build one client's discriminator; its weights depend on ``config.seed`` and the client's name only."""
+    device = resolve_device(config.device)
     with seeded(config.seed, "discriminator", client):
         network = build_discriminator(config.model, shape)
     units = torch.ones(1, 1, 1)
     if config.model.levels == "site" and shape.levels:
         (levels,) = shape.levels
         network, units = InUnitsOf(network, levels), levels.deviations[:, None, None]
+    network = place(network, device)
     algorithm = config.algorithm
     pixel_losses = None
     if isinstance(algorithm, PixelSettings) and algorithm.reads_pixels:
-        perceptual = pretrained_perceptual_loss() if algorithm.perceptual_weight else None
+        perceptual = place(pretrained_perceptual_loss(), device) if algorithm.perceptual_weight else None
         pixel_losses = PixelLosses(algorithm.l1_weight, algorithm.perceptual_weight, perceptual)
     return DiscriminatorHalf(
         network=network,
@@ -80,7 +87,7 @@ def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -
         pixel_losses=pixel_losses,
         steps=algorithm.discriminator_steps,
         penalty=algorithm.gradient_penalty,
-        units=units,
+        units=to_device(units, device),
     )
 
 
@@ -124,6 +131,13 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Seed torch's default random state for one purpose, and give it back as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, *names))
+        yield
+
+
+@contextmanager
+def computing(config: TrainingConfig) -> Iterator[None]:
+    """Let torch use the threads of a configuration, and what builds networks inside its device; raises ConfigError."""
+    with threads(config.threads), computing_on(resolve_device(config.device)):
         yield
 
 

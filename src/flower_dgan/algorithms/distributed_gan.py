@@ -39,6 +39,7 @@ from flower_dgan.algorithms.base import Algorithm
 from flower_dgan.algorithms.judging_together import JudgingTogether
 from flower_dgan.config import AlgorithmSettings
 from flower_dgan.config.ranges import NonNegative, PositiveFraction
+from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DivergedError, ProtocolError
 from flower_dgan.gan.releases import Releases
 from flower_dgan.lazily import torch
@@ -88,7 +89,7 @@ class Selective(Algorithm[SelectiveSettings]):
         """Make the server's discriminator."""
         if _SERVER not in state.parameters:
             network = state.make_discriminator(_SERVER).network
-            state.parameters[_SERVER] = {key: value.numpy() for key, value in network.state_dict().items()}
+            state.parameters[_SERVER] = weights_of(network)
 
     def ask(
         self, state: gan.ServerState, round_number: int, clients: Sequence[str]
@@ -111,7 +112,7 @@ class Selective(Algorithm[SelectiveSettings]):
         ]
         places = derive_generator(session.secret, "upload", round_number, session.name)
         change = select(session.half.flat_weights() - before, self.settings, places)
-        return gan.Answer(gan.no_feedback(synthetic), sum(losses) / len(losses), change=change)
+        return gan.Answer(gan.no_feedback(synthetic), gan.mean_of(losses), change=change)
 
     def learn(
         self,
@@ -128,9 +129,12 @@ class Selective(Algorithm[SelectiveSettings]):
         half = state.make_discriminator(_SERVER)
         half.network.load_state_dict({key: torch.from_numpy(value) for key, value in state.parameters[_SERVER].items()})
         add_change(half.network, keep_largest([torch.from_numpy(change) for (change,) in bounded.values()]))
-        state.parameters = {_SERVER: {key: value.numpy() for key, value in half.network.state_dict().items()}}
+        state.parameters = {_SERVER: weights_of(half.network)}
         proposal = next(iter(proposals.values()))
-        feedback = half.feedback(gan.Batch(proposal.images, proposal.inputs().label_maps))
+        device = device_of(half.network)
+        images = to_device(proposal.images, device)
+        judged = half.feedback(gan.Batch(images, proposal.inputs(device=device).label_maps))
+        feedback = gan.Feedback(to_cpu(judged.losses), to_cpu(judged.gradients))
         if not (feedback.losses.isfinite().all() and feedback.gradients.isfinite().all()):
             raise DivergedError("The clients' changes were too large: the server's discriminator is not finite.")
         together = gan.step_on_one(state, round_number, proposal, feedback, final_rate=self.settings.final_rate)
@@ -164,6 +168,11 @@ class Sequential(AsynDgan):
     def takes_part(self, clients: Sequence[str], round_number: int) -> Sequence[str]:
         """Return the user whose turn it is."""
         return [whose_turn(clients, round_number)] if clients else []
+
+
+def weights_of(network: torch.nn.Module) -> gan.Parameters:
+    """Return all that a network has learned, by name; not copied where it is on the CPU."""
+    return {name: to_cpu(value).numpy() for name, value in network.state_dict().items()}
 
 
 def select(change: torch.Tensor, settings: SelectiveSettings, generator: torch.Generator) -> torch.Tensor:
@@ -202,7 +211,7 @@ def add_change(network: torch.nn.Module, change: torch.Tensor) -> None:
     parts = torch.split(change, [parameter.numel() for parameter in parameters])
     with torch.no_grad():
         for parameter, part in zip(parameters, parts, strict=True):
-            parameter.add_(part.view_as(parameter))
+            parameter.add_(to_device(part.view_as(parameter), parameter.device))
 
 
 def average(scores: torch.Tensor, loss: gan.SampleLoss) -> torch.Tensor:

@@ -29,6 +29,7 @@ from flower_dgan import gan
 from flower_dgan.algorithms.asyndgan import AsynDgan, AsynDganSettings
 from flower_dgan.config import TrainingConfig, require_pictures
 from flower_dgan.config.ranges import NonNegative, Text
+from flower_dgan.device import device_of
 from flower_dgan.errors import ConfigError
 from flower_dgan.lazily import torch
 from flower_dgan.randomness import derive_seed
@@ -91,6 +92,8 @@ class TdGan(AsynDgan):
         """Return the reminding loss; None in the first task."""
         if state.previous is None:
             return None
+        from flower_dgan.placing import place  # settings are read without torch
+
         weight = self.settings.reminding_perceptual_weight
         return Reminder(
             state.previous.generator,
@@ -98,7 +101,7 @@ class TdGan(AsynDgan):
             state.bundles,
             self.settings.reminding_l1_weight,
             weight,
-            gan.pretrained_perceptual_loss() if weight else None,
+            place(gan.pretrained_perceptual_loss(), device_of(state.generator.network)) if weight else None,
         ).loss
 
 
@@ -130,7 +133,7 @@ class Reminder:
     def loss(self, network: torch.nn.Module, step: int) -> torch.Tensor:
         """Return the loss of G in its generator step of that number, a scalar, with its graph."""
         settings = replace(self.settings, exchanges=1, seed=derive_seed(self.settings.seed, "reminding"))
-        inputs = gan.draw_shared(self.labels, settings, step, 0)
+        inputs = gan.draw_shared(self.labels, settings, step, 0).to(device_of(network))
         with torch.no_grad():
             before = self.previous(inputs)
         images = network(inputs)

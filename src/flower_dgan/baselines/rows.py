@@ -11,6 +11,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import Pairs, read_foreign_label_maps
 from flower_dgan.data.channels import Channels, fill_channels, hide_channels
 from flower_dgan.data.levels import levels_of
+from flower_dgan.device import device_of, to_device
 from flower_dgan.errors import DataError
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf
@@ -20,6 +21,7 @@ from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
 from flower_dgan.node.node import Node, open_partition
+from flower_dgan.placing import place
 from flower_dgan.synthesis import synthesize
 from flower_dgan.tasks.members import plus_rows, row_of, together
 from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL
@@ -196,8 +198,9 @@ def _for_levels(half: DiscriminatorHalf, labels: ClientLabels) -> DiscriminatorH
     """Return a discriminator that sees images in units of a client's levels; they share parameters and optimizer."""
     if labels.levels is None:
         return half
-    units = labels.levels.deviations[:, None, None]
-    return replace(half, network=InUnitsOf(half.network, labels.levels), units=units)
+    device = device_of(half.network)
+    units = to_device(labels.levels.deviations[:, None, None], device)
+    return replace(half, network=place(InUnitsOf(half.network, labels.levels), device), units=units)
 
 
 def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from flower_dgan.cli.consoles import console, print_table, require_different
+from flower_dgan.cli.device_option import Device, on_device
 from flower_dgan.cli.new_places import require_new_file
 from flower_dgan.whole_file import whole_file
 
@@ -27,6 +28,7 @@ def compare(
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'data.image_size=128'.")] = "",
     inception_weights: Annotated[Path | None, typer.Option(help="File, instead of the one in torch's cache.")] = None,
     sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to the training images of each site.")] = False,
+    device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures into this new file.")] = None,
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
@@ -35,21 +37,21 @@ def compare(
     from flower_dgan.comparison.named_metric import parse_metric, require_pictures
     from flower_dgan.data import open_source
     from flower_dgan.resolve import resolve
-    from flower_dgan.wiring import threads
+    from flower_dgan.wiring import computing
 
     require_different([str(folder) for folder in synthetic], reserved=(TEST, TRAIN))
     metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
     if json_file is not None:
         require_new_file(json_file, "--json")
     embedded = str(real) == "digits" and not real.is_dir()
-    settings = resolve(f"data={'digits' if embedded else 'folder'} {overrides}")
+    settings = on_device(resolve(f"data={'digits' if embedded else 'folder'} {overrides}"), device)
     if not embedded:
         settings = replace(settings, data=replace(settings.data, root=str(real.absolute())))
     require_pictures(metrics, settings.data.channels)
     source, size = open_source(settings.data), settings.data.image_size
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)
-    with threads(settings.threads):
+    with computing(settings):
         names = sorted({(each.network, each.features) for each in metrics}, key=_trained_here)
         networks = {key: open_network(*key, source, settings, inception_weights) for key in names}
         looks = {key: network.look for key, network in networks.items()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flower_dgan.cli.consoles import console
+from flower_dgan.cli.device_option import Device, on_device
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.errors import ConfigError
 
@@ -23,6 +24,7 @@ def gain(
     ],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, those of the run among them.")] = "",
     output: Annotated[Path | None, typer.Option(help="New folder for the table and each patient's scores.")] = None,
+    device: Device = "auto",
 ) -> None:
     """Tell what a member gains, from its own images: trained without and with synthetic ones, tested on its test split.
 
@@ -37,11 +39,11 @@ def gain(
     from flower_dgan.tasks.members import Whose, scores_of, trained, with_synthetic
     from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL, append_scores
     from flower_dgan.tasks.tstr import kinds_of, with_truth
-    from flower_dgan.wiring import threads
+    from flower_dgan.wiring import computing
 
     if output is not None:
         require_new_folder(output)
-    settings = resolve(f"data=folder {overrides}")
+    settings = on_device(resolve(f"data=folder {overrides}"), device)
     settings = replace(settings, data=replace(settings.data, root=str(own.absolute())))
     downstream, task = settings.downstream, find_task(settings.downstream.task)
     if not downstream.seeds:
@@ -65,7 +67,7 @@ def gain(
     name = own.resolve().name or "own"  # "." has none
     rows = {Whose(REAL, name, len(real)): real, Whose(PLUS_DGAN, name, len(real)): with_synthetic(real, pairs)}
     scores = []
-    with threads(settings.threads):
+    with computing(settings):
         for seed in range(settings.seed, settings.seed + downstream.seeds):
             for whose, those in rows.items():
                 model = trained(those, settings, seed)

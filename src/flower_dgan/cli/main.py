@@ -13,6 +13,7 @@ from rich.text import Text
 from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
+from flower_dgan.cli.device_option import Device, on_device
 from flower_dgan.cli.gain import gain
 from flower_dgan.cli.init import init
 from flower_dgan.cli.new_places import new_folder, require_new_folder
@@ -69,16 +70,21 @@ def synthesize(
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of views and noise.")] = 0,
+    device: Device = "auto",
     package: Annotated[
         list[str] | None, typer.Option(help="A package of your own whose network the file may name; repeatable.")
     ] = None,
 ) -> None:
     """Draw labelled images from a trained generator on label maps of your own."""
+    from flower_dgan.device import resolve_device
     from flower_dgan.generator_file import load_generator
+    from flower_dgan.placing import place
     from flower_dgan.synthesis import synthesize_folder, write_pairs
 
     require_new_folder(output)
-    trained = load_generator(generator, package or ())
+    where = resolve_device(device)
+    network, model, shape = load_generator(generator, package or ())
+    trained = place(network, where), model, shape
     pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
     with new_folder(output) as folder:
         write_pairs(folder, pairs, names)
@@ -92,6 +98,7 @@ def evaluate(
         list[Path], typer.Argument(readable=False, help="Folders of training pairs, one a row of the table.")
     ],
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'downstream.steps=100'.")] = "",
+    device: Device = "auto",
 ) -> None:
     """Train a model of the task on each folder and test it on the real pairs: the TSTR table."""
     from flower_dgan.data import open_source
@@ -99,10 +106,10 @@ def evaluate(
     from flower_dgan.resolve import resolve
     from flower_dgan.tasks.results import summarize
     from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real, with_truth
-    from flower_dgan.wiring import threads
+    from flower_dgan.wiring import computing
 
     require_different([str(folder) for folder in train])
-    settings = resolve(f"data=folder {overrides}")
+    settings = on_device(resolve(f"data=folder {overrides}"), device)
     # a folder of synthetic images holds the class of an image, where there is one, as its mask
     own = replace(settings.data, name_pattern=None, table=None, condition="label-map")
 
@@ -113,7 +120,7 @@ def evaluate(
         pairs = source.load(entries)
         return with_truth(pairs, settings.downstream, data, entries) if truth else pairs
 
-    with threads(settings.threads):
+    with computing(settings):
         real = read(test, own.classes, truth=True)
         results = train_on_synthetic_test_on_real(
             {str(folder): read(folder, real.classes) for folder in train},

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.device import chosen_device, device_of, to_cpu, to_device
 from flower_dgan.errors import DataError
 from flower_dgan.metrics.shared.finite import require_finite
+from flower_dgan.placing import place
 from flower_dgan.tasks.classification.network import FEATURES, build_body
 
 STEPS = 400
@@ -43,14 +45,14 @@ class Classifier:
 
         Raises DataError if one is not finite.
         """
-        found = torch.cat([self.body(batch) for batch in _batches(images)])
+        found = torch.cat([to_cpu(self.body(batch)) for batch in _batches(images, device_of(self.body))])
         require_finite(found, "The classifier's features")
         return found
 
     @torch.no_grad()
     def predict(self, images: Sequence[Pixels]) -> Tensor:
         """Return the class of each image, int64 (images,); raises DataError if a logit is not finite."""
-        logits = self.head(self.features(images))
+        logits = to_cpu(self.head(to_device(self.features(images), device_of(self.head))))
         require_finite(logits, "The classifier's logits")
         predicted: Tensor = logits.argmax(1)
         return predicted
@@ -78,15 +80,17 @@ def train_classifier(images: Sequence[Pixels], labels: Sequence[int], classes: i
         There is no image, an image has another size, or a label is missing or unknown.
     """
     truth = label_tensor(images, labels, classes)
-    pixels = _to_network(_stack(images))
+    device = chosen_device()
+    pixels = _to_network(torch.from_numpy(_stack(images)), torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        body, head = build_body(pixels.shape[1]), nn.Linear(FEATURES, classes)
+        body, head = place(build_body(pixels.shape[1]), device), place(nn.Linear(FEATURES, classes), device)
         optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], _LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
         for _ in range(STEPS):
             drawn = torch.randint(len(pixels), (_BATCH,))
-            loss = nn.functional.cross_entropy(head(body(pixels[drawn])), truth[drawn])
+            logits = head(body(to_device(pixels[drawn], device)))
+            loss = nn.functional.cross_entropy(logits, to_device(truth[drawn], device))
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -105,10 +109,10 @@ def label_tensor(images: Sequence[Pixels], labels: Sequence[int], classes: int) 
     return torch.tensor(labels, dtype=torch.long)
 
 
-def _batches(images: Sequence[Pixels]) -> Iterator[Tensor]:
-    pixels = _stack(images)
+def _batches(images: Sequence[Pixels], device: torch.device) -> Iterator[Tensor]:
+    pixels = torch.from_numpy(_stack(images))
     for start in range(0, len(pixels), _LOOKING_BATCH):
-        yield _to_network(pixels[start : start + _LOOKING_BATCH])
+        yield _to_network(pixels[start : start + _LOOKING_BATCH], device)
 
 
 def _stack(images: Sequence[Pixels]) -> Pixels:
@@ -119,5 +123,5 @@ def _stack(images: Sequence[Pixels]) -> Pixels:
     return np.stack(images)
 
 
-def _to_network(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1
+def _to_network(pixels: Tensor, device: torch.device) -> Tensor:
+    return to_device(pixels, device).permute(0, 3, 1, 2) / 127.5 - 1

@@ -13,8 +13,10 @@ from flower_dgan.comparison.by_class import class_agreement
 from flower_dgan.comparison.classifier import train_classifier
 from flower_dgan.config import Config, DownstreamConfig
 from flower_dgan.data.pairs import Pixels, Source
+from flower_dgan.device import chosen_device, device_of, to_cpu, to_device
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.metrics.shared.finite import require_finite
+from flower_dgan.placing import place
 from flower_dgan.tasks.segmentation import TASK
 from flower_dgan.tasks.segmentation.deeplab import build_deeplab
 from flower_dgan.tasks.segmentation.fit import train_segmenter
@@ -134,10 +136,12 @@ def inception_features(features: int, weights: Path | None) -> Features:
     except RuntimeError as error:  # load_state_dict's
         raise DataError(f"{weights or 'What is in the cache'} is not torch-fidelity's {WEIGHTS}.") from error
 
+    network, device = place(network, chosen_device()), chosen_device()
+
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
-        batches = (pixels.expand(-1, 3, -1, -1) for pixels in _batches(images))
-        return torch.cat([network(pixels) for pixels in batches])
+        batches = (pixels.expand(-1, 3, -1, -1) for pixels in _batches(images, device))
+        return torch.cat([to_cpu(network(pixels)) for pixels in batches])
 
     return look
 
@@ -166,7 +170,8 @@ def segmenter_features(model: nn.Module) -> Features:
 
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
-        return torch.cat([decoder(encoder(pixels / 127.5 - 1)).mean((2, 3)) for pixels in _batches(images)])
+        batches = _batches(images, device_of(model))
+        return torch.cat([to_cpu(decoder(encoder(pixels / 127.5 - 1)).mean((2, 3))) for pixels in batches])
 
     return look
 
@@ -200,11 +205,13 @@ def encoder_features(encoder: nn.Module) -> Features:
 
     @torch.no_grad()
     def look(images: Sequence[Pixels]) -> Tensor:
-        return torch.cat([encoder(pixels / 127.5 - 1)[-1].mean((2, 3)) for pixels in _batches(images)])
+        batches = _batches(images, device_of(encoder))
+        return torch.cat([to_cpu(encoder(pixels / 127.5 - 1)[-1].mean((2, 3))) for pixels in batches])
 
     return look
 
 
-def _batches(images: Sequence[Pixels]) -> Iterator[Tensor]:
+def _batches(images: Sequence[Pixels], device: torch.device) -> Iterator[Tensor]:
+    """Yield images as uint8 (batch, channels, height, width) on a device."""
     for start in range(0, len(images), _BATCH):
-        yield torch.from_numpy(np.stack(images[start : start + _BATCH])).permute(0, 3, 1, 2)
+        yield to_device(torch.from_numpy(np.stack(images[start : start + _BATCH])), device).permute(0, 3, 1, 2)

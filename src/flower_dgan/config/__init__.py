@@ -19,7 +19,7 @@ from flower_dgan.config.downstream import DownstreamConfig
 from flower_dgan.config.exchange_settings import ExchangeConfig, FeedbackFormat, ImageFormat, ScheduleConfig
 from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
-from flower_dgan.config.ranges import Because, SecondsOrNone, Seed, Steps, Text
+from flower_dgan.config.ranges import Because, DeviceName, SecondsOrNone, Seed, Steps, Text
 from flower_dgan.config.selection_settings import SelectionConfig, TakeName
 
 __all__ = [
@@ -82,6 +82,9 @@ class TrainingConfig:
         Seed of every draw of the run.
     threads : int or None
         Threads of one torch operation; None leaves torch's own choice.
+    device : str
+        Where the server's networks compute, and those of simulated clients: see
+        :func:`flower_dgan.device.resolve_device`. A deployed node has its owner's.
     allow_pixel_losses : bool
         In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
         node configuration instead.
@@ -89,6 +92,7 @@ class TrainingConfig:
 
     seed: Seed
     threads: Annotated[int, Interval(ge=1, le=1024), Because("null is torch's own choice")] | None
+    device: DeviceName
     allow_pixel_losses: bool
     data: DataConfig
     partition: PartitionConfig

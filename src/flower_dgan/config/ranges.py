@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Interval, MinLen
-from pydantic import AllowInfNan
+from pydantic import AllowInfNan, StringConstraints
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,9 @@ SecondsOrNone = Annotated[float, Interval(ge=0, le=1e9)]
 
 Text = Annotated[str, MinLen(1)]
 """That is not empty, such as a name or a path."""
+DeviceName = Annotated[
+    str,
+    StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d{1,4})?)$"),
+    Because("auto, cpu, cuda, cuda:<number> or mps"),
+]
+"""Of a device that networks compute on; whether it is there is another question."""

@@ -13,6 +13,7 @@ from flower_dgan.config.data_settings import COLOURED
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.data.windows import STRONGEST_COLOURS, change_colours, cut_window
+from flower_dgan.device import to_device
 from flower_dgan.errors import ProtocolError
 from flower_dgan.lazily import torch
 
@@ -104,7 +105,9 @@ def grid_views(sizes: NDArray[np.integer[Any]], image_size: int) -> Views:
     return Views(table[:, 0].copy(), table[:, 1:].astype(np.int16))
 
 
-def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> "torch.Tensor":
+def apply_to_images(
+    images: Sequence[Pixels], views: Views, image_size: int, device: "torch.device | None" = None
+) -> "torch.Tensor":
     """Cut views out of images and change their colours; turned by other angles than quarters they are interpolated.
 
     Parameters
@@ -115,6 +118,8 @@ def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> 
         Checked against the images.
     image_size : int
         Side of a window in pixels.
+    device : torch.device or None
+        Where it is made, of pixels that travel as uint8; None for the CPU.
 
     Returns
     -------
@@ -130,11 +135,13 @@ def apply_to_images(images: Sequence[Pixels], views: Views, image_size: int) -> 
     if views.colours is not None:
         for window, colours in zip(windows, views.colours.tolist(), strict=True):
             window[...] = change_colours(window, colours)
-    batch = torch.from_numpy(windows)
+    batch = torch.from_numpy(windows) if device is None else to_device(torch.from_numpy(windows), device)
     return batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 
 
-def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int) -> "torch.Tensor":
+def apply_to_label_maps(
+    label_maps: Sequence[Pixels], classes: int, views: Views, image_size: int, device: "torch.device | None" = None
+) -> "torch.Tensor":
     """Cut the same views out of label maps; where they are turned, a pixel gets the class of the nearest one.
 
     Parameters
@@ -147,6 +154,8 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
         Checked against the label maps.
     image_size : int
         Side of a window in pixels.
+    device : torch.device or None
+        As for :func:`apply_to_images`.
 
     Returns
     -------
@@ -158,11 +167,13 @@ def apply_to_label_maps(label_maps: Sequence[Pixels], classes: int, views: Views
     ProtocolError
         If the views do not fit the label maps.
     """
-    return to_one_hot(_cut(label_maps, views, image_size, Resampling.NEAREST), classes)
+    return to_one_hot(_cut(label_maps, views, image_size, Resampling.NEAREST), classes, device)
 
 
-def to_one_hot(label_maps: Pixels, classes: int) -> "torch.Tensor":
+def to_one_hot(label_maps: Pixels, classes: int, device: "torch.device | None" = None) -> "torch.Tensor":
     """Return uint8 label maps (batch, height, width) as one-hot float32 (batch, classes, height, width).
+
+    They are made on a device, of the class ids; on the CPU where it is None.
 
     Raises
     ------
@@ -171,7 +182,8 @@ def to_one_hot(label_maps: Pixels, classes: int) -> "torch.Tensor":
     """
     if label_maps.size and label_maps.max() >= classes:
         raise ProtocolError(f"Label maps hold class {label_maps.max()} of {classes} (0 .. {classes - 1}).")
-    batch = torch.from_numpy(label_maps).unsqueeze(1)
+    ids = torch.from_numpy(label_maps)
+    batch = (ids if device is None else to_device(ids, device)).unsqueeze(1)
     # Plane by plane: all at once in the type of an index they would take three times as much.
     return torch.cat([batch == index for index in range(classes)], dim=1).to(torch.float32)
 

@@ -14,6 +14,7 @@ from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_la
 from flower_dgan.errors import DivergedError, FederationError, StorageError
 from flower_dgan.federation.cached_label_maps import tidy
 from flower_dgan.federation.candidates import Candidates
+from flower_dgan.federation.devices import say_where
 from flower_dgan.federation.dist_fid import windows_of
 from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
@@ -37,7 +38,7 @@ from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.tasks import find_task
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
-from flower_dgan.wiring import bundle_settings, free_cores, server_state, threads
+from flower_dgan.wiring import bundle_settings, computing, free_cores, server_state
 
 Labels = Sequence[ClientLabels]
 
@@ -87,7 +88,8 @@ def _run(
     checkpoint = directory.go_on()
     envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
     fast_grid = FastGrid(grid, Ledger(known_answers()), envelope)
-    with threads(config.threads), ExitStack() as at_the_end:
+    with computing(config), ExitStack() as at_the_end:
+        say_where(directory, config)
         with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
             with directory.stage("join"):
                 claims = directory.claims

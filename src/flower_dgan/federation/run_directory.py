@@ -16,6 +16,7 @@ import yaml
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
 from flower_dgan.data.splits import some
+from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
@@ -198,7 +199,7 @@ class RunDirectory:
         kept = []
         for _, fields in read_lines(self.path) if self.has_measurements else ():
             dated = fields.get("kind") in ("round", "membership", "alarm")
-            if fields.get("kind") == "stage" or (dated and fields.get("round", 0) <= round_number):
+            if fields.get("kind") in ("device", "stage") or (dated and fields.get("round", 0) <= round_number):
                 kept.append(json.dumps(fields) + "\n")
         with whole_file(self.path / METRICS) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
@@ -252,7 +253,7 @@ def read_settings(directory: Path) -> Config:
 
 def _settings_of_training(config: Config) -> Config:
     """Return the configuration without what may differ between two attempts."""
-    return replace(config, resume=None, output=replace(config.output, directory=None))
+    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None))
 
 
 def _read_training(file: Path) -> Training:

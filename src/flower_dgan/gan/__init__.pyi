@@ -8,6 +8,7 @@ from .bundle import ClientLabels as ClientLabels
 from .bundle import draw_bundle as draw_bundle
 from .bundle import draw_shared as draw_shared
 from .common_scores import merge_scores as merge_scores
+from .discriminator import mean_of as mean_of
 from .exchange import Answer as Answer
 from .exchange import Batch as Batch
 from .exchange import Feedback as Feedback

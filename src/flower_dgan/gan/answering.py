@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from flower_dgan.data.views import Views
+from flower_dgan.device import to_cpu
+from flower_dgan.gan.discriminator import mean_of
 from flower_dgan.gan.exchange import Answer, Batch, Feedback, concatenate
 from flower_dgan.gan.schedule import scheduled_rate
 from flower_dgan.gan.session import Session
@@ -46,7 +48,7 @@ def step_and_judge(
         else:
             paired = None if views is None else session.paired(views[part])
             feedback.append(session.half.feedback(judged[part], paired))
-    return Answer(concatenate(feedback), sum(losses) / len(losses))
+    return Answer(concatenate(feedback), mean_of(losses))
 
 
 def move_and_judge(
@@ -86,7 +88,7 @@ def move_and_judge(
     """
     eta = step * scheduled_rate(round_number, session.rounds, final_rate)
     images, units = synthetic.images.clone(), session.half.units
-    losses: list[float] = []
+    losses: list[Tensor] = []
     judged: list[Tensor] = []
     number = 0
     for turn in range(passes):
@@ -98,7 +100,7 @@ def move_and_judge(
                 judged.append(feedback.losses)
             images[part] = (batch.images - eta * units * direction(units * feedback.gradients)).clamp(-1, 1)
             number += 1
-    return Answer(Feedback(torch.cat(judged), synthetic.images - images), sum(losses) / len(losses))
+    return Answer(Feedback(to_cpu(torch.cat(judged)), to_cpu(synthetic.images - images)), mean_of(losses))
 
 
 def direction(gradients: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The client's half: step the discriminator, answer with feedback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.device import to_cpu
 from flower_dgan.gan.exchange import Batch, Feedback
 from flower_dgan.gan.losses import AdversarialLoss
 
@@ -98,9 +99,17 @@ def scores(network: nn.Module, synthetic: Batch) -> Tensor:
     return logits.flatten(1).mean(1)
 
 
+def mean_of(losses: Sequence[Tensor]) -> float:
+    """Return the mean of what :meth:`DiscriminatorHalf.step` returned in a bundle, which is waited for once."""
+    values: list[float] = torch.stack(list(losses)).tolist()
+    return sum(values) / len(values)
+
+
 @dataclass(frozen=True)
 class DiscriminatorHalf:
     """The discriminator of one client with its optimizer and losses.
+
+    Batches that it is given are on its device, and so is what it returns.
 
     Attributes
     ----------
@@ -133,11 +142,14 @@ class DiscriminatorHalf:
     units: Tensor = field(default_factory=lambda: torch.ones(1, 1, 1))
 
     def flat_weights(self) -> Tensor:
-        """Return a copy of all parameters of D, one after the other, (entries,)."""
-        return torch.cat([parameter.detach().flatten() for parameter in self.network.parameters()])
+        """Return a copy of all parameters of D, one after the other, (entries,), on the CPU."""
+        return to_cpu(torch.cat([parameter.detach().flatten() for parameter in self.network.parameters()]))
 
-    def step(self, real: Batch, synthetic: Batch) -> float:
-        """Step D on real images and one synthetic batch; return the loss, without penalty, before the last step."""
+    def step(self, real: Batch, synthetic: Batch) -> Tensor:
+        """Step D on real images and one synthetic batch; return the loss, without penalty, before the last step.
+
+        It is a scalar on D's device, so that nobody waits for it: see :func:`mean_of`.
+        """
         for _ in range(self.steps):
             self.optimizer.zero_grad(set_to_none=True)
             images = real.images.detach().requires_grad_(self.penalty > 0)
@@ -149,7 +161,7 @@ class DiscriminatorHalf:
                 total = loss + self.penalty / 2 * gradient_penalty(images, on_real, self.units).mean()
             total.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-        return float(loss.detach())
+        return loss.detach()
 
     def feedback(self, synthetic: Batch, paired: Tensor | None = None) -> Feedback:
         """Return each sample's generator loss and its gradient with respect to the image.

@@ -1,7 +1,8 @@
 """What the two halves of an algorithm make, keep and send each other: synthetic batches and feedback.
 
 A synthetic batch is a :class:`Proposal` at the server, travels in a :class:`Question`, is judged as a :class:`Batch`,
-and comes back as the :class:`Feedback` of an :class:`Answer`.
+and comes back as the :class:`Feedback` of an :class:`Answer`. All are on the CPU, but for a :class:`Batch`, which is
+where its discriminator is, and the feedback on it until the bundle's end.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,10 @@ from torch import Tensor
 
 from flower_dgan.data.channels import Channels
 from flower_dgan.data.views import Views
+from flower_dgan.device import to_cpu, to_device
 from flower_dgan.gan.releases import Releases
+
+_CPU = torch.device("cpu")
 
 Parameters = Mapping[str, NDArray[np.float32]]
 """Weights of a network, by name."""
@@ -55,6 +59,11 @@ class GeneratorInput:
         """Return the number of samples."""
         return len(self.label_maps)
 
+    def to(self, device: torch.device) -> "GeneratorInput":
+        """Return it on a device."""
+        parts = (self.label_maps, self.noise, self.texture, self.sites)
+        return GeneratorInput(*(to_device(part, device) for part in parts))
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -85,10 +94,11 @@ class Proposal:
         one_hot = inputs.label_maps.to(torch.uint8)
         return cls(inputs.noise, inputs.texture, inputs.sites, one_hot, images, drawn_at)
 
-    def inputs(self, part: slice = slice(None)) -> GeneratorInput:
-        """Return what some of the images were drawn from; all if nothing is said."""
-        label_maps = self.one_hot[part].to(self.texture.dtype)
-        return GeneratorInput(label_maps, self.noise[part], self.texture[part], self.sites[part])
+    def inputs(self, part: slice = slice(None), device: torch.device = _CPU) -> GeneratorInput:
+        """Return what some of the images were drawn from, on a device; all, and on the CPU, if nothing is said."""
+        label_maps = to_device(self.one_hot[part], device).to(self.texture.dtype)
+        drawn = (to_device(each[part], device) for each in (self.noise, self.texture, self.sites))
+        return GeneratorInput(label_maps, *drawn)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -151,8 +161,10 @@ class Feedback:
 
 
 def concatenate(feedback: list[Feedback]) -> Feedback:
-    """Join the feedback of the batches of one bundle, in their order."""
-    return Feedback(torch.cat([f.losses for f in feedback]), torch.cat([f.gradients for f in feedback]))
+    """Join the feedback of the batches of one bundle, in their order, on the CPU."""
+    return Feedback(
+        to_cpu(torch.cat([each.losses for each in feedback])), to_cpu(torch.cat([each.gradients for each in feedback]))
+    )
 
 
 def no_feedback(synthetic: Batch) -> Feedback:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
@@ -78,9 +79,9 @@ class GeneratorHalf:
         self.steps_done = 0
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return everything that changes while G learns, by name; not copied."""
+        """Return everything that changes while G learns, by name, on the CPU; not copied where it is there anyway."""
         tensors = take_snapshot(self.network, self.optimizer)
-        tensors |= {f"average:{name}": value for name, value in self.average.state_dict().items()}
+        tensors |= {f"average:{name}": to_cpu(value) for name, value in self.average.state_dict().items()}
         return tensors | {"steps": torch.tensor(self.steps_done)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -176,19 +177,27 @@ class GeneratorHalf:
                     self._add(part)
             if added is not None:
                 self._add(torch.autograd.grad(added(self.network, self.steps_done), self._parameters))
-            self._check_gradient()
+            largest = self._largest_gradient()
             self.optimizer.step()
-            if not is_finite(self.network):
-                raise DivergedError(_NOT_FINITE.format("parameters are"))
+            self._check(largest)
             self._follow()
         return weights
 
-    def _check_gradient(self) -> None:
-        """Raise DivergedError if the gradient, or its square in the optimizer, is not finite."""
-        for parameter in self._parameters:
-            # A comparison with what is no number is false.
-            if parameter.grad is not None and not float(parameter.grad.abs().max()) <= _LARGEST_GRADIENT:
-                raise DivergedError(_NOT_FINITE.format("gradient is"))
+    def _largest_gradient(self) -> Tensor:
+        """Return the largest entry of the gradient, a scalar on G's device, NaN if one is NaN."""
+        of_each = [each.grad.abs().max() for each in self._parameters if each.grad is not None]
+        return torch.stack(of_each).max() if of_each else torch.zeros((), device=device_of(self.network))
+
+    def _check(self, largest: Tensor) -> None:
+        """Raise DivergedError if the gradient of a step, its square in the optimizer, or a parameter is not finite.
+
+        Both are asked at once: each time that a device is asked it has to finish what it was told before.
+        """
+        gradient, finite = torch.stack([largest, _finite(self.network).to(largest.dtype)]).tolist()
+        if not gradient <= _LARGEST_GRADIENT:  # a comparison with what is no number is false
+            raise DivergedError(_NOT_FINITE.format("gradient is"))
+        if not finite:
+            raise DivergedError(_NOT_FINITE.format("parameters are"))
 
     def _add(self, part: Sequence[Tensor | None]) -> None:
         """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
@@ -212,8 +221,9 @@ class GeneratorHalf:
         def gradient(answer: tuple[Proposal, Feedback]) -> Tensor:
             proposal, feedback = answer
             images = redraw(self.network, proposal, part, feedback.channels)
-            values = torch.autograd.grad(images, self._parameters, feedback.gradients[part] / size)
-            return torch.cat([value.flatten() for value in values])
+            direction = to_device(feedback.gradients[part], images.device) / size
+            values = torch.autograd.grad(images, self._parameters, direction)
+            return to_cpu(torch.cat([value.flatten() for value in values]))
 
         return torch.stack(list(self.for_each(gradient, answers)))
 
@@ -241,14 +251,15 @@ class GeneratorHalf:
 
 @torch.no_grad()
 def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
-    """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time.
+    """Return the images (samples, channels, height, width) of a generator, on the CPU, drawn ``batch_size`` at a time.
 
     Raises
     ------
     DivergedError
         If they are not finite: as uint8 nobody would see it.
     """
-    images = torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    device, starts = device_of(network), range(0, len(inputs), batch_size)
+    images = torch.cat([to_cpu(network(inputs[start : start + batch_size].to(device))) for start in starts])
     if not images.isfinite().all():
         raise DivergedError(_NOT_FINITE.format("images are"))
     return images
@@ -256,4 +267,9 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Te
 
 def is_finite(network: nn.Module) -> bool:
     """Return whether all that a network has learned is finite."""
-    return all(bool(value.isfinite().all()) for value in network.state_dict().values())
+    return bool(_finite(network))
+
+
+def _finite(network: nn.Module) -> Tensor:
+    """Return the same as a scalar on the network's device."""
+    return torch.stack([value.isfinite().all() for value in network.state_dict().values()]).all()

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from flower_dgan.config import ReplayName
 from flower_dgan.data.channels import Channels, held
+from flower_dgan.device import device_of, to_device
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.guard import root_mean_square, root_mean_squares
 from flower_dgan.gan.site_levels import units_of
@@ -95,10 +96,11 @@ class Replay:
         rate : float
             Factor of the diversity term.
         """
-        gradients = feedback.gradients[part]
+        gradients = to_device(feedback.gradients[part], images.device)
         if self.kind == "gradient":
             return gradients
-        direction = images - (proposal.images[part, held(feedback.channels)] - gradients)
+        sent = to_device(proposal.images[part, held(feedback.channels)], images.device)
+        direction = images - (sent - gradients)
         units = units_of(network, proposal.sites[part])
         if self.kind == "moved":
             direction /= units**2
@@ -110,7 +112,7 @@ class Replay:
 
 def redraw(network: nn.Module, proposal: Proposal, part: slice, channels: Channels) -> Tensor:
     """Draw the same samples with the generator as it is now, in the channels that a client holds."""
-    images: Tensor = network(proposal.inputs(part))
+    images: Tensor = network(proposal.inputs(part, device_of(network)))
     return images[:, held(channels)]
 
 
@@ -119,7 +121,7 @@ def _apart(
     network: nn.Module, images: Tensor, proposal: Proposal, part: slice, channels: Channels, units: Tensor
 ) -> Tensor:
     """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
-    inputs = proposal.inputs(part)
+    inputs = proposal.inputs(part, images.device)
     opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
     other = network(opposite)[:, held(channels)]
     block = images.shape[-1] // 4

@@ -14,6 +14,7 @@ from flower_dgan.data.augmentation import apply_to_images, apply_to_label_maps, 
 from flower_dgan.data.foreground import on_foreground
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch, Parameters, Question
@@ -61,7 +62,7 @@ class Session:
     reads_pixels: bool = False
 
     def synthetic(self, question: Question) -> Batch:
-        """Return the images of a question with the label maps that they were made from.
+        """Return the images of a question with the label maps that they were made from, on the discriminator's device.
 
         Raises
         ------
@@ -69,11 +70,12 @@ class Session:
             If it says of neither its own label maps nor others what the images were made from, or of label maps that
             the client has not.
         """
+        images = to_device(question.images, self._device)
         if question.label_maps is not None:
-            return Batch(question.images, to_one_hot(question.label_maps, self.pairs.classes))
+            return Batch(images, to_one_hot(question.label_maps, self.pairs.classes, self._device))
         if question.views is None:
             raise ProtocolError("a question that does not say which label maps its images were made from")
-        return Batch(question.images, self._label_maps(question.views))
+        return Batch(images, self._label_maps(question.views))
 
     def parts(self, samples: int) -> Iterator[slice]:
         """Return where each batch of so many samples is."""
@@ -86,6 +88,8 @@ class Session:
 
     def draw_real(self, round_number: int, batch: int) -> Batch:
         """Return a batch of real pairs that the client draws itself; which ones the server cannot know.
+
+        It is on the discriminator's device, where its pixels arrive as uint8.
 
         Parameters
         ----------
@@ -123,10 +127,15 @@ class Session:
 
     def weights(self) -> Parameters:
         """Return a copy of all that the discriminator has learned."""
-        return {name: value.numpy().copy() for name, value in self.half.network.state_dict().items()}
+        return {name: to_cpu(value).numpy().copy() for name, value in self.half.network.state_dict().items()}
 
     def _real(self, views: Views) -> Batch:
-        return Batch(apply_to_images(self.pairs.images, views, self.image_size), self._label_maps(views))
+        images = apply_to_images(self.pairs.images, views, self.image_size, self._device)
+        return Batch(images, self._label_maps(views))
 
     def _label_maps(self, views: Views) -> Tensor:
-        return apply_to_label_maps(self.pairs.label_maps, self.pairs.classes, views, self.image_size)
+        return apply_to_label_maps(self.pairs.label_maps, self.pairs.classes, views, self.image_size, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return device_of(self.half.network)

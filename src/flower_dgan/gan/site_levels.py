@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.data.levels import Levels
+from flower_dgan.device import device_of, to_device
 
 
 class SiteLevels(nn.Module):
@@ -64,6 +65,11 @@ class InUnitsOf(nn.Module):
 
 
 def units_of(network: nn.Module, sites: Tensor) -> Tensor:
-    """Return the lengths (batch or 1, channels or 1, 1, 1) in which a generator draws: the sites' deviations, or 1."""
-    levels = getattr(network, "levels", None)
-    return levels.deviations[sites] if isinstance(levels, SiteLevels) else torch.ones(1, 1, 1, 1)
+    """Return the lengths (batch or 1, channels or 1, 1, 1) in which a generator draws: the sites' deviations, or 1.
+
+    They are on the generator's device.
+    """
+    levels, device = getattr(network, "levels", None), device_of(network)
+    if not isinstance(levels, SiteLevels):
+        return torch.ones(1, 1, 1, 1, device=device)
+    return levels.deviations[to_device(sites, device)]

@@ -3,12 +3,17 @@
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.device import to_cpu
+
 
 def take_snapshot(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the parameters of a network and the moments of its optimizer by name; not copied."""
-    tensors = {f"network:{name}": value for name, value in network.state_dict().items()}
+    """Return the parameters of a network and the moments of its optimizer by name, on the CPU.
+
+    They are not copied where they are there anyway.
+    """
+    tensors = {f"network:{name}": to_cpu(value) for name, value in network.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer:{index}.{name}": value for name, value in moments.items()}
+        tensors |= {f"optimizer:{index}.{name}": to_cpu(value) for name, value in moments.items()}
     return tensors
 
 

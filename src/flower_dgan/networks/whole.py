@@ -1,6 +1,5 @@
 """A discriminator of whole images before images of which some channels are missing."""
 
-import torch
 from torch import Tensor, nn
 
 
@@ -25,7 +24,7 @@ class BlackElsewhere(nn.Module):
 
     def forward(self, label_maps: Tensor, images: Tensor) -> Tensor:
         """Return the network's logits of images (batch, len(channels), height, width)."""
-        whole = torch.full((len(images), self._count, *images.shape[2:]), -1.0, dtype=images.dtype)
+        whole = images.new_full((len(images), self._count, *images.shape[2:]), -1.0)
         whole[:, self._channels] = images
         logits: Tensor = self.network(label_maps, whole)
         return logits

@@ -8,14 +8,17 @@ from flower_dgan.comparison.feature_networks import encoder_features, open_encod
 from flower_dgan.comparison.image_sets import cut_windows, spread
 from flower_dgan.data import sizes_of
 from flower_dgan.data.augmentation import grid_views
+from flower_dgan.device import chosen_device
 from flower_dgan.errors import ProtocolError
 from flower_dgan.metrics.shared.feature_moments import moments_of
+from flower_dgan.node.node import settings_at
 from flower_dgan.node.policy import check_code, check_windows, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
+from flower_dgan.placing import place
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten, unflatten
-from flower_dgan.wiring import threads
+from flower_dgan.wiring import computing
 
 
 def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfig) -> RecordDict:
@@ -40,6 +43,7 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
         The request does not follow the protocol, or is about more windows than there are.
     """
     name, pairs, config = state.joined(partial(check_code, node_config))
+    config = settings_at(config, node_config)
     release_policy(config, node_config).check_moments()
     size = config.data.image_size
     encoder = open_encoder(config.downstream, config.data.channels)
@@ -52,6 +56,6 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
     state.note_once(request.training, "moments", request.digest())
     unflatten(encoder, request.network)
     windows = cut_windows(name, pairs.images, size)
-    with threads(config.threads):
-        moments = moments_of(encoder_features(encoder)([windows[index] for index in chosen]))
+    with computing(config):
+        moments = moments_of(encoder_features(place(encoder, chosen_device()))([windows[index] for index in chosen]))
     return MomentsAnswer(moments).to_records()

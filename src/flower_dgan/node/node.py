@@ -15,7 +15,7 @@ from flower_dgan.data.channels import (
 from flower_dgan.data.splits import validation_groups
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.names import check_name
-from flower_dgan.node.own_data import own_data, without_paths
+from flower_dgan.node.own_data import on_own_device, own_data, without_paths
 from flower_dgan.node.simulation import NodeConfig, in_ray, in_simulation
 from flower_dgan.node.spooled_pairs import load_or_spool
 
@@ -43,8 +43,12 @@ class Node:
 
 
 def settings_at(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
-    """Return the settings of a training as a node may use them: a deployed one without the paths and patterns."""
-    return config if in_simulation(node_config) else without_paths(config)
+    """Return the settings of a training as a node may use them: a deployed one without the paths and patterns.
+
+    Where a deployed one computes its owner says, ``--node-config 'device="cuda:1"'``, and no server; raises ConfigError
+    if that is no text.
+    """
+    return config if in_simulation(node_config) else on_own_device(without_paths(config), node_config)
 
 
 def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:

@@ -18,7 +18,7 @@ from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.node.lock import StoreLock
-from flower_dgan.node.node import node_key
+from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.policy import ReleasePolicy, check_code, release_policy, stamp_of_policy
 from flower_dgan.node.progress import Progress
 from flower_dgan.node.secret import secret_of, secret_path
@@ -67,7 +67,8 @@ class NodeSession:
         self._state = state
         self._node_config = dict(node_config)
         self._made_from = self._sources()  # before they are read, so that what changes meanwhile is noticed
-        self.name, pairs, self.config = state.joined(partial(check_code, node_config))
+        self.name, pairs, config = state.joined(partial(check_code, node_config))
+        self.config = settings_at(config, node_config)  # on the device that the owner names now
         self._policy_stamp, self._policy = self._read_policy()
         self.algorithm = algorithm_of(self.config)
         config, channels = self.config, pairs.images[0].shape[2]

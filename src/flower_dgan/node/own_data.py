@@ -1,4 +1,4 @@
-"""What a deployed node's data are: its owner says it in the node configuration, and no server does."""
+"""What a deployed node's data are and where it computes: its owner says it in the node configuration, and no server."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +11,7 @@ from flower_dgan.config import DataConfig, ImportPath, SourceName, TrainingConfi
 from flower_dgan.config.import_path import is_import_path
 from flower_dgan.config.places import conf_directory
 from flower_dgan.data.channels import Channels, own_channels
+from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.simulation import NodeConfig
 
@@ -22,6 +23,14 @@ def without_paths(config: TrainingConfig) -> TrainingConfig:
     """Return the settings of a training without each path, pattern and choice of files that the server made."""
     data = replace(config.data, root=None, name_pattern=None, table=None, train_splits=(), test_splits=(), sites=())
     return replace(config, data=data, partition=replace(config.partition, file=None))
+
+
+def on_own_device(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
+    """Return the settings of a training with the device that the owner of a node names, ``auto`` if it names none."""
+    device = node_config.get("device", AUTO)
+    if not isinstance(device, str):
+        raise ConfigError(f"""The node configuration has device={device}: write device="cuda:0", with the quotes.""")
+    return replace(config, device=device)
 
 
 def own_data(data: DataConfig, node_config: NodeConfig) -> tuple[DataConfig, Channels]:

@@ -68,6 +68,7 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Changes of membership", _change_table(metrics)),
         ("## Where the time of the rounds went", _time_table(metrics)),
         ("## Stages of the job", table(("stage", "seconds"), [(s.name, f"{s.seconds:.1f}") for s in metrics.stages])),
+        ("## Devices", table(("process", "networks are on", "attempt"), _device_rows(metrics))),
         ("## Peak memory", table(("process", "MiB"), [(m.who, f"{m.peak_mib:,.0f}") for m in metrics.memory])),
         ("## What left each node", _record_table(metrics, "from node")),
         ("## What was sent to each node", _record_table(metrics, "to node")),
@@ -76,6 +77,10 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Configuration", in_fence(config_text, "yaml")),
     ]
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
+
+
+def _device_rows(metrics: RunMetrics) -> list[tuple[str, ...]]:
+    return [(each.who, each.what, str(each.attempt)) for each in metrics.devices]
 
 
 def _link(path: str) -> str:

@@ -22,6 +22,7 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
     Validation,
+    Where,
 )
 from flower_dgan.tasks.patient_scores import read_scores
 from flower_dgan.tasks.results import TstrResult
@@ -68,6 +69,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         records=tuple(found["record"]),
         stages=tuple(found["stage"]),
         memory=tuple(found["memory"]),
+        devices=tuple(found["device"]),
         distances=tuple(found["distance"]),
         missing_moments=tuple(found["missing-moments"]),
         changes=tuple(found["membership"]),
@@ -189,6 +191,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "alarm": lambda fields: _flat(Alarm, fields),
     "stage": lambda fields: _flat(Stage, fields),
     "memory": lambda fields: _flat(MemoryPeak, fields),
+    "device": lambda fields: _flat(Where, fields),
     "distance": lambda fields: _flat(Distance, fields),
     "check": _validation,
     "selection": _selection,

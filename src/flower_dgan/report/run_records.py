@@ -26,6 +26,16 @@ class Change:
     round: int
 
 
+@dataclass(frozen=True)
+class Where:
+    """On which device the networks of ``who`` were in an attempt at a training, and that device in words."""
+
+    who: str
+    device: str
+    what: str
+    attempt: int
+
+
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 
 
@@ -256,3 +266,4 @@ class RunMetrics:
     patients: tuple[PatientScore, ...] = ()
     validations: tuple[Validation, ...] = ()
     selection: Selection | None = None
+    devices: tuple[Where, ...] = ()

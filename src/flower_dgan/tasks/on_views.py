@@ -9,7 +9,9 @@ from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data.augmentation import apply_to_images, draw_views, grid_views
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views, sizes_of
+from flower_dgan.device import chosen_device, device_of, to_cpu
 from flower_dgan.metrics.shared.finite import require_finite
+from flower_dgan.placing import place
 
 _LOOKING_BATCH = 32
 
@@ -41,7 +43,8 @@ class ViewTraining:
     Attributes
     ----------
     model : nn.Module
-        On the CPU; takes float32 (batch, channels, image_size, image_size) in [-1, 1].
+        On the device that was chosen when this was made; takes float32 (batch, channels, image_size, image_size) in
+        [-1, 1].
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class ViewTraining:
         self._views = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            self.model = build()
+            self.model = place(build(), chosen_device())
             self._dropout = torch.default_generator.get_state()
         self._optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, config.steps)
@@ -87,7 +90,8 @@ class ViewTraining:
 
     def _step(self) -> None:
         views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
-        loss = self._loss(self.model(apply_to_images(self._pairs.images, views, self._image_size)), views)
+        images = apply_to_images(self._pairs.images, views, self._image_size, device_of(self.model))
+        loss = self._loss(self.model(images), views)
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         self._optimizer.step()
@@ -111,7 +115,7 @@ def likeliest_classes(model: nn.Module, pairs: Pairs, image_size: int) -> Iterat
     views : Views
         Some windows.
     classes : int64 Tensor (batch, ...)
-        What the model takes them for.
+        What the model takes them for; on the CPU.
 
     Raises
     ------
@@ -123,6 +127,6 @@ def likeliest_classes(model: nn.Module, pairs: Pairs, image_size: int) -> Iterat
     for start in range(0, len(views.ids), _LOOKING_BATCH):
         batch = views[slice(start, start + _LOOKING_BATCH)]
         with torch.no_grad():
-            logits = model(apply_to_images(pairs.images, batch, image_size))
+            logits = model(apply_to_images(pairs.images, batch, image_size, device_of(model)))
         require_finite(logits, "what the model makes of images")  # the largest of NaN is some class
-        yield batch, logits.argmax(1)
+        yield batch, to_cpu(logits.argmax(1))

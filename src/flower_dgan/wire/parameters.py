@@ -8,6 +8,7 @@ from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flower_dgan.device import to_cpu
 from flower_dgan.errors import ProtocolError
 from flower_dgan.gan.exchange import Parameters
 from flower_dgan.wire.records import read_array, read_packed
@@ -23,7 +24,7 @@ def flatten(network: nn.Module) -> NDArray[np.float32]:
 
     Counters of batches, which nothing reads in evaluation mode, are left out.
     """
-    return np.concatenate([value.numpy().reshape(-1) for value in _learned(network).values()])
+    return np.concatenate([to_cpu(value).numpy().reshape(-1) for value in _learned(network).values()])
 
 
 def unflatten(network: nn.Module, entries: NDArray[np.float32]) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.data.views import Views
+from flower_dgan.device import to_device
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.tasks.classification.network import build_classifier
 from flower_dgan.tasks.on_views import ViewTraining
@@ -65,7 +66,7 @@ def fit_classifier(
     labels = labels_of(pairs)
 
     def loss(logits: Tensor, views: Views) -> Tensor:
-        return nn.functional.cross_entropy(logits, labels[views.ids])
+        return nn.functional.cross_entropy(logits, to_device(labels[views.ids], logits.device))
 
     return ViewTraining(
         pairs,

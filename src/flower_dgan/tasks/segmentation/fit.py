@@ -1,6 +1,7 @@
 """The segmentation model that measures how useful pairs of image and mask are."""
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
+import torch
 from torch import Tensor, nn
 
 from flower_dgan.config import AugmentationName, DownstreamConfig
@@ -47,7 +48,7 @@ def fit_segmenter(
     dice_loss = smp.losses.DiceLoss("multiclass")
 
     def loss(logits: Tensor, views: Views) -> Tensor:
-        truth = class_ids(pairs, views, image_size)
+        truth = class_ids(pairs, views, image_size, logits.device)
         both: Tensor = nn.functional.cross_entropy(logits, truth) + dice_loss(logits, truth)
         return both
 
@@ -71,6 +72,6 @@ def train_segmenter(
     return training.model
 
 
-def class_ids(pairs: Pairs, views: Views, image_size: int) -> Tensor:
-    """Return the label maps of views as int64 (batch, image_size, image_size)."""
-    return apply_to_label_maps(pairs.label_maps, pairs.classes, views, image_size).argmax(1)
+def class_ids(pairs: Pairs, views: Views, image_size: int, device: torch.device | None = None) -> Tensor:
+    """Return the label maps of views as int64 (batch, image_size, image_size), on the CPU if no device is named."""
+    return apply_to_label_maps(pairs.label_maps, pairs.classes, views, image_size, device).argmax(1)

@@ -1,0 +1,42 @@
+"""Networks on a device, such that they draw there what they would draw on the CPU."""
+
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flower_dgan.device import to_device
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+class DropoutDrawnOnCpu(nn.Dropout):
+    """Dropout whose zeros are those of the CPU's generator, wherever the network is.
+
+    What it draws is what :class:`torch.nn.Dropout` draws on the CPU, and the state of that generator, which is kept and
+    put back with a training, is all that there is to keep.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the input with some of its entries 0, and the others larger as fewer are left."""
+        if not self.training or not self.p:
+            return input
+        return input * to_device(F.dropout(torch.ones(input.shape, dtype=input.dtype), self.p), input.device)
+
+
+def place(network: NetworkT, device: torch.device) -> NetworkT:
+    """Move a network to a device, in place, and return it.
+
+    Its weights have been drawn on the CPU; so is its dropout from now on. On CUDA its images are channels last in
+    memory, as convolutions on tensor cores want them.
+    """
+    if device.type == "cpu":
+        return network.to(device)
+    for parent in network.modules():
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                setattr(parent, name, DropoutDrawnOnCpu(child.p).train(child.training))
+    if device.type == "cuda":
+        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(device)
