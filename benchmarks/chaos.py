@@ -143,8 +143,7 @@ class Machine:
         for pid, (parent, command) in family(self.environment["FLWR_HOME"]).items():
             if KINDS[kind] not in command:
                 continue
-            child = pid not in executors
-            if kind in ("executor", "ClientApp") and child != (kind == "ClientApp" and parent in executors):
+            if (kind == "executor" and pid not in executors) or (kind == "ClientApp" and parent not in executors):
                 continue
             found.append(pid)
         return found
