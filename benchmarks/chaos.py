@@ -4,6 +4,8 @@
 
 starts a SuperLink (TLS, registered keys, database) and two warm SuperNodes on loopback, and one synchronous training.
 Then one process after the other gets ``kill -9``: the ServerApp, the SuperLink, a SuperNode, its executor, a ClientApp.
+A ClientApp is the process that stays at a node between the messages of a run, amid one or idle; ``--kinds ClientApp``
+kills nothing else, and ``--resident-workers 0`` gives each message a process of its own.
 With ``--unregistered`` the SuperNodes have no keys, so that one that is started again is a new node for Flower; with
 ``--rate`` and ``--latency`` they are behind a link of so many bytes a second and so many seconds.
 What a service manager would start again is started again; a training whose ServerApp is gone is resumed by
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +66,13 @@ class Machine:
     """The processes of a deployment, started again as a service manager would."""
 
     def __init__(
-        self, home: Path, threads: int = 1, *, registered: bool = True, link: tuple[float, float] | None = None
+        self,
+        home: Path,
+        threads: int = 1,
+        *,
+        registered: bool = True,
+        link: tuple[float, float] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.home = home
         self.port, control = free_port(), free_port()
@@ -88,7 +97,7 @@ class Machine:
             key = ["--auth-supernode-private-key", f"node-{client}"] if registered else []
             self.commands[f"node-{client}"] = [
                 "flower-dgan", "supernode", "--superlink", server, "--port", str(free_port()),
-                "--root-certificates", "ca.pem", *key,
+                "--root-certificates", "ca.pem", *key, *options,
                 "--node-config", f"partition-id={client} num-partitions={CLIENTS}",
             ]  # fmt: skip
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -134,8 +143,7 @@ class Machine:
         for pid, (parent, command) in family(self.environment["FLWR_HOME"]).items():
             if KINDS[kind] not in command:
                 continue
-            child = pid not in executors
-            if kind in ("executor", "ClientApp") and child != (kind == "ClientApp" and parent in executors):
+            if (kind == "executor" and pid not in executors) or (kind == "ClientApp" and parent not in executors):
                 continue
             found.append(pid)
         return found
@@ -167,7 +175,9 @@ def count_rounds(directory: Path) -> int:
     return sum('"kind": "round"' in line for line in metrics.open()) if metrics.is_file() else 0
 
 
-def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills: int, seed: int) -> Counter[str]:
+def disturb(
+    machine: Machine, app: Path, directory: Path, overrides: str, kills: int, seed: int, kinds: Sequence[str]
+) -> Counter[str]:
     """Run the training to its end, killing so many processes on the way, and return how many of each kind."""
     draw = random.Random(seed)
     killed: Counter[str] = Counter()
@@ -187,7 +197,7 @@ def disturb(machine: Machine, app: Path, directory: Path, overrides: str, kills:
         rounds = count_rounds(directory)
         if sum(killed.values()) < kills and (rounds >= next_kill or (last_kill and time.monotonic() - last_kill > 100)):
             time.sleep(draw.uniform(0, 2))
-            kind = draw.choice([kind for kind in KINDS if killed[kind] == min(killed[each] for each in KINDS)])
+            kind = draw.choice([kind for kind in kinds if killed[kind] == min(killed[each] for each in kinds)])
             if targets := machine.processes(kind):
                 os.kill(draw.choice(sorted(targets)), signal.SIGKILL)
                 killed[kind] += 1
@@ -207,6 +217,8 @@ def main(
     ] = True,
     rate: Annotated[float | None, typer.Option(min=1, help="Bytes a second of the link before the SuperLink.")] = None,
     latency: Annotated[float, typer.Option(min=0, help="Seconds that this link takes.")] = 0.0,
+    kinds: Annotated[str, typer.Option(help="What is killed.")] = ",".join(KINDS),
+    resident_workers: Annotated[int, typer.Option(min=0, help="As for `flower-dgan supernode`.")] = 2,
 ) -> None:
     """Kill processes of a deployment and hold its generator against that of an undisturbed training."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -214,14 +226,19 @@ def main(
         directory, app, undisturbed = home / "run", write_app(home / "app"), home / "undisturbed"
         overrides = training(rounds, undisturbed)
         run_job(InProcessGrid(client_app, simulated_contexts(CLIENTS, overrides)), resolve(overrides), 0)
-        machine = Machine(home, registered=registered, link=None if rate is None else (rate, latency))
+        machine = Machine(
+            home,
+            registered=registered,
+            link=None if rate is None else (rate, latency),
+            options=["--resident-workers", str(resident_workers)],
+        )
         try:
             machine.start()
             for client in range(CLIENTS if registered else 0):
                 while machine.flwr("supernode", "register", f"node-{client}.pub", "chaos").returncode:
                     time.sleep(1)
             begin = time.monotonic()
-            killed = disturb(machine, app, directory, training(rounds, directory), kills, seed)
+            killed = disturb(machine, app, directory, training(rounds, directory), kills, seed, kinds.split(","))
             seconds = time.monotonic() - begin
         finally:
             machine.end()
@@ -230,6 +247,7 @@ def main(
         found = {
             "machine": {"cpus": os.cpu_count(), "torch": torch.__version__},
             "registered": registered,
+            "resident_workers": resident_workers,
             "link": {"bytes_a_second": rate, "latency_seconds": latency},
             "killed": dict(killed),
             "attempts": json.loads((directory / "training.json").read_text())["attempt"],

@@ -9,13 +9,17 @@ naive
 grid
     The same with the grid of this package, which polls fast.
 warm
-    The same and ``flower-dgan supernode``: polls fast, and forks a process that has torch imported.
+    The same and ``flower-dgan supernode``: polls fast, and has a process that stays between messages.
 bundles
     The grid and bundles, on Flower's own SuperNode.
+forked
+    Grid, warm SuperNodes that fork a process for each message, and bundles.
 all
-    Grid, warm SuperNodes and bundles: what ``flower-dgan supernode`` gives with the shipped settings.
-ahead
-    The same with two bundles in flight.
+    The same with a process that stays: what ``flower-dgan supernode`` gives with the shipped settings.
+forked ahead, ahead
+    The same two with two bundles in flight.
+
+Every second turn goes through the levers in the other direction.
 
 An image counts when its feedback has stepped the generator. The first round of each run is warm-up. Where the time of a
 message went is given for each: the discriminator's compute, the node's own work around it (configuration, data, state,
@@ -49,14 +53,17 @@ from speed import images_per_second, run_bare
 
 CLIENTS = 2
 SINGLE = "exchange.exchanges=1 exchange.generator_steps=1"
-# name: warm SuperNodes, rounds over those of the fastest, overrides
-LEVERS: dict[str, tuple[bool, float, str]] = {
-    "naive": (False, 0.3, SINGLE),
-    "grid": (False, 0.3, SINGLE),
-    "warm": (True, 1.0, SINGLE),
-    "bundles": (False, 0.4, ""),
-    "all": (True, 1.0, ""),
-    "ahead": (True, 1.0, "exchange.in_flight=2"),
+FORKED = ("--resident-workers", "0")
+# name: warm SuperNodes, rounds over those of the fastest, overrides, options of the SuperNodes
+LEVERS: dict[str, tuple[bool, float, str, Sequence[str]]] = {
+    "naive": (False, 0.3, SINGLE, ()),
+    "grid": (False, 0.3, SINGLE, ()),
+    "warm": (True, 1.0, SINGLE, ()),
+    "bundles": (False, 0.4, "", ()),
+    "forked": (True, 1.0, "", FORKED),
+    "all": (True, 1.0, "", ()),
+    "forked ahead": (True, 1.0, "exchange.in_flight=2", FORKED),
+    "ahead": (True, 1.0, "exchange.in_flight=2", ()),
 }
 # A step of the large networks takes more than 0.1 s on a slow core.
 SIZES = {"small": "", "large": "model.generator_width=32 model.discriminator_width=64"}
@@ -64,12 +71,12 @@ SIZES = {"small": "", "large": "model.generator_width=32 model.discriminator_wid
 
 def run_deployed(name: str, overrides: str, rounds: int, timeout: float) -> dict[str, Any]:
     """Train through a deployment of its own, and return images a second and where the time of a message went."""
-    warm, share, extra = LEVERS[name]
+    warm, share, extra, options = LEVERS[name]
     rounds = max(3, round(share * rounds))
     given = f"{overrides} {extra} exchange.rounds={rounds} exchange.min_nodes={CLIENTS} output.synthetic_images=2"
     node_configs = [f"partition-id={client} num-partitions={CLIENTS}" for client in range(CLIENTS)]
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as scratch, deployed_flower(node_configs, warm=warm) as flower:
+    with tempfile.TemporaryDirectory() as scratch, deployed_flower(node_configs, options=options, warm=warm) as flower:
         directory, app = Path(scratch) / "run", Path(scratch) / "app"
         if name == "naive":
             write_app(app, "naive_app:app")
@@ -154,13 +161,14 @@ def main(
     own_threads = torch.get_num_threads()
     machine = {"cpus": os.cpu_count(), "system": platform.platform(), "torch": torch.__version__}
     try:
-        for _ in range(turns):
+        for turn in range(turns):
+            names = levers.split(",")[:: -1 if turn % 2 else 1]
             for size in sizes.split(","):
                 given = f"downstream=none {SIZES[size]} {overrides}".strip()
                 config = resolve(f"{given} exchange.rounds={rounds}")
                 federation = open_federation(config, CLIENTS)
                 bare = [run_bare(config, federation, n) for n in sorted({config.threads or own_threads, own_threads})]
-                found = {name: run_deployed(name, given, rounds, timeout) for name in levers.split(",")}
+                found = {name: run_deployed(name, given, rounds, timeout) for name in names}
                 line = {"size": size, "machine": machine, "starting": cost_of_starting()}
                 append_line(output, {**line, "bare": bare, "deployed": found})
                 print(json.dumps(summarize(read_lines(output)), indent=2), flush=True)

@@ -37,12 +37,12 @@ class Node:
     state: NodeState
     fab_hash: str
 
-    def add_task(self, task_type: str = TaskType.CLIENT_APP) -> int:
+    def add_task(self, task_type: str = TaskType.CLIENT_APP, message_type: str = "query") -> int:
         """Store a message and the task to answer it, as Flower's loop does; return the task's id."""
         take_identity()
         number = len(self.state.get_tasks())
         content = RecordDict({"question": ConfigRecord({"number": number})})
-        message = Message(content, dst_node_id=NODE_ID, message_type="query")
+        message = Message(content, dst_node_id=NODE_ID, message_type=message_type)
         message.metadata.__dict__["_run_id"] = RUN_ID
         start_client_internal._insert_message(message, self.state, self.state.object_store)
         task = self.state.create_task(task_type=task_type, run_id=RUN_ID, fab_hash=self.fab_hash)

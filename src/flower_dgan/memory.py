@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from pathlib import Path
 
 
 def peak_memory_mib() -> float:
@@ -14,3 +15,19 @@ def peak_memory_mib() -> float:
 def machine_memory() -> int:
     """Return the bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def available_memory() -> int | None:
+    """Return the bytes that processes may still take without swapping, as Linux estimates it; None elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = (line.split() for line in lines if line.startswith("MemAvailable:"))
+    return next((int(words[1]) * 1024 for words in found), None)
+
+
+def memory_is_short() -> bool:
+    """Return whether less than an eighth of the machine's memory is available; False where that is not known."""
+    available = available_memory()
+    return available is not None and available < machine_memory() / 8

@@ -18,9 +18,20 @@ def test_three_kills_change_nothing(
 
     Seed 17 kills a SuperNode, then an executor, then a ClientApp.
     """
+    _train(tmp_path, monkeypatch, registered=registered, seed=seed)
+
+
+@pytest.mark.slow
+def test_kills_of_the_process_that_stays_at_a_node_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _train(tmp_path, monkeypatch, seed=1, kinds="ClientApp")
+
+
+def _train(folder: Path, monkeypatch: pytest.MonkeyPatch, **chosen: object) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
-    importlib.import_module("chaos").main(tmp_path / "found.json", kills=3, rounds=8, seed=seed, registered=registered)
-    found = json.loads((tmp_path / "found.json").read_text())
+    importlib.import_module("chaos").main(folder / "found.json", kills=3, rounds=8, **chosen)
+    found = json.loads((folder / "found.json").read_text())
     assert sum(found["killed"].values()) == 3
     assert found["largest_relative_difference"] == 0
     assert found["rounds_once_each"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from flwr.app import Context, Message
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import Status, SubStatus
 from flwr.proto.runtime_pb2 import AcquireTaskRequest, AcquireTaskResponse
@@ -68,7 +68,7 @@ OURS = """
 import sys
 from flower_dgan.flower.executor_internals import RuntimeApi, serve_tasks
 from flower_dgan.flower.supernode import load_client_app
-serve_tasks(RuntimeApi(sys.argv[1], None), sys.argv[2].encode(), load_client_app("installed_app:app"))
+serve_tasks(RuntimeApi(sys.argv[1], None), sys.argv[2].encode(), load_client_app("installed_app:app"), 2)
 """
 
 
@@ -186,6 +186,35 @@ def test_the_text_of_an_exception_stays_at_the_node(
     assert reply.error.reason == APP_FAILED
     assert details == [""]
     assert "patient-17" in caplog.text
+
+
+def test_a_process_stays_after_an_exchange_and_parts_of_one(tmp_path: Path, site: Path) -> None:
+    """Not after other queries, nor after an error: whether the app raised it or answered so."""
+    app = ClientApp()
+
+    @app.train("exchange")
+    @app.query("part")
+    @app.query("join")
+    def answer(message: Message, context: Context) -> Message:
+        return Message(RecordDict(), reply_to=message)
+
+    @app.train("refuse")
+    def refuse(message: Message, context: Context) -> Message:
+        return Message(Error(1000, "no"), reply_to=message)
+
+    @app.train("fail")
+    def fail(message: Message, context: Context) -> Message:
+        raise ValueError
+
+    wanted = {"train.exchange": True, "query.part": True, "query.join": False, "train.refuse": False}
+    wanted |= {"train.fail": False, "train.unknown": False}
+    with serve_node(build_bundle(tmp_path / "app", {}, "a:app"), SECRET) as node:
+        found = {}
+        for message_type in wanted:
+            token = node.state.claim_task(node.add_task(message_type=message_type))
+            found[message_type] = do_task(node.runtime, str(token), TaskType.CLIENT_APP, app)
+            assert len(node.replies()) == 1
+    assert found == wanted
 
 
 def test_an_app_that_is_ended_leaves_a_failed_task(tmp_path: Path, site: Path) -> None:

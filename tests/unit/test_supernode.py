@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from flwr.proto.task_pb2 import Task
 from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError, pull_objects
 from typer.testing import CliRunner
 
@@ -30,6 +31,7 @@ class Started:
         self.commands: list[list[str]] = []
         self.plain: list[list[str]] = []
         self.served: list[tuple[RuntimeApi, bytes]] = []
+        self.most_workers: list[int] = []
         self.secret_mode = 0
         self.secret_file = Path()
 
@@ -41,8 +43,9 @@ class Started:
         self.plain.append([str(part) for part in command])
         return subprocess.CompletedProcess([], 7)
 
-    def serve(self, runtime: RuntimeApi, secret: bytes, app: object) -> None:
+    def serve(self, runtime: RuntimeApi, secret: bytes, app: object, most_workers: int) -> None:
         self.served.append((runtime, secret))
+        self.most_workers.append(most_workers)
         self.secret_file = Path(self.commands[-1][-1])
         self.secret_mode = stat.S_IMODE(self.secret_file.stat().st_mode)
         assert self.secret_file.read_bytes() == secret
@@ -81,8 +84,8 @@ def test_waits_grow_up_to_what_was_asked_and_start_anew_for_another_thing(monkey
     sleeper = AdaptiveSleep()
     for seconds in (3, 3, 3, 0.5, 0.5, 3, 0.005):
         sleeper.sleep(seconds)
-    assert waits == pytest.approx([0.01, 0.012, 0.0144, 0.01, 0.012, 0.01, 0.005])
-    for _ in range(40):
+    assert waits == pytest.approx([0.01, 0.0105, 0.011025, 0.01, 0.0105, 0.01, 0.005])
+    for _ in range(90):
         sleeper.sleep(0.5)
     assert waits[-1] == 0.5
 
@@ -128,7 +131,12 @@ def lacks_forks(monkeypatch: pytest.MonkeyPatch) -> str:
     return "this system cannot fork a process"
 
 
-@pytest.mark.parametrize("lacking", [lacks_a_module, lacks_an_argument, lacks_forks])
+def lacks_a_field(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(executor_internals, "FIELDS", {Task: {"run_id", "colour"}})
+    return "Task of flwr 1.41.0 has no colour"
+
+
+@pytest.mark.parametrize("lacking", [lacks_a_module, lacks_an_argument, lacks_a_field, lacks_forks])
 def test_where_the_bundle_cannot_be_kept_out_the_owner_decides(
     lacking: Callable[[pytest.MonkeyPatch], str],
     started: Started,
@@ -161,6 +169,17 @@ def test_nothing_is_installed_for_a_run(option: str, more: list[str], started: S
     with pytest.raises(ConfigError, match="installs nothing that a run asks for"):
         supernode.run_supernode([option, *more])
     assert (started.commands, started.plain) == ([], [])
+
+
+def test_the_owner_says_how_many_workers_stay(started: Started) -> None:
+    for options in ([], ["--resident-workers", "0"], ["--resident-workers=64"]):
+        assert supernode.run_supernode([*options, "--insecure"]) == 0
+    assert started.most_workers == [2, 0, 64]
+    assert all("--resident-workers" not in " ".join(command) for command in started.commands)
+    for given in ("-1", "65", "two", "", "\u0662"):
+        with pytest.raises(ConfigError, match="is no number from 0 to 64"):
+            supernode.run_supernode([f"--resident-workers={given}", "--insecure"])
+    assert len(started.commands) == 3
 
 
 def test_isolation_is_not_for_the_user_to_choose() -> None:

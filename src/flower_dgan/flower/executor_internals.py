@@ -4,30 +4,28 @@ Flower's own executor starts a new Python process for every message. That takes 
 the process unpacks the bundle that the run brings, puts it first on ``sys.path`` and imports the ClientApp from there:
 whoever starts a run has code executed at every node. Flower has no public way to bring an executor of one's own.
 
-Ours forks a child for every task, with everything imported already, and calls an app that the owner of the node
-installed. Flower's ``run_superexec``, ``get_executor`` and ``run_clientapp`` are not called at all, rather than called
-with parts of them replaced: whatever a newer Flower does with a bundle there, no line here unpacks, imports or stores
-one. What is used is the client of the Runtime API, with what signs its requests, and the functions by which a ClientApp
-takes its message and gives its reply.
+Ours does tasks in forks of itself, with everything imported already, and calls an app that the owner of the node
+installed; a fork stays for the next messages of its run, see ``workers.py``. Flower tells its own executors no run, so
+ours asks for tasks itself, and the answer says of which run each is. ``run_superexec``, ``get_executor`` and
+``run_clientapp`` are not called at all, rather than called with parts of them replaced: whatever a newer Flower does
+with a bundle there, no line here unpacks, imports or stores one. What is used is the client of the Runtime API, with
+what signs its requests, and the functions by which a ClientApp takes its message and gives its reply.
 """
 
 import gc
 import logging
-import os
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any, NoReturn
 
-from flwr.app import Context, Error, Message
+from flwr.app import Context, Error, Message, MessageType
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode, SubStatus
-from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.proto.runtime_pb2 import AcquireTaskRequest, AcquireTaskResponse
+from flwr.proto.task_pb2 import Task
 from flwr.supercore.constant import TaskType
 from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
 from flwr.supercore.interceptors import (
@@ -41,7 +39,8 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
 from flower_dgan.flower.flower_internals import shorten_waits_for_parts
-from flower_dgan.flower.parent_process import end_with
+from flower_dgan.flower.workers import Workers
+from flower_dgan.wire.parcels import PART
 
 logger = logging.getLogger("flwr")
 
@@ -71,8 +70,11 @@ USED: Mapping[Callable[..., Any], set[str]] = {
 }
 """Functions that are called, and their arguments that must be there."""
 
+FIELDS: Mapping[Any, set[str]] = {Task: {"type", "run_id"}, AcquireTaskResponse: {"task", "token"}}
+"""Messages of Flower's protocol that are read, and their fields that must be there."""
+
 _ACQUIRE_TASK = "/flwr.proto.Runtime/AcquireTask"
-_POLL_SECONDS = 0.02
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class RuntimeApi:
         )
 
 
-def serve_tasks(runtime: RuntimeApi, secret: bytes, app: ClientApp) -> NoReturn:
-    """Take the tasks of a SuperNode, and do each in a fork of this process, until a signal ends it.
+def serve_tasks(runtime: RuntimeApi, secret: bytes, app: ClientApp, most_workers: int) -> NoReturn:
+    """Take the tasks of a SuperNode, and do them in forks of this process, until a signal ends it and them.
 
     Parameters
     ----------
@@ -112,24 +114,45 @@ def serve_tasks(runtime: RuntimeApi, secret: bytes, app: ClientApp) -> NoReturn:
         Shared secret of SuperNode and executor.
     app : ClientApp
         What answers messages.
+    most_workers : int
+        How many runs have a fork that stays between messages, at most; with 0 each message has one of its own.
     """
+
+    def do(task: tuple[str, str]) -> bool:
+        try:
+            return do_task(runtime, *task, app)
+        except RunNotRunningException:
+            return False
+
     shorten_waits_for_parts()
     gc.freeze()  # what is imported stays shared with the children: the collector does not touch it
     signed = SuperExecAuthHttpInterceptor(master_secret=secret, protected_methods={_ACQUIRE_TASK})
     client = runtime.connect("SuperExec", make_simple_http_retry_invoker(), signed)
     # Tasks that are refused are taken, too: nobody else answers them, and the SuperNode would wait for ever.
     every_type = AcquireTaskRequest(supported_task_types=list(TaskType))
-    children: list[int] = []
-    while True:
-        children = [child for child in children if os.waitpid(child, os.WNOHANG)[0] == 0]
-        given = client.AcquireTask(every_type)
-        if given.HasField("task") and given.token:
-            children.append(_fork(runtime, given.token, given.task.type, app))
-        time.sleep(_POLL_SECONDS)
+    workers = Workers(do, most_workers)
+    try:
+        idle_since = time.monotonic()
+        while True:
+            workers.look()
+            given = client.AcquireTask(every_type)
+            if given.HasField("task") and given.token:
+                task = given.task
+                workers.give((given.token, task.type), task.run_id if task.type == TaskType.CLIENT_APP else None)
+            if workers.busy:
+                idle_since = time.monotonic()
+            workers.wait(min(max((time.monotonic() - idle_since) / 50, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # children end below, and nobody else is to be told
+        workers.close()
 
 
-def do_task(runtime: RuntimeApi, token: str, task_type: str, app: ClientApp) -> None:
-    """Do one task of a SuperNode with an app of this process.
+def do_task(runtime: RuntimeApi, token: str, task_type: str, app: ClientApp) -> bool:
+    """Do one task of a SuperNode with an app of this process, and return whether this may do the next one of the run.
+
+    A process stays after an answer to an exchange. It does not after an error, whatever that was, nor after a query
+    that is no part of a larger message: those come once in a while, read what the next exchange has no use for, and are
+    to find the owner's data as they are then.
 
     The bundle of the run comes with the task. It is dropped unread; its files are neither written nor imported.
 
@@ -153,8 +176,11 @@ def do_task(runtime: RuntimeApi, token: str, task_type: str, app: ClientApp) -> 
     ):
         try:
             message, context, *_ = pull_task_input(client)
-            push_message(client, _answer(message, context, task_type, app), context)
+            reply = _answer(message, context, task_type, app)
+            asked = message.metadata.message_type
+            push_message(client, reply, context)
             status, details = SubStatus.COMPLETED, ""
+            return not reply.has_error() and (asked == PART or not asked.startswith(MessageType.QUERY))
         finally:
             retry.max_tries = 1  # the SuperNode may be gone, too
             push_task_output(client=client, context=context, sub_status=status, details=details)
@@ -181,25 +207,3 @@ def _answer(message: Message, context: Context, task_type: str, app: ClientApp) 
     except Exception:
         logger.exception("The ClientApp failed:")
         return Message(Error(code=ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason=APP_FAILED), reply_to=message)
-
-
-def _fork(runtime: RuntimeApi, token: str, task_type: str, app: ClientApp) -> int:
-    """Do a task in a child of this process, and return its process id."""
-    parent = os.getpid()
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # so ends Flower a task whose run was stopped
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        Thread(target=end_with, args=(parent,), daemon=True).start()
-        do_task(runtime, token, task_type, app)
-        code = 0
-    except (KeyboardInterrupt, SystemExit, RunNotRunningException):
-        pass  # the run or the node was stopped
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)

@@ -1,5 +1,7 @@
 """A SuperNode with warm clients: ``flower-supernode`` and, beside it, a process that has torch imported and forks.
 
+Its forks stay from one message of a run to the next, see ``workers.py``.
+
 It executes the ClientApp that the owner of the node installed, and nothing of the bundle that a run brings.
 """
 
@@ -34,6 +36,7 @@ _SUPERNODE = "from flower_dgan.flower.supernode_internals import run_fast_supern
 _INTERNALS = ("flower_dgan.flower.supernode_internals", "flower_dgan.flower.executor_internals")
 _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
+_MOST_WORKERS = 64
 _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It executes the installed ClientApp and
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
 those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and
@@ -57,6 +60,7 @@ def run_supernode(arguments: Sequence[str]) -> int:
     """
     parser = _our_options()
     ours, arguments = parser.parse_known_args(arguments)
+    most_workers = _count(ours.resident_workers)
     if ours.help:
         sys.stdout.write(parser.format_help())
         return 0
@@ -86,7 +90,7 @@ def run_supernode(arguments: Sequence[str]) -> int:
             client_app = load_client_app(ours.client_app)
             # Also where it ended meanwhile: libraries that are imported with the app may catch what the signal raised.
             end_with_the_supernode()
-            _serve(options, secret.read_bytes(), client_app)
+            _serve(options, secret.read_bytes(), client_app, most_workers)
         except (SystemExit, KeyboardInterrupt) as end:
             if supernode.returncode is not None:
                 return supernode.returncode
@@ -107,9 +111,13 @@ def reason_against_warm_clients() -> str | None:
     installed = f"flwr {version('flwr')}"
     for name in _INTERNALS:
         try:
-            used = importlib.import_module(name).USED
+            module = importlib.import_module(name)
+            used = module.USED
         except (ImportError, AttributeError) as error:
             return f"{installed} lacks what is used of it: {error}"
+        for message, fields in getattr(module, "FIELDS", {}).items():
+            if lacking := fields - set(message.DESCRIPTOR.fields_by_name):
+                return f"{message.DESCRIPTOR.name} of {installed} has no {', '.join(sorted(lacking))}"
         for function, arguments in used.items():
             if arguments and (lacking := arguments - set(inspect.signature(function).parameters)):
                 return f"{function.__qualname__} of {installed} takes no {', '.join(sorted(lacking))}"
@@ -151,6 +159,14 @@ def _our_options() -> argparse.ArgumentParser:
         help="An installed ClientApp of your own, in place of flower-dgan's. Its package guards your data then.",
     )
     ours.add_argument(
+        "--resident-workers",
+        default="2",
+        metavar="N",
+        help="How many runs, at most, have a process here that stays between their messages, with discriminator, "
+        "optimizer and data in memory (default 2; 1 while memory is short). It ends after ten minutes without a "
+        "message, and for that of another run. 0 gives each message a process of its own.",
+    )
+    ours.add_argument(
         "--allow-bundle-code",
         action="store_true",
         help="Where this Flower or this system does not let a node keep to the installed ClientApp, start plain "
@@ -179,6 +195,13 @@ def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
             "`flower-supernode` takes that option, and executes whatever a run brings."
         )
     return options
+
+
+def _count(given: str) -> int:
+    """Read ``--resident-workers``."""
+    if not given.isascii() or not given.isdecimal() or int(given) > _MOST_WORKERS:
+        raise ConfigError(f"--resident-workers={given} is no number from 0 to {_MOST_WORKERS}.")
+    return int(given)
 
 
 def _run_plain(arguments: Sequence[str], reason: str, *, allowed: bool) -> int:
@@ -217,7 +240,7 @@ def _read(path: Path, what: str) -> bytes:
         raise ConfigError(f"The {what} {path} cannot be read: {error}.") from error
 
 
-def _serve(options: argparse.Namespace, secret: bytes, app: "ClientApp") -> None:
+def _serve(options: argparse.Namespace, secret: bytes, app: "ClientApp", most_workers: int) -> None:
     """Do the SuperNode's tasks until a signal ends this process."""
     from flower_dgan.flower.executor_internals import RuntimeApi, serve_tasks
     from flower_dgan.flower.supernode_internals import runtime_address
@@ -225,7 +248,7 @@ def _serve(options: argparse.Namespace, secret: bytes, app: "ClientApp") -> None
     certificates = None
     if options.ssl_ca_certfile is not None:
         certificates = _read(Path(options.ssl_ca_certfile).expanduser(), "certificate")
-    serve_tasks(RuntimeApi(runtime_address(options.host, options.port), certificates), secret, app)
+    serve_tasks(RuntimeApi(runtime_address(options.host, options.port), certificates), secret, app, most_workers)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

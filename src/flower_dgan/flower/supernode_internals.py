@@ -45,7 +45,8 @@ USED: Mapping[Callable[..., Any], set[str]] = {
 class AdaptiveSleep:
     """Stands for the module ``time`` where Flower polls: short waits first, longer ones the longer nothing happens.
 
-    Waits for one thing begin at 10 ms and grow by a fifth up to what Flower asked for.
+    Waits for one thing begin at 10 ms and grow by a twentieth up to what Flower asked for: what happens after t seconds
+    is noticed t / 20 later, at most.
     """
 
     monotonic = staticmethod(time.monotonic)
@@ -57,7 +58,7 @@ class AdaptiveSleep:
 
     def sleep(self, seconds: float) -> None:
         """Wait for at most ``seconds``; another number is another thing to wait for."""
-        self._wait = min(seconds, 1.2 * self._wait if seconds == self._asked else 0.01)
+        self._wait = min(seconds, 1.05 * self._wait if seconds == self._asked else 0.01)
         self._asked = seconds
         time.sleep(self._wait)
 
