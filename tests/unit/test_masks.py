@@ -284,7 +284,7 @@ def test_prepare_asks_too_and_says_it_to_the_run(tmp_path: Path) -> None:
         assert check_data(config).problems == ()
     assert (tmp_path / "objects/instances/a.png").is_file()
     done = CliRunner().invoke(app, ["data", "prepare", "whu", str(root), str(tmp_path / "w"), "--masks", "binary"])
-    assert "--masks is for folder, not for whu" in str(done.exception)
+    assert "--masks is for bbbc010, folder, not for whu" in str(done.exception)
 
 
 def test_noise_has_no_borders(tmp_path: Path) -> None:

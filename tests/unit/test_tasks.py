@@ -63,7 +63,7 @@ TASK = Ones()
 
 def test_the_folder_is_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_task("segmentation").compares == ("masks", "objects")
-    with pytest.raises(ConfigError, match=r"Unknown downstream\.task 'ones'\. Known: .*segmentation"):
+    with pytest.raises(ConfigError, match=r"Unknown downstream\.task 'ones'\..* Known: .*segmentation"):
         find_task("ones")
     (tmp_path / "more/ones").mkdir(parents=True)
     (tmp_path / "more/ones/__init__.py").write_text(COUNTING)

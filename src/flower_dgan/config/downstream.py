@@ -13,7 +13,8 @@ class DownstreamConfig:
     Attributes
     ----------
     encoder : str
-        Of segmentation: encoder name of segmentation-models-pytorch. Of classification: ``cnn``.
+        Of segmentation: encoder name of segmentation-models-pytorch. Of classification: ``cnn``. Of instances:
+        ``dense``.
     encoder_weights : str or None
         Name of pretrained weights, downloaded on first use; None for random weights.
     steps : int
@@ -47,6 +48,11 @@ class DownstreamConfig:
         when synthetic images stop helping; two trainings a member, size and seed.
     synthetic_times : tuple of int
         Rows of so many times as many synthetic images as all clients have real ones, ``DGAN x 2`` for 2.
+    skeleton : bool
+        Of instances: whether the model has a head for centre lines.
+    skeleton_training_only : bool
+        Of instances: whether that head is there in training only, and objects are traced along the thinned foreground,
+        as they are without it.
     """
 
     encoder: Text
@@ -62,3 +68,10 @@ class DownstreamConfig:
     member_folds: Annotated[Count, Because("0 is for none")] = 0
     member_sizes: tuple[Steps, ...] = ()
     synthetic_times: tuple[Steps, ...] = ()
+    skeleton: bool = False
+    skeleton_training_only: bool = False
+
+    @property
+    def uses_skeleton(self) -> bool:
+        """Whether objects are traced along the centre lines that a model finds."""
+        return self.skeleton and not self.skeleton_training_only

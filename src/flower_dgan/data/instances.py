@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import read_mask, sound_files, turned_by_exif
 from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.object_files import read_objects, whole_objects
 from flower_dgan.data.open_masks import single_pieces
 from flower_dgan.data.overlap import misfit
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
@@ -25,11 +26,15 @@ def without_numbers(config: DataConfig, names: Sequence[str]) -> frozenset[str]:
     if config.source != "folder" or config.root is None:
         return frozenset()
     folder = Path(config.root).expanduser() / "instances"
+    if whole_objects(folder.parent):  # which are an error where they are missing
+        return frozenset()
     return frozenset(names) - set(sound_files(folder)) if folder.is_dir() else frozenset()
 
 
 def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> Pairs:
     """Return pairs with the objects that a folder numbers: in ``instances/``, or in masks with ``data.masks=objects``.
+
+    Where a folder keeps objects whole, so that they may overlap, a pixel has the number of the last that lies on it.
 
     Parameters
     ----------
@@ -54,6 +59,9 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
     if config.source != "folder" or config.root is None:
         return pairs
     root = Path(config.root).expanduser()
+    if whole_objects(root):
+        objects = read_objects(root, [entry.name for entry in entries])
+        return replace(pairs, instances=tuple(each.numbers() for each in objects))
     folder = root / "instances"
     if not folder.is_dir():
         if config.masks != "objects":

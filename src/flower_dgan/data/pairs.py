@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_dgan.data.object_masks import ObjectMasks
+
 Pixels = NDArray[np.uint8]
 
 # Height and width at most: windows travel as 16-bit offsets.
@@ -53,12 +55,15 @@ class Pairs:
         Number of classes, background included.
     instances : tuple of int arrays (height, width) or None
         The number of the object of each pixel, 0 for none; None where they are not known or not asked for.
+    objects : tuple of ObjectMasks or None
+        The objects of each pair whole, so that they may overlap; None where they are not known or not asked for.
     """
 
     images: tuple[Pixels, ...]
     label_maps: tuple[Pixels, ...]
     classes: int
     instances: tuple[NDArray[np.integer[Any]], ...] | None = None
+    objects: tuple[ObjectMasks, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that images and label maps fit each other."""
@@ -69,6 +74,9 @@ class Pairs:
                 raise ValueError(f"an image of shape {image.shape} with a label map of shape {label_map.shape}")
         if self.instances is not None and [ids.shape for ids in self.instances] != [m.shape for m in self.label_maps]:
             raise ValueError("instances that do not have the shapes of the label maps")
+        sizes = None if self.objects is None else [(each.height, each.width) for each in self.objects]
+        if sizes is not None and sizes != [label_map.shape for label_map in self.label_maps]:
+            raise ValueError("objects that are not of images of the sizes of the label maps")
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.errors import ConfigError, unknown_name
@@ -24,15 +23,16 @@ from flower_dgan.errors import ConfigError, unknown_name
 if TYPE_CHECKING:  # reports and settings read metrics, and torch takes seconds
     from torch import Tensor
 
-Compared = Literal["masks", "objects", "classes"]
+Compared = Literal["masks", "objects", "classes", "instances"]
 """What a metric is given, true and predicted: the class of each pixel, int (windows, height, width) with 0 for the
 background; the number of the object of each pixel, in the same shape with 0 for none; the class of each image, int
-(images,)."""
+(images,); the objects of each image, :class:`~flower_dgan.data.object_masks.ObjectMasks` (images,)."""
 
 NO_NUMBER = "not a number"
 """What stands in place of a figure of what is not finite."""
 
-Ids = NDArray[np.integer[Any]]
+Ids = NDArray[Any]
+"""Numbers; of instances an array of objects, as :func:`~flower_dgan.data.object_masks.in_array` makes it."""
 
 
 class Tally(Protocol):
@@ -55,7 +55,7 @@ class Metric:
     ----------
     title : str
         The head of its column, with the unit if there is one.
-    compares : {"masks", "objects", "classes"}
+    compares : {"masks", "objects", "classes", "instances"}
         What it is given.
     begin : callable
         Makes a tally for so many classes, background included.

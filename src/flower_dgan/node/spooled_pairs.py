@@ -87,7 +87,7 @@ def _spool(source: Source, entries: Sequence[Entry], place: Path) -> SpooledPair
                 file.write(np.ascontiguousarray(array, np.uint8).data)
                 found.append(array.shape)
     images, label_maps = (_mapped(file, found) for file, found in zip(files, shapes, strict=True))
-    return SpooledPairs(images, label_maps, source.classes, None, *files)
+    return SpooledPairs(images, label_maps, source.classes, image_file=files[0], label_map_file=files[1])
 
 
 def _mapped(file: IO[bytes], shapes: Sequence[tuple[int, ...]]) -> tuple[Pixels, ...]:

@@ -77,8 +77,11 @@ def score_by_patient(
     chosen = {name: find_metric(name, Metric) for name in metrics}
     names = list(dict.fromkeys(patients))
     number = {name: index for index, name in enumerate(names)}
-    windows = grid_views(sizes_of(pairs.label_maps), image_size)  # in the order in which a task predicts them
-    whose = np.array([number[patients[index]] for index in windows.ids.tolist()], dtype=np.int64)
+    # in the order in which the task predicts them
+    looked_at = (
+        range(len(pairs)) if task.whole_images else grid_views(sizes_of(pairs.label_maps), image_size).ids.tolist()
+    )
+    whose = np.array([number[patients[index]] for index in looked_at], dtype=np.int64)
     tallies = [{name: metric.begin(pairs.classes) for name, metric in chosen.items()} for _ in names]
     to_find: list[set[Compared]] = [set() for _ in names]
     done = 0

@@ -45,15 +45,18 @@ class Task(ABC):
 
     Attributes
     ----------
-    compares : tuple of {"masks", "objects", "classes"}
+    compares : tuple of {"masks", "objects", "classes", "instances"}
         What it predicts, and so which metrics may score it.
     has_encoder : bool
         Whether its models have a submodule ``encoder`` that Dist-FID can look with, see
         :func:`flower_dgan.comparison.feature_networks.open_encoder`.
+    whole_images : bool
+        Whether it predicts whole images; otherwise windows that tile them.
     """
 
     compares: ClassVar[tuple[Compared, ...]]
     has_encoder: ClassVar[bool] = False
+    whole_images: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, config: TrainingConfig) -> None:
@@ -118,15 +121,16 @@ class Task(ABC):
         pairs : Pairs
             The real pairs.
         image_size : int
-            Height and width in pixels of a window; windows tile every image from its top left.
-        kinds : frozenset of {"masks", "objects", "classes"}
+            Height and width in pixels of a window; windows tile every image from its top left, where ``whole_images``
+            is not set.
+        kinds : frozenset of {"masks", "objects", "classes", "instances"}
             What is wanted, some of ``compares``.
 
         Yields
         ------
         Compare
-            All of ``kinds``, for the next windows in the order of :func:`~flower_dgan.data.augmentation.grid_views`, by
-            which scores of patients know whose they are.
+            All of ``kinds``, for the next images, or for the next windows in the order of
+            :func:`~flower_dgan.data.augmentation.grid_views`, by which scores of patients know whose they are.
 
         Raises
         ------

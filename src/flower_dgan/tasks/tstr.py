@@ -196,7 +196,7 @@ def judged(
     for batch in task.predict(model, pairs, image_size, kinds):
         for name, tally in tallies.items():
             tally.add(*batch[chosen[name].compares])
-        for kind in batch.keys() - {"objects"}:
+        for kind in batch.keys() & {"masks", "classes"}:
             true, predicted = batch[kind]
             there.update(np.unique(true).tolist())
             found.update(np.unique(predicted).tolist())

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from flower_dgan.data.prepare.aerial import find_city_osm, find_whu
 from flower_dgan.data.prepare.asyndgan_hdf5 import find_asyndgan
+from flower_dgan.data.prepare.bbbc010 import find_bbbc010
 from flower_dgan.data.prepare.faces import find_celeba
 from flower_dgan.data.prepare.folder import find_folder
 from flower_dgan.data.prepare.monuseg import find_kumar, find_monuseg
@@ -45,6 +46,7 @@ def _alone(find: Callable[[Path], Found]) -> DataSet:
 DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
         "asyndgan-hdf5": DataSet(find_asyndgan, frozenset({"instances"})),
+        "bbbc010": DataSet(find_bbbc010, frozenset({"masks"})),
         "brats": DataSet(find_brats, frozenset({"modalities"})),
         "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),

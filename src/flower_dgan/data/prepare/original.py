@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_windows import Windowed
 from flower_dgan.data.text_files import same_name
@@ -31,12 +32,15 @@ class OriginalPair:
         0 for the background, another number for each object; None where the data set does not tell them apart.
     highest : int or None
         The highest number that the image can hold, where that is less than its type can, as with 12 bits a channel.
+    objects : ObjectMasks or None
+        The objects whole, where they overlap; such a pair is written in its own size.
     """
 
     image: Windowed
     mask: Pixels | None
     instances: NDArray[np.uint16] | None = None
     highest: int | None = None
+    objects: ObjectMasks | None = None
 
 
 @dataclass(frozen=True)

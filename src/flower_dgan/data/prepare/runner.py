@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from flower_dgan.data.array_files import ARRAY_SUFFIX, write_image
+from flower_dgan.data.coco_annotations import CocoFile, write_coco
+from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
@@ -22,12 +24,12 @@ from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
-from flower_dgan.names import folded
+from flower_dgan.names import folded, inside
 from flower_dgan.whole_file import append_line, settle, whole_file, writing
 
 _LONGEST_STEM = 200  # bytes; a name has 255, with the part, the place of a tile and a suffix
 _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
-_SUFFIXES = (".png", ARRAY_SUFFIX)
+_SUFFIXES = (".png", ARRAY_SUFFIX, ".json")
 # If so many cannot be read, something is wrong with all of them.
 _MOST_ERRORS = 5
 
@@ -195,12 +197,14 @@ def _is_line(text: str) -> bool:
 
 def _is_whole(folder: Path, name: str) -> bool:
     """Return whether a file is there and was written to its end, by its checksums where it is PNG."""
-    picture, array = folder / f"{name}.png", folder / f"{name}{ARRAY_SUFFIX}"
+    picture, array, objects = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
     try:
         if picture.is_file():
             with Image.open(picture) as image:
                 image.verify()
             return True
+        if objects.is_file():
+            return list(CocoFile(objects).images) == [name]
         return array.is_file() and np.load(array, mmap_mode="r").ndim == 3
     except Exception:  # whatever the decoders make of half a file
         return False
@@ -236,7 +240,10 @@ def _write_pairs(
                 written = {folder: pixels for folder, pixels in files if pixels is not None}
                 folders = list(written)
                 for folder, pixels in written.items():
-                    write_image(pixels, output / folder, made[-1])
+                    write_image(pixels, output / folder, name)
+                if piece.objects is not None:
+                    folders.append("instances")
+                    _write_objects(piece.objects, output / "instances", name)
     except DataError:
         for name in made:
             for folder in folders:
@@ -244,6 +251,12 @@ def _write_pairs(
                     (output / folder / f"{name}{suffix}").unlink(missing_ok=True)
         raise
     return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
+
+
+def _write_objects(objects: ObjectMasks, folder: Path, name: str) -> None:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_coco(inside(folder, f"{name}.json"), {f"{name}.png": objects}, "object")
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,9 @@
+"""AP50 of objects that overlap: as ``ap50``, where those that share no pixel with another are taken for crowds.
+
+Whoever finds one of the others is neither right nor wrong. See :mod:`flower_dgan.metrics.shared.average_precision`.
+"""
+
+from flower_dgan.metrics import Metric
+from flower_dgan.metrics.shared.average_precision import MOST, AveragePrecision
+
+METRIC = Metric(f"overlapping AP50 (maxDets {MOST})", "instances", lambda _: AveragePrecision((0.5,), overlapping=True))

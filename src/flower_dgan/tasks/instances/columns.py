@@ -1,0 +1,47 @@
+"""On which data instance segmentation works, and what is said below its table."""
+
+from flower_dgan.config import DataConfig, DownstreamConfig
+from flower_dgan.errors import ConfigError
+
+MODEL = "dense"
+SMALLEST = 16
+"""Pixels of a side that the dense model takes."""
+_CLASSES = (2, 4)
+
+
+def check_settings(data: DataConfig, downstream: DownstreamConfig) -> None:
+    """Raise ConfigError if synthetic images are not drawn on class maps, or another model is set."""
+    if data.condition != "label-map":
+        raise ConfigError(
+            f"data.condition={data.condition} leaves no class maps to learn instances from: set downstream=none."
+        )
+    if data.classes is not None and data.classes not in _CLASSES:
+        raise ConfigError(
+            f"data.classes={data.classes}: instances are learned from class maps of 4 classes (background, body, "
+            "crossing, centre line), or from masks of 2."
+        )
+    if downstream.encoder != MODEL or downstream.encoder_weights is not None:
+        raise ConfigError(
+            f"Instances have models of their own, and downstream.encoder={downstream.encoder} with "
+            f"encoder_weights={downstream.encoder_weights}: set downstream=instances, or downstream.encoder={MODEL} "
+            "downstream.encoder_weights=null."
+        )
+    if downstream.skeleton_training_only and not downstream.skeleton:
+        raise ConfigError(
+            "downstream.skeleton_training_only=true wants a head for centre lines in training, and "
+            "downstream.skeleton=false has none: set the one to false or the other to true."
+        )
+
+
+def check_numbers(config: DownstreamConfig, image_size: int) -> None:
+    """Raise ConfigError if the dense model cannot be trained with these numbers."""
+    if image_size < SMALLEST:
+        raise ConfigError(f"The dense model takes {SMALLEST} pixels a side or more, not data.image_size={image_size}.")
+    if config.steps < 1 or config.batch_size < 1:
+        raise ConfigError("Set downstream.steps and downstream.batch_size to at least 1.")
+
+
+def instances_are(*, whole: bool) -> str:
+    """Say what the true objects are."""
+    truth = "as the folder keeps them" if whole else "connected components of the label maps"
+    return f"True objects are {truth}; images are scored whole, not in windows."

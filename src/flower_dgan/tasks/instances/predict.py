@@ -1,0 +1,75 @@
+"""What a model of instances finds in real images, each looked at whole."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.ndimage import label  # type: ignore[import-untyped]
+from torch import nn
+
+from flower_dgan.data.object_masks import ObjectMasks, in_array, of_numbers
+from flower_dgan.data.pairs import Pairs, Pixels
+from flower_dgan.errors import DataError
+from flower_dgan.metrics.shared.finite import require_finite
+from flower_dgan.tasks.instances.dense import CROSSING, FOREGROUND, LINE, DenseModel
+from flower_dgan.tasks.instances.tracing import trace
+from flower_dgan.tasks.task import Compare
+
+_TOUCHING = np.ones((3, 3), dtype=bool)
+
+
+def predict_instances(model: nn.Module, pairs: Pairs) -> Iterator[Compare]:
+    """Predict the objects of whole images, one after the other.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A trained one of :func:`~flower_dgan.tasks.instances.fit.fit_dense`; left in evaluation mode.
+    pairs : Pairs
+        The images to predict. The true objects are ``pairs.objects`` or, without, the connected components of the label
+        maps.
+
+    Raises
+    ------
+    DataError
+        At the end: there was nothing to find. A NotFiniteError if what the model makes is not finite.
+    """
+    there = False
+    for true, image in zip(true_objects(pairs), pairs.images, strict=True):
+        there |= bool(len(true))
+        yield {"instances": (in_array([true]), in_array([find_objects(model, image)]))}
+    if not there:
+        raise DataError("The test pairs hold no object; pick other test data.")
+
+
+def find_objects(model: nn.Module, image: Pixels, enlarged: int = 1) -> ObjectMasks:
+    """Return the objects that a model finds in an image, uint8 (height, width, channels), with scores and lines.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As for :func:`predict_instances`.
+    image : uint8 array (height, width, channels)
+        Of at least 16 pixels a side.
+    enlarged : int
+        By how much the masks are larger than the image.
+    """
+    if not isinstance(model, DenseModel):
+        raise TypeError(f"instances are predicted by a dense model, and this is a {type(model).__name__}")
+    model.eval()
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(torch.float32) / 127.5 - 1
+    with torch.no_grad():
+        logits = model(batch)
+    require_finite(logits, "what the model makes of images")
+    maps = torch.sigmoid(logits)[0].numpy()
+    line = maps[LINE] if model.used else None
+    found = trace(maps[FOREGROUND], maps[CROSSING], line, model.scale, enlarged)
+    return replace(found, threshold=float(model.threshold))
+
+
+def true_objects(pairs: Pairs) -> tuple[ObjectMasks, ...]:
+    """Return the true objects of pairs: those that are known, otherwise connected components of the label maps."""
+    if pairs.objects is not None:
+        return pairs.objects
+    return tuple(of_numbers(label(label_map > 0, _TOUCHING)[0]) for label_map in pairs.label_maps)
