@@ -126,6 +126,11 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     later = {f"downstream.{name}" for name in ("member_folds", "member_sizes", "synthetic_times")}
     assert not any(now.pop(name) for name in later)  # what is asked for, and was not there to ask
     now["downstream.rows"] = [row for row in now["downstream.rows"] if row != "Real-k+DGAN"]  # has come since
+    if before["downstream.seeds"] == 3:  # the default, which is one now, without a row of a GAN of its own
+        before |= {"downstream.seeds": 1, "downstream.rows": now["downstream.rows"]}
+        assert set(before["downstream.rows"]) == {"Real-All", "Real-k", "Untrained", "DGAN"}
+    assert now.pop("device") == "auto"  # it was the CPU whatever there was
+    assert not any(now.pop(f"downstream.{name}") for name in ("skeleton", "skeleton_training_only"))  # of another task
     assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
     drawn_on_masks = now["data.source"] == "folder" and now["data.condition"] == "label-map"
     assert now.pop("data.foreground_windows") == 0.5 * drawn_on_masks  # windows lay anywhere
