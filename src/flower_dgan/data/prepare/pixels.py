@@ -149,7 +149,7 @@ def _scaled(
     image, beyond = to_uint8(_channels(pair, settings), settings.value_range, source, origin)
     mask = None if pair.mask is None else pair.mask * np.uint8(255 if binary else 1)
     if settings.size is None:
-        return OriginalPair(image, mask, pair.instances, pair.objects), beyond
+        return OriginalPair(image, mask, pair.instances, objects=pair.objects), beyond
     image = _resized(image, settings.size, Image.Resampling.LANCZOS)
     mask = None if mask is None else _resized(mask, settings.size, Image.Resampling.NEAREST)
     objects = pair.instances
