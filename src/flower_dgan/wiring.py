@@ -118,6 +118,7 @@ def bundle_settings(config: TrainingConfig) -> BundleSettings:
         noise_channels=config.model.noise_channels,
         seed=config.seed,
         largest_share=config.algorithm.largest_share,
+        published_noise=config.model.published_noise,
     )
 
 

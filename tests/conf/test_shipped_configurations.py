@@ -73,8 +73,9 @@ NOT_USED = {
 VALIDATION = {"selection.take": "last", "selection.checks": 0, "selection.validation_fraction": 0.0}
 """What was done before it could be set: nothing was held out, and the last generator was taken."""
 
-STILL = {"algorithm.passes": 1, "algorithm.gradient_penalty": 0.0, "model.levels": "none"}
-"""What was done before it could be set: images stood still at clients, and sites were drawn in the same units."""
+STILL = {"algorithm.passes": 1, "algorithm.gradient_penalty": 0.0, "model.levels": "none", "model.published_noise": 1.0}
+"""What was done before it could be set: images stood still at clients, sites were drawn in the same units,
+and noise was as long in the published set as in training."""
 
 MOVED = {
     "algorithm.replay": "moved",
@@ -84,6 +85,7 @@ MOVED = {
     "exchange.exchanges": 16,
     "exchange.generator_steps": 16,
     "model.levels": "site",
+    "model.published_noise": 2.0,
 }
 """What is done for real images since clients can move them; a mixture of generators and TDGAN keep their targets."""
 

@@ -75,6 +75,14 @@ def test_every_shipped_network_is_read_back(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(again.state_dict(), before.state_dict(), rtol=0, atol=0)
 
 
+def test_a_file_that_does_not_say_how_long_its_noise_is_keeps_that_of_its_training(tmp_path: Path) -> None:
+    network = build_generator(MODEL, SHAPE)
+    said = {key: value for key, value in asdict(MODEL).items() if key != "published_noise"}
+    metadata = {"model": json.dumps(said), "shape": json.dumps(asdict(SHAPE))}
+    save_file(network.state_dict(), tmp_path / "g.safetensors", metadata)
+    assert load_generator(tmp_path / "g.safetensors")[1].published_noise == 1
+
+
 def test_a_generator_that_names_a_command_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Called with (classes, channels, ...), what is named makes a file; a real one could do anything."""
     (tmp_path / "foreign_code.py").write_text(

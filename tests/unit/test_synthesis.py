@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 from flower_dgan.data import Pairs, to_one_hot
 from flower_dgan.errors import ConfigError, ProtocolError
@@ -146,6 +148,43 @@ def test_no_pair_takes_the_files_of_another(tmp_path: Path) -> None:
         assert len({name.casefold() for name in written}) == 2 * len(names)
         assert {f"c_0000{number}.png" for number in range(4)} < set(written)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+class NoiseShown(nn.Module):
+    """Draws the first number of the noise vector, a tenth of it, in every pixel."""
+
+    def forward(self, inputs: GeneratorInput) -> Tensor:
+        return inputs.noise[:, :1, None, None].expand(-1, 1, 16, 16) / 10
+
+
+def grey_levels(pairs: Pairs) -> NDArray[np.float64]:
+    """Return how far each image of :class:`NoiseShown` is from the middle, in units of the noise."""
+    return np.array([float(image[0, 0, 0]) / 127.5 - 1 for image in pairs.images]) * 10
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0, 2.0])
+def test_noise_of_the_published_set_is_longer_and_that_of_bundles_is_not(factor: float) -> None:
+    settings, labels = replace(SETTINGS, published_noise=factor), client("a", 6, 0)
+    torch.testing.assert_close(
+        draw_bundle(labels, settings, 0)[1].noise, draw_bundle(labels, SETTINGS, 0)[1].noise, rtol=0, atol=0
+    )
+    published = replace(settings, exchanges=1, batch_size=5)
+    noise = torch.cat([part.noise[:, 0] for part in draw_in_parts(labels, published)]).numpy()
+    pairs, _ = synthesize(NoiseShown(), [labels], settings, 5)
+    np.testing.assert_allclose(grey_levels(pairs), factor * noise, rtol=0, atol=0.05)  # half a grey level is 0.04
+    assert np.abs(noise).max() > 1
+
+
+def test_a_generator_file_says_how_long_its_noise_is(tmp_path: Path) -> None:
+    shape, one = ImageShape(1, 1, 16, ("a",)), replace(resolve("").model, noise_channels=2)
+    assert one.published_noise == 1
+
+    def drawn(factor: float) -> NDArray[np.float64]:
+        model = replace(one, published_noise=factor)
+        return grey_levels(synthesize_folder((NoiseShown(), model, shape), tmp_path, count=5, site="a", seed=0)[0])
+
+    np.testing.assert_allclose(drawn(2.0), 2 * drawn(1.0), rtol=0, atol=0.15)  # rounded once each
+    assert np.abs(drawn(1.0)).max() > 0.5
 
 
 def test_sites_of_a_generator_file_are_no_paths(tmp_path: Path) -> None:

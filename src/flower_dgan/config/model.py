@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flower_dgan.config.import_path import ImportPath
-from flower_dgan.config.ranges import Size, SizeOrNone
+from flower_dgan.config.ranges import NonNegative, Size, SizeOrNone
 
 LevelsName = Literal["none", "site"]
 GeneratorName = Literal["small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"]
@@ -29,6 +29,9 @@ class ModelConfig:
     levels : {"none", "site"}
         ``site``: both networks work in units of each site's own mean and standard deviation, which the nodes tell when
         they join, see ``flower_dgan.data.levels``.
+    published_noise : float
+        Standard deviation of the noise vectors of published images; those of training have 1. Above 1 their styles lie
+        further apart.
     """
 
     generator: GeneratorName | ImportPath
@@ -38,6 +41,7 @@ class ModelConfig:
     noise_channels: SizeOrNone
     site_condition: bool
     levels: LevelsName
+    published_noise: NonNegative = 1.0  # files of generators that were written before do not say
 
     @property
     def fuses(self) -> bool:

@@ -43,6 +43,9 @@ class BundleSettings:
     largest_share : float
         Largest share of one client's label maps, where there are three clients or more, in what is drawn from those of
         all; 1 for no bound.
+    published_noise : float
+        Standard deviation of the noise vectors of published images, see :func:`flower_dgan.synthesis.draw_for`; those
+        of bundles have 1.
     """
 
     exchanges: int
@@ -53,6 +56,7 @@ class BundleSettings:
     seed: int
     largest_share: float = 1.0
     foreground: float = 0.0
+    published_noise: float = 1.0
 
 
 @dataclass(frozen=True)
