@@ -170,9 +170,9 @@ def _image(
         shape = (4, shape[1])
     if wrong in ("transparent", "cmyk", "pages", "deep"):
         suffix = {"cmyk": ".jpg", "pages": ".tif"}.get(wrong, ".png")
-    elif wrong in ("end", "volume"):
-        suffix = {"end": ".jpg", "volume": ".tif"}[wrong]
         kind, jpeg = {"transparent": "rgb-alpha", "cmyk": "rgb"}.get(wrong, "grey"), False
+    if wrong in ("end", "volume"):
+        suffix, jpeg = {"end": (".jpg", True), "volume": (".tif", False)}[wrong]
     if jpeg:
         kind = draw(st.sampled_from(("grey", "rgb")))
         found.lossy.add(normalize("NFC", name))

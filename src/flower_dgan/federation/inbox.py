@@ -1,6 +1,6 @@
 """What the clients answer in a round: which replies can be used, and what is wrong with the others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flwr.app import Message
@@ -78,9 +78,9 @@ class Inbox:
         self._attendance = attendance
 
     def read(
-        self, round_number: int, replies: Iterable[Message], clients: Mapping[int, JoinedClient]
+        self, round_number: int, replies: Iterable[Message], present: Callable[[], Mapping[int, JoinedClient]]
     ) -> tuple[dict[str, Proposal], dict[str, Answer], Arrivals]:
-        """Read replies.
+        """Read replies, each as it comes: of none more is kept than what it says.
 
         Parameters
         ----------
@@ -88,13 +88,13 @@ class Inbox:
             The round that closes with them.
         replies : iterable of Message
             Replies to messages of this round or earlier ones.
-        clients : mapping of int to JoinedClient
-            All clients by the ids of their nodes.
+        present : callable
+            Returns all clients by the ids of their nodes; others may come while replies are waited for.
 
         Returns
         -------
         dict of str to Proposal, dict of str to Answer
-            By the names of the clients whose answers can be used, in the order of ``clients``, in which gradients are
+            By the names of the clients whose answers can be used, in the order of ``present``, in which gradients are
             added up: what was drawn for each, and what it said.
         Arrivals
             How all answers came in.
@@ -108,7 +108,7 @@ class Inbox:
             if proposal is None:
                 arrived.rejected[name] = "a reply that nobody asked for"
                 continue
-            client, rounds_late = clients[node_id], round_number - sent_in
+            client, rounds_late = present()[node_id], round_number - sent_in
             name, worth = client.name, discount(self._schedule, rounds_late)
             if reply.has_error():
                 arrived.rejected[name] = reason_of(reply.error)
@@ -125,6 +125,8 @@ class Inbox:
                 self._attendance.answered(node_id)
             else:
                 self._attendance.missed(node_id, name, arrived.rejected[name])
+            del reply  # before the next one is waited for
+        clients = present()
         for key in self._overdue(round_number):
             self._outbox.take(key)
             name = clients[key[1]].name

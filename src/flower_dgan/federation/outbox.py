@@ -59,16 +59,16 @@ class Outbox:
         self._wants_weights: set[Key] = set()
 
     def draw_round(
-        self, round_number: int, nodes: Mapping[str, int], asked: Sequence[str], answered: Mapping[str, int]
+        self, round_number: int, place: Callable[[str], int], asked: Sequence[str], answered: Mapping[str, int]
     ) -> Iterator[Message]:
-        """Draw the bundles of a round, one after the other.
+        """Draw the bundles of a round, one after the other, each when it is asked for.
 
         Parameters
         ----------
         round_number : int
             Which round.
-        nodes : mapping of str to int
-            The node of each client.
+        place : callable
+            Returns the node of a client, when its bundle is drawn.
         asked : sequence of str
             The clients that are asked.
         answered : mapping of str to int
@@ -77,7 +77,7 @@ class Outbox:
         start = time.monotonic()
         returns = self._returns()
         for name, proposal, question in self._algorithm.ask(self._state, round_number, asked):
-            node_id = nodes[name]
+            node_id = place(name)
             envelope = Envelope(self._training, round_number, answered[name], returns)
             records = write_question(envelope, question, self._shape)
             key = round_number, node_id

@@ -124,7 +124,8 @@ class DganStrategy(Strategy):
     ) -> Iterable[Message]:
         """Draw each client's next bundle, or its first two where two are in flight.
 
-        A FastGrid is given each message as it is made, so that the first client can start at once.
+        A FastGrid is given each message as it is made, so that the first client can start at once, and gives each reply
+        as it comes, so that the messages of many clients are never all in memory.
 
         Raises
         ------
@@ -141,11 +142,11 @@ class DganStrategy(Strategy):
         grid.while_waiting = partial(self._look, grid)
         if not schedule.is_synchronous:
             present = self._present(grid)
-            grid.await_any(replies_needed(schedule, len(present)), schedule.deadline)
+            grid.await_any(replies_needed(schedule, len(present)), schedule.deadline, as_they_come=True)
             return self._draw_round(round_number, [n for n in present if n not in self._outbox.at_work()])
         if self._attendance.left_out():
             self._take_in(grid)
-        grid.await_group(str(round_number))
+        grid.await_group(str(round_number), as_they_come=True)
         last = min(exchange.rounds, round_number + exchange.in_flight - 1)
         first, self._drawn_rounds = self._drawn_rounds + 1, last
         return chain.from_iterable(self._draw_round(n, self._asked(n)) for n in range(first, last + 1))
@@ -208,9 +209,12 @@ class DganStrategy(Strategy):
         return [by_name[name] for name in self._algorithm.takes_part(list(by_name), round_number)]
 
     def _draw_round(self, round_number: int, nodes: Sequence[int]) -> Iterator[Message]:
-        places = {client.name: node_id for node_id, client in self._clients.items()}
         asked = [self._clients[node_id].name for node_id in nodes]
-        return self._outbox.draw_round(round_number, places, asked, self.answered)
+        return self._outbox.draw_round(round_number, self._place, asked, self.answered)
+
+    def _place(self, name: str) -> int:
+        """Return the node of a client as it is now: another may have taken its place since the round began."""
+        return next(node_id for node_id, client in self._clients.items() if client.name == name)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -227,9 +231,9 @@ class DganStrategy(Strategy):
         FederationError
             If no reply of the round can be used; if what the server made of them is not finite.
         """
-        begin = time.monotonic()
         round_number = self._first + server_round
-        proposals, answers, arrived = self._inbox.read(round_number, replies, self._clients)
+        proposals, answers, arrived = self._inbox.read(round_number, replies, lambda: self._clients)
+        begin = time.monotonic()
         if self._grid is not None:
             for node_id in set(self._clients) - self._outbox.at_work():
                 self._grid.give_up(node_id)

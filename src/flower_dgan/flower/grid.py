@@ -1,9 +1,10 @@
 """A grid that waits for each reply by itself and keeps a ledger, around the one that Flower gives to the ServerApp."""
 
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -28,12 +29,15 @@ logger = logging.getLogger("flwr")
 _LOOK = 5.0
 _LONGEST_NAP = 0.25
 _TELLING_BYTES = 100_000
+# Messages of a group that are made before the first of their replies is taken.
+_MOST_OUT = 64
 
 
 class _Awaited(NamedTuple):
-    group: str | None
-    enough: int | None
-    deadline: float | None
+    group: str | None = None
+    enough: int | None = None
+    deadline: float | None = None
+    as_they_come: bool = False
 
 
 class FastGrid(PassingGrid):
@@ -94,13 +98,15 @@ class FastGrid(PassingGrid):
         self.while_waiting: Callable[[], object] = lambda: None
         self._out: list[Sent] = []
         self._held: list[Message] = []
+        self._most: float = math.inf
+        self._at_once: set[str] = set()
         self._awaited: _Awaited | None = None
         self._waits: dict[tuple[int, str], float] = {}
         self._patience = Patience()
         self._waiting_lines = WaitingLines(self.names)
         self._news: SimpleQueue[tuple[Sent, Pull, Message | Exception]] = SimpleQueue()
 
-    def await_group(self, group_id: str) -> None:
+    def await_group(self, group_id: str, *, as_they_come: bool = False) -> None:
         """Let the next call of :meth:`send_and_receive` return the replies to a group of messages.
 
         Without this it returns those to the messages that it is given.
@@ -109,10 +115,14 @@ class FastGrid(PassingGrid):
         ----------
         group_id : str
             Group of messages that were given to that call or to an earlier one.
+        as_they_come : bool
+            Whether that call returns an iterator, which gives each reply when it is there, waits for the next when it
+            is asked for it, and has at most 64 messages out: the others are made when replies were taken. So neither
+            the messages nor the replies of a round are all in memory, however many clients there are.
         """
-        self._awaited = _Awaited(group_id, None, None)
+        self._awaited = _Awaited(group_id, as_they_come=as_they_come)
 
-    def await_any(self, enough: int, deadline: float | None) -> None:
+    def await_any(self, enough: int, deadline: float | None, *, as_they_come: bool = False) -> None:
         """Let the next call of :meth:`send_and_receive` return as soon as enough replies without error are in.
 
         Messages that have no reply then stay out, and are answered in a later call.
@@ -123,8 +133,10 @@ class FastGrid(PassingGrid):
             Replies to messages of this or an earlier call; fewer where no more messages are out.
         deadline : float or None
             Seconds after which one reply is enough.
+        as_they_come : bool
+            Whether that call returns an iterator, which gives each reply when it is there. All messages are out.
         """
-        self._awaited = _Awaited(None, enough, deadline)
+        self._awaited = _Awaited(None, enough, deadline, as_they_come)
 
     def redirect(self, before: int, after: int) -> None:
         """Send the messages to a node that is gone to the one that took its place; a reply of the old one counts."""
@@ -152,25 +164,40 @@ class FastGrid(PassingGrid):
         """Return a grid for other messages, which may be used while this one waits."""
         return FastGrid(self._grid, self.ledger, self._envelope)
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send messages and return the replies that came within ``timeout`` seconds of the last one sent."""
-        start = time.monotonic()
-        groups = set()
-        for message in messages:
-            groups.add(message.metadata.group_id)
-            self._held.append(message)
-            self._send_held()
-        awaited, self._awaited = self._awaited, None
-        if awaited is not None and awaited.group is not None:
-            groups = {awaited.group}
-        enough, deadline = (None, None) if awaited is None else (awaited.enough, awaited.deadline)
-        waiting = [sent for sent in self._out if enough is not None or sent.group in groups]
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        """Send messages and return the replies that came within ``timeout`` seconds of the last one sent.
+
+        It is a list, but for a call that :meth:`await_group` or :meth:`await_any` made one of replies as they come.
+        """
+        awaited, self._awaited = self._awaited or _Awaited(), None
+        replies = self._replies(messages, timeout, awaited)
+        return replies if awaited.as_they_come else list(replies)
+
+    def _replies(self, messages: Iterable[Message], timeout: float | None, awaited: _Awaited) -> Iterator[Message]:
+        start = looked = begin = time.monotonic()
+        coming = iter(messages)
+        enough, deadline = awaited.enough, awaited.deadline
+        groups = set() if awaited.group is None else {awaited.group}
+        self._at_once = groups if awaited.group is None else set()
+        if awaited.as_they_come:
+            self._most = math.inf if awaited.group is None else _MOST_OUT
+        more = due = True  # whether there are messages to be made, and of what is awaited
         good = 0
         self.arrivals = {}
-        replies: list[Message] = []
-        looked = begin = time.monotonic()
         nap = 0.0
-        while waiting and (enough is None or good < enough):
+        while True:
+            while more and (self._at_once is groups or len(self._out) + len(self._held) < self._most):
+                if more := (message := next(coming, None)) is not None:
+                    if awaited.group is None:
+                        groups.add(message.metadata.group_id)
+                    due = message.metadata.group_id in groups  # groups come one after the other
+                    self._held.append(message)
+                    self._send_held()
+                looked = begin = time.monotonic()
+            waiting = [sent for sent in self._out if enough is not None or sent.group in groups]
+            held = enough is None and any(message.metadata.group_id in groups for message in self._held)
+            if not (waiting or held or (more and due)) or (enough is not None and good >= enough):
+                break
             waited = time.monotonic() - begin
             if (timeout is not None and waited >= timeout) or (deadline is not None and waited >= deadline and good):
                 break
@@ -179,10 +206,13 @@ class FastGrid(PassingGrid):
                 waiting.remove(sent)
                 self._out.remove(sent)
                 self.arrivals[sent.node] = max(0.0, sent.arrived - start)
-                replies.append(reply := sent.taken())
+                reply = sent.taken()
                 good += not reply.has_error()
+                yield reply
+                del reply, sent  # which would be kept until the next one is there
                 looked = time.monotonic()
-            self._send_held()
+            if self._send_held():
+                begin = time.monotonic()
             self._send_again(waiting)
             if time.monotonic() - looked > _LOOK:
                 self.while_waiting()
@@ -191,12 +221,15 @@ class FastGrid(PassingGrid):
             self._waiting_lines.tell(waiting)
             ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
             nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
+        # Drawn from the generator as it is now; those that are awaited are too late.
+        self._held += coming
+        if awaited.group is not None:
+            self._held = [message for message in self._held if message.metadata.group_id not in groups]
         if enough is None:  # too late: the nodes get their next message
             for sent in waiting:
                 sent.drop()
             self._out = [sent for sent in self._out if sent not in waiting]
             self._send_held()
-        return replies
 
     def _hear(self, nap: float) -> None:
         """Take in what the pulls found, and wait for so many seconds for something if there is nothing."""
@@ -236,12 +269,14 @@ class FastGrid(PassingGrid):
     def _called(self, node: int) -> str:
         return f"{self.names[node]} (node {node})" if node in self.names else f"node {node}"
 
-    def _send_held(self) -> None:
-        """Push every message that its node may have now, in their order."""
+    def _send_held(self) -> int:
+        """Push every message that its node may have now, in their order; return how many."""
         held, self._held = self._held, []
         for message in held:
             node = message.metadata.dst_node_id
-            if node not in self.queues and any(sent.node == node and sent.reply is None for sent in self._out):
+            busy = node not in self.queues and any(sent.node == node and sent.reply is None for sent in self._out)
+            full = len(self._out) >= self._most and message.metadata.group_id not in self._at_once
+            if busy or full:
                 self._held.append(message)
                 continue
             kind = message.metadata.message_type
@@ -249,6 +284,7 @@ class FastGrid(PassingGrid):
             sent = Sent(Journey(message, envelope), self._waits.get((node, kind)))
             self._out.append(sent)
             self._push(sent)
+        return len(held) - len(self._held)
 
     def _send_again(self, waiting: Sequence[Sent]) -> None:
         """Push each message that is due, but for those whose node is away."""

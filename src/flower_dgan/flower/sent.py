@@ -153,4 +153,4 @@ class Sent:
         """Ask for no reply any more."""
         for pull in (*self._before, *self.pulls.values()):
             pull.stop()
-        self._before = []
+        self._before, self.pulls = [], {}  # each of which keeps this, with message and reply
