@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import flower_dgan
 import flower_dgan.device as device

@@ -1,14 +1,16 @@
 """A pretended accelerator ``gpu:0``, on a machine without one: it computes on the CPU, bit for bit, and is strict.
 
-A tensor on it wraps one of the CPU and says that it is on PrivateUse1's device, for which torch takes hooks from Python,
-so that the engine of autograd runs a backward pass for it. A dispatch mode sees every operation. As on CUDA,
+A tensor on it wraps one of the CPU and says that it is on PrivateUse1's device, for which torch takes hooks from
+Python, so that the engine of autograd runs a backward pass for it. A dispatch mode sees every operation. As on CUDA,
 
 - tensors of both devices in one operation raise, but for copies, and for scalars and indices of the CPU;
 - ``numpy()`` raises, and so does a draw with a generator of the CPU; memory is never shared with the CPU.
 
-What makes the CPU wait for a real device is counted in :data:`WAITS`. Not seen are races of copies that nobody waits
-for, memory, TF32, autocast, and what CUDA adds up in another order each time. The device is registered for the whole
-process and the mode is a thread's own: use it in a process that does nothing else, and with one thread.
+What makes the CPU wait for a real device is counted in :data:`WAITS`. What torch composes of several operations on a
+device that is not one of its own, such as the backward pass of SiLU, rounds otherwise than the CPU. Not seen are races
+of copies that nobody waits for, memory, TF32, autocast, and what CUDA adds up in another order each time. The device is
+registered for the whole process and the mode is a thread's own: use it in a process that does nothing else, and with
+one thread.
 """
 
 from collections import Counter
@@ -73,7 +75,9 @@ def pretended_gpu() -> Iterator[None]:
     torch.__future__.set_swap_module_params_on_conversion(True)  # Module.to keeps the identity of parameters
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="gpu") comes through the mode
     try:
-        with _Mode():
+        # In the caller's thread: the engine's own would number the graph of a gradient's gradient apart, and add up
+        # what comes to a parameter from several sides in another order.
+        with _Mode(), torch.autograd.set_multithreading_enabled(False):
             yield
     finally:
         torch.__future__.set_swap_module_params_on_conversion(swap)
@@ -91,7 +95,7 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if to_gpu and generator is not None and generator.device == CPU:
         raise RuntimeError(f"{func}: expected a generator of {NAME}:0, found one of the cpu")
     given, named = tree_map_only(OnGpu, lambda each: each.inner, (args, kwargs))
-    if "device" in named and named["device"] is not None:
+    if to_gpu and kwargs.get("device") is not None:
         named = {**named, "device": CPU}
     moved = packet is aten._to_copy and bool(ours) != to_gpu
     crossing = moved or (packet is aten.copy_ and 0 < len(ours) < len(tensors))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from flwr.app import Context, Message
 from safetensors.torch import load_file
@@ -53,10 +54,15 @@ PIXEL_LOSSES = (
     "allow_pixel_losses=true model=small model.generator_width=4 model.discriminator_width=4 exchange.exchanges=2 "
     "exchange.generator_steps=2"
 )
+MASKS = "downstream=digits downstream.encoder=tu-test_resnet downstream.batch_size=2"
+"""The segmentation model on an encoder with ReLU, whose backward pass is one operation on any device; SiLU's is not."""
+IMAGES = (
+    "algorithm=dgan-images model=images model.generator_width=4 model.discriminator_width=4 algorithm.passes=2 "
+    "exchange.exchanges=2 exchange.generator_steps=2"
+)
 ROUNDS = (
     "algorithm=dgan algorithm.merge=agreement algorithm.gradient_penalty=1",
-    "algorithm=dgan-images model=images model.generator_width=4 model.discriminator_width=4 exchange.exchanges=2 "
-    "exchange.generator_steps=2",
+    IMAGES,
     f"algorithm=asyndgan {PIXEL_LOSSES}",
     f"algorithm=tdgan {PIXEL_LOSSES}",
     "algorithm=uagan",
@@ -133,12 +139,9 @@ def require_cpu(*things: Any) -> None:
 
 def one_discriminator_for_all() -> Made:
     """Train the row Syn-All, whose clients lack channels and have levels of their own, and draw from it."""
-    config = settings(
-        "algorithm=dgan-images model=images model.generator_width=4 model.discriminator_width=4 exchange.exchanges=2 "
-        "exchange.generator_steps=2"
-    )
+    config = settings(f"{IMAGES} exchange.rounds=1")
     made = train_here(config, open_federation(config, 2), "Syn-All")
-    config = settings("algorithm=dgan")
+    config = settings("algorithm=dgan exchange.rounds=1")
     federation = open_federation(config, 2)
     labels = (replace(federation.labels[0], channels=(0,)), federation.labels[1])
     return [*_pixels(made), *_pixels(train_here(config, replace(federation, labels=labels), "Syn-All"))]
@@ -160,7 +163,7 @@ def table_of_classes() -> Made:
 
 def table_of_masks() -> Made:
     """Train the segmentation model, which has dropout, and test it."""
-    return _table("downstream=digits downstream.steps=2 downstream.batch_size=2")
+    return _table(f"{MASKS} downstream.steps=2")
 
 
 def _table(overrides: str) -> Made:
@@ -183,10 +186,11 @@ def _table(overrides: str) -> Made:
 
 def features() -> Made:
     """Look at images with each network that distances are measured by."""
-    config = settings("downstream=digits downstream.steps=1 downstream.batch_size=2")
+    config = settings(f"{MASKS} downstream.steps=1")
     pairs = open_federation(config, 2).real[0]
     images = pairs.images[:4]
-    with computing(config):
+    with computing(config), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flower_dgan.comparison.classifier.STEPS", 3)
         classifier = train_classifier(pairs.images, [index % 2 for index in range(len(pairs))], 2, seed=0)
         model = train_segmenter(pairs, config.downstream, image_size=16, augmentation="none", seed=0)
         with seeded(0, "encoder"):
@@ -202,13 +206,17 @@ class _Crash(BaseException):
 
 
 def a_job_that_is_resumed() -> Made:
-    """Run the whole job through messages: the server dies in round 2, and goes on to choice, dataset, table, moments."""
-    asked = "downstream=digits downstream.steps=1 downstream.seeds=1 downstream.batch_size=2 downstream.dist_fid=100"
+    """Run the whole job through messages: the server dies in round 2 and goes on, to choice, table and moments."""
+    asked = f"{MASKS} downstream.steps=1 downstream.seeds=1 downstream.dist_fid=100"
     asked += " downstream.rows=[DGAN] selection=best selection.checks=1 algorithm=dgan"
     crashes = iter((True,))
 
     def client(message: Message, context: Context) -> Message:
-        if message.metadata.message_type == EXCHANGE and message.content["bundle"]["round"] == 2 and next(crashes, False):
+        if (
+            message.metadata.message_type == EXCHANGE
+            and message.content["bundle"]["round"] == 2
+            and next(crashes, False)
+        ):
             raise _Crash
         return app(message, context)
 
