@@ -202,6 +202,71 @@ def test_the_parts_of_message_and_answer(size: int, steps: int) -> None:
     assert talk.steps == steps
 
 
+def several(size: int) -> RecordDict:
+    """Return a content with three arrays, of so many bytes together."""
+    third = np.random.default_rng(size).integers(0, 256, size // 3, dtype=np.uint8)
+    arrays = {"x": Array(third), "y": Array(third.astype(np.float16)[: size // 6]), "z": Array(third[::-1].copy())}
+    return RecordDict({"settings": ConfigRecord({"round": 1}), "values": ArrayRecord(arrays)})
+
+
+def objects(asked: Message) -> int:
+    return len(get_all_nested_objects(asked))
+
+
+@pytest.mark.parametrize("size", [600, 90_000])
+def test_several_arrays_are_one_object_as_bytes_and_so_is_the_answer(size: int, state: ClientState) -> None:
+    """Message, its content, the parcel's record, a record with an array, the array, and its chunk: six objects."""
+    given, heard = several(size), []
+
+    def again(whole: Message) -> RecordDict:
+        heard.append(whole.content)
+        return several(size)
+
+    as_it_is = Journey(message(given), ENVELOPE)
+    assert objects(as_it_is.step(1)) == 4 + 1 + 2 * 3  # the records, one of them the parcel's, and arrays with chunks
+    journey = Journey(message(given), ENVELOPE, as_bytes=True)
+    for copy in range(2):  # a message that comes twice
+        asked = journey.step(1)
+        assert (objects(asked), asked.metadata.message_type, journey.all_sent) == (6, "query.double", True)
+        reply = Message(answer_in_parts(asked, "north", again), reply_to=asked)
+        assert objects(reply) == 6
+        assert len(heard) == copy + 1
+    found = journey.take(reply)
+    assert isinstance(found, RecordDict)
+    assert pack_content(found) == pack_content(heard[0]) == pack_content(heard[1]) == pack_content(given)
+    assert not journey.in_parts
+    assert not state.parcels().exists()
+
+
+@pytest.mark.usefixtures("state")
+def test_what_fits_as_bytes_may_have_an_answer_in_parts() -> None:
+    journey = Journey(message(several(60_000)), ENVELOPE, as_bytes=True)
+    found, steps = None, 0
+    while found is None:
+        asked = journey.step(1)
+        reply = answer_in_parts(asked, "north", lambda _: several(150_000))
+        found, steps = journey.take(Message(reply, reply_to=asked)), steps + 1
+    assert steps == 2
+    assert isinstance(found, RecordDict)
+    assert pack_content(found) == pack_content(several(150_000))
+
+
+@pytest.mark.usefixtures("state")
+def test_one_array_travels_as_it_is() -> None:
+    journey = Journey(message(large(10)), ENVELOPE, as_bytes=True)
+    assert set(journey.step(1).content) == {"settings", "values", PARCEL}
+
+
+@pytest.mark.usefixtures("state")
+def test_bytes_that_are_others_than_they_say_are_found_out() -> None:
+    asked = Journey(message(several(600)), ENVELOPE, as_bytes=True).step(1)
+    asked.content.array_records["part"]["bytes"] = Array(
+        np.zeros_like(asked.content.array_records["part"]["bytes"].numpy())
+    )
+    with pytest.raises(ProtocolError, match="do not have the hash"):
+        answer_in_parts(asked, "north", doubled)
+
+
 @pytest.mark.usefixtures("state")
 def test_every_part_may_come_twice() -> None:
     talk = Talk(large(250_000))

@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.flower.flower_internals import LOST, NODE_IS_AWAY, code_name, shorten_waits_for_parts
+from flower_dgan.flower.inprocess import InProcessGrid
 from flower_dgan.flower.journey import Journey
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.flower.passing_grid import PassingGrid
@@ -89,6 +90,7 @@ class FastGrid(PassingGrid):
         cut_arrays_small()
         super().__init__(grid)
         self._envelope = envelope
+        self._as_bytes = not isinstance(grid, InProcessGrid)  # to which objects are no requests
         self.ledger = ledger
         self.queues: set[int] = set()
         self.names: dict[int, str] = {}
@@ -281,7 +283,8 @@ class FastGrid(PassingGrid):
                 continue
             kind = message.metadata.message_type
             envelope = None if kind == JOIN else self._envelope  # what a node of another version can read
-            sent = Sent(Journey(message, envelope), self._waits.get((node, kind)))
+            journey = Journey(message, envelope, as_bytes=self._as_bytes)
+            sent = Sent(journey, self._waits.get((node, kind)))
             self._out.append(sent)
             self._push(sent)
         return len(held) - len(self._held)

@@ -3,8 +3,8 @@
 from flwr.app import Error, Message, RecordDict
 
 from flower_dgan.errors import ProtocolError
-from flower_dgan.wire.packing import pack_content, weigh
-from flower_dgan.wire.parcels import PARCEL, PART, Parcel, Whole, room, state_of
+from flower_dgan.wire.packing import pack_content
+from flower_dgan.wire.parcels import PARCEL, PART, Parcel, Whole, has_arrays, state_of, too_large
 
 BROKEN = 1100
 """Error code of an answer whose parts make no whole."""
@@ -24,6 +24,8 @@ class Journey:
         What is to be sent.
     envelope : Parcel or None
         The training, and how large a message may be; None to send it as it is.
+    as_bytes : bool
+        Whether a message that fits, and its answer, are packed where they have several arrays.
 
     Attributes
     ----------
@@ -31,9 +33,10 @@ class Journey:
         As given.
     """
 
-    def __init__(self, message: Message, envelope: Parcel | None) -> None:
+    def __init__(self, message: Message, envelope: Parcel | None, *, as_bytes: bool = False) -> None:
         self.message = message
         self._envelope = envelope
+        self._as_bytes = as_bytes
         self._beginnings = 0
         self._begin()
 
@@ -43,8 +46,11 @@ class Journey:
         self._data, self._whole = b"", None
         self._answer: Whole | None = None
         self._parts: list[bytes] = []
-        if self._envelope is not None and weigh(self.message.content) > room(self._envelope.limit):
-            self._data = pack_content(self.message.content)
+        content = self.message.content
+        if self._envelope is not None and (
+            too_large(content, self._envelope.limit) or (self._as_bytes and has_arrays(content))
+        ):
+            self._data = pack_content(content)
             self._whole = Whole.of(self._data, self._envelope.limit)
 
     def step(self, node: int) -> Message:
@@ -70,8 +76,8 @@ class Journey:
 
     @property
     def in_parts(self) -> bool:
-        """Whether the message, or what came of its answer, is in parts."""
-        return self._whole is not None or self._answer is not None
+        """Whether the message, or what came of its answer, is in several parts."""
+        return any(whole is not None and whole.count > 1 for whole in (self._whole, self._answer))
 
     def begin_anew(self) -> None:
         """Forget what was sent and came, as another node goes on."""

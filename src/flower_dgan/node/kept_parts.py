@@ -9,8 +9,8 @@ from flwr.app import Message, RecordDict
 from flower_dgan.errors import ProtocolError
 from flower_dgan.node.state import ClientState
 from flower_dgan.whole_file import whole_file
-from flower_dgan.wire.packing import pack_content, weigh
-from flower_dgan.wire.parcels import PARCEL, Parcel, Whole, brings_part, kept, missing, room
+from flower_dgan.wire.packing import pack_content
+from flower_dgan.wire.parcels import PARCEL, Parcel, Whole, brings_part, has_arrays, kept, missing, too_large
 
 _KEPT = 2
 """Messages, and answers, that are kept: a server has at most so many under way."""
@@ -49,6 +49,9 @@ def answer_in_parts(message: Message, node: str, handle: Callable[[Message], Rec
     if parcel.whole is None:
         message.content = RecordDict({name: each for name, each in message.content.items() if name != PARCEL})
         return _cut(handle(message), state, parcel.limit)
+    if brings_part(message.content) and parcel.whole.count == 1:
+        message.content = parcel.whole.join(parcel.part(message.content))
+        return _cut(handle(message), state, parcel.limit, as_bytes=True)
     files = KeptParts(state.parcels())
     if not brings_part(message.content):
         return files.part_of_answer(parcel.whole, parcel.number)
@@ -61,12 +64,14 @@ def answer_in_parts(message: Message, node: str, handle: Callable[[Message], Rec
     return _cut(handle(message), state, parcel.limit)
 
 
-def _cut(answer: RecordDict, state: ClientState, limit: int) -> RecordDict:
-    """Return an answer, or its first part if it is too large for one message."""
-    if weigh(answer) <= room(limit):
+def _cut(answer: RecordDict, state: ClientState, limit: int, *, as_bytes: bool = False) -> RecordDict:
+    """Return an answer, as bytes if the message came so, or its first part if it is too large for one message."""
+    if not (too_large(answer, limit) or (as_bytes and has_arrays(answer))):
         return answer
     data = pack_content(answer)
     whole = Whole.of(data, limit)
+    if whole.count == 1:
+        return Parcel("", 0, 0, whole).records(data)
     files = KeptParts(state.parcels())
     files.keep_answer(whole, data)
     return files.part_of_answer(whole, 0)

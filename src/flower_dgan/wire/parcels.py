@@ -1,4 +1,7 @@
-"""Messages that are larger than a link should carry at once, cut into parts of equal length.
+"""Messages as bytes: those that are larger than a link should carry at once, cut into parts of equal length.
+
+What fits into one message may be one part, too: Flower makes a request for every record, array and chunk of an array,
+on each of a message's hops, and bytes are one array. It is answered in the same way.
 
 A part names the whole by its hash, so that one that comes twice is the same part, and says how many parts and bytes
 there are, so that its length is known before it is read. Every message but the one that asks a node to join carries a
@@ -14,7 +17,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, RecordDict
 
 from flower_dgan.errors import ProtocolError
-from flower_dgan.wire.packing import unpack_content
+from flower_dgan.wire.packing import unpack_content, weigh
 from flower_dgan.wire.records import check_names, read_array, read_value, record_of
 
 PART = "query.part"
@@ -36,6 +39,16 @@ _KEPT, _MISSING = "kept", "missing"
 def room(limit: int) -> int:
     """Return how many bytes of content fit into a message of so many bytes."""
     return limit * 97 // 100 - 2_000
+
+
+def too_large(content: RecordDict, limit: int) -> bool:
+    """Return whether a content is too large for one message of so many bytes."""
+    return weigh(content) > room(limit)
+
+
+def has_arrays(content: RecordDict) -> bool:
+    """Return whether a content has several arrays, so that it is fewer objects as bytes."""
+    return sum(map(len, content.array_records.values())) > 1
 
 
 @dataclass(frozen=True)
