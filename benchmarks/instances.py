@@ -33,7 +33,7 @@ from flower_dgan.tasks.instances.predict import find_objects
 
 DATA = Path(__file__).parents[2] / "shared/data/worms"
 ARMS = ("used", "training-only", "without")
-SHOWN = ("ap", "ap50", "ap75", "ap-overlapping", "ap50-overlapping", "dsb50", "dsb80", "objects-found", "objects-found-overlapping")
+SHOWN = ("ap", "ap50", "ap75", "ap-overlapping", "ap50-overlapping", "dsb50", "dsb80", "objects-found-overlapping")
 ENLARGED = 2  # images are read at half size
 
 

@@ -40,7 +40,7 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data verify compare config evaluate gain init report supernode synthesize",
+    (): "data verify compare config evaluate gain init predict report supernode synthesize train-model",
     ("data",): "check download edit-masks partition prepare",
     ("verify",): "exactness",
 }

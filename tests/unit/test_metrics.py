@@ -60,7 +60,9 @@ def test_the_file_is_the_name() -> None:
 
 
 def test_an_unknown_name_gives_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown metric 'dicee'\. Did you mean 'dice'\? Known: accuracy, aji, ap, .*, dice"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown metric 'dicee'\. Did you mean 'dice'\? Known: accuracy, aji, ap, .*, dice"
+    ):
         resolve("downstream.metrics=[dicee]")
     # known as a distance of images, but no column; as a file, but no metric
     for name in ("fid", "shared", "object_dice", "../dice", "__init__"):

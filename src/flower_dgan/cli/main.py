@@ -16,6 +16,7 @@ from flower_dgan.cli.data import data
 from flower_dgan.cli.device_option import Device, on_device
 from flower_dgan.cli.gain import gain
 from flower_dgan.cli.init import init
+from flower_dgan.cli.models import predict, train_model
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.errors import defect, told
 
@@ -29,6 +30,8 @@ app.add_typer(data, name="data")
 app.command()(compare)
 app.command()(gain)
 app.command()(init)
+app.command()(train_model)
+app.command()(predict)
 
 _SOFTWARE = 70  # what sysexits.h calls it
 

@@ -19,8 +19,9 @@ _LOOKING_BATCH = 32
 class ViewTraining:
     """Adam on random views of pairs, in one go or in several.
 
-    Its rate falls to zero along a cosine over ``config.steps`` steps. Calls of :meth:`run` go on along it and each
-    begin with no moments, as a client does that keeps no optimizer between rounds; those of :meth:`go_on` keep them.
+    Its rate falls to zero along a cosine over ``config.steps`` steps, after a warm-up. Calls of :meth:`run` go on along
+    it and each begin with no moments, as a client does that keeps no optimizer between rounds; those of :meth:`go_on`
+    keep them.
     The same arguments and calls give the same model on the same machine, and the caller's global RNG is left as it was.
 
     Parameters
@@ -39,6 +40,8 @@ class ViewTraining:
         Makes the model, whose random weights come from the global RNG of the CPU.
     loss : callable
         Of the model's output for views, and of these views, makes what is to be minimised.
+    warm_up : float
+        Share of the steps in which the rate first rises, in [0, 1).
 
     Attributes
     ----------
@@ -57,6 +60,7 @@ class ViewTraining:
         seed: int,
         build: Callable[[], nn.Module],
         loss: Callable[[Tensor, Views], Tensor],
+        warm_up: float = 0.0,
     ) -> None:
         self._pairs, self._batch_size, self._image_size = pairs, config.batch_size, image_size
         self._augmentation, self._loss = augmentation, loss
@@ -67,7 +71,7 @@ class ViewTraining:
             self.model = place(build(), chosen_device())
             self._dropout = torch.default_generator.get_state()
         self._optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, config.steps)
+        self._schedule = _schedule(self._optimizer, config.steps, round(warm_up * config.steps))
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -96,6 +100,15 @@ class ViewTraining:
         torch.autograd.backward(loss)
         self._optimizer.step()
         self._schedule.step()
+
+
+def _schedule(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return what lets the rate rise along a line, then fall along a cosine."""
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps - rising)
+    if not rising:
+        return falling
+    up = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (rising + 1), 1.0, rising)
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, [up, falling], [rising])
 
 
 def likeliest_classes(model: nn.Module, pairs: Pairs, image_size: int) -> Iterator[tuple[Views, Tensor]]:

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from flower_dgan.config import AugmentationName, DataConfig, DownstreamConfig, TrainingConfig
+from flower_dgan.errors import ConfigError
 from flower_dgan.metrics import Compared, Ids
 
 if TYPE_CHECKING:  # settings are checked without torch
     from torch import nn
 
-    from flower_dgan.data.pairs import Entry, Pairs
+    from flower_dgan.data.object_masks import ObjectMasks
+    from flower_dgan.data.pairs import Entry, Pairs, Pixels
 
 Compare = Mapping[Compared, tuple[Ids, Ids]]
 """True and predicted ones of a batch, by what they are."""
@@ -52,11 +54,14 @@ class Task(ABC):
         :func:`flower_dgan.comparison.feature_networks.open_encoder`.
     whole_images : bool
         Whether it predicts whole images; otherwise windows that tile them.
+    calibrates : bool
+        Whether something of its models is chosen by validation pairs, see :meth:`calibrate`.
     """
 
     compares: ClassVar[tuple[Compared, ...]]
     has_encoder: ClassVar[bool] = False
     whole_images: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, config: TrainingConfig) -> None:
@@ -147,6 +152,39 @@ class Task(ABC):
     ) -> "Pairs":
         """Return the test pairs of ``entries`` with all that the data know of what is to be compared."""
         return pairs
+
+    def calibrate(self, model: "nn.Module", pairs: "Pairs") -> str:
+        """Set what of a trained model is chosen by validation pairs; return a sentence on it, empty where nothing is.
+
+        Only where ``calibrates`` is set there is anything, and the pairs are as :meth:`with_truth` returns them.
+        """
+        return ""
+
+    def look_at(self, model: "nn.Module", image: "Pixels", image_size: int) -> "Pixels | ObjectMasks":
+        """Return what a model finds in all of one image, where that can be drawn.
+
+        Parameters
+        ----------
+        model : nn.Module
+            A trained one, in evaluation mode.
+        image : uint8 array (height, width, channels)
+            The image.
+        image_size : int
+            Height and width in pixels of a window.
+
+        Returns
+        -------
+        uint8 array (height, width) or ObjectMasks
+            The class of each pixel, or the objects.
+
+        Raises
+        ------
+        ConfigError
+            What the task finds is no place in an image.
+        DataError
+            The image is too small.
+        """
+        raise ConfigError("The model is of a task that finds nothing that could be drawn: give one of another task.")
 
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Return a sentence on what the truth in these pairs is, for below the table; empty where it is plain."""

@@ -11,7 +11,8 @@ from flower_dgan.tasks.task import Compare, Fit, Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from flower_dgan.data.pairs import Entry, Pairs
+    from flower_dgan.data.object_masks import ObjectMasks
+    from flower_dgan.data.pairs import Entry, Pairs, Pixels
 
 
 @final
@@ -20,6 +21,7 @@ class Instances(Task):
 
     compares = ("instances",)
     whole_images = True
+    calibrates = True
 
     def check(self, config: TrainingConfig) -> None:
         """Raise ConfigError where the data have no class maps, or the settings name another model."""
@@ -68,6 +70,18 @@ class Instances(Task):
         from flower_dgan.data.whole_objects import with_objects
 
         return with_objects(pairs, data, entries)
+
+    def calibrate(self, model: "nn.Module", pairs: "Pairs") -> str:
+        """Choose from which score on an object counts, see :mod:`flower_dgan.tasks.instances.threshold`."""
+        from flower_dgan.tasks.instances.threshold import calibrate
+
+        return calibrate(model, pairs)
+
+    def look_at(self, model: "nn.Module", image: "Pixels", image_size: int) -> "ObjectMasks":
+        """Return the objects in an image, see :func:`flower_dgan.tasks.instances.predict.find_objects`."""
+        from flower_dgan.tasks.instances.predict import find_objects
+
+        return find_objects(model, image)
 
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Say what the true objects were."""

@@ -17,12 +17,14 @@ WIDTHS = (16, 24, 40, 64, 96)
 FOREGROUND, CROSSING, LINE = range(3)
 """The maps in the order of the channels of the output."""
 _NEAR, _BLUR = 9, 21
+_STRENGTH, _SHIFT = (0.8, 1.25), (-0.2, 0.2)
 
 
 class LocalContrast(nn.Module):
     """Divides images by how bright it is around each pixel, so that the dark rim of a well looks like its middle.
 
-    Brightness is the maximum over nine pixels, blurred by three box filters. No parameters.
+    Brightness is the maximum over nine pixels, blurred by three box filters. In training contrast and brightness vary
+    from image to image. No parameters.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -31,7 +33,11 @@ class LocalContrast(nn.Module):
         around = F.max_pool2d(bright, _NEAR, 1, _NEAR // 2)
         for _ in range(3):
             around = F.avg_pool2d(around, _BLUR, 1, _BLUR // 2, count_include_pad=False)
-        return (bright / around - 0.8) / 0.25
+        found = (bright / around - 0.8) / 0.25
+        if self.training:
+            strength, shift = (images.new_empty(len(images), 1, 1, 1).uniform_(*each) for each in (_STRENGTH, _SHIFT))
+            found = found * strength + shift
+        return found
 
 
 class DenseModel(nn.Module):

@@ -20,6 +20,7 @@ from flower_dgan.tasks.instances.tracing import measure
 from flower_dgan.tasks.on_views import ViewTraining
 
 _WEIGHTS = (1.0, 0.5, 1.0)  # of the maps
+_WARM_UP = 0.2  # of the steps
 _POSITIVE = 3.0  # the weight of a pixel that is one of them, of which there are few
 
 
@@ -72,7 +73,14 @@ def fit_dense(
         return loss_of(logits, apply_to_label_maps(learned.label_maps, learned.classes, views, image_size))
 
     return ViewTraining(
-        learned, config, image_size=image_size, augmentation=augmentation, seed=seed, build=build, loss=loss
+        learned,
+        config,
+        image_size=image_size,
+        augmentation=augmentation,
+        seed=seed,
+        build=build,
+        loss=loss,
+        warm_up=_WARM_UP,
     )
 
 

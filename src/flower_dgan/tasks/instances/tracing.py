@@ -22,10 +22,11 @@ from flower_dgan.data.pairs import Pixels
 Map = NDArray[np.float32]
 
 _EIGHT = np.ones((3, 3), int)
-_SHORTEST, _LONGEST = 0.38, 1.41  # of the median length of an object
+_LINE = 0.65  # probability; lines in training weigh more than what is beside them, so that half is too little
+_SHORTEST, _LONGEST = 0.38, 1.3  # of the median length of an object
 _SPREAD = 0.43  # of it, by which other lengths are less likely
-_FARTHEST_JOIN = 7.5  # half widths from an end to the next
-_SHARPEST_JOIN = 1.9  # radians, of the turns at both ends
+_FARTHEST_JOIN = 11.0  # half widths from an end to the next
+_SHARPEST_JOIN = 1.5  # radians, of the turns at both ends
 _REACH = 3.0  # half widths, by which it is known where an end leads
 _BRIDGED = 0.7  # of the way between two ends that is foreground
 _WIDEST, _SURE = 2.4, 0.9  # half widths from its line, of a pixel that is nearest to it, and of any
@@ -76,7 +77,7 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
         With scores and lines, in the size of the maps times ``enlarged``.
     """
     solid = foreground > 0.5
-    thin: Bits = skeletonize(solid if line is None else line > 0.5)  # type: ignore[no-untyped-call]
+    thin: Bits = skeletonize(solid if line is None else line > _LINE)  # type: ignore[no-untyped-call]
     pieces = _cut(thin, crossing > 0.5)
     lines = [each for each in _joined(pieces, solid, scale) if length(each) >= _SHORTEST * scale.length]
     sure = foreground if line is None else line

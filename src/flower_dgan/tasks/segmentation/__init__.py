@@ -12,7 +12,7 @@ from flower_dgan.tasks.task import Compare, Fit, Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from flower_dgan.data.pairs import Entry, Pairs
+    from flower_dgan.data.pairs import Entry, Pairs, Pixels
 
 
 @final
@@ -67,6 +67,12 @@ class Segmentation(Task):
         from flower_dgan.data.instances import with_instances
 
         return with_instances(pairs, data, entries) if "objects" in kinds else pairs
+
+    def look_at(self, model: "nn.Module", image: "Pixels", image_size: int) -> "Pixels":
+        """Return the class of each pixel, see :func:`flower_dgan.tasks.segmentation.predict.whole_mask`."""
+        from flower_dgan.tasks.segmentation.predict import whole_mask
+
+        return whole_mask(model, image, image_size)
 
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Say what the true objects were, where objects are compared."""

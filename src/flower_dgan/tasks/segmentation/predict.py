@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import label  # type: ignore[import-untyped]
 from torch import nn
 
-from flower_dgan.data.pairs import Pairs
+from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.metrics import Ids
@@ -68,6 +68,39 @@ def predict_masks(model: nn.Module, pairs: Pairs, image_size: int, *, objects: b
         yield {"masks": (true, predicted), "objects": (true_objects, predicted_objects)}
     if not masks_there or (objects and not objects_there):
         raise DataError("The windows of the test pairs have nothing to find; pick other test data.")
+
+
+def whole_mask(model: nn.Module, image: Pixels, image_size: int) -> Pixels:
+    """Predict all of one image, in windows of which the last of a row and of a column lie flush with the edge.
+
+    Parameters
+    ----------
+    model, image_size
+        As for :func:`predict_masks`.
+    image : uint8 array (height, width, channels)
+        At least as large as a window.
+
+    Returns
+    -------
+    uint8 array (height, width)
+        Class ids.
+
+    Raises
+    ------
+    DataError
+        The image is too small. A NotFiniteError if what the model makes is not finite.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) < image_size:
+        raise DataError(f"it is {height} x {width} pixels, and the model looks at windows of {image_size}")
+    found = np.zeros((height, width), np.uint8)
+    for top in {*range(0, height - image_size, image_size), height - image_size}:
+        for left in {*range(0, width - image_size, image_size), width - image_size}:
+            window = image[top : top + image_size, left : left + image_size]
+            alone = Pairs((window,), (np.zeros(window.shape[:2], np.uint8),), 2)
+            ((_, classes),) = likeliest_classes(model, alone, image_size)
+            found[top : top + image_size, left : left + image_size] = classes[0].numpy()
+    return found
 
 
 def number_objects(mask: Ids) -> Ids:
