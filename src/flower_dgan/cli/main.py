@@ -13,7 +13,9 @@ from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
 from flower_dgan.cli.gain import gain
+from flower_dgan.cli.ledger_command import ledger
 from flower_dgan.cli.new_places import new_folder, require_new_folder
+from flower_dgan.cli.policy_command import policy
 from flower_dgan.errors import defect, told
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
 app.command()(gain)
+app.command()(ledger)
+app.add_typer(policy, name="policy")
 
 _SOFTWARE = 70  # what sysexits.h calls it
 

@@ -10,7 +10,8 @@ from flower_dgan.data import sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.metrics.shared.feature_moments import moments_of
-from flower_dgan.node.policy import check_code, check_windows, release_policy
+from flower_dgan.node.enough_windows import check_windows
+from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
