@@ -17,10 +17,14 @@ from flower_dgan.device import describe, resolve_device
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
+from flower_dgan.node.approvals import Approvals
+from flower_dgan.node.begin import begin_training
 from flower_dgan.node.kept_parts import answer_in_parts
 from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.open_sessions import forget_session, open_session
-from flower_dgan.node.policy import check_code, release_policy
+from flower_dgan.node.outbound import check_and_note, note_reply, training_of
+from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
+from flower_dgan.node.rounded import rounded
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
@@ -32,8 +36,22 @@ from flower_dgan.wiring import computing
 
 logger = logging.getLogger("flwr")
 
+
+def note_what_leaves(message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
+    """Note what leaves a node with an owner, the last before the wire: without its line in the ledger nothing does."""
+    reply = call_next(message, context)
+    if not is_guarded(context.node_config):
+        return reply
+    try:
+        note_reply(message, reply, context.node_config)
+    except Exception as error:
+        logger.error("A reply was held back: %s", error)
+        return Message(refuse(error, details=False), reply_to=message)
+    return reply
+
+
 cut_arrays_small()
-app = ClientApp()
+app = ClientApp(mods=[note_what_leaves])
 
 
 @app.query("join")
@@ -80,8 +98,18 @@ def leave(message: Message, context: Context) -> Message:
 
 def _answer(message: Message, context: Context, handle: Callable[[Message, Context], RecordDict]) -> Message:
     """Answer a message, or refuse it by a code: whatever went wrong, its text stays in this node's log."""
+    guarded = is_guarded(context.node_config)
+
+    def handle_whole(whole: Message) -> RecordDict:
+        if guarded and (training := training_of(whole)):
+            Approvals().require_not_revoked(training)
+        found = handle(whole, context)
+        if guarded:
+            check_and_note(whole, found, context.node_config)
+        return found
+
     try:
-        answer = answer_in_parts(message, node_key(context.node_config), lambda whole: handle(whole, context))
+        answer = answer_in_parts(message, node_key(context.node_config), handle_whole)
         return Message(answer, reply_to=message)
     except Exception as error:
         ours = isinstance(error, DganError)
@@ -90,16 +118,28 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
 
 
 def _describe(message: Message, context: Context) -> RecordDict:
-    request = JoinRequest.from_records(message.content, partial(check_code, context.node_config))
-    config = settings_at(request.config, context.node_config)
-    release_policy(config, context.node_config).check_settings(config)
+    node_config = context.node_config
+    request = JoinRequest.from_records(message.content, partial(check_code, node_config))
+    config = settings_at(request.config, node_config)
+    policy = release_policy(config, node_config)
+    policy.check_settings(config)
     logger.info("This node computes on %s", describe(resolve_device(config.device)))  # refused now or never, too
-    node = open_node(config, context.node_config)
-    secret_of(context.node_config, node_key(context.node_config), node.name, config.seed)  # refused now or never
+    if is_guarded(node_config):
+        Approvals().require(policy, request.training.identity, config)
+    node = open_node(config, node_config)
     state = _state(request.training, context)
     forget_session(state)
     with state.forgotten_if_it_fails():
-        token = state.join(node.name, node.pairs, config, request.training.attempt, node.validation)
+        begin = partial(begin_training, policy, request.training, state, node.pairs, config.seed)
+        token = state.join(
+            node.name,
+            node.pairs,
+            config,
+            request.training.attempt,
+            node.validation,
+            begin if is_guarded(node_config) else None,
+        )
+        secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         return _description(node, config, token).to_records()
 
 
@@ -152,6 +192,8 @@ def _forget(message: Message, context: Context) -> RecordDict:
     training = Training.from_records(message.content, "leave")
     state = _state(training, context)
     forget_session(state)
+    if is_guarded(context.node_config):
+        Approvals().end(training.identity, used=state.answered())
     state.leave()
     return training.to_records("leave")
 
@@ -164,10 +206,16 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
     start = time.monotonic()
     with open_session(Training.of(message.content, "bundle"), context.node_config) as node:
         envelope, question = node.read(message.content)
+        if (stored := node.stored(envelope)) is not None:
+            return stored
         with computing(node.config), node.answering(envelope, question) as session:
             begin = time.monotonic()
             answer = node.algorithm.answer(session, envelope.round_number, question)
             answer.check(node.algorithm.releases)
             compute_seconds = time.monotonic() - begin
         effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
-        return write_answer(answer, effort, node.config.exchange.feedback_format)
+        if not node.exact_figures:
+            answer, effort = rounded(answer, effort)
+        content = write_answer(answer, effort, node.config.exchange.feedback_format)
+        node.keep_answer(envelope, content)
+        return content

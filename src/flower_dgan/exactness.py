@@ -6,7 +6,6 @@ nothing. That the algorithm itself is the paper's is shown by the plain loops of
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -96,10 +95,7 @@ def generator_of_one_process(config: Config, clients: int, secrets: Mapping[str,
     federation = open_federation(config, clients)
     state = federation.state(config)
     with computing(config):
-        sessions = federation.sessions(config)
-        if secrets is not None:
-            sessions = {name: replace(each, secret=secrets[name]) for name, each in sessions.items()}
-        train(algorithm_of(config), state, sessions, in_flight=config.exchange.in_flight)
+        train(algorithm_of(config), state, federation.sessions(config, secrets), in_flight=config.exchange.in_flight)
     return state.generator.average
 
 

@@ -63,10 +63,25 @@ def server_state(
     )
 
 
-def discriminator_half(config: TrainingConfig, shape: ImageShape, client: str) -> DiscriminatorHalf:
-    """Build one client's discriminator; its weights depend on ``config.seed`` and the client's name only."""
+def discriminator_half(
+    config: TrainingConfig, shape: ImageShape, client: str, secret: int | None = None
+) -> DiscriminatorHalf:
+    """Build one client's discriminator.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The settings.
+    shape : ImageShape
+        What it sees.
+    client : str
+        The client's name.
+    secret : int or None
+        What the weights it begins with follow from, beside the name: a server that knew them could compute from the
+        gradients at the first bundle what the first step has added, and so real images. None for the run's seed.
+    """
     device = resolve_device(config.device)
-    with seeded(config.seed, "discriminator", client):
+    with seeded(config.seed if secret is None else secret, "discriminator", client):
         network = build_discriminator(config.model, shape)
     units = torch.ones(1, 1, 1)
     if config.model.levels == "site" and shape.levels:

@@ -380,7 +380,7 @@ def test_an_owner_limits_the_queries_on_one_image(federation: Federation, tmp_pa
         (reply,) = federation.grid.send_and_receive([message])
         refused.append(reply.error.reason if reply.has_error() else "")
     assert refused[0] == ""
-    assert "allows 9 queries on one image in a training (queries_per_image); image 0 would have" in refused[1]
+    assert "allows 9 queries on one image in all trainings (queries_per_image); image 0 would have" in refused[1]
 
 
 @pytest.mark.parametrize("message_type", [JOIN, EXCHANGE])

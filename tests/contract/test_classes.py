@@ -42,7 +42,7 @@ def run(tmp_path: Path, overrides: str) -> Path:
     contexts = simulated_contexts(len(SITES), overrides)
     for (site, classes), context in zip(SITES.items(), contexts.values(), strict=True):
         write_site(tmp_path / site, site, classes)
-        context.node_config = {"data-path": str(tmp_path / site), "name": site}
+        context.node_config = {"data-path": str(tmp_path / site), "name": site, "policy": "research"}
         context.state = RecordDict()
     return run_job(InProcessGrid(app, contexts), resolve(overrides), 0).path
 

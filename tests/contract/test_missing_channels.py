@@ -117,8 +117,8 @@ def test_deployed_nodes_say_what_their_files_hold(tmp_path: Path, caplog: pytest
     def run(overrides: str, **lacking: str) -> Path:
         overrides = f"{overrides} output.directory='{tmp_path / str(len(list(tmp_path.iterdir())))}'"
         contexts = simulated_contexts(2, overrides)
-        contexts[1].node_config = {"data-path": str(tmp_path / "all"), "name": "whole"}
-        contexts[2].node_config = {"data-path": str(tmp_path / "two"), "name": "half", **lacking}
+        contexts[1].node_config = {"data-path": str(tmp_path / "all"), "name": "whole", "policy": "research"}
+        contexts[2].node_config = {"data-path": str(tmp_path / "two"), "name": "half", "policy": "research", **lacking}
         return run_job(InProcessGrid(app, contexts), resolve(overrides), 1).path
 
     assert len(read_images(run(asked, channels="0,2") / "synthetic", 3)) == 6

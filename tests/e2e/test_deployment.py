@@ -6,11 +6,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import threading
 import time
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flower_dgan.client_app import app as client_app
@@ -19,6 +22,8 @@ from flower_dgan.exactness import TOLERANCE, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
+from flower_dgan.node.approvals import Approvals
+from flower_dgan.node.book import Book
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from local_flower import LocalFlower, superlink, supernode, write_app
@@ -140,12 +145,18 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
                 options += runtime_options
             nodes.enter_context(supernode(flower, owner, *options))
 
+        approving = threading.Thread(target=approve, args=(machine,))
+        approving.start()
         stopped = str(as_json(run("stopped", 10_000, "--format", "json"))["run-id"])
         wait_for_a_round(tmp_path / "stopped")
+        approving.join()
         machine.flwr(flower, "stop", **{"<run id>": stopped})
         assert "finished:stopped" in machine.flwr(flower, "list", "--format", "json")
 
+        approving = threading.Thread(target=approve, args=(machine,))
+        approving.start()
         log = run("run", 3, "--stream")
+        approving.join()
         assert statuses(flower, machine) == ["online"] * 3
         finished = re.search(r"started run (\d+)", log)
         assert finished is not None
@@ -157,6 +168,12 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     assert [set(each.clients) for each in metrics.rounds] == [set(OWNERS)] * 3
     assert all(not each.rejected for each in metrics.rounds)
 
+    Book().path.unlink()  # the same nodes once more, which have seen one training of this seed
+    for owner in OWNERS:
+        Book().begin("stopped", owner, 0, np.zeros((0, 32), np.uint8))
+    (tmp_path / "standard.yaml").write_text("preset: standard\napproval: false\n")
+    for owner in ("clinic-a", "clinic-b"):
+        node_configs[owner]["policy"] = str(tmp_path / "standard.yaml")
     contexts = simulated_contexts(3, overrides("one-process", 3))
     for context, node_config in zip(contexts.values(), node_configs.values(), strict=True):
         context.node_config = dict(node_config)
@@ -171,6 +188,17 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     distances = [{(each.site, each.compared): each.distance for each in metrics.distances} for metrics in runs]
     assert distances[0] == pytest.approx(distances[1], rel=1e-3)
     assert ("clinic-c", "synthetic") in distances[0]
+
+
+def approve(machine: Machine) -> None:
+    """Approve, as two of the owners, the training that waits; the third one's policy wants no approval."""
+    deadline = time.monotonic() + PATIENCE
+    while not (waiting := [each for each in Approvals().all() if each.state == "waiting"]):
+        assert time.monotonic() < deadline, "no training asked"
+        time.sleep(0.2)
+    arguments = machine.typed("flower-dgan policy approve", **{"<hash>": waiting[0].settings})
+    command = [str(Path(sys.executable).parent / "flower-dgan"), "policy", "approve", *arguments]
+    subprocess.run([*command, "--yes"], check=True, capture_output=True)
 
 
 def wait_for_a_round(directory: Path) -> None:

@@ -15,6 +15,7 @@ from flower_dgan.exactness import TOLERANCE, largest_relative_difference
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
+from flower_dgan.node.book import Book
 from flower_dgan.report.run_metrics import RunMetrics, read_metrics
 from flower_dgan.resolve import resolve
 from local_flower import superlink, supernode, write_app
@@ -37,7 +38,7 @@ def settings(data: Path, directory: Path, extra: str) -> str:
 def folders(scratch: Path) -> list[str]:
     """Return the node configurations of two owners with images of their own."""
     paths = [make_folder(scratch / name, sites=1, size=128) for name in NAMES]
-    return [f'data-path="{path}" name="{name}"' for path, name in zip(paths, NAMES, strict=True)]
+    return [f'data-path="{path}" name="{name}" policy="research"' for path, name in zip(paths, NAMES, strict=True)]
 
 
 def has_joined(directory: Path) -> bool:
@@ -73,9 +74,10 @@ def train(
 def undisturbed(scratch: Path, extra: str) -> Path:
     """Return the directory of the same training in one process."""
     overrides = settings(scratch / NAMES[0], scratch / "one-process", extra)
+    Book().path.unlink(missing_ok=True)  # the nodes have seen this seed, and would draw other images
     contexts = simulated_contexts(2, overrides)
     for context, name in zip(contexts.values(), NAMES, strict=True):
-        context.node_config = {"data-path": str(scratch / name), "name": name}
+        context.node_config = {"data-path": str(scratch / name), "name": name, "policy": "research"}
     run_job(InProcessGrid(client_app, contexts), resolve(overrides), 0)
     return scratch / "one-process"
 

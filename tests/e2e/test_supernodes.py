@@ -24,7 +24,8 @@ def test_two_supernodes_are_the_reference(warm: bool, rounds: int) -> None:
 def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) -> None:
     """The server has no data. The owners' images do not fit at first: the run stops, and each node's log says why.
 
-    Which generator is best only one of them says, by the image that it holds out: the other's policy is the default.
+    Which generator is best only one of them says, by the image that it holds out: the other's policy is the default,
+    but for the approval.
     """
     configs = [f'data-path="{make_folder(tmp_path / name, sites=1)}" name="{name}"' for name in ("north", "south")]
     allows_scores = tmp_path / "policy.yaml"
@@ -32,7 +33,8 @@ def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) ->
         "label_maps: true\nlabel_maps_to_clients: false\nweights: false\npixel_losses: false\n"
         "queries_per_image: null\nscores: true\n"
     )
-    configs[0] += f' policy="{allows_scores}"'
+    (tmp_path / "standard.yaml").write_text("preset: standard\napproval: false\n")
+    configs = [f'{configs[0]} policy="{allows_scores}"', f'{configs[1]} policy="{tmp_path / "standard.yaml"}"']
     overrides = (
         "data=folder downstream=images downstream.seeds=0 downstream.steps=2 selection=best selection.checks=2 "
         "exchange.min_nodes=2 exchange.rounds=3 exchange.exchanges=2 "
@@ -58,4 +60,6 @@ def test_two_owners_with_folders_of_their_own(tmp_path: Path, own_home: Path) ->
     torch.testing.assert_close(taken, load_generator(kept)[0].state_dict(), rtol=0, atol=0)
     assert len(list((tmp_path / "run/synthetic/images").iterdir())) == 4
     left = [path for path in (own_home / "state").rglob("*") if path.is_file()]
-    assert {path.parent.name for path in left} == {"secrets"}  # what the nodes' draws follow from stays with them
+    # what the nodes' draws follow from stays with them, and what was done with their images
+    assert {path.parent.name for path in left} == {"secrets", "ledger", "flower-dgan"}
+    assert [path.name for path in left if path.parent.name == "flower-dgan"] == ["book.sqlite"]

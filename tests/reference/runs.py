@@ -156,12 +156,12 @@ def reference_clients(
     for labels, pairs in zip(federation.labels, federation.real, strict=True):
         images = hide_channels(pairs, labels.channels).images
         shape = replace(federation.shape, channels=images[0].shape[2])
-        network = discriminator_half(config, replace(shape, levels=()), labels.name).network
+        secret = secrets.get(labels.name, settings.seed)
+        network = discriminator_half(config, replace(shape, levels=()), labels.name, secret).network
         mean, deviation = levels_of(images) if settings.levels else (0.0, 1.0)
         if settings.levels:
             network = Standardised(network, mean, deviation)
         optimizer = torch.optim.Adam(network.parameters(), settings.discriminator_learning_rate, settings.betas)
-        secret = secrets.get(labels.name, settings.seed)
         found.append(Client(labels, images, labels.channels, network, optimizer, secret, deviation))
     return found
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,9 @@ from flower_dgan.errors import FederationError, ProtocolError, StorageError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.networks.build import ImageShape
-from flower_dgan.node.kept_pairs import keep_pairs
+from flower_dgan.node.book import Book
+from flower_dgan.node.counts import Counts
+from flower_dgan.node.kept_pairs import hashes, keep_pairs
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.progress import Progress
@@ -78,16 +79,22 @@ class Node(ClientState):
         asked: NDArray[np.int64] = TWICE,
         drawn: NDArray[np.int64] = NOTHING,
     ) -> Iterator[DiscriminatorHalf]:
+        self.returns: list[int] = []
+
+        def use(returns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            self.returns.append(returns)
+            return asked, drawn
+
         if self._memory is not None and self.lives_on:
             lock, progress = self._memory
             with lock.held():
                 if lock.in_place():
-                    with progress.answering(envelope, policy, asked, drawn) as half:
+                    with progress.answering(envelope, policy, use) as half:
                         yield half
                     return
         with self.locked() as lock:
-            self._memory = lock, Progress(self, lock, fresh, seed=3)
-            with self._memory[1].answering(envelope, policy, asked, drawn) as half:
+            self._memory = lock, Progress(self, lock, fresh, 3, Counts(Book(), hashes(some_pairs())))
+            with self._memory[1].answering(envelope, policy, use) as half:
                 yield half
 
 
@@ -316,14 +323,8 @@ def test_one_image_is_drawn_as_often_as_the_owner_allows(state: Node) -> None:
         ask(asked(3))
     with state.answering(asked(3), policy):  # about image 0, and drawing none
         pass
-    assert np.load(state.path / "queries.npy").tolist() == [[2, 0, 0], [0, 2, 4]]
-
-
-def test_counts_of_the_version_before_count_both_ways(state: Node) -> None:
-    np.save(state.path / "queries.npy", np.array([4, 0, 3]))
-    with state.answering(asked(1), replace(ANY, queries_per_image=6), TWICE, np.array([2, 2, 1])):
-        pass
-    assert np.load(state.path / "queries.npy").tolist() == [[6, 0, 3], [4, 1, 5]]
+    with Book().counting(hashes(some_pairs()), np.arange(3), np.zeros(0, np.int64)) as counts:
+        assert counts.tolist() == [[3, 1, 1], [0, 2, 4]]
 
 
 def test_an_answer_that_cannot_be_stored_is_forgotten(state: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,15 +424,14 @@ def test_pairs_on_a_full_disk_are_an_error_and_no_signal(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("damage", [b"", bytes(30), b"{}", b"[", b"\xff"])
-@pytest.mark.parametrize("name", ["node.json", "shapes.npy", "images.npy", "queries.npy"])
+@pytest.mark.parametrize("name", ["node.json", "shapes.npy", "images.npy"])
 def test_a_damaged_file_of_a_node_is_named(name: str, damage: bytes, own_home: Path) -> None:
     state = Node("a" * 16, "breast", lives_on=False)
     state.join("breast", some_pairs(), CONFIG, 1)
     step(state, asked(1))
     (state.path / name).write_bytes(damage)
-    use = partial(step, state, asked(2, 1)) if name == "queries.npy" else partial(state.joined, lambda *_: None)
     with pytest.raises(StorageError, match=rf"in {state.path} cannot be read: .*: delete {state.path}, and begin"):
-        use()
+        state.joined(lambda *_: None)
 
 
 def test_pairs_that_are_cut_off_are_named() -> None:

@@ -22,8 +22,8 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, moments_of
 from flower_dgan.networks.build import ImageShape
+from flower_dgan.node.enough_windows import check_windows
 from flower_dgan.node.moments import give_moments
-from flower_dgan.node.policy import check_windows
 from flower_dgan.node.simulation import simulating
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve

@@ -40,8 +40,9 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data verify compare config evaluate gain init predict report supernode synthesize train-model",
+    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model",
     ("data",): "check download edit-masks partition prepare",
+    ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",
 }
 
@@ -69,7 +70,7 @@ for arguments in {asked!r}:
     heavy = [name for name in {HEAVY!r} if name in sys.modules]
     found[" ".join(arguments)] = [result.exit_code, len(result.output) > 100, heavy]
 top = get_command(app)
-print(json.dumps([found, names(top), {{name: names(top.commands[name]) for name in ("data", "verify")}}]))
+print(json.dumps([found, names(top), {{name: names(top.commands[name]) for name in ("data", "policy", "verify")}}]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found, top, inner = json.loads(done.stdout)
@@ -79,4 +80,4 @@ print(json.dumps([found, names(top), {{name: names(top.commands[name]) for name 
             heavy.clear()
     assert found == {" ".join(arguments): [0, True, []] for arguments in asked}
     assert top == sorted(COMMANDS[()].split())
-    assert inner == {name: sorted(COMMANDS[name,].split()) for name in ("data", "verify")}
+    assert inner == {name: sorted(COMMANDS[name,].split()) for name in ("data", "policy", "verify")}

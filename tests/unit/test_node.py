@@ -9,7 +9,9 @@ from flower_dgan.data import DigitsSource, Entry, Pairs
 from flower_dgan.data.array_files import write_image
 from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.node.node import node_key, open_node, open_partition
-from flower_dgan.node.policy import ReleasePolicy, release_policy
+from flower_dgan.node.own_policy import release_policy
+from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.presets import PRESETS
 from flower_dgan.node.simulation import simulating
 from flower_dgan.resolve import resolve
 from tests.pairs import make_folder
@@ -65,7 +67,9 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
         assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
     assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, False, False, False, None)
     deployed = {"data-path": "/data", "name": "clinic"}
-    assert release_policy(config, deployed) == ReleasePolicy(True, False, False, False, None)
+    assert release_policy(config, deployed) == PRESETS["standard"]
+    for name, preset in PRESETS.items():
+        assert release_policy(config, deployed | {"policy": name}) == preset
     values = {"label_maps": "true", "label_maps_to_clients": "false", "weights": "false", "pixel_losses": "true"}
     lines = [f"{name}: {value}\n" for name, value in (values | {"queries_per_image": "40"}).items()]
     (tmp_path / "policy.yaml").write_text("".join(lines))

@@ -199,7 +199,7 @@ def test_dropout_follows_from_the_secret_likewise(tmp_path: Path, monkeypatch: p
 
 def test_a_deployed_node_draws_by_the_secret_that_it_makes(seen: Seen, own_home: Path, tmp_path: Path) -> None:
     root = make_folder(tmp_path / "pairs", sites=1, images=8, size=24)
-    node_config = {"data-path": str(root), "name": "clinic-a"}
+    node_config = {"data-path": str(root), "name": "clinic-a", "policy": "research"}
     training, config = Training("a" * 16, 1), resolve(f"{TINY} data=folder exchange.generator_steps=1")
     request = JoinRequest(training, config).to_records()
     assert not answer(request, node_config, JOIN).has_error()

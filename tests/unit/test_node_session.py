@@ -180,12 +180,12 @@ def test_a_session_in_memory_is_opened_without_opening_or_reading_a_file(tmp_pat
 
 @linux
 def test_a_whole_answer_of_a_session_in_memory_reads_nothing(tmp_path: Path) -> None:
-    """It writes its counts and its state; nothing else is opened, and no byte is read."""
+    """It writes its state; nothing else is opened, and no byte is read."""
     state = join()
     node_config = {"name": "breast"}
     assert not ask(bundle(1), node_config).has_error()
     content, before = bundle(2), {each.name for each in state.path.iterdir()}
-    assert {"node.json", "lock", "images.npy", "queries.npy", "round-00000001.safetensors"} <= before
+    assert {"node.json", "lock", "images.npy", "round-00000001.safetensors"} <= before
     with (
         watching(state.path) as seen,
         open_session(TRAINING, node_config) as node,
@@ -195,7 +195,7 @@ def test_a_whole_answer_of_a_session_in_memory_reads_nothing(tmp_path: Path) -> 
     assert seen.bytes == 0
     assert all(flags & (os.O_WRONLY | os.O_CREAT) or Path(name) == state.path for name, flags in seen.opened)
     opened = {Path(name).name for name, mask in seen.events if mask & OPEN}
-    assert "queries.partial" in opened
+    assert "round-00000002.partial" in opened
     assert not opened & before
     assert not [name for name, mask in seen.events if mask & ACCESS]
 

@@ -16,7 +16,8 @@ from flower_dgan.data import open_source
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
-from flower_dgan.node.policy import ReleasePolicy, release_policy
+from flower_dgan.node.own_policy import release_policy
+from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.simulation import simulating
 from flower_dgan.resolve import resolve, to_yaml
 
@@ -165,7 +166,7 @@ def test_a_saved_generator_whose_code_is_missing(tmp_path: Path) -> None:
 def test_a_deployed_node_lets_no_training_name_code_that_its_owner_did_not(setting: str, tmp_path: Path) -> None:
     config = with_path_unread(setting, "my_package.nets:Thing")
     reason = rf"name code of my_package \(plugins\), as {setting}=my_package.nets:Thing does"
-    shown = replace(release_policy(config, DEPLOYED), label_maps_to_clients=True)
+    shown = replace(release_policy(config, DEPLOYED | {"policy": "research"}), pixel_losses=False)
     with pytest.raises(FederationError, match=reason):
         shown.check_settings(config)
     for others in (("my_packages",), ("my_package.nets",), ("nets", "Thing")):

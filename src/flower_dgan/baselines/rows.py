@@ -1,7 +1,7 @@
 """The rows of the TSTR table: real data pooled and alone; the generator untrained, trained on either, and the run's."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from flower_dgan.algorithms.find import algorithm_of
@@ -61,18 +61,27 @@ class LocalFederation:
     real: tuple[Pairs, ...]
     held_out: tuple[Pairs | None, ...] = ()
 
-    def sessions(self, config: Config) -> dict[str, Session]:
-        """Return what each client has of a training that begins, by name: a fresh discriminator of its own."""
-        return {
-            labels.name: self._session(config, index, discriminator_half(config, self._shape_of(index), labels.name))
-            for index, labels in enumerate(self.labels)
-        }
+    def sessions(self, config: Config, secrets: Mapping[str, int] | None = None) -> dict[str, Session]:
+        """Return what each client has of a training that begins, by name: a fresh discriminator of its own.
+
+        ``secrets`` are what the clients' draws and the starts of their discriminators follow from, by name; None for
+        the run's seed, as in simulation.
+        """
+        found = {}
+        for index, labels in enumerate(self.labels):
+            secret = config.seed if secrets is None else secrets[labels.name]
+            half = discriminator_half(config, self._shape_of(index), labels.name, secret)
+            found[labels.name] = self._session(config, index, half, secret)
+        return found
 
     def sharing(self, config: Config) -> dict[str, Session]:
         """Return the same with one discriminator for all; what a client lacks of the channels is black for it."""
         half = discriminator_half(config, replace(self.shape, levels=()), "centralized")
         halves = [_for_levels(_for_channels(half, each.channels, self.shape), each) for each in self.labels]
-        return {each.name: self._session(config, index, halves[index]) for index, each in enumerate(self.labels)}
+        return {
+            each.name: self._session(config, index, halves[index], config.seed)
+            for index, each in enumerate(self.labels)
+        }
 
     def state(self, config: Config, workers: int = 1, previous: PreviousTask | None = None) -> ServerState:
         """Return what a server has of a training that begins."""
@@ -84,9 +93,9 @@ class LocalFederation:
         levels = () if own is None else (own,)
         return replace(self.shape, channels=self.shape.channels if channels is None else len(channels), levels=levels)
 
-    def _session(self, config: Config, index: int, half: DiscriminatorHalf) -> Session:
+    def _session(self, config: Config, index: int, half: DiscriminatorHalf, secret: int) -> Session:
         labels = self.labels[index]
-        return session_of(config, labels.name, hide_channels(self.real[index], labels.channels), half, config.seed)
+        return session_of(config, labels.name, hide_channels(self.real[index], labels.channels), half, secret)
 
     @property
     def members(self) -> dict[str, Pairs]:

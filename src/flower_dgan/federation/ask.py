@@ -1,6 +1,7 @@
 """What the server asks the nodes at the start: what each has, and the label maps that it does not have yet."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flwr.app import Message, RecordDict
@@ -18,12 +19,43 @@ from flower_dgan.wire.join_messages import (
     label_maps_from_records,
 )
 from flower_dgan.wire.protocol import Training
-from flower_dgan.wire.refusals import reason_of
+from flower_dgan.wire.refusals import Refusal, reason_of
+
+_OF_OWNERS = (Refusal.APPROVAL, Refusal.APPROVAL_HOURS, Refusal.REVOKED)
 
 
-def ask(
-    grid: Grid, nodes: Iterable[int], config: Config, cache: Path, training: Training
-) -> tuple[dict[int, NodeDescription], list[str]]:
+@dataclass
+class Asked:
+    """What became of asking nodes.
+
+    Attributes
+    ----------
+    descriptions : dict of int to NodeDescription
+        What nodes say of themselves.
+    problems : list of str
+        What was wrong with others.
+    undecided : dict of int to str
+        Why others do not take part, where that is their owners' word: it is not there yet, came too late, or is no.
+    waiting : set of int
+        Which of these wait.
+    """
+
+    descriptions: dict[int, NodeDescription] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    undecided: dict[int, str] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+
+    def add(self, later: "Asked") -> None:
+        """Take in what became of asking some of the nodes again."""
+        for node in [*later.descriptions, *later.undecided]:
+            self.undecided.pop(node, None)
+        self.descriptions |= later.descriptions
+        self.problems += later.problems
+        self.undecided |= later.undecided
+        self.waiting = later.waiting
+
+
+def ask(grid: Grid, nodes: Iterable[int], config: Config, cache: Path, training: Training) -> Asked:
     """Ask nodes what they have, and fill the cache with their label maps.
 
     Parameters
@@ -41,29 +73,28 @@ def ask(
 
     Returns
     -------
-    dict of int to NodeDescription
-        What nodes say of themselves.
-    list of str
-        What was wrong with the others.
+    Asked
+        What they say.
     """
-    leaving = config.data.label_maps_leave
-    descriptions: dict[int, NodeDescription] = {}
+    leaving, found = config.data.label_maps_leave, Asked()
+    descriptions = found.descriptions
 
     def describe(node: int, content: RecordDict) -> None:
         descriptions[node] = NodeDescription.from_records(content, label_maps_leave=leaving)
 
     request = JoinRequest(training, config).to_records()
-    problems = _exchange(grid, nodes, JOIN, request, config, describe)
+    found.problems = _exchange(grid, nodes, JOIN, request, config, describe, found)
     if not leaving:
-        return descriptions, problems
+        return found
 
     def fill_cache(node: int, content: RecordDict) -> None:
         _fill_cache(descriptions[node], label_maps_from_records(content), cache)
 
     lacking = [node for node, each in descriptions.items() if not _cached(each, cache).is_file()]
     request = training.to_records("request")
-    problems += _exchange(grid, lacking, LABEL_MAPS, request, config, fill_cache)
-    return {node: each for node, each in descriptions.items() if _cached(each, cache).is_file()}, problems
+    found.problems += _exchange(grid, lacking, LABEL_MAPS, request, config, fill_cache, found)
+    found.descriptions = {node: each for node, each in descriptions.items() if _cached(each, cache).is_file()}
+    return found
 
 
 def read_label_maps(description: NodeDescription, cache: Path) -> PackedLabelMaps:
@@ -84,13 +115,21 @@ def _exchange(
     content: RecordDict,
     config: Config,
     on_answer: Callable[[int, RecordDict], None],
+    found: Asked,
 ) -> list[str]:
-    """Send the same to several nodes; return what was wrong with those whose answers are none."""
+    """Send the same to several nodes; return what was wrong with those whose answers are none.
+
+    Owners who have not decided are noted instead.
+    """
     messages = [Message(content, dst_node_id=node, message_type=message_type) for node in nodes]
     silent, problems = {message.metadata.dst_node_id for message in messages}, []
     for reply in grid.send_and_receive(messages, timeout=config.exchange.join_timeout):
         node = reply.metadata.src_node_id
         silent.discard(node)
+        if reply.has_error() and reply.error.code in _OF_OWNERS:
+            found.undecided[node] = reason_of(reply.error)
+            found.waiting |= {node} if reply.error.code == Refusal.APPROVAL else set()
+            continue
         try:
             if reply.has_error():
                 raise ProtocolError(reason_of(reply.error))

@@ -24,7 +24,7 @@ from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import DataError, FederationError, ProtocolError
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, frechet_of_moments, moments_of
-from flower_dgan.node.policy import FEWEST_WINDOWS
+from flower_dgan.node.enough_windows import FEWEST_WINDOWS
 from flower_dgan.randomness import derive_seed
 from flower_dgan.report.run_records import Distance
 from flower_dgan.synthesis import draw_for, shares

@@ -13,7 +13,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, PackedLabelMaps, Pixels, check_label_map_sizes, unpack
 from flower_dgan.data.channels import Channels
 from flower_dgan.errors import FederationError, ProtocolError
-from flower_dgan.federation.ask import ask, read_label_maps
+from flower_dgan.federation.ask import Asked, ask, read_label_maps
 from flower_dgan.federation.claims import Claims
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.networks.build import ImageShape
@@ -22,6 +22,8 @@ from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 
 logger = logging.getLogger("flwr")
+
+_ASK_AGAIN, _TELL_AGAIN = 5.0, 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ def join(
         If label maps are not those that a node announced.
     """
     nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
-    descriptions, problems = ask(grid, nodes, config, cache, training)
-    if problems:
-        raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(problems)))
+    asked = _decided(grid, config, cache, training, ask(grid, nodes, config, cache, training))
+    descriptions = asked.descriptions
+    if asked.problems:
+        raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(asked.problems)))
     check_agreement(list(descriptions.values()), config)
     for node, description in descriptions.items():
         claims.take(node, description)
@@ -140,6 +143,44 @@ def join(
     return tuple(
         joined(node, description, config, index, cache, maps) for index, (node, description) in enumerate(ordered)
     )
+
+
+def _decided(grid: Grid, config: Config, cache: Path, training: Training, asked: Asked) -> Asked:
+    """Wait for owners who are to approve the training, and go on without those who do not in time.
+
+    Whoever approved waits for the others as long as for nodes that are not connected yet; where they are fewer than the
+    run needs, until the owners decide: their policies say how long that may take.
+
+    Raises
+    ------
+    FederationError
+        If they stay fewer.
+    """
+    start, told = time.monotonic(), 0.0
+    while asked.waiting and not asked.problems:
+        waited = time.monotonic() - start
+        if waited > config.exchange.join_timeout and len(asked.descriptions) >= config.exchange.min_nodes:
+            break
+        if not told or time.monotonic() - told > _TELL_AGAIN:
+            told = time.monotonic()
+            shown = ", ".join(map(str, sorted(asked.waiting)))
+            logger.info(
+                "%d of at least %d owners let their nodes take part. Node %s waits for its owner's approval, since "
+                "%.0f s: flower-dgan policy waiting, there.",
+                len(asked.descriptions),
+                config.exchange.min_nodes,
+                shown,
+                waited,
+            )
+        time.sleep(_ASK_AGAIN)
+        asked.add(ask(grid, sorted(asked.waiting), config, cache, training))
+    words = "; ".join(f"node {node}: {why}" for node, why in sorted(asked.undecided.items()))
+    if not asked.problems and len(asked.descriptions) < config.exchange.min_nodes:
+        there = len(asked.descriptions)
+        raise FederationError(f"The run cannot start with {there} nodes (exchange.min_nodes): {words}")
+    if words:
+        logger.warning("The run starts without some nodes: %s", words)
+    return asked
 
 
 def joined(

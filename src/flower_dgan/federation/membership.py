@@ -111,8 +111,9 @@ class Membership:
 
     def _ask(self, node: int) -> None:
         try:
-            found, problems = ask(self._grid.beside(), [node], self._config, label_map_cache(), self._training)
-            self._answers.put((node, found.get(node), problems))
+            found = ask(self._grid.beside(), [node], self._config, label_map_cache(), self._training)
+            undecided = [f"node {each}: {why}" for each, why in found.undecided.items()]
+            self._answers.put((node, found.descriptions.get(node), [*found.problems, *undecided]))
         except Exception as error:  # the training goes on, whatever a newcomer did
             self._answers.put((node, None, [f"node {node}: {error}"]))
 

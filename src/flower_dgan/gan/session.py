@@ -44,6 +44,8 @@ class Session:
     secret : int
         What the client's own draws follow from: at a deployed node a number that no server knows, in simulation the
         run's seed.
+    returns : int
+        How often the client went back to an earlier state for another bundle; its draws are others then.
     foreground : float
         Share of the windows of real images that are placed on the foreground.
     reads_pixels : bool
@@ -60,6 +62,7 @@ class Session:
     secret: int
     foreground: float = 0.0
     reads_pixels: bool = False
+    returns: int = 0
 
     def synthetic(self, question: Question) -> Batch:
         """Return the images of a question with the label maps that they were made from, on the discriminator's device.
@@ -102,7 +105,8 @@ class Session:
 
     def real_views(self, round_number: int, batch: int) -> Views:
         """Return which views of which pairs :meth:`draw_real` returns, for the owner's count of them."""
-        generator = derive_generator(self.secret, "real", round_number, self.name, batch)
+        again = ("again", self.returns) if self.returns else ()
+        generator = derive_generator(self.secret, "real", round_number, self.name, batch, *again)
         views = draw_views(self.sizes, self.batch_size, self.image_size, self.augmentation, generator)
         return on_foreground(views, self.pairs.label_maps, self.foreground, self.image_size, generator)
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs, Pixels
 from flower_dgan.node.spooled_pairs import SpooledPairs, copy_file, read_arrays
+from flower_dgan.private import private_file
 from flower_dgan.whole_file import whole_file
 
-_IMAGES, _LABEL_MAPS, _SHAPES = "images.npy", "label_maps.npy", "shapes.npy"
+_IMAGES, _LABEL_MAPS, _SHAPES, _HASHES = "images.npy", "label_maps.npy", "shapes.npy", "hashes.npy"
 
 
 def keep_pairs(directory: Path, pairs: Pairs) -> None:
@@ -21,6 +22,7 @@ def keep_pairs(directory: Path, pairs: Pairs) -> None:
     for file, arrays in ((_IMAGES, pairs.images), (_LABEL_MAPS, pairs.label_maps)):
         # One after the other: a copy in memory would double what a large data set takes. Not by way of a map of the
         # file in memory, as a full disk then ends the process by a signal.
+        private_file(directory / file)
         with (directory / file).open("wb") as opened:
             size = sum(array.size for array in arrays)
             write_array_header_1_0(opened, header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": (size,)})
@@ -31,7 +33,7 @@ def keep_pairs(directory: Path, pairs: Pairs) -> None:
                     opened.write(np.ascontiguousarray(array, np.uint8).data)
             opened.flush()
             os.fsync(opened.fileno())
-    with whole_file(directory / _SHAPES) as partial, partial.open("wb") as opened:
+    with whole_file(directory / _SHAPES, private=True) as partial, partial.open("wb") as opened:
         np.save(opened, np.array([image.shape for image in pairs.images]))
 
 
@@ -40,11 +42,6 @@ def kept_pairs(directory: Path, classes: int) -> Pairs:
     shapes = np.load(directory / _SHAPES)
     images = _split(directory / _IMAGES, shapes)
     return Pairs(images, _split(directory / _LABEL_MAPS, shapes[:, :2]), classes)
-
-
-def count_kept(directory: Path) -> int:
-    """Return how many pairs a directory holds."""
-    return len(np.load(directory / _SHAPES))
 
 
 def digest(pairs: Pairs) -> str:
@@ -58,6 +55,27 @@ def digest(pairs: Pairs) -> str:
             found.update(f"{shape}".encode())
             found.update(content)
     return found.hexdigest()
+
+
+def hashes(pairs: Pairs) -> NDArray[np.uint8]:
+    """Return a hash of the pixels of each image, (images, 32): what the book of the node's owner knows it by."""
+    shapes = [image.shape for image in pairs.images]
+    spooled = _spooled(pairs, _IMAGES)
+    pixels = map(_bytes, pairs.images) if spooled is None else read_arrays(spooled, shapes)
+    found = [hashlib.sha256(f"{s}".encode() + content).digest() for s, content in zip(shapes, pixels, strict=True)]
+    return np.frombuffer(b"".join(found), np.uint8).reshape(-1, hashlib.sha256().digest_size)
+
+
+def keep_hashes(directory: Path, images: NDArray[np.uint8]) -> None:
+    """Write the hashes of the images of a directory beside them."""
+    with whole_file(directory / _HASHES, private=True) as partial, partial.open("wb") as opened:
+        np.save(opened, images)
+
+
+def kept_hashes(directory: Path, pairs: Pairs) -> NDArray[np.uint8]:
+    """Return the hashes that were kept of a directory's images; where none were, those of its pairs."""
+    file = directory / _HASHES
+    return np.asarray(np.load(file)) if file.is_file() else hashes(pairs)
 
 
 def _spooled(pairs: Pairs, file: str) -> IO[bytes] | None:

@@ -97,7 +97,7 @@ class KeptParts:
         if not folder.is_dir():
             _make_room(self._messages)
             folder.mkdir(mode=0o700, exist_ok=True)
-        with whole_file(folder / f"{number:05d}", shared=True, durable=False) as partial:
+        with whole_file(folder / f"{number:05d}", shared=True, private=True, durable=False) as partial:
             partial.write_bytes(part)
 
     def joined(self, whole: Whole) -> RecordDict | None:
@@ -113,7 +113,7 @@ class KeptParts:
         file = self._answers / whole.digest
         if not file.is_file():
             _make_room(self._answers)
-        with whole_file(file, shared=True, durable=False) as partial:
+        with whole_file(file, shared=True, private=True, durable=False) as partial:
             partial.write_bytes(data)
 
     def part_of_answer(self, whole: Whole, number: int) -> RecordDict:

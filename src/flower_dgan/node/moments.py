@@ -11,8 +11,9 @@ from flower_dgan.data.augmentation import grid_views
 from flower_dgan.device import chosen_device
 from flower_dgan.errors import ProtocolError
 from flower_dgan.metrics.shared.feature_moments import moments_of
+from flower_dgan.node.enough_windows import check_windows
 from flower_dgan.node.node import settings_at
-from flower_dgan.node.policy import check_code, check_windows, release_policy
+from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.placing import place

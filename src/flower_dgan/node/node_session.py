@@ -11,15 +11,20 @@ from functools import partial
 
 import numpy as np
 from flwr.app import RecordDict
+from numpy.typing import NDArray
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data.levels import levels_of
 from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, discriminator_form
+from flower_dgan.node.book import Book
+from flower_dgan.node.counts import Counts
+from flower_dgan.node.kept_pairs import kept_hashes
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.node import node_key, settings_at
-from flower_dgan.node.policy import ReleasePolicy, check_code, release_policy, stamp_of_policy
+from flower_dgan.node.own_policy import check_code, is_guarded, release_policy, stamp_of_policy
+from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.progress import Progress
 from flower_dgan.node.secret import secret_of, secret_path
 from flower_dgan.node.simulation import NodeConfig, in_simulation
@@ -27,6 +32,7 @@ from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.node.state import ClientState
 from flower_dgan.randomness import derive_seed
 from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.packing import pack_content, unpack_content
 from flower_dgan.wire.question_message import Envelope, read_question
 from flower_dgan.wiring import discriminator_half, session_of
 
@@ -75,17 +81,24 @@ class NodeSession:
         self._shape = replace(BundleShape.of(config, pairs.classes), channels=channels)
         form = discriminator_form(config, pairs.classes, channels) if self.algorithm.releases.of_network else None
         self._parameters = form.shapes if form else None
-        secret = secret_of(node_config, node_key(node_config), self.name, config.seed)
+        secret = secret_of(node_config, node_key(node_config), self.name, config.seed, state.repeat())
         levels = (levels_of(pairs.images),) if config.model.levels == "site" else ()
         shape = ImageShape(pairs.classes, channels, config.data.image_size, (), levels)
-        build = partial(discriminator_half, config, shape, self.name)
-        self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name))
+        build = partial(discriminator_half, config, shape, self.name, secret)
+        self._images = kept_hashes(state.path, pairs) if is_guarded(node_config) else None
+        counts = None if self._images is None else Counts(Book(), self._images)
+        self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name), counts)
         self._session = session_of(config, self.name, pairs, self._progress.half, secret)
 
     @property
     def bytes(self) -> int:
         """Bytes in memory of the discriminator and of the two moments that Adam has of each of its parameters."""
         return 3 * sum(each.numel() * each.element_size() for each in self._progress.half.network.parameters())
+
+    @property
+    def exact_figures(self) -> bool:
+        """Whether figures leave as they were measured."""
+        return self._policy.exact_figures
 
     def is_up_to_date(self, node_config: NodeConfig) -> bool:
         """Return whether what the session was built from is what it was; opens no file."""
@@ -110,12 +123,32 @@ class NodeSession:
         Raises as :meth:`flower_dgan.node.progress.Progress.answering`.
         """
         batches = range(self.config.exchange.exchanges * self.config.algorithm.passes)
-        drawn = np.concatenate([self._session.real_views(envelope.round_number, batch).ids for batch in batches])
         asked = np.zeros(0, np.int64) if question.views is None else question.views.ids
-        with self._progress.answering(envelope, self._policy, asked, drawn) as half:
+
+        def use(returns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            self._session = replace(self._session, returns=returns)
+            drawn = [self._session.real_views(envelope.round_number, batch).ids for batch in batches]
+            for each in drawn:
+                self._policy.check_distinct(each if self._images is None else self._images[each])
+            return asked, np.concatenate(drawn)
+
+        with self._progress.answering(envelope, self._policy, use) as half:
             if self._session.half is not half:
                 self._session = replace(self._session, half=half)
             yield self._session
+
+    def stored(self, envelope: Envelope) -> RecordDict | None:
+        """Return what a bundle was answered with, to the byte; None where it is to be computed.
+
+        A node in a simulation keeps no answers: there it computes one again, from the state before it.
+        """
+        data = self._progress.stored(envelope)
+        return None if data is None else unpack_content(data)
+
+    def keep_answer(self, envelope: Envelope, answer: RecordDict) -> None:
+        """Keep an answer before it leaves, where the node has an owner who counts."""
+        if self._images is not None:
+            self._progress.keep_answer(envelope, pack_content(answer))
 
     def _sources(self) -> tuple[bool, Stamp, Stamp]:
         secret = secret_path(self._node_config, node_key(self._node_config))

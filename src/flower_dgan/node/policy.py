@@ -1,27 +1,18 @@
 """What the owner of a node lets leave it: a file at the node, which nothing that the server sends can change."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
-from flower_dgan.config.ranges import Count
-from flower_dgan.config.read import read_settings
-from flower_dgan.errors import ConfigError, FederationError, PolicyError
-from flower_dgan.node.simulation import NodeConfig, in_simulation
-from flower_dgan.node.stamp import Stamp, stamp
+from flower_dgan.config.ranges import Count, Positive, Steps
+from flower_dgan.errors import PolicyError
+from flower_dgan.node.bounds import Bounds
 from flower_dgan.plugins import import_paths, package_of
 
-FEWEST_WINDOWS, FEWEST_IMAGES = 50, 10
-"""Of how many windows, and of how many images, moments may be at least.
-
-The mean of one window's features is that window's features; with 50 windows none has more than a fiftieth of it. As
-windows of one image are much alike, the images count too.
-"""
+_FREE = Bounds()
 
 
 @dataclass(frozen=True)
@@ -41,8 +32,8 @@ class ReleasePolicy:
         Whether losses and gradients may that depend on the real image pixel by pixel: a server can read the image out
         of them.
     queries_per_image : int or None
-        How often at most a training may ask for feedback on the label map of one real image, and how often it may show
-        that image to the discriminator, in pairs that the node draws itself; None for any number.
+        How often at most, in all trainings together, there may be feedback on the label map of one real image, and how
+        often that image may be shown to a discriminator, in pairs that the node draws itself; None for any number.
     plugins : tuple of str
         Top-level packages that a training may name in an import path; see ``flower_dgan.plugins``.
     levels : bool
@@ -53,6 +44,26 @@ class ReleasePolicy:
     scores : bool
         Whether a rounded score may, for each check of ``selection``, of a network of the server on the real images that
         are held out for validation.
+    feedback : bool
+        Whether losses, scores and gradients at synthetic images may leave without differential privacy.
+    exact_figures : bool
+        Whether the discriminator's loss on real images, seconds and memory leave as they were measured, or rounded.
+    approval : bool
+        Whether the owner approves each training before anything but its refusal leaves, see
+        :mod:`flower_dgan.node.approvals`.
+    approval_hours : float
+        How long a training waits for that.
+    trainings : int or None
+        In how many trainings, in all its time, one image may be; None for any number.
+    kept_trainings : int or None
+        Of how many trainings at once the node keeps images and discriminator; None for any number.
+    returns : int or None
+        How often, in one training, the node may go back to what it kept for another bundle, as where a server was
+        started again; None for any number.
+    distinct_images : int
+        How many different real images each step of the discriminator uses at least.
+    bounds : Bounds
+        How far the settings of a training may go.
     """
 
     label_maps: bool
@@ -64,6 +75,15 @@ class ReleasePolicy:
     moments: bool = False
     scores: bool = False
     levels: bool = True
+    feedback: bool = True
+    exact_figures: bool = True
+    approval: bool = False
+    approval_hours: Positive = 72.0
+    trainings: Count | None = None
+    kept_trainings: Count | None = None
+    returns: Count | None = None
+    distinct_images: Steps = 1
+    bounds: Bounds = _FREE
 
     def check_code(self, setting: str, path: str) -> None:
         """Raise PolicyError if a training may not name this import path."""
@@ -78,6 +98,19 @@ class ReleasePolicy:
         """Raise PolicyError, which names the rule, if a training with these settings would break it."""
         for setting, path in import_paths(config).items():
             self.check_code(setting, path)
+        releases = algorithm_of(config).releases
+        if releases.feedback and not self.feedback:
+            raise PolicyError(
+                "feedback",
+                "This node's policy lets no feedback on synthetic images leave without differential privacy "
+                "(feedback), and this training has none.",
+            )
+        if not self.label_maps and config.data.target == "label-maps":
+            raise PolicyError(
+                "label_maps",
+                "This node's policy does not let label maps leave (label_maps), and with data.target=label-maps they "
+                "are what the generator learns to draw.",
+            )
         if not self.label_maps and config.data.label_maps_leave:
             raise PolicyError(
                 "label_maps",
@@ -90,7 +123,6 @@ class ReleasePolicy:
                 "This node's policy does not let mean and deviation of its images leave (levels), as model.levels=site "
                 "does.",
             )
-        releases = algorithm_of(config).releases
         masks_leave = config.data.condition == "label-map" and config.data.label_maps_leave
         what = f"algorithm={config.algorithm.name}"
         if masks_leave and releases.label_maps_to_clients and not self.label_maps_to_clients:
@@ -110,6 +142,38 @@ class ReleasePolicy:
             )
         if releases.real_pixels and not self.pixel_losses:
             raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
+        if config.exchange.batch_size < self.distinct_images:
+            raise _too_few(config.exchange.batch_size, self.distinct_images)
+        self.bounds.check(config)
+
+    def check_distinct(self, images: NDArray[np.generic]) -> None:
+        """Raise PolicyError if a step would use too few different images, each a row or a number."""
+        if self.distinct_images > 1 and (found := len(np.unique(images, axis=0))) < self.distinct_images:
+            raise _too_few(found, self.distinct_images)
+
+    def check_returns(self, returns: int) -> None:
+        """Raise PolicyError if the node would have gone back too often in a training, this time included."""
+        if self.returns is not None and returns > self.returns:
+            raise PolicyError(
+                "returns",
+                f"This node's policy lets it go back {self.returns} times in a training (returns), and this would be "
+                f"time {returns}.",
+            )
+
+    def check_trainings(self, trainings: int, kept: int) -> None:
+        """Raise PolicyError if a training, the last of so many of an image or of those that are kept, is too many."""
+        if self.trainings is not None and trainings > self.trainings:
+            raise PolicyError(
+                "trainings",
+                f"This node's policy lets an image take part in {self.trainings} trainings (trainings), and for one "
+                f"this would be number {trainings}.",
+            )
+        if self.kept_trainings is not None and kept > self.kept_trainings:
+            raise PolicyError(
+                "kept_trainings",
+                f"This node keeps {self.kept_trainings} trainings at once (kept_trainings), and this would be number "
+                f"{kept}: delete those in its state directory that have ended.",
+            )
 
     def check_queries(self, counts: NDArray[np.int64]) -> None:
         """Raise PolicyError if one of the real images would be asked about, or shown, too often.
@@ -117,14 +181,14 @@ class ReleasePolicy:
         Parameters
         ----------
         counts : int64 array, (2, images)
-            How often each image's label map was asked about in a training, and how often the node drew the image
-            itself; the bundle at hand included.
+            How often each image's label map was asked about, and how often the node drew the image itself, in all
+            trainings; the bundle at hand included.
         """
         highest = counts.max(axis=0)
         if self.queries_per_image is not None and highest.max() > self.queries_per_image:
             raise PolicyError(
                 "queries_per_image",
-                f"This node's policy allows {self.queries_per_image} queries on one image in a training "
+                f"This node's policy allows {self.queries_per_image} queries on one image in all trainings "
                 f"(queries_per_image); image {int(highest.argmax())} would have {int(highest.max())}.",
             )
 
@@ -147,62 +211,9 @@ class ReleasePolicy:
             )
 
 
-def check_windows(ids: NDArray[np.int64]) -> None:
-    """Raise FederationError if moments would be of so few windows or images that they tell of single ones.
-
-    Parameters
-    ----------
-    ids : int64 array (windows,)
-        The image of each window.
-    """
-    windows, images = len(ids), len(np.unique(ids))
-    if windows < FEWEST_WINDOWS or images < FEWEST_IMAGES:
-        raise FederationError(
-            f"Moments of {windows} windows of {images} images would tell of single ones: no node gives those of fewer "
-            f"than {FEWEST_WINDOWS} windows, or {FEWEST_IMAGES} images."
-        )
-
-
-def check_code(node_config: NodeConfig, setting: str, path: str) -> None:
-    """Raise PolicyError if a training may not name this import path at a node; before its settings are read."""
-    if "policy" in node_config or not in_simulation(node_config):
-        _own_policy(node_config).check_code(setting, path)
-
-
-def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePolicy:
-    """Return the policy of a node.
-
-    A deployed node has the one in the file that its owner names, ``--node-config 'policy="/etc/policy.yaml" ...'``;
-    without a file it lets label maps reach the server, but no other client, and allows neither weights nor pixel
-    losses, nor moments, nor scores, nor import paths. A simulated node belongs to whoever configured the run.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, or does not say exactly what a policy says.
-    """
-    if "policy" in node_config or not in_simulation(node_config):
-        return _own_policy(node_config)
-    plugins = tuple(package_of(path) for path in import_paths(config).values())
-    return ReleasePolicy(True, True, True, config.allow_pixel_losses, None, plugins, moments=True, scores=True)
-
-
-def _own_policy(node_config: NodeConfig) -> ReleasePolicy:
-    if (path := _policy_path(node_config)) is not None:
-        try:
-            return read_settings(ReleasePolicy, yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, TypeError) as error:
-            raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
-        except ConfigError as error:
-            raise ConfigError(f"This node's policy {path}: {error}") from error
-    return ReleasePolicy(True, False, False, False, None, (), moments=False)
-
-
-def stamp_of_policy(node_config: NodeConfig) -> Stamp:
-    """Return what tells whether the owner has changed the policy's file since; opens no file."""
-    path = _policy_path(node_config)
-    return None if path is None else stamp(path)
-
-
-def _policy_path(node_config: NodeConfig) -> Path | None:
-    return Path(str(node_config["policy"])).expanduser() if "policy" in node_config else None
+def _too_few(found: int, least: int) -> PolicyError:
+    return PolicyError(
+        "distinct_images",
+        f"A step of {found} different images at a node whose policy wants {least} (distinct_images): set "
+        f"exchange.batch_size={least} or more.",
+    )

@@ -1,11 +1,11 @@
-"""What a node has learned in a training, in memory and in its directory: discriminator, random state and counters.
+"""What a node has learned in a training, in memory and in its directory: discriminator and random state.
 
 The directory is the truth. What is in memory is used as long as the nonce of the directory's lock, and the file of the
 newest round, say that nobody wrote there since; and it is given up before anything of it is changed, so that an answer
 that was computed but not stored is forgotten.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,17 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from flower_dgan.gan.discriminator import DiscriminatorHalf
-from flower_dgan.node.kept_pairs import count_kept
+from flower_dgan.node.counts import Counts
 from flower_dgan.node.kept_rounds import KeptRounds
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.state import ClientState, check_attempt
-from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.question_message import Envelope
 
 
 class Progress:
-    """The discriminator of one node in one training, and how often its images were used.
+    """The discriminator of one node in one training.
 
     Parameters
     ----------
@@ -35,6 +34,8 @@ class Progress:
         Returns the discriminator as it is before the first round.
     seed : int
         Of torch's default random state before the first round.
+    counts : Counts or None
+        Of its images, in all trainings; None where nobody counts.
 
     Attributes
     ----------
@@ -42,23 +43,29 @@ class Progress:
         What :meth:`answering` gave last, or a fresh one.
     """
 
-    def __init__(self, state: ClientState, lock: StoreLock, build: Callable[[], DiscriminatorHalf], seed: int) -> None:
+    def __init__(
+        self,
+        state: ClientState,
+        lock: StoreLock,
+        build: Callable[[], DiscriminatorHalf],
+        seed: int,
+        counts: Counts | None = None,
+    ) -> None:
         self._state = state
         self._lock = lock
         self._build = build
         self._seed = seed
         self._rounds = KeptRounds(state.path)
-        self._queries = state.path / "queries.npy"
+        self._counts = counts
         self._seen: bytes | None = None  # the nonce that what follows was read or written under
         self._attempt = 0
-        self._counts: NDArray[np.int64] = np.zeros((2, 0), np.int64)
         self.half = build()
         self._at: int | None = 0  # after which round the discriminator is in memory, None where nobody knows
         self._random = torch.get_rng_state()
 
     @contextmanager
     def answering(
-        self, envelope: Envelope, policy: ReleasePolicy, asked: NDArray[np.int64], drawn: NDArray[np.int64]
+        self, envelope: Envelope, policy: ReleasePolicy, use: Callable[[int], Sequence[NDArray[np.int64]]]
     ) -> Iterator[DiscriminatorHalf]:
         """Give the discriminator that answers a question, and keep what became of it if the body raises nothing.
 
@@ -70,10 +77,10 @@ class Progress:
             Of the question that is answered.
         policy : ReleasePolicy
             The node's policy: how often one image may be asked about.
-        asked : int64 array (samples,) or (0,)
-            The real images whose label maps the synthetic ones were made from, where these are the node's own.
-        drawn : int64 array (samples,)
-            The real images that the node draws itself for the answer.
+        use : callable
+            Returns two int64 arrays, told how often the node went back to an earlier state for another bundle: the real
+            images whose label maps the synthetic ones were made from, where these are the node's own, and those that
+            the node draws itself for the answer.
 
         Raises
         ------
@@ -86,26 +93,36 @@ class Progress:
         """
         self._catch_up()
         check_attempt(envelope.training, self._attempt)
-        base, again = self._rounds.before(envelope)
-        counts = self._counts
-        if not again:
-            counts = self._count(asked, drawn)
-            policy.check_queries(counts)
+        place = self._rounds.before(envelope)
+        asked, drawn = use(place.returns)
         with torch.random.fork_rng(devices=[]):
-            self._go_to(base)
-            if again:
+            if place.again:
+                self._go_to(place.base)
                 yield self.half
                 return
+            policy.check_returns(place.returns)
+            # Before the answer: one that dies on its way counts, too.
+            if self._counts is not None:
+                self._counts.add(asked, drawn, policy)
             self._seen = None
             nonce = self._lock.renew()
-            # Before the answer: one that dies on its way counts, too.
-            with whole_file(self._queries) as partial, partial.open("wb") as opened:
-                np.save(opened, counts)
+            self._rounds.note(place)
+            self._go_to(place.base)
             yield self.half
             self.half.optimizer.zero_grad(set_to_none=True)  # a quarter of what waits in memory for the next message
-            self._rounds.keep(self.half, envelope, base)
+            self._rounds.keep(self.half, envelope, place)
             self._at, self._random = envelope.round_number, torch.get_rng_state()
-            self._counts, self._seen = counts, nonce
+            self._seen = nonce
+
+    def stored(self, envelope: Envelope) -> bytes | None:
+        """Return the bytes that a bundle of the attempt at hand was answered with, None where none are kept."""
+        self._catch_up()
+        check_attempt(envelope.training, self._attempt)
+        return self._rounds.stored(envelope)
+
+    def keep_answer(self, envelope: Envelope, answer: bytes) -> None:
+        """Keep the bytes of an answer; they are what the same bundle gets from then on."""
+        self._rounds.keep_answer(envelope, answer)
 
     def _catch_up(self) -> None:
         """Read what the directory says, unless it is known to say what is in memory."""
@@ -116,23 +133,7 @@ class Progress:
             self._at = None
         self._attempt = self._state.attempt()
         self._rounds.look()
-        self._counts = self._read_counts()
         self._seen = nonce
-
-    def _read_counts(self) -> NDArray[np.int64]:
-        """Return how often each image was asked about, and drawn; raises StorageError if a file is damaged."""
-        try:
-            if not self._queries.is_file():
-                return np.zeros((2, count_kept(self._state.path)), np.int64)
-            counts: NDArray[np.int64] = np.load(self._queries)
-        except (OSError, ValueError, EOFError) as error:
-            raise self._state.damaged(self._queries.name, error) from error
-        return counts
-
-    def _count(self, asked: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how often each image is asked about, and drawn, with these."""
-        images = self._counts.shape[-1]
-        return self._counts + np.stack([np.bincount(each, minlength=images) for each in (asked, drawn)])
 
     def _go_to(self, round_number: int) -> None:
         """Let the discriminator, and torch's random state, be as after a round, 0 for before the first.

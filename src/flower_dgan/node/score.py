@@ -8,7 +8,7 @@ from flwr.app import RecordDict
 from flower_dgan.device import chosen_device
 from flower_dgan.errors import DataError, ProtocolError
 from flower_dgan.node.node import settings_at
-from flower_dgan.node.policy import check_code, release_policy
+from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.placing import place

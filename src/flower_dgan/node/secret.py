@@ -40,7 +40,7 @@ def secret_path(node_config: NodeConfig, node: str) -> Path | None:
     return user_state_path("flower-dgan") / "secrets" / file_stem(node)
 
 
-def secret_of(node_config: NodeConfig, node: str, name: str, seed: int) -> int:
+def secret_of(node_config: NodeConfig, node: str, name: str, seed: int, repeat: int = 0) -> int:
     """Return the number that a node's own draws in a training follow from.
 
     Parameters
@@ -51,6 +51,8 @@ def secret_of(node_config: NodeConfig, node: str, name: str, seed: int) -> int:
         The client's name in the training.
     seed : int
         Seed of the run; the number itself where the node has no secret.
+    repeat : int
+        How many trainings of that seed began at the node before.
 
     Raises
     ------
@@ -62,16 +64,18 @@ def secret_of(node_config: NodeConfig, node: str, name: str, seed: int) -> int:
         return seed
     if "secret-file" not in node_config:
         _make(path)
-    return derive_secret(read_secret(path), name, seed)
+    return derive_secret(read_secret(path), name, seed, repeat)
 
 
-def derive_secret(content: bytes, name: str, seed: int) -> int:
+def derive_secret(content: bytes, name: str, seed: int, repeat: int = 0) -> int:
     """Return the number that follows from a secret file's bytes for a client of this name in a run of this seed.
 
-    A run that is repeated with its seed draws the same pairs again, so that it can be held against its twin. The
-    identity of the training is left out, as it would hide nothing: the server chooses it as freely as the seed.
+    A run that is repeated with its seed draws other pairs, as ``repeat`` is another: a server could otherwise ask about
+    the same hidden batch again and again. It is counted by the node, unlike the identity of the training, which would
+    hide nothing: the server chooses that as freely as the seed.
     """
-    parts = (b"flower-dgan draws", str(seed).encode(), name.encode(), content)
+    again = (str(repeat).encode(),) if repeat else ()
+    parts = (b"flower-dgan draws", str(seed).encode(), name.encode(), content, *again)
     framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     return int.from_bytes(hashlib.sha256(framed).digest(), "big")
 

@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_state_path
 
 from flower_dgan.algorithms.find import read_config
@@ -23,9 +25,10 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.data import Pairs
 from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
 from flower_dgan.names import file_stem
-from flower_dgan.node.kept_pairs import digest, keep_pairs, kept_pairs
+from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_pairs
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.stamp import Stamp, stamp
+from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
@@ -45,16 +48,25 @@ class ClientState:
 
     Attributes
     ----------
+    node : str
+        As given.
     path : Path
         ``clients/<training>/<node>`` in the user's state directory, the node by its
         :func:`~flower_dgan.names.file_stem`.
     """
 
     def __init__(self, training: str, node: str) -> None:
+        self.node = node
         self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
 
     def join(
-        self, name: str, pairs: Pairs, config: TrainingConfig, attempt: int, validation: Pairs | None = None
+        self,
+        name: str,
+        pairs: Pairs,
+        config: TrainingConfig,
+        attempt: int,
+        validation: Pairs | None = None,
+        begin: Callable[[], tuple[int, NDArray[np.uint8]]] | None = None,
     ) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
 
@@ -62,6 +74,9 @@ class ClientState:
 
         A node that joins again goes on with its discriminator, and shows the same token: by it the server knows that it
         is the node that had this name before, and not another that took it.
+
+        ``begin`` is called where the node had not joined before, and returns how many trainings of the same seed it was
+        in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images.
 
         Raises
         ------
@@ -72,27 +87,32 @@ class ClientState:
         StorageError
             If it cannot be written. Nothing of it is left then, unless the node had joined before.
         """
-        node = {
+        node: dict[str, Any] = {
             "name": name,
             "pairs": digest(pairs),
             "validation": digest(validation) if validation else None,
             "classes": pairs.classes,
             "attempt": attempt,
+            "repeat": 0,
         }
         with self.forgotten_if_it_fails(), self._written(), self._locked_where_it_will_be() as lock:
             if (self.path / _NODE).is_file():
                 token = self._token_of_before(node, config)
+                node["repeat"] = self.repeat()
                 lock.renew()
             else:
                 token = secrets.token_hex(TOKEN_BYTES)
                 self._clear(but=_LOCK)  # of a start that died
                 lock.renew()
+                if begin:
+                    node["repeat"], images = begin()
+                    keep_hashes(self.path, images)
                 keep_pairs(self.path, pairs)
                 if validation:
                     (self.path / _VALIDATION).mkdir(mode=0o700)
                     keep_pairs(self.path / _VALIDATION, validation)
             # Last: where this file is, the others are whole.
-            with whole_file(self.path / _NODE) as partial:
+            with whole_file(self.path / _NODE, private=True) as partial:
                 partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
         return token
 
@@ -114,9 +134,9 @@ class ClientState:
     def _locked_where_it_will_be(self) -> Iterator[StoreLock]:
         """Let no other process write into the directory, which is made where it is missing."""
         while True:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self.path.mkdir(mode=0o700, exist_ok=True)  # real images will be in here
+                for each in (self.path.parents[1], self.path.parent, self.path):
+                    private_directory(each)  # real images will be in here
                 lock = StoreLock(self.path / _LOCK)
             except FileNotFoundError:  # somebody left just now
                 continue
@@ -152,6 +172,11 @@ class ClientState:
         node = self._node()
         return node["name"], self._kept(self.path), read_config(TrainingConfig, node["config"], allow_code)
 
+    def settings(self, allow_code: Callable[[str, str], None]) -> TrainingConfig:
+        """Return the training's settings alone; raises as :meth:`joined`."""
+        self._require_joined()
+        return read_config(TrainingConfig, self._node()["config"], allow_code)
+
     def validation(self) -> Pairs | None:
         """Return the pairs that are held out, mapped from disk, None if none are; raises ForgottenError as above."""
         self._require_joined()
@@ -173,6 +198,10 @@ class ClientState:
         """Return the attempt of the training that the node joined last."""
         return int(self._node()["attempt"])
 
+    def repeat(self) -> int:
+        """Return how many trainings of the same seed the node was in before this one."""
+        return int(self._node().get("repeat", 0))
+
     def stamp(self) -> Stamp:
         """Return what tells whether the node has joined once more since."""
         return stamp(self.path / _NODE)
@@ -190,6 +219,15 @@ class ClientState:
                 if lock.in_place():
                     yield lock
                     return
+
+    def answered(self) -> bool:
+        """Return whether anything is kept of an answer to a bundle."""
+        return any(self.path.glob("round-*"))
+
+    def kept_beside(self) -> int:
+        """Return of how many other trainings the node keeps something."""
+        kept = self.path.parents[1].glob(f"*/{self.path.name}/{_NODE}")
+        return sum(each.parent != self.path for each in kept)
 
     def _require_joined(self) -> None:
         if not (self.path / _NODE).is_file():
@@ -221,7 +259,7 @@ class ClientState:
             check_attempt(training, self.attempt())
             file = self.path / f"{what.replace(' ', '-')}.sha256"
             if not file.is_file():
-                with whole_file(file) as partial:
+                with whole_file(file, private=True) as partial:
                     partial.write_text(digest, encoding="utf-8")
             elif file.read_text(encoding="utf-8") != digest:
                 raise FederationError(

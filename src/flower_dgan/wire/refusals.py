@@ -45,10 +45,30 @@ class Refusal(IntEnum):
     MOMENTS = 1016
     SCORES = 1017
     LEVELS = 1018
+    APPROVAL = 1019
+    APPROVAL_HOURS = 1020
+    REVOKED = 1021
+    FEEDBACK = 1022
+    DISTINCT_IMAGES = 1023
+    TRAININGS = 1024
+    KEPT_TRAININGS = 1025
+    RETURNS = 1026
+    IMAGE_SIZE = 1027
+    BATCH_SIZE = 1028
+    DISCRIMINATORS = 1029
+    LOSS_WEIGHTS = 1030
+    LEARNING_RATE = 1031
+    SECOND_DECAY = 1032
+    GRADIENT_PENALTY = 1033
+    ROUNDS = 1034
+    STEPS_A_MESSAGE = 1035
+    MEMORY_MIB = 1036
 
     @property
     def sentence(self) -> str:
         """What is told of it."""
+        if self in _OF_OWNERS:
+            return _OF_OWNERS[self]
         if self >= Refusal.LABEL_MAPS:
             return f"The policy of the node's owner does not allow this ({self.name.lower()})."
         return f"{_SENTENCES[self]} Its owner finds the details in the node's log."
@@ -64,6 +84,15 @@ _SENTENCES = {
     Refusal.STORAGE: "The node cannot read or write its own files; its disk may be full.",
     Refusal.UNDECLARED: "The algorithm would have let something leave that it does not say it releases.",
     Refusal.OTHER: "The node cannot take part in this training as it is configured.",
+}
+
+
+_OF_OWNERS = {
+    Refusal.APPROVAL: "The node's owner has not approved this training yet: it waits (approval).",
+    Refusal.APPROVAL_HOURS: "The node's owner did not approve this training in time (approval_hours).",
+    Refusal.REVOKED: "The node's owner has ended this training (revoked).",
+    Refusal.FEEDBACK: "The policy of the node's owner lets nothing leave without differential privacy, and feedback on "
+    "synthetic images has none (feedback).",
 }
 
 

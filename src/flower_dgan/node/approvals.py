@@ -1,0 +1,197 @@
+"""Which trainings the owner of a node approved: each once, by the hash of its settings."""
+
+import hashlib
+import json
+import sqlite3
+import time
+from dataclasses import asdict, dataclass
+
+from flower_dgan.config import TrainingConfig
+from flower_dgan.errors import ConfigError, PolicyError
+from flower_dgan.node.book import Book
+from flower_dgan.node.policy import ReleasePolicy
+
+HASH_DIGITS = 16
+_MOST_WAITING = 100  # a server may ask about as many trainings as it likes, and the oldest are forgotten
+_ANY = ""  # the identity of a training that the owner approved before it began
+
+WAITING, APPROVED, REVOKED, ENDED = "waiting", "approved", "revoked", "ended"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training that asked, or was approved before it did.
+
+    Attributes
+    ----------
+    settings : str
+        Hash of its settings, 16 hexadecimal digits.
+    identity : str
+        Of the training; empty before it began.
+    state : str
+        ``waiting``, ``approved``, ``revoked`` or ``ended``.
+    since : float
+        When it came to that, in seconds since 1970.
+    description : str
+        Its settings as JSON.
+    """
+
+    settings: str
+    identity: str
+    state: str
+    since: float
+    description: str
+
+
+def settings_hash(config: TrainingConfig) -> str:
+    """Return what an owner approves a training by, 16 hexadecimal digits: of its settings as its node uses them."""
+    return hashlib.sha256(_description(config).encode()).hexdigest()[:HASH_DIGITS]
+
+
+class Approvals:
+    """What an owner said of trainings, in the owner's book.
+
+    Parameters
+    ----------
+    book : Book or None
+        None for this user's.
+    """
+
+    def __init__(self, book: Book | None = None) -> None:
+        self._book = book or Book()
+
+    def require(self, policy: ReleasePolicy, identity: str, config: TrainingConfig) -> None:
+        """Let a training that the owner approved begin, and note one that asks.
+
+        An approval is for one training: another with the same settings asks anew. Where the policy wants none, it is
+        noted as approved, so that the owner can still end it.
+
+        Parameters
+        ----------
+        policy : ReleasePolicy
+            The owner's.
+        identity : str
+            Of the training.
+        config : TrainingConfig
+            Its settings.
+
+        Raises
+        ------
+        PolicyError
+            If the training waits, has waited too long, or was ended by the owner.
+        """
+        settings = settings_hash(config)
+        with self._book.changing() as rows:
+            state, since = _state(rows, settings, identity)
+            if REVOKED in _states(rows, settings):
+                state = REVOKED
+            elif state in (None, ENDED) and not policy.approval:
+                state = _write(rows, settings, identity, APPROVED, config)
+            elif state in (None, ENDED) and _state(rows, settings, _ANY)[0] == APPROVED:
+                rows.execute("DELETE FROM approvals WHERE settings = ? AND identity = ?", (settings, _ANY))
+                state = _write(rows, settings, identity, APPROVED, config)
+            elif state in (None, ENDED):
+                state, since = _write(rows, settings, identity, WAITING, config), time.time()
+                rows.execute(
+                    "DELETE FROM approvals WHERE state = ? AND rowid NOT IN "
+                    "(SELECT rowid FROM approvals WHERE state = ? ORDER BY since DESC LIMIT ?)",
+                    (WAITING, WAITING, _MOST_WAITING),
+                )
+        if state == REVOKED:
+            raise PolicyError("revoked", f"The owner of this node ended trainings with the settings {settings}.")
+        if state == WAITING and time.time() - since > policy.approval_hours * 3600:
+            raise PolicyError("approval_hours", f"Training {settings} waited {policy.approval_hours:g} hours in vain.")
+        if state == WAITING:
+            raise PolicyError("approval", f"Training {settings} waits: flower-dgan policy approve {settings}")
+
+    def require_not_revoked(self, identity: str) -> None:
+        """Raise PolicyError if the owner has ended a training."""
+        with self._book.changing() as rows:
+            found = rows.execute(
+                "SELECT settings FROM approvals WHERE state = ? AND settings IN "
+                "(SELECT settings FROM approvals WHERE identity = ?)",
+                (REVOKED, identity),
+            ).fetchone()
+        if found:
+            raise PolicyError("revoked", f"The owner of this node ended this training ({found[0]}).")
+
+    def end(self, identity: str, *, used: bool) -> None:
+        """Note that a training was left; one in which nothing was answered leaves its approval to the next."""
+        with self._book.changing() as rows:
+            approved = rows.execute(
+                "SELECT settings, description FROM approvals WHERE identity = ? AND state = ?", (identity, APPROVED)
+            ).fetchall()
+            for settings, description in approved:
+                _put(rows, settings, identity, ENDED, description)
+                if not used:
+                    _put(rows, settings, _ANY, APPROVED, description)
+
+    def approve(self, settings: str, config: TrainingConfig | None = None) -> list[Asked]:
+        """Approve the trainings that wait with these settings, or the next that asks; return what they are.
+
+        Parameters
+        ----------
+        settings : str
+            The hash.
+        config : TrainingConfig or None
+            The settings, where the owner has them before a training with them asked.
+
+        Raises
+        ------
+        ConfigError
+            If there is nothing to approve.
+        """
+        with self._book.changing() as rows:
+            found = [each for each in _all(rows) if each.settings == settings and each.state in (WAITING, REVOKED)]
+            for each in found:
+                _put(rows, settings, each.identity, APPROVED, each.description)
+            if config is not None and not found:
+                _write(rows, settings, _ANY, APPROVED, config)
+        if not found and config is None:
+            raise ConfigError(
+                f"No training {settings} waits for this user. `flower-dgan policy waiting` lists those that do; give a "
+                "file with its settings to approve one before it begins."
+            )
+        return found
+
+    def revoke(self, settings: str) -> list[Asked]:
+        """End the trainings with these settings, and let no other begin; raises ConfigError if there is none."""
+        with self._book.changing() as rows:
+            found = [each for each in _all(rows) if each.settings == settings]
+            for each in found:
+                _put(rows, settings, each.identity, REVOKED, each.description)
+        if not found:
+            raise ConfigError(f"This user's nodes know no training {settings}: see `flower-dgan policy waiting --all`.")
+        return found
+
+    def all(self) -> list[Asked]:
+        """Return every training that asked or was approved, the oldest first."""
+        with self._book.changing() as rows:
+            return _all(rows)
+
+
+def _description(config: TrainingConfig) -> str:
+    return json.dumps(asdict(config), sort_keys=True)
+
+
+def _all(rows: sqlite3.Connection) -> list[Asked]:
+    return [Asked(*each) for each in rows.execute("SELECT * FROM approvals ORDER BY since, settings, identity")]
+
+
+def _states(rows: sqlite3.Connection, settings: str) -> set[str]:
+    return {each for (each,) in rows.execute("SELECT state FROM approvals WHERE settings = ?", (settings,))}
+
+
+def _state(rows: sqlite3.Connection, settings: str, identity: str) -> tuple[str | None, float]:
+    read = "SELECT state, since FROM approvals WHERE settings = ? AND identity = ?"
+    return rows.execute(read, (settings, identity)).fetchone() or (None, 0.0)
+
+
+def _write(rows: sqlite3.Connection, settings: str, identity: str, state: str, config: TrainingConfig) -> str:
+    _put(rows, settings, identity, state, _description(config))
+    return state
+
+
+def _put(rows: sqlite3.Connection, settings: str, identity: str, state: str, description: str) -> None:
+    row = (settings, identity, state, time.time(), description)
+    rows.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?, ?)", row)

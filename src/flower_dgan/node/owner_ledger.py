@@ -1,0 +1,164 @@
+"""What left a node: a line for each message, chained by hashes, on the disk before the message leaves."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from platformdirs import user_state_path
+
+from flower_dgan.errors import DataError, StorageError
+from flower_dgan.names import file_stem
+from flower_dgan.node.book import Book
+from flower_dgan.private import private_directory
+
+_START = "0" * 64
+_TAIL = 2**18  # bytes, more than a line has
+_FOLDER = "ledger"
+
+
+class OwnerLedger:
+    """The ledger of one node.
+
+    Each line is JSON with the hash of the line before it, and of itself. How many lines there are, and the last hash,
+    are also in the owner's book, so that lines which are cut off at the end are missed.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its name without the suffix is the node's.
+    book : Book
+        The owner's.
+    """
+
+    def __init__(self, path: Path, book: Book) -> None:
+        self.path = path
+        self._book = book
+
+    @classmethod
+    def of(cls, node: str) -> "OwnerLedger":
+        """Return the ledger of a node of this user, by what its owner calls it."""
+        return cls(user_state_path("flower-dgan") / _FOLDER / f"{file_stem(node)}.jsonl", Book())
+
+    def note(self, entry: Mapping[str, Any]) -> None:
+        """Add a line, and wait until it is on the disk; raises StorageError if it cannot be written."""
+        try:
+            private_directory(self.path.parent)
+            with self._opened() as file:
+                number, previous = self._last(file)
+                when = datetime.now(UTC).isoformat(timespec="milliseconds")
+                line = {"number": number + 1, "time": when, **entry, "previous": previous}
+                line["hash"] = line_hash(line)
+                file.seek(0, os.SEEK_END)
+                file.write(json.dumps(line).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                with self._book.changing() as rows:
+                    head = (self.path.stem, line["number"], line["hash"])
+                    rows.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", head)
+        except OSError as error:
+            raise StorageError(
+                f"What leaves this node cannot be noted in {self.path}: {error.strerror}. Nothing leaves: free space "
+                "there."
+            ) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """Open the file while no other process of the node writes into it."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            os.fchmod(descriptor, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield file
+
+    def _last(self, file: BinaryIO) -> tuple[int, str]:
+        """Return number and hash of the last line; what a power cut left of one that never left is cut off."""
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - _TAIL))
+        tail = file.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail):
+            file.truncate(end - (len(tail) - whole))
+        lines = tail[:whole].splitlines()
+        if not lines:
+            return 0, _START
+        try:
+            last = json.loads(lines[-1])
+            return int(last["number"]), str(last["hash"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"The last line of {self.path} is none of a ledger: {error}. `flower-dgan ledger` says more; move the "
+                "file away, and keep it."
+            ) from error
+
+    def verify(self) -> "Verdict":
+        """Read every line and hold it against the one before it; raises DataError if the file cannot be read."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read: {error.strerror}.") from error
+        found: list[dict[str, Any]] = []
+        problems: list[str] = []
+        number, previous = 0, _START
+        for place, text in enumerate(lines, start=1):
+            try:
+                line = json.loads(text)
+                named, said, before = int(line["number"]), str(line["hash"]), str(line["previous"])
+            except (ValueError, KeyError, TypeError):
+                problems.append(f"line {place} cannot be read")
+                number, previous = number + 1, ""
+                continue
+            if line_hash(line) != said:
+                problems.append(f"line {place} (message {named}) was changed")
+            elif named != number + 1:
+                problems.append(f"line {place} is message {named}, where message {number + 1} is due: removed or moved")
+            elif previous and before != previous:
+                problems.append(f"line {place} (message {named}) does not follow the line before it")
+            found.append(line)
+            number, previous = named, said
+        with self._book.changing() as rows:
+            head = rows.execute("SELECT lines, hash FROM ledgers WHERE node = ?", (self.path.stem,)).fetchone()
+        if head is None and found:
+            problems.append("the owner's book knows nothing of this ledger")
+        elif head is not None and not any((each["number"], each["hash"]) == tuple(head) for each in found):
+            problems.append(f"message {head[0]}, the last that the owner's book knows of, is missing or was changed")
+        return Verdict(tuple(found), tuple(problems), previous)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a ledger says.
+
+    Attributes
+    ----------
+    lines : tuple of dict
+        Those that can be read.
+    problems : tuple of str
+        What was changed, removed or moved, by line.
+    head : str
+        Hash of the last line: an owner who keeps it elsewhere knows later that nothing before it was changed.
+    """
+
+    lines: tuple[dict[str, Any], ...]
+    problems: tuple[str, ...]
+    head: str
+
+
+def line_hash(line: Mapping[str, Any]) -> str:
+    """Return the hash of a line, but for itself; that of the line before it is part of it."""
+    told = {name: value for name, value in line.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def ledgers_in(directory: Path) -> list[OwnerLedger]:
+    """Return the ledgers of a state directory; raises DataError if there are none."""
+    files = sorted((directory / _FOLDER).glob("*.jsonl"))
+    if not files:
+        raise DataError(f"{directory} holds no ledger of a node: name the state directory, or leave it out for yours.")
+    return [OwnerLedger(file, Book(directory / "book.sqlite")) for file in files]

@@ -1,0 +1,142 @@
+"""A node asks its owner before a training begins, and obeys when the owner ends it."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flower_dgan import client_app
+from flower_dgan.config import TrainingConfig
+from flower_dgan.errors import PolicyError
+from flower_dgan.node import approvals, open_sessions
+from flower_dgan.node.approvals import Approvals, settings_hash
+from flower_dgan.node.own_data import without_paths
+from flower_dgan.node.presets import PRESETS
+from flower_dgan.wire.description import describe_training, read_description
+from flower_dgan.wire.join_messages import LEAVE
+from flower_dgan.wire.protocol import Training
+from flower_dgan.wire.refusals import Refusal
+from tests.clinic import FIRST, Clinic, settings
+from tests.pairs import make_folder
+
+OTHER = Training("b" * 16, 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("clinic"), sites=1, images=9, size=24)
+
+
+@pytest.fixture
+def clinic(folder: Path, tmp_path: Path) -> Iterator[Clinic]:
+    open_sessions._OPEN.clear()
+    found = Clinic(folder, tmp_path)
+    found.node_config["policy"] = "standard"
+    yield found
+    open_sessions._OPEN.clear()
+
+
+def as_read(extra: str = "") -> TrainingConfig:
+    return without_paths(read_description(describe_training(settings(extra))))
+
+
+def test_a_training_waits_until_its_owner_approves_it(clinic: Clinic) -> None:
+    """Nothing of the data is read before: the folder is not even there."""
+    own = clinic.node_config["data-path"]
+    clinic.node_config["data-path"] = "/nowhere"
+    reply = clinic.join()
+    assert clinic.refusal(reply) == Refusal.APPROVAL
+    assert "has not approved this training yet: it waits" in reply.error.reason
+    clinic.node_config["data-path"] = own
+    (asked,) = Approvals().all()
+    assert (asked.settings, asked.state) == (settings_hash(as_read()), "waiting")
+    assert json.loads(asked.description)["data"]["image_size"] == 16
+    Approvals().approve(asked.settings)
+    assert clinic.refusal(clinic.join()) is None
+    assert clinic.refusal(clinic.ask(1)) is None
+
+
+def test_an_approval_is_for_one_training(clinic: Clinic) -> None:
+    """Another of the same settings waits anew, also under the first one's name once that was left."""
+    clinic.join()
+    Approvals().approve(settings_hash(as_read()))
+    assert clinic.refusal(clinic.join()) is None
+    assert clinic.refusal(clinic.join(training=OTHER)) == Refusal.APPROVAL
+    assert clinic.refusal(clinic.join()) is None  # the one that waits takes nothing from it
+    assert clinic.refusal(clinic.ask(1)) is None
+    clinic.send(FIRST.to_records("leave"), LEAVE)
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
+
+
+def test_a_start_that_failed_leaves_its_approval_to_the_next(clinic: Clinic) -> None:
+    """The owner is not asked twice as another node was not ready: nothing was answered under the first."""
+    clinic.join()
+    Approvals().approve(settings_hash(as_read()))
+    clinic.join()
+    clinic.send(FIRST.to_records("leave"), LEAVE)
+    assert clinic.refusal(clinic.join(training=OTHER)) is None
+
+
+def test_a_training_may_be_approved_before_it_asks(clinic: Clinic) -> None:
+    """By a file with its settings; not what differs in one of them."""
+    Approvals().approve(settings_hash(as_read()), as_read())
+    assert clinic.refusal(clinic.join("exchange.rounds=99")) == Refusal.APPROVAL
+    assert clinic.refusal(clinic.join()) is None
+
+
+def test_a_training_does_not_wait_for_ever(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """72 hours by default; approved after that, it may begin if it still asks."""
+    clinic.join()
+    now = time.time()
+    monkeypatch.setattr(approvals.time, "time", lambda: now + 71 * 3600)
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
+    monkeypatch.setattr(approvals.time, "time", lambda: now + 73 * 3600)
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL_HOURS
+    Approvals().approve(settings_hash(as_read()))
+    assert clinic.refusal(clinic.join()) is None
+
+
+@pytest.mark.parametrize("policy", ["standard", "research"])
+def test_an_owner_ends_a_training_at_once(clinic: Clinic, policy: str) -> None:
+    """Also one that needed no approval; what was answered before is not answered again, and nobody begins anew."""
+    clinic.node_config["policy"] = policy
+    settings = settings_hash(as_read())
+    if policy == "standard":
+        clinic.join()
+        Approvals().approve(settings)
+    clinic.join()
+    assert clinic.refusal(clinic.ask(1)) is None
+    Approvals().revoke(settings)
+    assert [clinic.refusal(reply) for reply in (clinic.ask(1), clinic.ask(2))] == [Refusal.REVOKED] * 2
+    assert clinic.refusal(clinic.join()) == Refusal.REVOKED
+    assert clinic.refusal(clinic.join(training=OTHER)) == Refusal.REVOKED
+    clinic.send(FIRST.to_records("leave"), LEAVE)  # what was kept can still be forgotten
+    Approvals().approve(settings)
+    asks_anew = Refusal.APPROVAL if policy == "standard" else None
+    assert clinic.refusal(clinic.join(training=OTHER)) == asks_anew
+
+
+def test_an_answer_on_its_way_is_held_back(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner ends the training while the discriminator learns."""
+    clinic.node_config["policy"] = "research"
+    clinic.join()
+    write = client_app.write_answer
+
+    def revoke_meanwhile(*arguments: object) -> object:
+        Approvals().revoke(settings_hash(as_read()))
+        return write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client_app, "write_answer", revoke_meanwhile)
+    assert clinic.refusal(clinic.ask(1)) == Refusal.REVOKED
+
+
+def test_a_server_that_asks_about_any_number_of_trainings_fills_no_book() -> None:
+    config = as_read()
+    for number in range(105):
+        with pytest.raises(PolicyError):
+            Approvals().require(PRESETS["standard"], f"{number:016x}", replace(config, seed=number))
+    seeds = {json.loads(each.description)["seed"] for each in Approvals().all()}
+    assert seeds == set(range(5, 105))  # the oldest are forgotten

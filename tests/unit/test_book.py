@@ -1,0 +1,78 @@
+"""Counts that outlive trainings, restarts and whatever is done to the files of images."""
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from flower_dgan.data import Pairs
+from flower_dgan.errors import PolicyError, StorageError
+from flower_dgan.node.book import Book
+from flower_dgan.node.counts import Counts
+from flower_dgan.node.kept_pairs import hashes
+from flower_dgan.node.policy import ReleasePolicy
+
+NONE = np.zeros(0, np.int64)
+ANY = ReleasePolicy(True, False, False, False, None)
+
+
+def pairs_of(*values: int) -> Pairs:
+    """Return an image of one grey each, with a label map."""
+    images = tuple(np.full((4, 4, 1), value, np.uint8) for value in values)
+    return Pairs(images, tuple(np.zeros((4, 4), np.uint8) for _ in values), 2)
+
+
+def total(images: NDArray[np.uint8]) -> list[list[int]]:
+    """Return what is noted of each: how often it was asked about, and drawn."""
+    with Book().changing() as rows:
+        read = "SELECT asked, drawn FROM images WHERE pixels = ?"
+        found = [rows.execute(read, (each.tobytes(),)).fetchone() or (0, 0) for each in images]
+    return np.array(found).T.tolist()  # type: ignore[no-any-return]
+
+
+def test_counts_are_by_pixels_whatever_the_order_and_the_company() -> None:
+    """Renaming and reordering reset nothing, and neither does a file that is added: 7 was drawn 2 + 1 times."""
+    Counts(Book(), hashes(pairs_of(7, 8))).add(np.array([0]), np.array([0, 0, 1]), ANY)
+    Counts(Book(), hashes(pairs_of(9, 8, 7))).add(NONE, np.array([2]), ANY)
+    assert total(hashes(pairs_of(8, 9, 7))) == [[0, 0, 1], [1, 0, 3]]
+
+
+def test_two_images_of_the_same_pixels_have_one_count() -> None:
+    Counts(Book(), hashes(pairs_of(7, 7))).add(NONE, np.array([0, 1, 1]), ANY)
+    assert total(hashes(pairs_of(7))) == [[0], [3]]
+
+
+def test_what_would_be_too_much_is_not_counted() -> None:
+    counts, policy = Counts(Book(), hashes(pairs_of(7, 8))), ReleasePolicy(True, False, False, False, 2)
+    counts.add(NONE, np.array([0, 0]), policy)
+    with pytest.raises(PolicyError, match=r"allows 2 queries on one image in all trainings.*image 0 would have 3"):
+        counts.add(NONE, np.array([1, 0]), policy)
+    assert total(hashes(pairs_of(7, 8))) == [[0, 0], [2, 0]]
+
+
+def test_trainings_are_counted_by_image_and_by_seed() -> None:
+    """The seed's count is the node's own: under another name it starts at 0, and its images' counts do not."""
+    seven, both = hashes(pairs_of(7)), hashes(pairs_of(7, 8))
+    assert [Book().begin(identity, "a", seed, seven) for identity, seed in (("1", 4), ("2", 4), ("3", 5))] == [0, 1, 0]
+    assert Book().begin("4", "b", 4, both) == 0
+    assert (Book().most_trainings(both), Book().most_trainings(hashes(pairs_of(8)))) == (4, 1)
+
+
+def test_the_book_is_its_owners_alone_whatever_the_umask(own_home: Path) -> None:
+    before = os.umask(0)
+    try:
+        Book().begin("1", "a", 4, hashes(pairs_of(7)))
+    finally:
+        os.umask(before)
+    path = own_home / "state/flower-dgan/book.sqlite"
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)] == [0o600, 0o700]
+
+
+def test_a_damaged_book_is_named_and_nothing_goes_on_without_it() -> None:
+    Book().begin("1", "a", 4, hashes(pairs_of(7)))
+    Book().path.write_bytes(b"no book at all, and long enough to be read as one" * 20)
+    with pytest.raises(StorageError, match=r"book\.sqlite cannot be read or written.*answers nothing without it"):
+        Counts(Book(), hashes(pairs_of(7))).add(NONE, np.array([0]), ANY)
