@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
@@ -132,7 +132,7 @@ def describe(device: torch.device, precision: str = "float32") -> str:
     if device.type != "cuda":
         threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
         return f"{device}{threads}, {precision}"
-    found = torch.cuda.get_device_properties(device)  # type: ignore[no-untyped-call]
+    found = torch.cuda.get_device_properties(device)
     tf32 = [
         name
         for name, on in (
@@ -151,7 +151,11 @@ def _cuda_devices() -> int:
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-_COUNTS = {"cpu": lambda: 1, "cuda": _cuda_devices, "mps": lambda: int(torch.backends.mps.is_available())}
+_COUNTS: Mapping[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": _cuda_devices,
+    "mps": lambda: int(torch.backends.mps.is_available()),
+}
 """How many devices of each kind this process sees."""
 
 
