@@ -31,7 +31,8 @@ from flower_dgan.node.node import open_node
 from flower_dgan.resolve import resolve
 
 root, state, side = sys.argv[1:]
-node = open_node(resolve(f"data=folder data.image_size={side}"), {"data-path": root, "name": "a", "name-pattern": "none"})
+own = {"data-path": root, "name": "a", "name-pattern": "none"}
+node = open_node(resolve(f"data=folder data.image_size={side}"), own)
 keep_pairs(Path(state), node.pairs)
 kept = kept_pairs(Path(state), node.pairs.classes)
 assert digest(kept) == digest(node.pairs)
