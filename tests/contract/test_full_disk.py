@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
 
 from flower_dgan import whole_file
 from flower_dgan.client_app import app
@@ -18,7 +20,7 @@ from flower_dgan.report.run_metrics import read_metrics
 from tests.conftest import move_to
 from tests.small_disk import SmallDisk, small_disk
 
-from .conftest import TINY, configuration
+from .conftest import TINY, Reply, TamperedApp, configuration
 
 SETTINGS = f"{TINY} exchange.rounds=2 exchange.exchanges=1 output.checkpoint_interval=0"
 
@@ -109,6 +111,46 @@ def test_after_room_was_made_a_run_ends_as_the_undisturbed_one(
         end = read_metrics(directory).end
         assert end is not None
         assert end.how == "finished"
+
+
+def test_a_full_disk_at_one_node_costs_it_the_round_and_no_more(tmp_path: Path) -> None:
+    """Where the server's disk has room, the run goes on: it ends as one in which that node gave no answer to a message.
+
+    The node's second round finds no room, and its third has some again.
+    """
+    settings = f"{TINY} exchange.rounds=3 exchange.exchanges=1"
+
+    def run(directory: Path, client_app: ClientApp | TamperedApp) -> tuple[dict[str, bytes], list[dict[str, str]]]:
+        grid = InProcessGrid(client_app, simulated_contexts(2, settings))
+        run_job(grid, configuration(settings, directory), 1)
+        return results(directory), [round_.rejected for round_ in read_metrics(directory).rounds]
+
+    with small_disk(tmp_path / "disk") as disk, pytest.MonkeyPatch.context() as monkeypatch:
+        move_to(tmp_path / "home", monkeypatch)
+        monkeypatch.setenv("XDG_STATE_HOME", str(disk.path))
+
+        def full(message: Message, context: Context, reply: Reply) -> Message:
+            if (message.metadata.group_id, context.node_id) != ("2", 2):
+                return reply(message, context)
+            disk.fill()
+            try:
+                return reply(message, context)
+            finally:
+                disk.make_room()
+
+        ended, rejected = run(tmp_path / "full", TamperedApp(full))
+
+    def silent(message: Message, context: Context, reply: Reply) -> Message:
+        if (message.metadata.group_id, context.node_id) == ("2", 2):
+            return Message(Error(code=0, reason="it did nothing"), reply_to=message)
+        return reply(message, context)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        move_to(tmp_path / "other-home", monkeypatch)
+        expected, _ = run(tmp_path / "silent", TamperedApp(silent))
+    assert [list(each) for each in rejected] == [[], ["part-1"], []]
+    assert "disk" in rejected[1]["part-1"]
+    assert ended == expected
 
 
 def test_a_report_that_finds_no_room_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

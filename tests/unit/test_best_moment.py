@@ -1,5 +1,6 @@
 """Early stopping, with figures made by hand."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -33,6 +34,14 @@ def test_the_best_moment_is_put_back_and_of_equal_ones_the_later(best: str, weig
     training, moment = Counting(), BestMoment(lambda _: next(figures), best)  # type: ignore[arg-type]
     run_to_best(training, 4, moment)  # type: ignore[arg-type]
     assert training.calls == [1, 1, 1, 1]
+    assert training.model.weight.item() == weight
+
+
+@pytest.mark.parametrize(("best", "weight"), [("highest", 3), ("lowest", 2)])
+def test_a_figure_of_nothing_is_never_the_best(best: str, weight: int) -> None:
+    figures: Iterator[float] = iter([math.nan, 0.3, 0.5, math.nan])
+    training = Counting()
+    run_to_best(training, 4, BestMoment(lambda _: next(figures), best))  # type: ignore[arg-type]
     assert training.model.weight.item() == weight
 
 

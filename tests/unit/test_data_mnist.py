@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from flower_dgan.cli.main import app
 from flower_dgan.config import DataConfig
 from flower_dgan.data import MnistSource, open_source
-from flower_dgan.data.mnist import download
+from flower_dgan.data.idx_files import find_parts
+from flower_dgan.data.mnist import download, download_folder
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.node.node import open_node
 from flower_dgan.resolve import resolve
@@ -186,12 +187,43 @@ def test_settings_that_do_not_fit(change: dict[str, object], words: str, tmp_pat
 
 
 def test_download_is_torchvisions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    calls: list[tuple[Path, bool]] = []
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", lambda root, download: calls.append((root, download)))
-    result = CliRunner().invoke(app, ["data", "download", "fashion-mnist", str(tmp_path)])
-    assert result.exit_code == 0
-    assert calls == [(tmp_path, True)]
-    assert "data=fashion-mnist" in result.output
+    calls: list[bool] = []
+
+    def torchvisions(root: Path, download: bool) -> None:
+        calls.append(download)
+        for part in ("train", "t10k"):
+            write_part(root / "FashionMNIST/raw", part, DIGITS)
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", torchvisions)
+    command = ["data", "download", "fashion-mnist", str(tmp_path)]
+    for _ in range(2):  # what is there is not asked for again
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0
+        assert "data=fashion-mnist" in result.output
+    assert calls == [True]
+    assert [path.name for path in tmp_path.iterdir()] == ["FashionMNIST"]
+    assert {part: len(files) for part, files in find_parts(tmp_path / "FashionMNIST/raw").items()} == {
+        "t10k": 2, "train": 2
+    }  # fmt: skip
+
+
+def test_a_download_overwrites_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """torchvision would write into the folder, over files of the same names that are not what it knows."""
+    (tmp_path / "MNIST/raw").mkdir(parents=True)
+    (tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz").write_bytes(b"my own")
+    (tmp_path / "MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(b"my own")
+    refused = CliRunner().invoke(app, ["data", "download", "mnist", str(tmp_path)]).exception
+    assert f"{tmp_path}/MNIST is not empty: name a new folder" in str(refused)
+    assert (tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz").read_bytes() == b"my own"
+
+    def breaks_off(root: Path, download: bool) -> None:
+        (root / "MNIST/raw").mkdir(parents=True)
+        raise RuntimeError("Error downloading")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", breaks_off)
+    refused = CliRunner().invoke(app, ["data", "download", "mnist", str(tmp_path / "other")]).exception
+    assert "mnist cannot be downloaded: Error downloading" in str(refused)
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_download_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -205,7 +237,7 @@ def test_download_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     ):
         download("mnist", tmp_path)
     with pytest.raises(ConfigError, match="Did you mean 'mnist'"):
-        download("minst", tmp_path)
+        download_folder("minst", tmp_path)
 
 
 @pytest.mark.skipif(not BESIDE.is_dir(), reason="the real digits are not in the folder beside the repository")

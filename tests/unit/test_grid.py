@@ -181,6 +181,46 @@ def test_enough_replies_end_the_wait_and_the_others_come_later(grid: FastGrid, n
     assert answered(grid.send_and_receive(in_groups((a, "2")))) == expected((a, "2"), (b, "1"))
 
 
+def test_replies_as_they_come_make_room_for_the_next_messages(
+    grid: FastGrid, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flower_dgan.flower.grid._MOST_OUT", 1)
+    made: list[int] = []
+
+    def make() -> Iterator[Message]:
+        for message in in_groups(*((node, group) for group in "12" for node in nodes)):
+            made.append(message.metadata.dst_node_id)
+            yield message
+
+    grid.await_group("1", as_they_come=True)
+    replies = iter(grid.send_and_receive(make(), timeout=20))
+    assert made == []
+    for number, node in enumerate(nodes, start=1):
+        reply = next(replies)
+        assert (reply.metadata.src_node_id, reply.metadata.group_id) == (node.node_id, "1")
+        assert len(made) == number
+    assert list(replies) == []
+    assert len(made) == 6  # drawn from the generator as it was in this round
+    grid.await_group("2", as_they_come=True)
+    assert answered(grid.send_and_receive([], timeout=20)) == expected(*((node, "2") for node in nodes))
+
+
+def test_messages_for_which_no_room_was_made_in_time_are_made_and_not_sent(
+    grid: FastGrid, nodes: list[Node], link: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flower_dgan.flower.grid._MOST_OUT", 1)
+    silent, other, _ = nodes
+    silent.answers.clear()
+    made = []
+    messages_of_round = in_groups((silent, "1"), (other, "1"), (other, "2"))
+    grid.await_group("1", as_they_come=True)
+    assert list(grid.send_and_receive((made.append(each) or each for each in messages_of_round), timeout=0.3)) == []
+    assert len(made) == 3
+    grid.await_group("2", as_they_come=True)
+    assert answered(grid.send_and_receive([], timeout=20)) == expected((other, "2"))
+    assert link.pushes == 2
+
+
 def test_a_deadline_wants_one_reply_at_least(grid: FastGrid, nodes: list[Node]) -> None:
     a, b, _ = nodes
     a.answers.clear()

@@ -84,6 +84,19 @@ def test_other_settings_want_another_folder(source: Path, tmp_path: Path) -> Non
         prepare("folder", source, source, DEFAULT)
 
 
+def test_an_option_that_was_wrong_leaves_nothing_in_the_way(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with pytest.raises(DataError, match="there is no --band 9"):
+        prepare("folder", source, output, PrepareSettings(bands=(9,)))
+    assert [path.name for path in output.iterdir()] == ["prepared.json"]
+    prepare("folder", source, output, PrepareSettings(bands=(1,)))
+    assert json.loads((output / "prepared.json").read_text())["settings"]["bands"] == [1]
+    for text in ("[]", "{}", '"complete"'):
+        (output / "prepared.json").write_text(text)
+        with pytest.raises(DataError, match=r"prepared\.json is none of flower-dgan's"):
+            prepare("folder", source, output, PrepareSettings(bands=(1,)))
+
+
 def test_what_cannot_be_read_is_named_and_left_out_only_if_told(source: Path, tmp_path: Path) -> None:
     whole = (source / "images/tr_a_p1_0.png").read_bytes()
     (source / "images/tr_a_p1_0.png").write_bytes(whole[:45])

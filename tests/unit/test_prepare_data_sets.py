@@ -1,5 +1,6 @@
 """Each named data set from tiny files in its own layout, and layouts that are wrong."""
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -286,6 +287,23 @@ def test_brats(root: Path) -> None:
     prepare("brats", root, root.with_name("window"), PrepareSettings(value_range=(0, 200)))
     image = _read(root.with_name("window") / "images/CBICA_Brats18-CBICA-AAB-1_t2_001.png")
     assert image[0] == [255, 128, 128, 128]
+
+
+def test_volumes_that_are_not_packed(root: Path) -> None:
+    for name in ("Brats18_CBICA_AAB_1", "Brats18_TCIA09_141_1"):
+        _patient(root / "HGG" / name)
+    _prepare("brats", root)
+    for path in (root / "HGG/Brats18_CBICA_AAB_1").iterdir():
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    assert prepare("brats", root, root.with_name("plain"), PrepareSettings()).pairs == 2
+    first, second = root.with_name("out"), root.with_name("plain")
+    for path in sorted(second.glob("*/*.png")):
+        assert _read(path) == _read(first / path.relative_to(second))
+    volume = root / "HGG/Brats18_CBICA_AAB_1/Brats18_CBICA_AAB_1_t2.nii"
+    volume.write_bytes(volume.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"Brats18_CBICA_AAB_1_t2\.nii cannot be read"):
+        prepare("brats", root, root.with_name("cut"), PrepareSettings())
 
 
 def test_modalities_of_brats_are_channels(root: Path) -> None:

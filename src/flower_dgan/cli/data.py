@@ -31,10 +31,13 @@ def download(
     name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
     folder: Annotated[Path, typer.Argument(help="The data.root of runs on it.")],
 ) -> None:
-    """Download a data set through torchvision."""
-    from flower_dgan.data.mnist import download
+    """Download a data set through torchvision; what is there whole is not downloaded again."""
+    from flower_dgan.data.mnist import download, download_folder, is_whole
 
-    download(name, folder)
+    place = download_folder(name, folder)
+    if not is_whole(place):
+        with new_folder(place) as partial_folder:
+            download(name, partial_folder)
     console.print(f"{name} in {folder.resolve()}: data={name} data.root={folder.resolve()}", soft_wrap=True)
 
 

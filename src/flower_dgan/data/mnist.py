@@ -14,6 +14,7 @@ from flower_dgan.data.idx_files import find_parts, read_part
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
 from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.whole_file import settle, writing
 
 # Torchvision's classes, which are its folders too.
 _DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
@@ -93,24 +94,44 @@ class MnistSource:
         return Pairs(tuple(image[:, :, None] for image in images), label_maps, self.classes)
 
 
-def download(name: str, root: Path) -> None:
-    """Download a data set through torchvision, to where this source reads it.
+def download_folder(name: str, root: Path) -> Path:
+    """Return the folder below ``data.root`` that a download makes; raises ConfigError if there is no such data set."""
+    if name not in _DATASETS:
+        raise ConfigError(unknown_name("data set to download", name, _DATASETS))
+    return root / _DATASETS[name]
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder of :func:`download_folder` holds both parts; raises DataError if half of one is there."""
+    return set(find_parts(folder / "raw")) >= set(_PARTS)
+
+
+def download(name: str, folder: Path) -> None:
+    """Download a data set through torchvision.
+
+    Parameters
+    ----------
+    name : {"mnist", "fashion-mnist"}
+        Which.
+    folder : Path
+        Empty; what torchvision calls ``<data set>/raw`` is ``raw`` there afterwards.
 
     Raises
     ------
-    ConfigError
-        If there is no such data set.
     DataError
         If it cannot be had.
     """
-    if name not in _DATASETS:
-        raise ConfigError(unknown_name("data set to download", name, _DATASETS))
     try:
-        _dataset(name)(root, download=True)
+        _dataset(name)(folder, download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} cannot be downloaded: {error}. Without internet, get the files elsewhere. {_needed(name)}"
         ) from error
+    own = folder / _DATASETS[name]
+    with writing(folder):
+        (own / "raw").rename(folder / "raw")
+        own.rmdir()
+    settle(folder / "raw")
 
 
 def _dataset(name: str) -> Any:

@@ -5,6 +5,7 @@ training, so the training runs to its end and the best weights are put back.
 """
 
 from collections.abc import Callable
+from math import isnan
 from typing import Literal
 
 from torch import Tensor, nn
@@ -34,8 +35,9 @@ class BestMoment:
         self._weights: dict[str, Tensor] | None = None
 
     def look(self, model: nn.Module) -> None:
-        """Measure a model, and remember its weights if it is as good as any before."""
-        worth = self._sign * self._figure(model)
+        """Measure a model, and remember its weights if it is as good as any before; a figure of NaN is the worst."""
+        figure = self._figure(model)
+        worth = float("-inf") if isnan(figure) else self._sign * figure
         if worth >= self._highest or self._weights is None:
             self._highest = worth
             self._weights = {name: value.clone() for name, value in model.state_dict().items()}

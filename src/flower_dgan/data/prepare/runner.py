@@ -155,12 +155,18 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
             raise DataError(
                 f"{output / _ABOUT} cannot be read: {error}. Delete {output}, or give a new folder."
             ) from error
+        if not (isinstance(before, dict) and "complete" in before):
+            raise DataError(f"{output / _ABOUT} is none of flower-dgan's: give a new folder.")
         now = json.loads(json.dumps(about))
-        if changed := [key for key in now if now[key] != before.get(key)]:
+        # Where nothing was made, as with an option that was wrong, there is nothing to mix with.
+        made = any(path.name != _ABOUT for path in output.iterdir())
+        if made and (changed := [key for key in now if now[key] != before.get(key)]):
             raise DataError(
                 f"{output.absolute()} was begun with other {some(changed)} (see {_ABOUT}): give a new folder, "
                 "or delete this one."
             )
+        if not made:
+            _write(output / _ABOUT, json.dumps({**about, "complete": False}, indent=1))
         return
     if output.exists() and any(output.iterdir()):
         raise DataError(f"{output.absolute()} is not empty: give a new folder.")

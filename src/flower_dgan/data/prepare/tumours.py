@@ -22,6 +22,7 @@ from flower_dgan.errors import ConfigError, DataError, unknown_name
 # The file has 0, 1, 2 and 4.
 TUMOUR_CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
 _IDS = (0, 1, 2, 4)
+_SUFFIXES = (".nii.gz", ".nii")
 _MODALITIES = ("flair", "t1", "t1ce", "t2")
 # AsynDGAN leaves slices with fewer out.
 _LEAST_PIXELS = 10
@@ -33,14 +34,14 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
     """Find the patients of BraTS 2018.
 
     ``HGG`` and ``LGG`` with a folder a patient, ``Brats18_<institution>_<number>_1``, and in it
-    ``<patient>_seg.nii.gz`` and for each modality such as ``<patient>_t2.nii.gz``. The site is the institution, the
-    group the patient.
+    ``<patient>_seg.nii.gz`` and for each modality such as ``<patient>_t2.nii.gz``, each packed or not, ``.nii``. The
+    site is the institution, the group the patient.
     """
     for modality in settings.modalities:
         if modality not in _MODALITIES:
             raise ConfigError(unknown_name("--modality", modality, _MODALITIES))
     _nibabel()
-    patients = sorted(path.parent for path in visible(root.rglob("*_seg.nii.gz")))
+    patients = sorted({path.parent for suffix in _SUFFIXES for path in visible(root.rglob(f"*_seg{suffix}"))})
     if not patients:
         raise DataError(
             f"{root.absolute()} has no patient with *_seg.nii.gz. Expected is the unpacked training data, "
@@ -51,7 +52,7 @@ def find_brats(root: Path, settings: PrepareSettings) -> Found:
     for folder in patients:
         words = folder.name.split("_")
         for modality in settings.modalities:
-            if len(words) < 3 or not (folder / f"{folder.name}_{modality}.nii.gz").is_file():
+            if len(words) < 3 or not _volume(folder, modality).is_file():
                 raise DataError(
                     f"{folder} is no Brats18_<institution>_<number>_1 with its _{modality}.nii.gz: get it again."
                 )
@@ -100,7 +101,7 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
     arrays: list[NDArray[np.floating[Any]]] = []
     first: Any = None
     for kind in (*modalities, "seg"):
-        path = folder / f"{folder.name}_{kind}.nii.gz"
+        path = _volume(folder, kind)
         try:
             # However the axes are stored: columns to the patient's right, rows to the front, slices to the head.
             image = _nibabel().as_closest_canonical(_nibabel().load(path))
@@ -111,10 +112,16 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
         first = image if first is None else first
         if not np.allclose(image.affine, first.affine, atol=_CLOSE):
             raise DataError(
-                f"{path} lies elsewhere than {folder.name}_{modalities[0]}.nii.gz, by the affines of both files: "
+                f"{path} lies elsewhere than {_volume(folder, modalities[0]).name}, by the affines of both files: "
                 "resample it to that one, or repair its header."
             )
     yield from slices(arrays[:-1], arrays[-1], scale, str(folder))
+
+
+def _volume(folder: Path, kind: str) -> Path:
+    """Return the file of a modality or of the labels: unpacked if that is there, otherwise packed."""
+    packed, plain = (folder / f"{folder.name}_{kind}{suffix}" for suffix in _SUFFIXES)
+    return plain if plain.is_file() else packed
 
 
 def _nibabel() -> Any:
