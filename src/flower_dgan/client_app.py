@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.data.levels import levels_of
-from flower_dgan.device import describe, resolve_device
+from flower_dgan.device import AUTO, describe, resolve_device, why_no_gpu
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
@@ -93,7 +93,10 @@ def _describe(message: Message, context: Context) -> RecordDict:
     request = JoinRequest.from_records(message.content, partial(check_code, context.node_config))
     config = settings_at(request.config, context.node_config)
     release_policy(config, context.node_config).check_settings(config)
-    logger.info("This node computes on %s", describe(resolve_device(config.device)))  # refused now or never, too
+    device = resolve_device(config.device)  # refused now or never
+    logger.info("This node computes on %s", describe(device, config.precision))
+    if config.device == AUTO and device.type == "cpu" and (reason := why_no_gpu()) is not None:
+        logger.warning("This node computes on the CPU: %s.", reason)
     node = open_node(config, context.node_config)
     secret_of(context.node_config, node_key(context.node_config), node.name, config.seed)  # refused now or never
     state = _state(request.training, context)

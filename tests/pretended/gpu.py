@@ -70,18 +70,33 @@ class _Mode(TorchDispatchMode):
 
 @contextmanager
 def pretended_gpu() -> Iterator[None]:
-    """Let ``gpu`` be a device of this thread, as CUDA is of one with CUDA."""
+    """Let ``gpu`` be a device of this thread, as CUDA is of one with CUDA.
+
+    Backward passes run in the caller's thread: the engine's own numbers the graph of a gradient's gradient apart, and
+    adds up what comes to a parameter from several sides in another order than on the CPU.
+    """
     swap, lift = torch.__future__.get_swap_module_params_on_conversion(), torch._C._only_lift_cpu_tensors()
     torch.__future__.set_swap_module_params_on_conversion(True)  # Module.to keeps the identity of parameters
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="gpu") comes through the mode
+    torch.autograd.grad = _strict_grad
     try:
-        # In the caller's thread: the engine's own would number the graph of a gradient's gradient apart, and add up
-        # what comes to a parameter from several sides in another order.
         with _Mode(), torch.autograd.set_multithreading_enabled(False):
             yield
     finally:
+        torch.autograd.grad = _GRAD
         torch.__future__.set_swap_module_params_on_conversion(swap)
         torch._C._set_only_lift_cpu_tensors(lift)
+
+
+_GRAD = torch.autograd.grad
+
+
+def _strict_grad(outputs: Any, inputs: Any, grad_outputs: Any = None, **named: Any) -> Any:
+    """Raise where gradients are given on another device, as for CUDA; for this device the engine ends the process."""
+    for output, gradient in zip(tree_iter(outputs), tree_iter(grad_outputs), strict=False):
+        if isinstance(gradient, torch.Tensor) and gradient.device != output.device:
+            raise RuntimeError(f"expected a gradient on {output.device}, found one on {gradient.device}")
+    return _GRAD(outputs, inputs, grad_outputs, **named)
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

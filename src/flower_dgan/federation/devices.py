@@ -22,7 +22,7 @@ def say_where(directory: RunDirectory, config: Config) -> None:
         If the device is not there.
     """
     device = resolve_device(config.device)
-    what = describe(device)
+    what = describe(device, config.precision)
     logger.info("The server's networks are on %s", what)
     if config.device == AUTO and device.type == "cpu" and (reason := why_no_gpu()) is not None:
         logger.warning("The server's networks are on the CPU: %s.", reason)
