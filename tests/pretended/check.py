@@ -19,6 +19,7 @@ import torch
 import flower_dgan
 import flower_dgan.device as device
 import flower_dgan.placing as placing
+from flower_dgan.errors import DganError
 from flower_dgan.gan.exchange import GeneratorInput
 from tests.pretended.gpu import NAME, WAITS, pretended_gpu
 from tests.pretended.paths import PATHS, Made, settings, small_perceptual_loss, two_rounds
@@ -30,7 +31,7 @@ PACKAGE = Path(flower_dgan.__file__).parent
 BACK: dict[str, Callable[..., Any]] = {
     "to_device": lambda tensor, _device: tensor,
     "to_cpu": lambda tensor: tensor,
-    "place": lambda network, _device: network,
+    "place": lambda network, *_: network,
     "to": lambda inputs, _device: inputs,
 }
 """What stands for a transfer that was forgotten, by its name."""
@@ -157,7 +158,7 @@ def _missed(names: list[str]) -> str | None:
     for name in names:
         try:
             on(NAME, PATHS[name])
-        except Exception as error:
+        except (RuntimeError, DganError) as error:  # torch's own, or what a run makes of a client's
             return f"{name}: {type(error).__name__}: {error}"[:300]
     return None
 
