@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.data.levels import levels_of
-from flower_dgan.device import describe, resolve_device
+from flower_dgan.device import AUTO, describe, resolve_device, why_no_gpu
 from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
@@ -123,7 +123,10 @@ def _describe(message: Message, context: Context) -> RecordDict:
     config = settings_at(request.config, node_config)
     policy = release_policy(config, node_config)
     policy.check_settings(config)
-    logger.info("This node computes on %s", describe(resolve_device(config.device)))  # refused now or never, too
+    device = resolve_device(config.device)  # refused now or never
+    logger.info("This node computes on %s", describe(device, config.precision))
+    if config.device == AUTO and device.type == "cpu" and (reason := why_no_gpu()) is not None:
+        logger.warning("This node computes on the CPU: %s.", reason)
     if is_guarded(node_config):
         Approvals().require(policy, request.training.identity, config)
     node = open_node(config, node_config)

@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, DeviceMemoryError
 from flower_dgan.lazily import torch
 
 AUTO = "auto"
+PrecisionName = Literal["float32", "bfloat16"]
+"""Of the forward passes of networks."""
 ENVIRONMENT = "FLOWER_DGAN_DEVICE"
 """What ``auto`` means on a machine, where its owner says it; else a CUDA device if there is one, else the CPU."""
 
@@ -101,6 +104,29 @@ def chosen_device() -> torch.device:
     return _CHOSEN.get() or torch.device("cpu")
 
 
+@contextmanager
+def enough_memory_for(what: str, lower: str) -> Iterator[None]:
+    """Say of a device whose memory does not do for the body which one it is, and what to lower.
+
+    Parameters
+    ----------
+    what : str
+        The sizes that the body works with, in words.
+    lower : str
+        The settings that make them smaller.
+
+    Raises
+    ------
+    DeviceMemoryError
+        In place of torch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        taken = " ".join(str(error).partition("If reserved")[0].split())
+        raise DeviceMemoryError(f"The device has not enough memory for {what} ({taken}). Lower {lower}.") from error
+
+
 def why_no_gpu() -> str | None:
     """Return why this process sees no CUDA device though the machine has an NVIDIA card; None where neither is so."""
     if not _nvidia_cards() or _count("cuda"):
@@ -119,7 +145,7 @@ def why_no_gpu() -> str | None:
     return f"the machine has a GPU, and torch {torch.__version__} cannot use it: {reason}"
 
 
-def describe(device: torch.device, precision: str = "float32") -> str:
+def describe(device: torch.device, precision: PrecisionName = "float32") -> str:
     """Return in one line what computes: device, its memory, the precision of the networks, and TF32 where there is any.
 
     Parameters
@@ -148,7 +174,7 @@ def describe(device: torch.device, precision: str = "float32") -> str:
 def _cuda_devices() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an old driver; why_no_gpu says it
-        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
 _COUNTS: Mapping[str, Callable[[], int]] = {
@@ -164,7 +190,7 @@ def _count(kind: str) -> int:
 
 
 def _current(kind: str) -> int:
-    return torch.cuda.current_device() if kind == "cuda" else 0
+    return int(torch.cuda.current_device()) if kind == "cuda" else 0
 
 
 def _nvidia_cards() -> bool:

@@ -72,6 +72,10 @@ class StorageError(DganError):
     """Something cannot be written, as the disk is full or the place is not the user's own."""
 
 
+class DeviceMemoryError(DganError):
+    """What was asked for does not fit into the memory of a device."""
+
+
 class DivergedError(FederationError):
     """What the server computed is not finite; its generator is of no use any more."""
 

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flower_dgan.device import to_device
+from flower_dgan.device import PrecisionName, device_of, to_device
+
+_PRECISION = "flower_dgan_precision"  # an attribute of a network, which copies of it have, too
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -25,12 +27,34 @@ class DropoutDrawnOnCpu(nn.Dropout):
         return input * to_device(F.dropout(torch.ones(input.shape, dtype=input.dtype), self.p), input.device)
 
 
-def place(network: NetworkT, device: torch.device) -> NetworkT:
+def compute(network: nn.Module, *inputs: object) -> Tensor:
+    """Return what a network makes of inputs on its device, as float32.
+
+    Between them it computes in the precision that :func:`place` gave it: in bfloat16 by autocast, which leaves the
+    weights and what wants more digits in float32. So losses, feedback, the optimizer and the moving average, which are
+    outside, are float32 anyway.
+    """
+    if precision_of(network) == "float32":
+        made: Tensor = network(*inputs)
+        return made
+    with torch.autocast(device_of(network).type, torch.bfloat16):
+        rough: Tensor = network(*inputs)
+    return rough.float()
+
+
+def precision_of(network: nn.Module) -> PrecisionName:
+    """Return the precision that a network computes in, a copy in that of the original."""
+    found: PrecisionName = getattr(network, _PRECISION, "float32")
+    return found
+
+
+def place(network: NetworkT, device: torch.device, precision: PrecisionName = "float32") -> NetworkT:
     """Move a network to a device, in place, and return it.
 
     Its weights have been drawn on the CPU; so is its dropout from now on. On CUDA its images are channels last in
-    memory, as convolutions on tensor cores want them.
+    memory, as convolutions on tensor cores want them. :func:`compute` computes in the precision.
     """
+    setattr(network, _PRECISION, precision)
     if device.type == "cpu":
         return network.to(device)
     for parent in network.modules():

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,7 @@ import torch
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import PixelSettings, TrainingConfig
 from flower_dgan.data import Pairs
-from flower_dgan.device import computing_on, resolve_device, to_device
+from flower_dgan.device import computing_on, enough_memory_for, resolve_device, to_device
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
 from flower_dgan.gan.generator import GeneratorHalf
@@ -30,13 +30,16 @@ def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) 
     """Build a generator with its optimizer; its weights depend on ``config.seed`` only. Workers make it faster."""
     device, algorithm = resolve_device(config.device), config.algorithm
     with seeded(config.seed, "generator"):
-        network = place(build_generator(config.model, shape), device)
+        network = build_generator(config.model, shape)
+    with enough_memory(config):
+        network = place(network, device, config.precision)
     return GeneratorHalf(
         network,
         torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas),
         replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity, algorithm.passes),
         average_decay=algorithm.average_decay,
         workers=workers if device.type == "cpu" else 1,  # on any other device they would wait for each other
+        together=device.type == "cuda",
     )
 
 
@@ -49,7 +52,8 @@ def server_state(
 ) -> ServerState:
     """Build what the server has of a training with these clients, before its first round."""
     if previous is not None:
-        previous = replace(previous, generator=place(previous.generator, resolve_device(config.device)))
+        device = resolve_device(config.device)
+        previous = replace(previous, generator=place(previous.generator, device, config.precision))
     of_whole_images = ImageShape(shape.classes, shape.channels, shape.image_size, ())
     return ServerState(
         generator_half(config, shape, workers),
@@ -87,7 +91,8 @@ def discriminator_half(
     if config.model.levels == "site" and shape.levels:
         (levels,) = shape.levels
         network, units = InUnitsOf(network, levels), levels.deviations[:, None, None]
-    network = place(network, device)
+    with enough_memory(config):
+        network = place(network, device, config.precision)
     algorithm = config.algorithm
     pixel_losses = None
     if isinstance(algorithm, PixelSettings) and algorithm.reads_pixels:
@@ -152,9 +157,28 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 
 @contextmanager
 def computing(config: TrainingConfig) -> Iterator[None]:
-    """Let torch use the threads of a configuration, and what builds networks inside its device; raises ConfigError."""
-    with threads(config.threads), computing_on(resolve_device(config.device)):
+    """Let torch use the threads of a configuration, and what builds networks inside its device.
+
+    Raises
+    ------
+    ConfigError
+        If the device is not there.
+    DeviceMemoryError
+        If its memory does not do for the body.
+    """
+    with threads(config.threads), computing_on(resolve_device(config.device)), enough_memory(config):
         yield
+
+
+def enough_memory(config: TrainingConfig) -> AbstractContextManager[None]:
+    """Let a lack of memory of a device in the body name the sizes of a training; raises DeviceMemoryError."""
+    exchange, model, side = config.exchange, config.model, config.data.image_size
+    return enough_memory_for(
+        f"batches of {exchange.batch_size} images of {side} x {side} pixels with networks of width "
+        f"{model.generator_width} and {model.discriminator_width}",
+        "exchange.batch_size (of a table downstream.batch_size), data.image_size, model.generator_width or "
+        "model.discriminator_width",
+    )
 
 
 @contextmanager

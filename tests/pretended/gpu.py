@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_iter, tree_map_only
+from torch.utils._pytree import tree_iter
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "gpu"
@@ -70,23 +70,38 @@ class _Mode(TorchDispatchMode):
 
 @contextmanager
 def pretended_gpu() -> Iterator[None]:
-    """Let ``gpu`` be a device of this thread, as CUDA is of one with CUDA."""
+    """Let ``gpu`` be a device of this thread, as CUDA is of one with CUDA.
+
+    Backward passes run in the caller's thread: the engine's own numbers the graph of a gradient's gradient apart, and
+    adds up what comes to a parameter from several sides in another order than on the CPU.
+    """
     swap, lift = torch.__future__.get_swap_module_params_on_conversion(), torch._C._only_lift_cpu_tensors()
     torch.__future__.set_swap_module_params_on_conversion(True)  # Module.to keeps the identity of parameters
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="gpu") comes through the mode
+    torch.autograd.grad = _strict_grad
     try:
-        # In the caller's thread: the engine's own would number the graph of a gradient's gradient apart, and add up
-        # what comes to a parameter from several sides in another order.
         with _Mode(), torch.autograd.set_multithreading_enabled(False):
             yield
     finally:
+        torch.autograd.grad = _GRAD
         torch.__future__.set_swap_module_params_on_conversion(swap)
         torch._C._set_only_lift_cpu_tensors(lift)
 
 
+_GRAD = torch.autograd.grad
+
+
+def _strict_grad(outputs: Any, inputs: Any, grad_outputs: Any = None, **named: Any) -> Any:
+    """Raise where gradients are given on another device, as for CUDA; for this device the engine ends the process."""
+    for output, gradient in zip(tree_iter(outputs), tree_iter(grad_outputs), strict=False):
+        if isinstance(gradient, torch.Tensor) and gradient.device != output.device:
+            raise RuntimeError(f"expected a gradient on {output.device}, found one on {gradient.device}")
+    return _GRAD(outputs, inputs, grad_outputs, **named)
+
+
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     packet = func.overloadpacket
-    tensors = [each for each in tree_iter((args, kwargs)) if isinstance(each, torch.Tensor)]
+    tensors = [*_tensors_in(args), *_tensors_in(tuple(kwargs.values()))]
     ours = [each for each in tensors if isinstance(each, OnGpu)]
     to_gpu = _is_made_on_gpu(packet, args, kwargs, bool(ours))
     if ours and packet not in _COPIES:
@@ -94,9 +109,9 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     generator = kwargs.get("generator")
     if to_gpu and generator is not None and generator.device == CPU:
         raise RuntimeError(f"{func}: expected a generator of {NAME}:0, found one of the cpu")
-    given, named = tree_map_only(OnGpu, lambda each: each.inner, (args, kwargs))
+    given, named = _inner(args), {name: _inner(value) for name, value in kwargs.items()}
     if to_gpu and kwargs.get("device") is not None:
-        named = {**named, "device": CPU}
+        named["device"] = CPU
     moved = packet is aten._to_copy and bool(ours) != to_gpu
     crossing = moved or (packet is aten.copy_ and 0 < len(ours) < len(tensors))
     if (crossing and not to_gpu) or (ours and packet in _WAITING):
@@ -105,9 +120,30 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     out = given[0].clone() if moved and named.get("dtype") in (None, given[0].dtype) else func(*given, **named)
     if not to_gpu:
         return out
-    out = tree_map_only(torch.Tensor, lambda each: each if isinstance(each, OnGpu) else OnGpu(each), out)
+    out = _outer(out)
     aliased = ours and kwargs.get("device") is None and _aliases(func)
     return return_and_correct_aliasing(func, args, kwargs, out) if aliased else out
+
+
+# Written out, as torch's own walk through nested values takes longer than most of the operations.
+def _tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors_in(each)
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)([_inner(each) for each in value])
+    return value.inner if isinstance(value, OnGpu) else value
+
+
+def _outer(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)([_outer(each) for each in value])
+    return OnGpu(value) if isinstance(value, torch.Tensor) and not isinstance(value, OnGpu) else value
 
 
 def _is_made_on_gpu(packet: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], any_ours: bool) -> bool:

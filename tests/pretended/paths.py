@@ -3,6 +3,7 @@
 Sizes are the smallest with which a path goes everywhere: two clients, images of 16 pixels, networks of width 4.
 """
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from flower_dgan.comparison.classifier import train_classifier
 from flower_dgan.comparison.feature_networks import encoder_features, open_encoder, segmenter_features
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
+from flower_dgan.device import device_of, resolve_device
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.gan.exchange import Answer, Proposal, Question
@@ -101,6 +103,7 @@ def two_rounds(overrides: str) -> Made:
             for name, session in sessions.items():
                 restore_snapshot(clients[name], session.half.network, session.half.optimizer)
         algorithm.begin(state)
+        require_there(state.generator.network, state.generator.average, *(s.half.network for s in sessions.values()))
         proposals, answers = {}, {}
         asked = algorithm.takes_part([*sessions], round_number)
         for name, proposal, question in algorithm.ask(state, round_number, asked):
@@ -124,6 +127,14 @@ def _previous(config: Config, federation: LocalFederation) -> PreviousTask | Non
         return None
     earlier = wiring.generator_half(replace(config, seed=7, device="cpu"), federation.shape).average
     return PreviousTask(earlier, federation.labels)
+
+
+def require_there(*networks: nn.Module) -> None:
+    """Raise RuntimeError if one is not on the device that is wanted: on the CPU everything would go well, too."""
+    wanted = resolve_device("auto")
+    for network in networks:
+        if device_of(network) != wanted:
+            raise RuntimeError(f"a network on {device_of(network)}, not on {wanted}")
 
 
 def require_cpu(*things: Any) -> None:
@@ -170,6 +181,11 @@ def _table(overrides: str) -> Made:
     config = settings(f"{overrides} downstream.seeds=1")
     pairs = open_federation(config, 2).real[0]
     made: Made = []
+
+    def look(_: object, model: nn.Module) -> None:
+        require_there(model)
+        made.extend(_weights(model))
+
     with computing(config):
         results = train_on_synthetic_test_on_real(
             {"Real-All": pairs},
@@ -179,7 +195,7 @@ def _table(overrides: str) -> Made:
             augmentation=config.data.augmentation,
             seed=0,
             on_result=lambda _: None,
-            on_model=lambda _, model: made.extend(_weights(model)),
+            on_model=look,
         )
     return [*made, torch.tensor([*results[0].values.values()])]
 
@@ -194,7 +210,8 @@ def features() -> Made:
         classifier = train_classifier(pairs.images, [index % 2 for index in range(len(pairs))], 2, seed=0)
         model = train_segmenter(pairs, config.downstream, image_size=16, augmentation="none", seed=0)
         with seeded(0, "encoder"):
-            encoder = place(open_encoder(config.downstream, 1), next(model.parameters()).device)
+            encoder = place(open_encoder(config.downstream, 1), device_of(model))
+    require_there(classifier.body, classifier.head, model, encoder)
     found = [classifier.features(images), classifier.predict(images)]
     found += [segmenter_features(model)(images), encoder_features(encoder)(images)]
     require_cpu(*found)
@@ -254,7 +271,7 @@ def _weights(model: nn.Module) -> Made:
 
 PATHS: Mapping[str, Callable[[], Made]] = {
     "drawing": drawing,
-    **{overrides.partition(" model")[0]: (lambda chosen=overrides: two_rounds(chosen)) for overrides in ROUNDS},
+    **{overrides.partition(" model.")[0]: (lambda chosen=overrides: two_rounds(chosen)) for overrides in ROUNDS},
     "table of classes": table_of_classes,
     "table of masks": table_of_masks,
     "features": features,
@@ -273,7 +290,7 @@ def small_perceptual_loss() -> Iterator[None]:
         loss = PerceptualLoss(nn.Sequential(*layers))
     before = perceptual.pretrained_perceptual_loss
     for module in (perceptual, wiring):
-        module.pretrained_perceptual_loss = lambda: loss  # type: ignore[assignment]
+        module.pretrained_perceptual_loss = lambda: copy.deepcopy(loss)  # type: ignore[assignment]
     try:
         yield
     finally:

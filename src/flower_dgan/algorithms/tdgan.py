@@ -132,11 +132,13 @@ class Reminder:
 
     def loss(self, network: torch.nn.Module, step: int) -> torch.Tensor:
         """Return the loss of G in its generator step of that number, a scalar, with its graph."""
+        from flower_dgan.placing import compute  # settings are read without torch
+
         settings = replace(self.settings, exchanges=1, seed=derive_seed(self.settings.seed, "reminding"))
         inputs = gan.draw_shared(self.labels, settings, step, 0).to(device_of(network))
         with torch.no_grad():
-            before = self.previous(inputs)
-        images = network(inputs)
+            before = compute(self.previous, inputs)
+        images = compute(network, inputs)
         loss: torch.Tensor = self.l1_weight * (images - before).abs().mean()
         if self.perceptual is not None:
             loss = loss + self.perceptual_weight * self.perceptual(images, before).mean()

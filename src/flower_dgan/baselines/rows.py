@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from torch import nn
+
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.choice_here import ChoiceHere
@@ -21,7 +23,7 @@ from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.networks.whole import BlackElsewhere
 from flower_dgan.node.node import Node, open_partition
-from flower_dgan.placing import place
+from flower_dgan.placing import place, precision_of
 from flower_dgan.synthesis import synthesize
 from flower_dgan.tasks.members import plus_rows, row_of, together
 from flower_dgan.tasks.patient_scores import PLUS_DGAN, REAL
@@ -207,14 +209,20 @@ def _for_levels(half: DiscriminatorHalf, labels: ClientLabels) -> DiscriminatorH
     """Return a discriminator that sees images in units of a client's levels; they share parameters and optimizer."""
     if labels.levels is None:
         return half
-    device = device_of(half.network)
-    units = to_device(labels.levels.deviations[:, None, None], device)
-    return replace(half, network=place(InUnitsOf(half.network, labels.levels), device), units=units)
+    units = to_device(labels.levels.deviations[:, None, None], device_of(half.network))
+    return replace(half, network=_as(InUnitsOf(half.network, labels.levels), half.network), units=units)
 
 
 def _for_channels(half: DiscriminatorHalf, channels: Channels, shape: ImageShape) -> DiscriminatorHalf:
     """Return a discriminator of whole images for a client with these channels; they share parameters and optimizer."""
-    return half if channels is None else replace(half, network=BlackElsewhere(half.network, channels, shape.channels))
+    if channels is None:
+        return half
+    return replace(half, network=_as(BlackElsewhere(half.network, channels, shape.channels), half.network))
+
+
+def _as(network: nn.Module, other: nn.Module) -> nn.Module:
+    """Return a network that computes where another does, and as that does."""
+    return place(network, device_of(other), precision_of(other))
 
 
 def table_rows(

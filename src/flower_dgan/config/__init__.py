@@ -21,6 +21,7 @@ from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.model import ModelConfig
 from flower_dgan.config.ranges import Because, DeviceName, SecondsOrNone, Seed, Steps, Text
 from flower_dgan.config.selection_settings import SelectionConfig, TakeName
+from flower_dgan.device import PrecisionName
 
 __all__ = [
     "AlgorithmSettings",
@@ -40,6 +41,7 @@ __all__ = [
     "PartitionConfig",
     "PartitionName",
     "PixelSettings",
+    "PrecisionName",
     "ReplayName",
     "ScheduleConfig",
     "SelectionConfig",
@@ -85,6 +87,8 @@ class TrainingConfig:
     device : str
         Where the server's networks compute, and those of simulated clients: see
         :func:`flower_dgan.device.resolve_device`. A deployed node has its owner's.
+    precision : {"float32", "bfloat16"}
+        In which both networks of the GAN make their forward passes, at both ends.
     allow_pixel_losses : bool
         In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
         node configuration instead.
@@ -93,6 +97,7 @@ class TrainingConfig:
     seed: Seed
     threads: Annotated[int, Interval(ge=1, le=1024), Because("null is torch's own choice")] | None
     device: DeviceName
+    precision: PrecisionName
     allow_pixel_losses: bool
     data: DataConfig
     partition: PartitionConfig

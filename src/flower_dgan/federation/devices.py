@@ -5,6 +5,8 @@ import logging
 from flower_dgan.config import Config
 from flower_dgan.device import AUTO, describe, resolve_device, why_no_gpu
 from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.networks.build import ImageShape
+from flower_dgan.networks.footprint import discriminator_footprint, generator_footprint
 from flower_dgan.report.run_metrics import read_metrics
 
 logger = logging.getLogger("flwr")
@@ -22,7 +24,7 @@ def say_where(directory: RunDirectory, config: Config) -> None:
         If the device is not there.
     """
     device = resolve_device(config.device)
-    what = describe(device)
+    what = describe(device, config.precision)
     logger.info("The server's networks are on %s", what)
     if config.device == AUTO and device.type == "cpu" and (reason := why_no_gpu()) is not None:
         logger.warning("The server's networks are on the CPU: %s.", reason)
@@ -34,3 +36,19 @@ def say_where(directory: RunDirectory, config: Config) -> None:
             device,
         )
     directory.measure("device", who="server", device=str(device), what=what, attempt=directory.training.attempt)
+
+
+def say_memory(config: Config, shape: ImageShape) -> None:
+    """Log, before the first round, how much memory networks and a bundle are about to take, at least."""
+    exchange = config.exchange
+    images = exchange.exchanges * exchange.batch_size
+    bundle = 4 * images * shape.channels * shape.image_size**2
+    logger.info("Memory, at least: the generator %s", generator_footprint(config, shape))
+    logger.info("Memory, at least: a client's discriminator %s", discriminator_footprint(config, shape))
+    logger.info(
+        "Memory, at least: a bundle of %d images of %d x %d pixels %.1f MiB, and its feedback as much",
+        images,
+        shape.image_size,
+        shape.image_size,
+        bundle / 2**20,
+    )

@@ -14,7 +14,7 @@ from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_la
 from flower_dgan.errors import DivergedError, FederationError, StorageError
 from flower_dgan.federation.cached_label_maps import tidy
 from flower_dgan.federation.candidates import Candidates
-from flower_dgan.federation.devices import say_where
+from flower_dgan.federation.devices import say_memory, say_where
 from flower_dgan.federation.dist_fid import windows_of
 from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
@@ -101,6 +101,7 @@ def _run(
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
+            say_memory(config, shape)
             fast_grid.ledger.answers = known_answers(discriminator_form(config, shape.classes).shapes)
             earlier = previous.labels if previous else ()
             if earlier and earlier[0].classes != shape.classes:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from flower_dgan.device import to_cpu
 from flower_dgan.gan.exchange import Batch, Feedback
 from flower_dgan.gan.losses import AdversarialLoss
+from flower_dgan.placing import compute
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def generator_losses(
 
     ``paired`` are the real images x_i, which the pixel losses want.
     """
-    losses = loss.generator(network(synthetic.label_maps, synthetic.images))
+    losses = loss.generator(compute(network, synthetic.label_maps, synthetic.images))
     if pixel_losses is not None and paired is not None:
         losses = losses + pixel_losses(synthetic.images, paired)
     return weight * losses
@@ -95,7 +96,7 @@ def generator_losses(
 
 def scores(network: nn.Module, synthetic: Batch) -> Tensor:
     """Return what D says of each sample, (batch,): the mean of its logits where it judges patches."""
-    logits: Tensor = network(synthetic.label_maps, synthetic.images)
+    logits = compute(network, synthetic.label_maps, synthetic.images)
     return logits.flatten(1).mean(1)
 
 
@@ -153,8 +154,8 @@ class DiscriminatorHalf:
         for _ in range(self.steps):
             self.optimizer.zero_grad(set_to_none=True)
             images = real.images.detach().requires_grad_(self.penalty > 0)
-            on_real = self.network(real.label_maps, images)
-            on_synthetic = self.network(synthetic.label_maps, synthetic.images)
+            on_real = compute(self.network, real.label_maps, images)
+            on_synthetic = compute(self.network, synthetic.label_maps, synthetic.images)
             loss = discriminator_loss(self.loss, self.discriminator_weight, on_real, on_synthetic)
             total = loss
             if self.penalty:

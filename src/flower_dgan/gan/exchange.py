@@ -5,7 +5,7 @@ and comes back as the :class:`Feedback` of an :class:`Answer`. All are on the CP
 where its discriminator is, and the feedback on it until the bundle's end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,16 @@ class GeneratorInput:
         """Return it on a device."""
         parts = (self.label_maps, self.noise, self.texture, self.sites)
         return GeneratorInput(*(to_device(part, device) for part in parts))
+
+
+def join_inputs(inputs: Sequence[GeneratorInput]) -> GeneratorInput:
+    """Join what several batches are drawn from, in their order."""
+    return GeneratorInput(
+        torch.cat([each.label_maps for each in inputs]),
+        torch.cat([each.noise for each in inputs]),
+        torch.cat([each.texture for each in inputs]),
+        torch.cat([each.sites for each in inputs]),
+    )
 
 
 @dataclass(frozen=True)

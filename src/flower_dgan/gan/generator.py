@@ -9,15 +9,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.data.channels import held
 from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DivergedError
-from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
+from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal, join_inputs
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
 from flower_dgan.gan.replay import Replay, redraw
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
+from flower_dgan.placing import compute
 from flower_dgan.randomness import derive_generator
 
 _INSPECTED = 16
+_TOGETHER = 64  # samples of one pass over several clients, as when images are drawn
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
 _NOT_FINITE = (
     "The generator's {} not finite: its steps are too large. Lower algorithm.generator_learning_rate or "
@@ -26,6 +29,9 @@ _NOT_FINITE = (
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Task = tuple[Proposal, Feedback, float]
+"""What a client was sent, what it said, and its weight."""
 
 AddedLoss = Callable[[nn.Module, int], Tensor]
 """Makes of G and the number of its step, from 0, a scalar with its graph that is added to the loss."""
@@ -46,6 +52,9 @@ class GeneratorHalf:
     average_decay : float
         Decay of the moving average a generator step, in [0, 1); 0 copies G. Smaller in the first steps: at most
         (1 + t) / (10 + t) in step t.
+    together : bool
+        Whether the clients' parts of a gradient are computed in one batch, of about 64 samples at a time, which on a
+        device takes less time than one after the other. Their sum is then the same up to rounding.
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
@@ -66,6 +75,7 @@ class GeneratorHalf:
         replay: Replay,
         average_decay: float,
         workers: int = 1,
+        together: bool = False,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -75,6 +85,7 @@ class GeneratorHalf:
         self._average_decay = average_decay
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
+        self._together = together
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self.steps_done = 0
 
@@ -170,11 +181,8 @@ class GeneratorHalf:
         tasks = list(zip(proposals, scaled, weights.values(), strict=True))
         for step in range(steps * self._replay.passes):
             self.optimizer.zero_grad(set_to_none=True)
-            gradient = partial(self._gradient, turn=(step % steps, steps), rate=rate)
-            # No more parts at a time than workers: each is as large as the network.
-            for start in range(0, len(tasks), self._workers):
-                for part in self.for_each(gradient, tasks[start : start + self._workers]):
-                    self._add(part)
+            for part in self._parts(tasks, (step % steps, steps), rate):
+                self._add(part)
             if added is not None:
                 self._add(torch.autograd.grad(added(self.network, self.steps_done), self._parameters))
             largest = self._largest_gradient()
@@ -227,19 +235,42 @@ class GeneratorHalf:
 
         return torch.stack(list(self.for_each(gradient, answers)))
 
-    def _gradient(
-        self, task: tuple[Proposal, Feedback, float], turn: tuple[int, int], rate: float
-    ) -> Sequence[Tensor | None]:
-        """Return one client's part, with its weight, of the gradient of step ``turn[0]`` of ``turn[1]``.
+    def _parts(self, tasks: Sequence[Task], turn: tuple[int, int], rate: float) -> Iterator[Sequence[Tensor | None]]:
+        """Return the parts that sum to the gradient of a step, of one client each or of several.
 
-        It is None for parameters that did not draw its images: sub-generators of other clients.
+        A part is None for parameters that did not draw its images: sub-generators of other clients.
         """
-        (proposal, feedback, weight), (step, steps) = task, turn
-        size = len(proposal) // steps
-        part = slice(step * size, (step + 1) * size)
-        images = redraw(self.network, proposal, part, feedback.channels)
-        direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate)
-        return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
+        samples = max(1, len(tasks[0][0]) // turn[1])
+        at_once = max(1, _TOGETHER // samples) if self._together else 1
+        groups = [tasks[start : start + at_once] for start in range(0, len(tasks), at_once)]
+        gradient = partial(self._gradient, turn=turn, rate=rate)
+        # No more parts at a time than workers: each is as large as the network.
+        for start in range(0, len(groups), self._workers):
+            yield from self.for_each(gradient, groups[start : start + self._workers])
+
+    def _gradient(self, tasks: Sequence[Task], turn: tuple[int, int], rate: float) -> Sequence[Tensor | None]:
+        """Return the part of one client or more, each with its weight, of the gradient of a step."""
+        step, steps = turn
+        sizes = [len(proposal) // steps for proposal, _, _ in tasks]
+        parts = [slice(step * size, (step + 1) * size) for size in sizes]
+        if len(tasks) == 1:
+            proposal, feedback, _ = tasks[0]
+            drawn = [redraw(self.network, proposal, parts[0], feedback.channels)]
+        else:
+            drawn = self._redraw_together(tasks, parts)
+        directions = []
+        for (proposal, feedback, weight), part, images in zip(tasks, parts, drawn, strict=True):
+            direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate)
+            directions.append(direction * (weight / (part.stop - part.start)))
+        return torch.autograd.grad(drawn, self._parameters, directions, allow_unused=True)
+
+    def _redraw_together(self, tasks: Sequence[Task], parts: Sequence[slice]) -> list[Tensor]:
+        """Draw the samples of several clients in one pass; return those of each, in the channels that it holds."""
+        device = device_of(self.network)
+        inputs = join_inputs([task[0].inputs(part, device) for task, part in zip(tasks, parts, strict=True)])
+        images = compute(self.network, inputs)
+        apart = torch.split(images, [part.stop - part.start for part in parts])
+        return [each[:, held(feedback.channels)] for each, (_, feedback, _) in zip(apart, tasks, strict=True)]
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -259,7 +290,7 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Te
         If they are not finite: as uint8 nobody would see it.
     """
     device, starts = device_of(network), range(0, len(inputs), batch_size)
-    images = torch.cat([to_cpu(network(inputs[start : start + batch_size].to(device))) for start in starts])
+    images = torch.cat([to_cpu(compute(network, inputs[start : start + batch_size].to(device))) for start in starts])
     if not images.isfinite().all():
         raise DivergedError(_NOT_FINITE.format("images are"))
     return images

@@ -32,6 +32,7 @@ from flower_dgan.device import device_of, to_device
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
 from flower_dgan.gan.guard import root_mean_square, root_mean_squares
 from flower_dgan.gan.site_levels import units_of
+from flower_dgan.placing import compute
 
 _DIVERSE_ENOUGH = 0.2
 
@@ -112,7 +113,7 @@ class Replay:
 
 def redraw(network: nn.Module, proposal: Proposal, part: slice, channels: Channels) -> Tensor:
     """Draw the same samples with the generator as it is now, in the channels that a client holds."""
-    images: Tensor = network(proposal.inputs(part, device_of(network)))
+    images = compute(network, proposal.inputs(part, device_of(network)))
     return images[:, held(channels)]
 
 
@@ -123,7 +124,7 @@ def _apart(
     """Return the direction, of -1, 0 and 1, that leads each image's colours away from another draw's."""
     inputs = proposal.inputs(part, images.device)
     opposite = GeneratorInput(inputs.label_maps, -inputs.noise, inputs.texture, inputs.sites)
-    other = network(opposite)[:, held(channels)]
+    other = compute(network, opposite)[:, held(channels)]
     block = images.shape[-1] // 4
     difference = F.avg_pool2d((images - other) / units, block)
     close = difference.abs().mean((1, 2, 3), keepdim=True) < _DIVERSE_ENOUGH

@@ -72,4 +72,4 @@ def units_of(network: nn.Module, sites: Tensor) -> Tensor:
     levels, device = getattr(network, "levels", None), device_of(network)
     if not isinstance(levels, SiteLevels):
         return torch.ones(1, 1, 1, 1, device=device)
-    return levels.deviations[to_device(sites, device)]
+    return levels.deviations.index_select(0, to_device(sites, device))

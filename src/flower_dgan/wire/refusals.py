@@ -11,6 +11,7 @@ from flwr.app import Error
 from flower_dgan.errors import (
     ConfigError,
     DataError,
+    DeviceMemoryError,
     DganError,
     ForgottenError,
     PolicyError,
@@ -36,6 +37,7 @@ class Refusal(IntEnum):
     STORAGE = 1006
     OTHER = 1007
     UNDECLARED = 1008
+    MEMORY = 1009
     LABEL_MAPS = 1010
     LABEL_MAPS_TO_CLIENTS = 1011
     WEIGHTS = 1012
@@ -83,6 +85,7 @@ _SENTENCES = {
     Refusal.FORGOTTEN: "The node has not joined this training, or what it kept of it is gone.",
     Refusal.STORAGE: "The node cannot read or write its own files; its disk may be full.",
     Refusal.UNDECLARED: "The algorithm would have let something leave that it does not say it releases.",
+    Refusal.MEMORY: "The memory of the node's device does not do for this training.",
     Refusal.OTHER: "The node cannot take part in this training as it is configured.",
 }
 
@@ -111,6 +114,8 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal.DATA
         case ForgottenError():
             return Refusal.FORGOTTEN
+        case DeviceMemoryError():
+            return Refusal.MEMORY
         case StorageError() | OSError():
             return Refusal.STORAGE
         case DganError():
