@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flower_dgan import memory
+from flower_dgan.flower import child
 from flower_dgan.flower import workers as module
 from flower_dgan.flower.workers import Workers
 
@@ -247,7 +248,7 @@ def test_idle_children_end_where_there_is_no_memory_for_another(
 def test_closing_ends_children_at_whatever_they_are(
     make: Callable[..., Tried], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(child, "_STOP_SECONDS", 0.2)
     tried = make(3)
     pids = [tried.start(1, "hang"), tried.start(2, "ignore"), tried.start(3)]
     caplog.set_level(logging.WARNING)
