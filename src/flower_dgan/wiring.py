@@ -34,6 +34,7 @@ def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) 
         replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity, algorithm.passes),
         average_decay=algorithm.average_decay,
         workers=workers,
+        graph_bytes=config.exchange.graph_bytes,
     )
 
 

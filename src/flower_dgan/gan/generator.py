@@ -9,14 +9,17 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from flower_dgan.data.channels import held
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal
+from flower_dgan.gan.kept_graphs import KeptGraphs
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
 from flower_dgan.gan.replay import Replay, redraw
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.randomness import derive_generator
 
 _INSPECTED = 16
+_AT_A_TIME = 64
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
 _NOT_FINITE = (
     "The generator's {} not finite: its steps are too large. Lower algorithm.generator_learning_rate or "
@@ -48,6 +51,9 @@ class GeneratorHalf:
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
+    graph_bytes : int
+        Memory for the graphs of proposals, which save the pass of a first step that takes a whole proposal while G has
+        not moved. The result does not depend on it, bit by bit. 0 for none.
 
     Attributes
     ----------
@@ -65,6 +71,7 @@ class GeneratorHalf:
         replay: Replay,
         average_decay: float,
         workers: int = 1,
+        graph_bytes: int = 0,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -75,6 +82,7 @@ class GeneratorHalf:
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._graphs = KeptGraphs(graph_bytes)
         self.steps_done = 0
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -105,7 +113,11 @@ class GeneratorHalf:
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
-        return Proposal.of(inputs, draw(self.network, inputs), self.steps_done)
+        if self._graphs.most_bytes and len(inputs) <= _AT_A_TIME:
+            images = _finite(self._graphs.draw(self.network, inputs))
+        else:
+            images = draw(self.network, inputs)
+        return Proposal.of(inputs, images, self.steps_done)
 
     def keep(self, proposal: Proposal) -> Proposal:
         """Return what :meth:`apply` wants of a proposal that was sent."""
@@ -227,7 +239,11 @@ class GeneratorHalf:
         (proposal, feedback, weight), (step, steps) = task, turn
         size = len(proposal) // steps
         part = slice(step * size, (step + 1) * size)
-        images = redraw(self.network, proposal, part, feedback.channels)
+        kept = self._graphs.take(self.network, proposal) if steps == 1 else None
+        if kept is None:
+            images = redraw(self.network, proposal, part, feedback.channels)
+        else:
+            images = kept[:, held(feedback.channels)]
         direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate)
         return torch.autograd.grad(images, self._parameters, direction * (weight / size), allow_unused=True)
 
@@ -235,12 +251,13 @@ class GeneratorHalf:
     def _follow(self) -> None:
         decay = min(self._average_decay, (1 + self.steps_done) / (10 + self.steps_done))
         self.steps_done += 1
+        self._graphs.forget()
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
 
 
 @torch.no_grad()
-def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
+def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = _AT_A_TIME) -> Tensor:
     """Return the images (samples, channels, height, width) of a generator, drawn ``batch_size`` at a time.
 
     Raises
@@ -248,7 +265,11 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Te
     DivergedError
         If they are not finite: as uint8 nobody would see it.
     """
-    images = torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    parts = [network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)]
+    return _finite(torch.cat(parts))
+
+
+def _finite(images: Tensor) -> Tensor:
     if not images.isfinite().all():
         raise DivergedError(_NOT_FINITE.format("images are"))
     return images
