@@ -3,10 +3,10 @@
     python benchmarks/plain_loop.py --output plain_loop.json
 
 Two clients, the papers' networks (ResNet-9, 70 x 70 PatchGAN), 8 images of 64 x 64 pixels each, L1, S = 1, one thread.
-The plain loop draws once a step: D_k learns from images that are detached, and the generator's loss goes through D_k and
-G in one graph. Ours is :func:`flower_dgan.algorithms.in_process.train`, with the passes that are kept until the feedback
-comes, and with ``exchange.graph_mb=0``. The three take turns, each turn begun by another. CPU seconds and not those of
-the clock, as what else the machine does hardly changes them.
+The plain loop draws once a step: D_k learns from images that are detached, and the generator's loss goes through D_k
+and G in one graph. Ours is :func:`flower_dgan.algorithms.in_process.train`, with the passes that are kept until the
+feedback comes, and with ``exchange.graph_mb=0``. The three take turns, each turn begun by another. CPU seconds and not
+those of the clock, as what else the machine does hardly changes them.
 """
 
 import json
