@@ -40,6 +40,7 @@ def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) 
         average_decay=algorithm.average_decay,
         workers=workers if device.type == "cpu" else 1,  # on any other device they would wait for each other
         together=device.type == "cuda",
+        graph_bytes=config.exchange.graph_bytes if device.type == "cpu" else 0,  # where memory is not scarce
     )
 
 

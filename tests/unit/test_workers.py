@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from flower_dgan import memory
+from flower_dgan.flower import child
 from flower_dgan.flower import workers as module
 from flower_dgan.flower.workers import Workers
+
+# Python 3.12 warns of a fork beside threads: those that other tests left here; an executor has none.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 Task = tuple[str, str]
 """A file that the child writes its process id to, and what it does then."""
@@ -243,12 +248,21 @@ def test_idle_children_end_where_there_is_no_memory_for_another(
 def test_closing_ends_children_at_whatever_they_are(
     make: Callable[..., Tried], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(child, "_STOP_SECONDS", 0.2)
     tried = make(3)
     pids = [tried.start(1, "hang"), tried.start(2, "ignore"), tried.start(3)]
     caplog.set_level(logging.WARNING)
     tried.workers.close()
     assert all(map(gone, pids))
+
+
+def test_memory_is_short_below_an_eighth(monkeypatch: pytest.MonkeyPatch) -> None:
+    if Path("/proc/meminfo").exists():
+        assert 0 < memory.available_memory() < memory.machine_memory()
+    monkeypatch.setattr(memory, "machine_memory", lambda: 8_000)
+    for available, short in ((999, True), (1_000, False), (None, False)):
+        monkeypatch.setattr(memory, "available_memory", lambda available=available: available)
+        assert memory.memory_is_short() == short
 
 
 ORPHANS = """

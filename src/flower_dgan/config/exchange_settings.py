@@ -33,6 +33,9 @@ class ExchangeConfig:
         Number format on the wire.
     message_mb : float
         Largest message of Flower in either direction, in 10^6 bytes, from 0.1 to 2000: what is larger travels in parts.
+    graph_mb : float
+        With one generator step a message and one bundle in flight, memory of the server for the graphs of what it
+        sent, in 10^6 bytes: what fits is not drawn a second time when the feedback comes. The result is the same.
     min_nodes : int
         Nodes to wait for at the start; the run goes with all that are connected then.
     timeout : float
@@ -49,6 +52,7 @@ class ExchangeConfig:
     image_format: ImageFormat
     feedback_format: FeedbackFormat
     message_mb: Annotated[float, Interval(ge=0.1, le=2000), Because("the largest message in 10^6 bytes")]
+    graph_mb: Annotated[float, Interval(ge=0, le=1e6), Because("memory in 10^6 bytes; 0 keeps none")]
     min_nodes: Size
     timeout: Annotated[Seconds, Because("seconds")]
     join_timeout: Annotated[Seconds, Because("seconds")]
@@ -57,6 +61,11 @@ class ExchangeConfig:
     def message_bytes(self) -> int:
         """Largest message of Flower in bytes."""
         return int(self.message_mb * 1e6)
+
+    @property
+    def graph_bytes(self) -> int:
+        """Memory for graphs in bytes: 0 where the generator moves between drawing and the feedback."""
+        return int(self.graph_mb * 1e6) if self.generator_steps == self.in_flight == 1 else 0
 
 
 @dataclass(frozen=True)

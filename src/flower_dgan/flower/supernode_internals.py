@@ -45,8 +45,9 @@ USED: Mapping[Callable[..., Any], set[str]] = {
 class AdaptiveSleep:
     """Stands for the module ``time`` where Flower polls: short waits first, longer ones the longer nothing happens.
 
-    Waits for one thing begin at 10 ms and grow by a twentieth up to what Flower asked for: what happens after t seconds
-    is noticed t / 20 later, at most.
+    Waits for one thing begin at 10 ms and grow up to what Flower asked for: by a twentieth where it looks into its own
+    memory for the reply, half a second apart, so that one that took t seconds is noticed t / 20 later at most; and by a
+    tenth where it asks the SuperLink for a message, every 3 s, as each question is a request.
     """
 
     monotonic = staticmethod(time.monotonic)
@@ -58,7 +59,8 @@ class AdaptiveSleep:
 
     def sleep(self, seconds: float) -> None:
         """Wait for at most ``seconds``; another number is another thing to wait for."""
-        self._wait = min(seconds, 1.05 * self._wait if seconds == self._asked else 0.01)
+        growth = 1.05 if seconds < 1 else 1.1
+        self._wait = min(seconds, growth * self._wait if seconds == self._asked else 0.01)
         self._asked = seconds
         time.sleep(self._wait)
 

@@ -13,6 +13,7 @@ from flower_dgan.data.channels import held
 from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal, join_inputs
+from flower_dgan.gan.kept_graphs import KeptGraphs
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
 from flower_dgan.gan.replay import Replay, redraw
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
@@ -20,7 +21,7 @@ from flower_dgan.placing import compute
 from flower_dgan.randomness import derive_generator
 
 _INSPECTED = 16
-_TOGETHER = 64  # samples of one pass over several clients, as when images are drawn
+_AT_A_TIME = 64  # samples of one pass, of one client or more
 _LARGEST_GRADIENT = 1e18  # Adam keeps its square, in float32
 _NOT_FINITE = (
     "The generator's {} not finite: its steps are too large. Lower algorithm.generator_learning_rate or "
@@ -58,6 +59,9 @@ class GeneratorHalf:
     workers : int
         Clients whose images are drawn, or whose parts of a gradient are computed, at the same time, each in a thread.
         The result does not depend on it, bit by bit.
+    graph_bytes : int
+        Memory for the graphs of proposals, which save the pass of a first step that takes a whole proposal while G has
+        not moved. The result does not depend on it, bit by bit. 0 for none.
 
     Attributes
     ----------
@@ -76,6 +80,7 @@ class GeneratorHalf:
         average_decay: float,
         workers: int = 1,
         together: bool = False,
+        graph_bytes: int = 0,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -87,6 +92,7 @@ class GeneratorHalf:
         self._workers = workers
         self._together = together
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._graphs = KeptGraphs(graph_bytes)
         self.steps_done = 0
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -117,7 +123,11 @@ class GeneratorHalf:
 
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
-        return Proposal.of(inputs, draw(self.network, inputs), self.steps_done)
+        if self._graphs.most_bytes and len(inputs) <= _AT_A_TIME:
+            images = _finite(self._graphs.draw(self.network, inputs))
+        else:
+            images = draw(self.network, inputs)
+        return Proposal.of(inputs, images, self.steps_done)
 
     def keep(self, proposal: Proposal) -> Proposal:
         """Return what :meth:`apply` wants of a proposal that was sent."""
@@ -241,7 +251,7 @@ class GeneratorHalf:
         A part is None for parameters that did not draw its images: sub-generators of other clients.
         """
         samples = max(1, len(tasks[0][0]) // turn[1])
-        at_once = max(1, _TOGETHER // samples) if self._together else 1
+        at_once = max(1, _AT_A_TIME // samples) if self._together else 1
         groups = [tasks[start : start + at_once] for start in range(0, len(tasks), at_once)]
         gradient = partial(self._gradient, turn=turn, rate=rate)
         # No more parts at a time than workers: each is as large as the network.
@@ -255,7 +265,11 @@ class GeneratorHalf:
         parts = [slice(step * size, (step + 1) * size) for size in sizes]
         if len(tasks) == 1:
             proposal, feedback, _ = tasks[0]
-            drawn = [redraw(self.network, proposal, parts[0], feedback.channels)]
+            kept = self._graphs.take(self.network, proposal) if steps == 1 else None
+            if kept is None:
+                drawn = [redraw(self.network, proposal, parts[0], feedback.channels)]
+            else:
+                drawn = [kept[:, held(feedback.channels)]]
         else:
             drawn = self._redraw_together(tasks, parts)
         directions = []
@@ -276,12 +290,13 @@ class GeneratorHalf:
     def _follow(self) -> None:
         decay = min(self._average_decay, (1 + self.steps_done) / (10 + self.steps_done))
         self.steps_done += 1
+        self._graphs.forget()
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
 
 
 @torch.no_grad()
-def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Tensor:
+def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = _AT_A_TIME) -> Tensor:
     """Return the images (samples, channels, height, width) of a generator, on the CPU, drawn ``batch_size`` at a time.
 
     Raises
@@ -290,7 +305,11 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = 64) -> Te
         If they are not finite: as uint8 nobody would see it.
     """
     device, starts = device_of(network), range(0, len(inputs), batch_size)
-    images = torch.cat([to_cpu(compute(network, inputs[start : start + batch_size].to(device))) for start in starts])
+    parts = [to_cpu(compute(network, inputs[start : start + batch_size].to(device))) for start in starts]
+    return _finite(torch.cat(parts))
+
+
+def _finite(images: Tensor) -> Tensor:
     if not images.isfinite().all():
         raise DivergedError(_NOT_FINITE.format("images are"))
     return images

@@ -1,7 +1,7 @@
 """The sessions that a process has in memory, from one message to the next where it lives on.
 
-A process that is started for one message opens its session anew; a worker of a simulation, which serves many nodes, has
-those of its training in memory.
+A process that is started for one message opens its session anew; one that stays at a node has it in memory, and a
+worker of a simulation, which serves many nodes, has those of its training.
 """
 
 import os
