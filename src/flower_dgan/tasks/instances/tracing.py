@@ -6,7 +6,7 @@ the line where several lie.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,19 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
         scores=tuple(scores[index] for index in kept),
         lines=tuple(_enlarged(lines[index], enlarged) for index in kept),
     )
+
+
+def traced_truth(label_maps: Sequence[Pixels]) -> list[ObjectMasks]:
+    """Trace the objects of class maps, uint8 (height, width), which is as near as they come to the true ones."""
+    scale = measure(label_maps)
+    if scale is None:
+        return [ObjectMasks(drawn.shape[0], drawn.shape[1], ()) for drawn in label_maps]
+    found = []
+    for drawn in label_maps:
+        maps = (drawn != class_maps.GROUND, drawn == class_maps.CROSSING, drawn == class_maps.LINE)
+        body, crossing, line = (each.astype(np.float32) for each in maps)
+        found.append(replace(trace(body, crossing, line, scale), scores=()))
+    return found
 
 
 def measure(label_maps: Sequence[Pixels]) -> Scale | None:
