@@ -20,16 +20,19 @@ import torch
 
 from common import append_line, read_lines, spread
 from flower_dgan.config import Config
-from flower_dgan.data import Pairs, open_source
+from flower_dgan.data import Entry, Pairs, open_source
+from flower_dgan.data.array_files import write_image
 from flower_dgan.data.coco_annotations import CocoFile
 from flower_dgan.data.object_masks import ObjectMasks, in_array
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.bbbc010 import WELL
 from flower_dgan.metrics import Metric, find_metric
+from flower_dgan.metrics.shared.average_precision import matched
 from flower_dgan.resolve import resolve
 from flower_dgan.tasks.instances.dense import DenseModel
 from flower_dgan.tasks.instances.fit import fit_dense
 from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.overlays import beside, show_objects
 
 DATA = Path(__file__).parents[2] / "shared/data/worms"
 ARMS = ("used", "training-only", "without")
@@ -67,6 +70,16 @@ def trained(pairs: Pairs, config: Config, seed: int, *, skeleton: bool) -> tuple
     return training.model, time.process_time() - begun
 
 
+def draw(
+    folder: Path, wells: Sequence[Entry], pairs: Pairs, truth: Sequence[ObjectMasks], found: Sequence[ObjectMasks]
+) -> None:
+    """Write a picture of each well: the truth, with what was missed in red, beside what was found."""
+    for well, image, true, other in zip(wells, pairs.images, truth, found, strict=True):
+        large = image.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+        hit, _ = matched(true, other, 0.5)
+        write_image(beside([show_objects(large, true, red=~hit), show_objects(large, other)]), folder, well.name)
+
+
 def measure(options: argparse.Namespace, root: Path) -> None:
     """Add to the results what is not there."""
     prepare("bbbc010", options.data, root, PrepareSettings())
@@ -84,6 +97,8 @@ def measure(options: argparse.Namespace, root: Path) -> None:
             for arm in arms:
                 model.used = arm == "used"
                 found = [find_objects(model, image, ENLARGED) for image in test.images]
+                if options.pictures:
+                    draw(options.pictures / f"{arm}-{seed}", source.test, test, truth, found)
                 values = scores(found, truth, config.downstream.metrics)
                 append_line(options.results, {**key, "arm": arm, "cpu_seconds": round(seconds, 1), **values})
                 print(
@@ -113,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--window", type=int, default=160, help="Side of a training window, in pixels of half size.")
+    parser.add_argument("--pictures", type=Path, help="Folder for truth and findings of each well, side by side.")
     parser.add_argument("--overrides", default="", help="Such as 'downstream.steps=1000'.")
     options = parser.parse_args()
     if not (options.data / "worms_coco.json").is_file():

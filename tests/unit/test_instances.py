@@ -18,7 +18,7 @@ from flower_dgan.tasks.by_patient import score_by_patient
 from flower_dgan.tasks.instances import TASK
 from flower_dgan.tasks.instances.dense import DenseModel
 from flower_dgan.tasks.instances.fit import as_class_map, fit_dense, loss_of
-from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.instances.predict import find_objects, true_objects
 from flower_dgan.tasks.instances.tracing import Scale, measure, trace
 from flower_dgan.tasks.tstr import score
 
@@ -175,6 +175,17 @@ def model(used: bool = True) -> Perfect:
     found = Perfect(1, skeleton=True, used=used)
     found.measures.copy_(torch.tensor([72.0, 2.5]))
     return found
+
+
+def test_where_no_objects_are_kept_those_of_class_maps_are_traced() -> None:
+    known = true_objects(PAIRS)[0]
+    (drawn,) = true_objects(replace(PAIRS, objects=None))
+    hit, false = matched(known, drawn, 0.75)
+    assert (hit.tolist(), false, drawn.scores) == ([True] * 3, 0, ())
+    binary = Pairs(PAIRS.images, ((CROSSED.depth() > 0).astype(np.uint8),), 2)
+    assert len(true_objects(binary)[0]) == 2  # the crossed ones are one component
+    for pairs, words in ((PAIRS, "as the folder"), (replace(PAIRS, objects=None), "traced"), (binary, "components")):
+        assert words in TASK.remark(pairs, frozenset({"instances"}))
 
 
 def test_patients_are_scored_by_their_whole_images() -> None:

@@ -47,11 +47,15 @@ def centre_line(region: Region, points: int = POINTS) -> Line:
 def longest_way(pixels: NDArray[np.integer[Any]]) -> Line:
     """Return the longest of the shortest ways between pixels of a thin piece, float (length, 2).
 
+    A ring, which has no ends, is opened at one of its pixels: of a coiled object the line goes all around.
+
     Parameters
     ----------
     pixels : int array (n, 2)
         Row and column of each; those that touch, also at a corner, are connected. At least one.
     """
+    if _is_ring(pixels):
+        pixels = pixels[1:]
     nodes = {(row, column): index for index, (row, column) in enumerate(pixels.tolist())}
     edges = [
         (index, nodes[row + down, column + right], np.hypot(down, right))
@@ -70,6 +74,15 @@ def longest_way(pixels: NDArray[np.integer[Any]]) -> Line:
     while way[-1] != first:
         way.append(int(back[way[-1]]))
     return pixels[way].astype(np.float64)
+
+
+def _is_ring(pixels: NDArray[np.integer[Any]]) -> bool:
+    """Return whether each pixel touches two others or more, and the piece encloses one that is none of its own."""
+    low = pixels.min(0) - 1
+    drawn = np.zeros(pixels.max(0) - low + 2, dtype=bool)
+    drawn[tuple((pixels - low).T)] = True
+    touching = ndimage.convolve(drawn.astype(int), _TOUCHING.astype(int), mode="constant")[drawn] - 1
+    return bool((touching >= 2).all()) and bool((ndimage.binary_fill_holes(drawn) != drawn).any())
 
 
 def length(line: Line) -> float:

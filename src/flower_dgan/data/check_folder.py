@@ -7,10 +7,12 @@ from pathlib import Path
 from flower_dgan.config import DataConfig
 from flower_dgan.data.border_ids import border_ids
 from flower_dgan.data.check_instances import check_instances
+from flower_dgan.data.check_objects import check_objects
 from flower_dgan.data.folder_files import FolderFiles, look_through
 from flower_dgan.data.folder_scan import FolderScan, scan_folder
 from flower_dgan.data.folder_source import divide_folder, read_pairs
 from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.object_files import FILE, whole_objects
 from flower_dgan.data.pairs import Entry, Pairs
 from flower_dgan.errors import DataError
 
@@ -73,7 +75,9 @@ def check_folder(
     if config.condition == "label-map" and config.classes is None and config.masks is None:
         problems += _all_the_same(scan)
     problems += _on_both_sides(scan, train, test)
-    numbered = check_instances(scan, [entry.name for entry in test], config)
+    of_test = [entry.name for entry in test]
+    whole = whole_objects(scan.root)
+    numbered = check_objects(scan, of_test) if whole else check_instances(scan, of_test, config)
     problems += numbered.problems
     notes += numbered.notes
     used = {
@@ -81,7 +85,8 @@ def check_folder(
         "masks": [pair.mask for pair in scan.pairs.values() if pair.mask],
         "instances": numbered.used,
     }
-    files = look_through(scan.root, used, [scan.root / Path(config.table).expanduser()] if config.table else [])
+    beside = [scan.root / Path(config.table).expanduser()] if config.table else []
+    files = look_through(scan.root, used, [*beside, *([scan.root / FILE] if whole else [])])
     problems += [sentence for found in files.values() for sentence in found.lost]
     pixels = {name: _by_class(pair.values) if scan.binary else pair.values for name, pair in scan.pairs.items()}
     with_both = [name for name, pair in scan.pairs.items() if len(pair.values) > 1]

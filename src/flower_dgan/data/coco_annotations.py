@@ -33,14 +33,11 @@ class CocoImage:
         As the file has it; what is before the last slash does not count.
     height, width : int
         In pixels.
-    split : str or None
-        ``"train"``, ``"test"``, ... where the file says it, which is no part of the format.
     """
 
     file_name: str
     height: int
     width: int
-    split: str | None
 
     @property
     def stem(self) -> str:
@@ -71,7 +68,6 @@ class CocoFile:
         self._path = path
         found = self._read()
         self.images: dict[str, CocoImage] = {}
-        self._annotations: dict[str, list[dict[str, Any]]] = {}
         by_id: dict[Any, str] = {}
         for entry in found["images"]:
             image = self._image(entry)
@@ -80,7 +76,7 @@ class CocoFile:
             if entry["id"] in by_id:
                 raise self._wrong(f"gives the id {entry['id']} to two images: number them anew")
             self.images[image.stem], by_id[entry["id"]] = image, image.stem
-        self._annotations = {stem: [] for stem in self.images}
+        self._annotations: dict[str, list[dict[str, Any]]] = {stem: [] for stem in self.images}
         for entry in found["annotations"]:
             if not isinstance(entry, dict) or not _is_id(entry.get("image_id")) or entry["image_id"] not in by_id:
                 raise self._wrong(f"has an annotation of an image that it does not list: {_shown(entry)}")
@@ -118,8 +114,7 @@ class CocoFile:
         sides = (entry.get("height"), entry.get("width"))
         if not all(type(side) is int and side > 0 for side in sides):
             raise self._wrong(f"says that {entry['file_name']} has height and width {sides}: give both in pixels")
-        split = entry.get("split")
-        return CocoImage(entry["file_name"], *sides, split if isinstance(split, str) else None)  # type: ignore[arg-type]
+        return CocoImage(entry["file_name"], *sides)  # type: ignore[arg-type]
 
     def _wrong(self, what: str) -> DataError:
         return DataError(f"{self._path} {what}.")

@@ -85,7 +85,7 @@ class Instances(Task):
 
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Say what the true objects were."""
-        return instances_are(whole=pairs.objects is not None)
+        return instances_are(whole=pairs.objects is not None, classes=pairs.classes)
 
 
 TASK = Instances()

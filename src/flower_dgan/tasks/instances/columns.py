@@ -6,7 +6,9 @@ from flower_dgan.errors import ConfigError
 MODEL = "dense"
 SMALLEST = 16
 """Pixels of a side that the dense model takes."""
-_CLASSES = (2, 4)
+CLASS_MAP = 4
+"""Classes of a class map, see :mod:`flower_dgan.data.class_maps`."""
+_CLASSES = (2, CLASS_MAP)
 
 
 def check_settings(data: DataConfig, downstream: DownstreamConfig) -> None:
@@ -41,7 +43,8 @@ def check_numbers(config: DownstreamConfig, image_size: int) -> None:
         raise ConfigError("Set downstream.steps and downstream.batch_size to at least 1.")
 
 
-def instances_are(*, whole: bool) -> str:
+def instances_are(*, whole: bool, classes: int) -> str:
     """Say what the true objects are."""
-    truth = "as the folder keeps them" if whole else "connected components of the label maps"
+    drawn = "traced in the class maps" if classes == CLASS_MAP else "connected components of the masks"
+    truth = "as the folder keeps them" if whole else drawn
     return f"True objects are {truth}; images are scored whole, not in windows."

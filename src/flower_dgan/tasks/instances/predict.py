@@ -8,12 +8,13 @@ import torch
 from scipy.ndimage import label  # type: ignore[import-untyped]
 from torch import nn
 
+from flower_dgan.data.class_maps import CLASSES
 from flower_dgan.data.object_masks import ObjectMasks, in_array, of_numbers
 from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.errors import DataError
 from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.instances.dense import CROSSING, FOREGROUND, LINE, DenseModel
-from flower_dgan.tasks.instances.tracing import trace
+from flower_dgan.tasks.instances.tracing import trace, traced_truth
 from flower_dgan.tasks.task import Compare
 
 _TOUCHING = np.ones((3, 3), dtype=bool)
@@ -27,8 +28,7 @@ def predict_instances(model: nn.Module, pairs: Pairs) -> Iterator[Compare]:
     model : nn.Module
         A trained one of :func:`~flower_dgan.tasks.instances.fit.fit_dense`; left in evaluation mode.
     pairs : Pairs
-        The images to predict. The true objects are ``pairs.objects`` or, without, the connected components of the label
-        maps.
+        The images to predict. The true objects are those of :func:`true_objects`.
 
     Raises
     ------
@@ -69,7 +69,12 @@ def find_objects(model: nn.Module, image: Pixels, enlarged: int = 1) -> ObjectMa
 
 
 def true_objects(pairs: Pairs) -> tuple[ObjectMasks, ...]:
-    """Return the true objects of pairs: those that are known, otherwise connected components of the label maps."""
+    """Return the true objects of pairs: those that are known, otherwise what their label maps say of them.
+
+    Those of class maps are traced, those of two classes are connected components.
+    """
     if pairs.objects is not None:
         return pairs.objects
+    if pairs.classes == len(CLASSES):
+        return tuple(traced_truth(pairs.label_maps))
     return tuple(of_numbers(label(label_map > 0, _TOUCHING)[0]) for label_map in pairs.label_maps)

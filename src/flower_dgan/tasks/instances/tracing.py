@@ -6,7 +6,7 @@ the line where several lie.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,19 +94,35 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     )
 
 
+def traced_truth(label_maps: Sequence[Pixels]) -> list[ObjectMasks]:
+    """Trace the objects of class maps, uint8 (height, width), which is as near as they come to the true ones."""
+    scale = measure(label_maps)
+    if scale is None:
+        return [ObjectMasks(drawn.shape[0], drawn.shape[1], ()) for drawn in label_maps]
+    found = []
+    for drawn in label_maps:
+        maps = (drawn != class_maps.GROUND, drawn == class_maps.CROSSING, drawn == class_maps.LINE)
+        body, crossing, line = (each.astype(np.float32) for each in maps)
+        found.append(replace(trace(body, crossing, line, scale), scores=()))
+    return found
+
+
 def measure(label_maps: Sequence[Pixels]) -> Scale | None:
     """Measure how long and wide the objects of class maps are, uint8 (height, width); None where there is no line."""
     lengths: list[float] = []
+    parts: list[float] = []  # of lines that are cut off, which are shorter than their objects
     half_widths: list[float] = []
     for drawn in label_maps:
         crossing: Bits = drawn == class_maps.CROSSING
         thin: Bits = skeletonize(drawn == class_maps.LINE)  # type: ignore[no-untyped-call]
         inside = ndimage.distance_transform_edt(np.pad(drawn > 0, 1))[1:-1, 1:-1]
         half_widths += inside[thin].tolist()
-        lengths += [length(piece) for piece in _cut(thin, crossing) if not _cut_off(piece, crossing)]
-    if not lengths:
+        for piece in _cut(thin, crossing):
+            (parts if _cut_off(piece, crossing) else lengths).append(length(piece))
+    measured = sorted(lengths or parts)
+    if not measured:
         return None
-    longer = sorted(lengths)[len(lengths) // 4 :]  # the shortest are specks
+    longer = measured[len(measured) // 4 :]  # the shortest are specks
     return Scale(float(np.median(longer)), max(1.0, float(np.median(half_widths))))
 
 

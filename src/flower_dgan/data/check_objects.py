@@ -1,0 +1,75 @@
+"""Objects that a folder keeps whole, held against its images: how many, how long, how many overlap or are in pieces."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage  # type: ignore[import-untyped]
+
+from flower_dgan.data.centre_lines import centre_line, length
+from flower_dgan.data.check_instances import InstancesCheck
+from flower_dgan.data.folder_scan import FolderScan
+from flower_dgan.data.object_files import FILE, FOLDER, read_objects
+from flower_dgan.data.object_masks import ObjectMasks
+from flower_dgan.errors import DataError
+
+_TOUCHING = np.ones((3, 3), bool)
+_LINE_POINTS = 64
+
+
+def check_objects(scan: FolderScan, test: Sequence[str]) -> InstancesCheck:
+    """Look at the objects of each pair.
+
+    Parameters
+    ----------
+    scan : FolderScan
+        Of a folder of which :func:`~flower_dgan.data.object_files.whole_objects` is true.
+    test : sequence of str
+        The names of the test pairs, which need objects; those of the others no run reads.
+    """
+    found: dict[str, ObjectMasks] = {}
+    problems: list[str] = []
+    lacking = 0
+    for name, pair in scan.pairs.items():
+        try:
+            (objects,) = read_objects(scan.root, [name])
+        except DataError as error:
+            if name in test or "lacks the objects" not in str(error):
+                problems.append(str(error))
+            else:
+                lacking += 1
+            continue
+        if (objects.height, objects.width) != (pair.height, pair.width):
+            problems.append(
+                f"The objects of {name} are for {objects.height} x {objects.width} pixels (height x width), and "
+                f"{pair.image} is {pair.height} x {pair.width}: make them equal."
+            )
+            continue
+        found[name] = objects
+    notes = [_described(list(found.values()))] if found else []
+    if lacking:
+        notes.append(f"{lacking:,} training pairs have no objects, which no run needs.")
+    return InstancesCheck(tuple(_used(scan.root, found)), tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _described(found: Sequence[ObjectMasks]) -> str:
+    counts = [len(objects) for objects in found]
+    total = sum(counts)
+    if not total:
+        return f"No object in {len(found):,} pairs."
+    overlapping = sum(int(objects.overlapping().sum()) for objects in found)
+    regions = [region for objects in found for region in objects.regions]
+    pieces = sum(ndimage.label(region.pixels, _TOUCHING)[1] > 1 for region in regions)
+    lengths = sorted(length(centre_line(region, _LINE_POINTS)) for region in regions)
+    return (
+        f"{total:,} objects in {len(found):,} pairs, {min(counts)} to {max(counts)} a pair: {overlapping:,} "
+        f"({overlapping / total:.0%}) share pixels with another, {pieces:,} are in pieces. Their centre lines are from "
+        f"{lengths[0]:.0f} to {lengths[-1]:.0f} pixels long, half of them {np.median(lengths):.0f} or more."
+    )
+
+
+def _used(root: Path, found: dict[str, ObjectMasks]) -> list[Path]:
+    if (root / FILE).is_file():
+        return []
+    places = [root / FOLDER / f"{name}.json" for name in found]
+    return [place if place.is_file() else place.with_suffix("") for place in places]
