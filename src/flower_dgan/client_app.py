@@ -29,7 +29,7 @@ from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.answer_message import Effort, write_answer
-from flower_dgan.wire.join_messages import JoinRequest, NodeDescription, label_maps_to_records
+from flower_dgan.wire.join_messages import LEAVE, JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import refuse
 from flower_dgan.wiring import computing
@@ -101,7 +101,8 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
     guarded = is_guarded(context.node_config)
 
     def handle_whole(whole: Message) -> RecordDict:
-        if guarded and (training := training_of(whole)):
+        ends = whole.metadata.message_type == LEAVE  # what was kept can be forgotten whatever the owner said
+        if guarded and not ends and (training := training_of(whole)):
             Approvals().require_not_revoked(training)
         found = handle(whole, context)
         if guarded:

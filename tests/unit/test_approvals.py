@@ -15,6 +15,7 @@ from flower_dgan.node import approvals, open_sessions
 from flower_dgan.node.approvals import Approvals, settings_hash
 from flower_dgan.node.own_data import without_paths
 from flower_dgan.node.presets import PRESETS
+from flower_dgan.node.state import ClientState
 from flower_dgan.wire.description import describe_training, read_description
 from flower_dgan.wire.join_messages import LEAVE
 from flower_dgan.wire.protocol import Training
@@ -113,7 +114,8 @@ def test_an_owner_ends_a_training_at_once(clinic: Clinic, policy: str) -> None:
     assert [clinic.refusal(reply) for reply in (clinic.ask(1), clinic.ask(2))] == [Refusal.REVOKED] * 2
     assert clinic.refusal(clinic.join()) == Refusal.REVOKED
     assert clinic.refusal(clinic.join(training=OTHER)) == Refusal.REVOKED
-    clinic.send(FIRST.to_records("leave"), LEAVE)  # what was kept can still be forgotten
+    assert clinic.refusal(clinic.send(FIRST.to_records("leave"), LEAVE)) is None
+    assert not ClientState(FIRST.identity, "clinic").path.exists()  # what was kept can still be forgotten
     Approvals().approve(settings)
     asks_anew = Refusal.APPROVAL if policy == "standard" else None
     assert clinic.refusal(clinic.join(training=OTHER)) == asks_anew

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs
-from flower_dgan.errors import PolicyError, StorageError
+from flower_dgan.errors import FederationError, PolicyError, StorageError
 from flower_dgan.node.book import Book
 from flower_dgan.node.counts import Counts
 from flower_dgan.node.kept_pairs import hashes
@@ -59,6 +59,15 @@ def test_trainings_are_counted_by_image_and_by_seed() -> None:
     assert [Book().begin(identity, "a", seed, seven) for identity, seed in (("1", 4), ("2", 4), ("3", 5))] == [0, 1, 0]
     assert Book().begin("4", "b", 4, both) == 0
     assert (Book().most_trainings(both), Book().most_trainings(hashes(pairs_of(8)))) == (4, 1)
+
+
+def test_moments_are_of_the_same_windows_in_every_training() -> None:
+    """Of 96 and of 95 windows would tell of the one between; by whatever network, and in whatever order of files."""
+    Book().keep_to_windows(hashes(pairs_of(7, 8)), 16, 96)
+    Book().keep_to_windows(hashes(pairs_of(8, 7)), 16, 96)
+    with pytest.raises(FederationError, match=r"were of 96 windows in another training, and 95 are asked for"):
+        Book().keep_to_windows(hashes(pairs_of(8, 7)), 16, 95)
+    Book().keep_to_windows(hashes(pairs_of(7, 8)), 32, 95)
 
 
 def test_the_book_is_its_owners_alone_whatever_the_umask(own_home: Path) -> None:

@@ -156,7 +156,7 @@ def _decided(grid: Grid, config: Config, cache: Path, training: Training, asked:
     FederationError
         If they stay fewer.
     """
-    start, told = time.monotonic(), 0.0
+    start, told, pause = time.monotonic(), 0.0, _ASK_AGAIN
     while asked.waiting and not asked.problems:
         waited = time.monotonic() - start
         if waited > config.exchange.join_timeout and len(asked.descriptions) >= config.exchange.min_nodes:
@@ -172,7 +172,8 @@ def _decided(grid: Grid, config: Config, cache: Path, training: Training, asked:
                 shown,
                 waited,
             )
-        time.sleep(_ASK_AGAIN)
+        time.sleep(pause)
+        pause = min(1.5 * pause, _TELL_AGAIN)  # a line in the log, and in the ledger, of each owner each time
         asked.add(ask(grid, sorted(asked.waiting), config, cache, training))
     words = "; ".join(f"node {node}: {why}" for node, why in sorted(asked.undecided.items()))
     if not asked.problems and len(asked.descriptions) < config.exchange.min_nodes:

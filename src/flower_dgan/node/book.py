@@ -4,6 +4,7 @@ An image is known by the hash of its decoded pixels. So counts outlive trainings
 data; renaming, reordering or adding files resets none of them. All nodes of one user of a machine share a book.
 """
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_state_path
 
-from flower_dgan.errors import StorageError
+from flower_dgan.errors import FederationError, StorageError
 from flower_dgan.private import private_directory
 
 _TABLES = """
@@ -29,6 +30,9 @@ CREATE TABLE IF NOT EXISTS trainings (
 CREATE TABLE IF NOT EXISTS approvals (
     settings TEXT NOT NULL, identity TEXT NOT NULL, state TEXT NOT NULL, since REAL NOT NULL, description TEXT NOT NULL,
     PRIMARY KEY (settings, identity)
+);
+CREATE TABLE IF NOT EXISTS moments (
+    images BLOB NOT NULL, size INTEGER NOT NULL, windows INTEGER NOT NULL, PRIMARY KEY (images, size)
 );
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
@@ -84,6 +88,38 @@ class Book:
                 [(each,) for each in {image.tobytes() for image in images}],
             )
         return int(before)
+
+    def keep_to_windows(self, images: NDArray[np.uint8], size: int, windows: int) -> None:
+        """Let moments of these images be of so many windows in every training, as they were in the first.
+
+        Moments of two sets of windows that differ by one tell of that one, in two trainings as in one.
+
+        Parameters
+        ----------
+        images : uint8 array (images, 32)
+            Hashes of their pixels, in any order.
+        size : int
+            Side of a window in pixels.
+        windows : int
+            How many are asked for.
+
+        Raises
+        ------
+        FederationError
+            If others were asked for before.
+        StorageError
+            As :meth:`begin`.
+        """
+        which = hashlib.sha256(b"".join(sorted(image.tobytes() for image in images))).digest()
+        with self.changing() as rows:
+            rows.execute("INSERT OR IGNORE INTO moments VALUES (?, ?, ?)", (which, size, windows))
+            read = "SELECT windows FROM moments WHERE images = ? AND size = ?"
+            (first,) = rows.execute(read, (which, size)).fetchone()
+        if first != windows:
+            raise FederationError(
+                f"Moments of these images were of {first} windows in another training, and {windows} are asked for: "
+                f"set downstream.dist_fid={first}."
+            )
 
     def most_trainings(self, images: NDArray[np.uint8]) -> int:
         """Return in how many trainings the image was that was in most; raises StorageError as above."""

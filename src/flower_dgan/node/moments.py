@@ -11,9 +11,11 @@ from flower_dgan.data.augmentation import grid_views
 from flower_dgan.device import chosen_device
 from flower_dgan.errors import ProtocolError
 from flower_dgan.metrics.shared.feature_moments import moments_of
+from flower_dgan.node.book import Book
 from flower_dgan.node.enough_windows import check_windows
+from flower_dgan.node.kept_pairs import kept_hashes
 from flower_dgan.node.node import settings_at
-from flower_dgan.node.own_policy import check_code, release_policy
+from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.placing import place
@@ -39,7 +41,8 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
     Raises
     ------
     FederationError
-        The policy is against it, the windows or images are too few, or the training had other moments before.
+        The policy is against it, the windows or images are too few, the training had other moments before, or another
+        training had those of another number of windows.
     ProtocolError
         The request does not follow the protocol, or is about more windows than there are.
     """
@@ -54,6 +57,8 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
         raise ProtocolError(f"moments of {request.windows} windows at a node that has {len(ids)}")
     chosen = spread(len(ids), request.windows)
     check_windows(ids[chosen])
+    if is_guarded(node_config):
+        Book().keep_to_windows(kept_hashes(state.path, pairs), size, request.windows)
     state.note_once(request.training, "moments", request.digest())
     unflatten(encoder, request.network)
     windows = cut_windows(name, pairs.images, size)

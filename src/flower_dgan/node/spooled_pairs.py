@@ -12,6 +12,7 @@ from platformdirs import user_state_path
 
 from flower_dgan.data import Entry, Pairs, Pixels, Source
 from flower_dgan.errors import StorageError
+from flower_dgan.private import private_directory
 
 LARGE = 2**26
 """Bytes of images and label maps from which on they are not all in memory at once."""
@@ -55,7 +56,7 @@ def load_or_spool(source: Source, entries: Sequence[Entry], channels: int) -> Pa
         return source.load(entries)
     place = user_state_path("flower-dgan")
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        private_directory(place)
         return _spool(source, entries, place)
     except OSError as error:
         raise StorageError(
