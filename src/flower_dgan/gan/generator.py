@@ -124,7 +124,7 @@ class GeneratorHalf:
     def propose(self, inputs: GeneratorInput) -> Proposal:
         """Draw synthetic images, without a graph."""
         if self._graphs.most_bytes and len(inputs) <= _AT_A_TIME:
-            images = _finite(self._graphs.draw(self.network, inputs))
+            images = _only_finite(self._graphs.draw(self.network, inputs))
         else:
             images = draw(self.network, inputs)
         return Proposal.of(inputs, images, self.steps_done)
@@ -306,10 +306,10 @@ def draw(network: nn.Module, inputs: GeneratorInput, batch_size: int = _AT_A_TIM
     """
     device, starts = device_of(network), range(0, len(inputs), batch_size)
     parts = [to_cpu(compute(network, inputs[start : start + batch_size].to(device))) for start in starts]
-    return _finite(torch.cat(parts))
+    return _only_finite(torch.cat(parts))
 
 
-def _finite(images: Tensor) -> Tensor:
+def _only_finite(images: Tensor) -> Tensor:
     if not images.isfinite().all():
         raise DivergedError(_NOT_FINITE.format("images are"))
     return images
