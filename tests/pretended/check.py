@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,10 +48,15 @@ class Watch:
     @contextmanager
     def everywhere(self) -> Iterator[None]:
         """Watch the transfers of all modules that have them by name."""
+        for file in PACKAGE.rglob("*.py"):  # one that is imported later would not be watched
+            text = file.read_text(encoding="utf-8")
+            if "from flower_dgan.device import" in text or "from flower_dgan.placing import" in text:
+                place = file.parent if file.stem == "__init__" else file.with_suffix("")
+                import_module(".".join(("flower_dgan", *place.relative_to(PACKAGE).parts)))
         originals: list[tuple[Any, str, Any]] = [(GeneratorInput, "to", GeneratorInput.to)]
         for module in [each for name, each in sys.modules.items() if name.startswith("flower_dgan")]:
             for name, home in (("to_device", device), ("to_cpu", device), ("place", placing)):
-                if vars(module).get(name) is vars(home)[name] and (module is not home or name == "to_device"):
+                if vars(module).get(name) is vars(home)[name]:
                     originals.append((module, name, vars(home)[name]))
         for owner, name, function in originals:
             setattr(owner, name, self._watched(name, function))

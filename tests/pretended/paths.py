@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import flower_dgan.gan.perceptual as perceptual
+import flower_dgan.node.moments as node_moments
+import flower_dgan.node.score as node_score
 import flower_dgan.wiring as wiring
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines import fedavg, fedgan_row
@@ -227,6 +229,15 @@ def a_job_that_is_resumed() -> Made:
     asked = f"{MASKS} downstream.steps=1 downstream.seeds=1 downstream.dist_fid=100"
     asked += " downstream.rows=[DGAN] selection=best selection.checks=1 algorithm=dgan"
     crashes = iter((True,))
+    score, look = node_score.score, node_moments.encoder_features
+
+    def score_there(task: Any, model: nn.Module, *rest: Any, **named: Any) -> dict[str, float]:
+        require_there(model)
+        return score(task, model, *rest, **named)
+
+    def look_there(encoder: nn.Module) -> Any:
+        require_there(encoder)
+        return look(encoder)
 
     def client(message: Message, context: Context) -> Message:
         if (
@@ -237,7 +248,9 @@ def a_job_that_is_resumed() -> Made:
             raise _Crash
         return app(message, context)
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node_score, "score", score_there)
+        patch.setattr(node_moments, "encoder_features", look_there)
         directory = Path(scratch) / "run"
         grid = InProcessGrid(client, simulated_contexts(2, f"{TINY} {asked}"))  # type: ignore[arg-type]
         try:
@@ -246,6 +259,8 @@ def a_job_that_is_resumed() -> Made:
             run_job(grid, replace(settings(asked), resume=str(directory)), 1)
         checkpoint = max((directory / "checkpoints").glob("*.safetensors"))
         metrics = read_metrics(directory)
+        if metrics.missing_moments or any(each.missing for each in metrics.validations):
+            raise RuntimeError("a node refused to score, or to look at its images")
         figures = [value for each in metrics.tstr for value in each.values.values()]
         figures += [each.distance for each in metrics.distances]
         figures += [each.score or 0.0 for each in metrics.validations]

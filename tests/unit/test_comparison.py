@@ -360,10 +360,14 @@ def test_inception_offline_says_which_file_goes_where(monkeypatch: pytest.Monkey
 
 
 def test_inception_sees_three_channels_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Features(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.float().mean((2, 3)) * (pixels.dtype == torch.uint8)
+
     class Inception(nn.Module):
         def __init__(self, features: int, feature_extractor_weights_path: str | None) -> None:
             super().__init__()
-            self.inception = lambda pixels: pixels.float().mean((2, 3)) * (pixels.dtype == torch.uint8)
+            self.inception = Features()
 
     monkeypatch.setattr(feature_networks, "FrechetInceptionDistance", Inception)
     images = [np.full((4, 4, 1), value, np.uint8) for value in range(40)]

@@ -20,6 +20,7 @@ from flower_dgan.gan.discriminator import DiscriminatorHalf
 from flower_dgan.gan.exchange import Batch, Feedback, Question
 from flower_dgan.gan.session import Session
 from flower_dgan.names import file_stem
+from flower_dgan.networks.build import ImageShape
 from flower_dgan.node.secret import derive_secret
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
@@ -30,7 +31,7 @@ from flower_dgan.wire.join_messages import JOIN, JoinRequest
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.question_message import EXCHANGE, Envelope, write_question
 from flower_dgan.wire.refusals import Refusal
-from flower_dgan.wiring import bundle_settings
+from flower_dgan.wiring import bundle_settings, discriminator_half
 from tests.pairs import make_folder
 
 TINY = "data.image_size=16 model.discriminator_width=4 exchange.exchanges=2 exchange.batch_size=3 threads=1 seed=4"
@@ -85,9 +86,10 @@ def secret_file(path: Path, content: bytes) -> dict[str, str]:
 
 
 def session_of(secret: int, pairs: Pairs, config: TrainingConfig, name: str = "breast") -> Session:
-    """Return one that draws, and has no discriminator."""
-    half: DiscriminatorHalf = None  # type: ignore[assignment]
+    """Return one that draws; nothing asks its discriminator but where it is."""
     data = config.data
+    shape = ImageShape(pairs.classes, pairs.images[0].shape[2], data.image_size, ())
+    half = discriminator_half(config, shape, name)
     return Session(name, pairs, half, data.image_size, 3, data.geometry, 1, secret, data.placed_windows)
 
 
@@ -186,7 +188,9 @@ def test_pixel_losses_alone_look_at_the_image_that_a_server_names(seen: Seen) ->
 def test_dropout_follows_from_the_secret_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What torch draws while a node answers: by each secret otherwise, by one alike, and in simulation by the seed."""
     drawn: list[torch.Tensor] = []
-    monkeypatch.setattr(DiscriminatorHalf, "step", lambda half, real, synthetic: drawn.append(torch.rand(3)) or 0.0)
+    monkeypatch.setattr(
+        DiscriminatorHalf, "step", lambda half, real, synthetic: drawn.append(torch.rand(3)) or torch.zeros(())
+    )
     configs = [secret_file(tmp_path / "a", b"a" * 32), secret_file(tmp_path / "b", b"b" * 32), {"name": "breast"}]
     for number, node_config in enumerate([*configs, *configs]):
         training = Training(f"{number:016x}", 1)
