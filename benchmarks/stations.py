@@ -32,6 +32,8 @@ SIZE, SAMPLES, CHANNELS = 28, 3, 3
 """Of images that nothing else in the run has: three RGB images of 28 pixels, S = 1."""
 
 PACKAGE = "flower_dgan."
+ESTIMATE = "networks.footprint"
+"""What the networks' memory is estimated by before the training, with images as large as a batch's."""
 
 
 @dataclass
@@ -53,8 +55,8 @@ class Stations:
     def note(self, frame: FrameType, values: list[Any]) -> None:
         """Note a call, or a return, that has these values."""
         held = [holder for value in values if (holder := holders(value)) is not None]
-        if held:
-            module = frame.f_globals["__name__"].removeprefix(PACKAGE)
+        module = frame.f_globals["__name__"].removeprefix(PACKAGE)
+        if held and module != ESTIMATE:
             self.functions[f"{module}:{frame.f_code.co_qualname}"] = None
             self.modules[module] = None
             for each in held:

@@ -53,6 +53,15 @@ def small_perceptual_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flower_dgan.wiring.pretrained_perceptual_loss", lambda: PerceptualLoss(nn.Sequential(*layers)))
 
 
+def as_class_maps(root: Path) -> None:
+    """Make a folder one of grey images, with stripes of the four classes of objects that lie over each other."""
+    for mask in (root / "masks").iterdir():
+        width, height = Image.open(mask).size
+        Image.fromarray(np.tile((np.arange(width) % 4).astype(np.uint8), (height, 1))).save(mask)
+        image = root / "images" / mask.name
+        Image.open(image).convert("L").save(image)
+
+
 NOT_USED = {
     "l1_weight": 0.0,
     "perceptual_weight": 0.0,
@@ -133,6 +142,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
         before |= {"downstream.seeds": 1, "downstream.rows": now["downstream.rows"]}
         assert set(before["downstream.rows"]) == {"Real-All", "Real-k", "Untrained", "DGAN"}
     assert now.pop("device") == "auto"  # it was the CPU whatever there was
+    assert now.pop("precision") == "float32"  # there was no other
     assert not any(now.pop(f"downstream.{name}") for name in ("skeleton", "skeleton_training_only"))  # of another task
     assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
     drawn_on_masks = now["data.source"] == "folder" and now["data.condition"] == "label-map"
@@ -212,7 +222,9 @@ def test_prepared_data_sets_are_folders_with_other_names(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(names("data")) - PREPARED))
 def test_each_data_set_runs_with_its_own_choices(name: str, federation: Federation, tmp_path: Path) -> None:
     root = tmp_path / "data"
-    make_folder(root)
+    make_folder(root, size=128 if name == "bbbc010" else 64)
+    if name == "bbbc010":
+        as_class_maps(root)
     for folder in ("MNIST", "FashionMNIST"):
         write_part(root / folder / "raw", "train", list(range(10)) * 2, ".gz")
         write_part(root / folder / "raw", "t10k", list(range(10)), ".gz")

@@ -69,8 +69,8 @@ def test_the_cpu_waits_for_the_device_a_fixed_number_of_times_a_bundle(found: di
     """Two rounds of two clients, with 2 or 6 exchanges in a bundle and two generator steps a round.
 
     A client waits for its bundle's losses of D, losses and gradients; the server for the images that it draws for each
-    client, and for each generator step to hear whether it is finite. No exchange adds any.
+    client, for each generator step to hear whether its gradient is finite, and once whether G is. No exchange adds any.
     """
     clients, rounds, steps = 2, 2, 2
-    expected = {"ask": clients * rounds, "answer": 3 * clients * rounds, "learn": steps * rounds}
+    expected = {"ask": clients * rounds, "answer": 3 * clients * rounds, "learn": (steps + 1) * rounds}
     assert found["waits"] == {"2": expected, "6": expected}

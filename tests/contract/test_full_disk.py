@@ -72,7 +72,6 @@ PLACES = (
     "training.json",
     "metrics.jsonl",
     "node.json",
-    "queries.npy",
     "round-00000002",
     "members.json",
     "round-00001.png",

@@ -30,6 +30,7 @@ from flower_dgan.comparison.classifier import train_classifier
 from flower_dgan.comparison.feature_networks import encoder_features, open_encoder, segmenter_features
 from flower_dgan.config import Config
 from flower_dgan.data import Pairs
+from flower_dgan.data.class_maps import BODY, CROSSING, LINE
 from flower_dgan.device import device_of, resolve_device
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
@@ -42,6 +43,9 @@ from flower_dgan.placing import place
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import synthesize
+from flower_dgan.tasks.instances.fit import fit_dense
+from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.model_file import ModelKind, save_model
 from flower_dgan.tasks.segmentation.fit import train_segmenter
 from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
 from flower_dgan.wire.question_message import EXCHANGE
@@ -220,6 +224,22 @@ def features() -> Made:
     return found
 
 
+def objects_that_cross() -> Made:
+    """Train the model of instances, look at an image with it, and keep it."""
+    config = settings("downstream=instances downstream.steps=2 downstream.batch_size=2").downstream
+    bars = np.zeros((32, 32), np.uint8)
+    bars[8:12, 2:30] = bars[2:30, 14:18] = BODY
+    bars[8:12, 14:18], bars[9:11, 2:14], bars[9:11, 18:30] = CROSSING, LINE, LINE
+    pairs = Pairs((bars[..., None] * np.uint8(60),) * 2, (bars, bars.T.copy()), 4)
+    with computing(settings("")), tempfile.TemporaryDirectory() as folder:
+        training = fit_dense(pairs, config, image_size=32, augmentation="flips", seed=0)
+        training.run(config.steps)
+        require_there(training.model)
+        found = find_objects(training.model, pairs.images[0])
+        save_model(Path(folder) / "model.safetensors", training.model, ModelKind(config, 1, 4, 32))
+    return [*_weights(training.model), torch.tensor(found.scores)]
+
+
 class _Crash(BaseException):
     """The server dies."""
 
@@ -289,6 +309,7 @@ PATHS: Mapping[str, Callable[[], Made]] = {
     **{overrides.partition(" model.")[0]: (lambda chosen=overrides: two_rounds(chosen)) for overrides in ROUNDS},
     "table of classes": table_of_classes,
     "table of masks": table_of_masks,
+    "objects that cross": objects_that_cross,
     "features": features,
     "federated rows": federated_rows,
     "one discriminator for all": one_discriminator_for_all,

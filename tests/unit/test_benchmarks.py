@@ -258,9 +258,13 @@ def test_forgetting_is_tested_on_the_real_images_of_the_first_task(script: Modul
 @pytest.mark.parametrize("script", ["stations"], indirect=True)
 @pytest.mark.parametrize("algorithm", ["dgan", "mdgan", "uagan"])
 def test_a_batch_passes_few_modules_and_types(script: ModuleType, algorithm: str) -> None:
-    """By a trace, from the generator to the client and back: half as many as when each paper lay in many files."""
+    """By a trace, from the generator to the client and back: half as many as when each paper lay in many files.
+
+    Three more modules hold it without looking at it: two move it to the network's device and back, and one keeps the
+    pass that drew it.
+    """
     found = script.follow(f"algorithm={algorithm}")
-    assert len(found.modules) <= 20
+    assert len(found.modules) - len({"device", "placing", "gan.kept_graphs"} & set(found.modules)) <= 20
     assert len(found.types) <= 5
     # it was followed: drawn, written, read, judged, and learned from
     passed = {"gan.generator", "wire.question_message", "gan.discriminator", "wire.answer_message", "gan.learning"}

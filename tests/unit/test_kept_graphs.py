@@ -65,7 +65,9 @@ def train(
         graph_bytes=graph_bytes,
     )
     for number in range(rounds):
-        proposals = [half.keep(half.propose(inputs(samples, 3 * number + index))) for index in range(3)]
+        # in threads, as the algorithms do: those that a thread may use are part of what a pass rounds to
+        drawn = half.for_each(half.propose, [inputs(samples, 3 * number + index) for index in range(3)])
+        proposals = [half.keep(each) for each in drawn]
         answers = [Feedback(torch.zeros(samples), torch.randn(samples, 1, 16, 16)) for _ in proposals]
         half.apply(proposals, answers, dict.fromkeys(CLIENTS, 1 / 3), steps=steps)
         assert half._graphs._bytes == 0

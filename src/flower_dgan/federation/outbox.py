@@ -59,7 +59,7 @@ class Outbox:
         self._wants_weights: set[Key] = set()
 
     def draw_round(
-        self, round_number: int, place: Callable[[str], int], asked: Sequence[str], answered: Mapping[str, int]
+        self, round_number: int, node_of: Callable[[str], int], asked: Sequence[str], answered: Mapping[str, int]
     ) -> Iterator[Message]:
         """Draw the bundles of a round, one after the other, each when it is asked for.
 
@@ -67,7 +67,7 @@ class Outbox:
         ----------
         round_number : int
             Which round.
-        place : callable
+        node_of : callable
             Returns the node of a client, when its bundle is drawn.
         asked : sequence of str
             The clients that are asked.
@@ -77,7 +77,7 @@ class Outbox:
         start = time.monotonic()
         returns = self._returns()
         for name, proposal, question in self._algorithm.ask(self._state, round_number, asked):
-            node_id = place(name)
+            node_id = node_of(name)
             envelope = Envelope(self._training, round_number, answered[name], returns)
             records = write_question(envelope, question, self._shape)
             key = round_number, node_id

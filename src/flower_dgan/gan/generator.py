@@ -180,8 +180,8 @@ class GeneratorHalf:
         Raises
         ------
         DivergedError
-            If the gradient of a step, or a parameter after it, is not finite. With feedback that was bounded, see
-            ``flower_dgan.gan.guard``, no client can bring that about.
+            If the gradient of a step, or a parameter after the last one, is not finite. With feedback that was bounded,
+            see ``flower_dgan.gan.guard``, no client can bring that about.
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
@@ -195,27 +195,22 @@ class GeneratorHalf:
                 self._add(part)
             if added is not None:
                 self._add(torch.autograd.grad(added(self.network, self.steps_done), self._parameters))
-            largest = self._largest_gradient()
+            self._check_gradient()
             self.optimizer.step()
-            self._check(largest)
             self._follow()
+        if not is_finite(self.network):
+            raise DivergedError(_NOT_FINITE.format("parameters are"))
         return weights
 
-    def _largest_gradient(self) -> Tensor:
-        """Return the largest entry of the gradient, a scalar on G's device, NaN if one is NaN."""
-        of_each = [each.grad.abs().max() for each in self._parameters if each.grad is not None]
-        return torch.stack(of_each).max() if of_each else torch.zeros((), device=device_of(self.network))
+    def _check_gradient(self) -> None:
+        """Raise DivergedError, before the step, if the gradient, or its square in the optimizer, is not finite.
 
-    def _check(self, largest: Tensor) -> None:
-        """Raise DivergedError if the gradient of a step, its square in the optimizer, or a parameter is not finite.
-
-        Both are asked at once: each time that a device is asked it has to finish what it was told before.
+        All entries are asked for at once: each time that a device is asked it has to finish what it was told before.
         """
-        gradient, finite = torch.stack([largest, _finite(self.network).to(largest.dtype)]).tolist()
-        if not gradient <= _LARGEST_GRADIENT:  # a comparison with what is no number is false
+        of_each = [each.grad.abs().max() for each in self._parameters if each.grad is not None]
+        # A comparison with what is no number is false.
+        if of_each and not float(torch.stack(of_each).max()) <= _LARGEST_GRADIENT:
             raise DivergedError(_NOT_FINITE.format("gradient is"))
-        if not finite:
-            raise DivergedError(_NOT_FINITE.format("parameters are"))
 
     def _add(self, part: Sequence[Tensor | None]) -> None:
         """Add a part of the gradient of a step; a parameter that no part is about stays without, and is not stepped."""
@@ -316,10 +311,5 @@ def _only_finite(images: Tensor) -> Tensor:
 
 
 def is_finite(network: nn.Module) -> bool:
-    """Return whether all that a network has learned is finite."""
-    return bool(_finite(network))
-
-
-def _finite(network: nn.Module) -> Tensor:
-    """Return the same as a scalar on the network's device."""
-    return torch.stack([value.isfinite().all() for value in network.state_dict().values()]).all()
+    """Return whether all that a network has learned is finite; its device is asked once."""
+    return bool(torch.stack([value.isfinite().all() for value in network.state_dict().values()]).all())

@@ -20,6 +20,7 @@ from flower_dgan.config import DownstreamConfig
 from flower_dgan.config.data_settings import MOST_CHANNELS
 from flower_dgan.config.ranges import Side, Text
 from flower_dgan.config.read import read_settings
+from flower_dgan.device import to_cpu
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.tasks import find_task
 from flower_dgan.whole_file import checksum, whole_file
@@ -52,7 +53,7 @@ class ModelKind:
 
 def save_model(path: Path, model: nn.Module, kind: ModelKind) -> None:
     """Write a model's parameters and buffers, and what it is; raises StorageError."""
-    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    tensors = {name: to_cpu(value).contiguous() for name, value in model.state_dict().items()}
     with whole_file(path) as partial:
         save_file(tensors, partial, {"model": json.dumps(asdict(kind)), "checksum": _checksum(tensors)})
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flower_dgan.device import to_device
 from flower_dgan.tasks.instances.tracing import Scale
 
 WIDTHS = (16, 24, 40, 64, 96)
@@ -35,7 +36,8 @@ class LocalContrast(nn.Module):
             around = F.avg_pool2d(around, _BLUR, 1, _BLUR // 2, count_include_pad=False)
         found = (bright / around - 0.8) / 0.25
         if self.training:
-            strength, shift = (images.new_empty(len(images), 1, 1, 1).uniform_(*each) for each in (_STRENGTH, _SHIFT))
+            drawn = (torch.empty(len(images), 1, 1, 1).uniform_(*each) for each in (_STRENGTH, _SHIFT))
+            strength, shift = (to_device(each, images.device) for each in drawn)  # drawn alike on every device
             found = found * strength + shift
         return found
 

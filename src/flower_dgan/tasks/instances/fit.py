@@ -70,7 +70,8 @@ def fit_dense(
         return model
 
     def loss(logits: Tensor, views: Views) -> Tensor:
-        return loss_of(logits, apply_to_label_maps(learned.label_maps, learned.classes, views, image_size))
+        truth = apply_to_label_maps(learned.label_maps, learned.classes, views, image_size, logits.device)
+        return loss_of(logits, truth)
 
     return ViewTraining(
         learned,

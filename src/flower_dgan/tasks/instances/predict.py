@@ -11,6 +11,7 @@ from torch import nn
 from flower_dgan.data.class_maps import CLASSES
 from flower_dgan.data.object_masks import ObjectMasks, in_array, of_numbers
 from flower_dgan.data.pairs import Pairs, Pixels
+from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DataError
 from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.instances.dense import CROSSING, FOREGROUND, LINE, DenseModel
@@ -58,9 +59,9 @@ def find_objects(model: nn.Module, image: Pixels, enlarged: int = 1) -> ObjectMa
     if not isinstance(model, DenseModel):
         raise TypeError(f"instances are predicted by a dense model, and this is a {type(model).__name__}")
     model.eval()
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(torch.float32) / 127.5 - 1
+    batch = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(torch.float32) / 127.5 - 1
     with torch.no_grad():
-        logits = model(batch)
+        logits = to_cpu(model(to_device(batch, device_of(model))))
     require_finite(logits, "what the model makes of images")
     maps = torch.sigmoid(logits)[0].numpy()
     line = maps[LINE] if model.used else None
