@@ -34,7 +34,6 @@ from flower_dgan.tasks.instances.fit import fit_dense
 from flower_dgan.tasks.instances.predict import find_objects
 from flower_dgan.tasks.overlays import beside, show_objects
 
-DATA = Path(__file__).parents[2] / "shared/data/worms"
 ARMS = ("used", "training-only", "without")
 SHOWN = ("ap", "ap50", "ap75", "ap-overlapping", "ap50-overlapping", "dsb50", "dsb80", "objects-found-overlapping")
 ENLARGED = 2  # images are read at half size
@@ -123,7 +122,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="Folder with images/ and worms_coco.json.")
+    parser.add_argument("--data", type=Path, required=True, help="Folder with images/ and worms_coco.json.")
     parser.add_argument("--results", type=Path, required=True, help="File of JSON lines; made, or added to.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)

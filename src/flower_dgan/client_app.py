@@ -100,17 +100,20 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
     """Answer a message, or refuse it by a code: whatever went wrong, its text stays in this node's log."""
     guarded = is_guarded(context.node_config)
 
-    def handle_whole(whole: Message) -> RecordDict:
-        ends = whole.metadata.message_type == LEAVE  # what was kept can be forgotten whatever the owner said
-        if guarded and not ends and (training := training_of(whole)):
+    def check(training: str) -> None:
+        ends = message.metadata.message_type == LEAVE  # what was kept can be forgotten whatever the owner said
+        if guarded and not ends and training:
             Approvals().require_not_revoked(training)
+
+    def handle_whole(whole: Message) -> RecordDict:
+        check(training_of(whole))
         found = handle(whole, context)
         if guarded:
             check_and_note(whole, found, context.node_config)
         return found
 
     try:
-        answer = answer_in_parts(message, node_key(context.node_config), handle_whole)
+        answer = answer_in_parts(message, node_key(context.node_config), handle_whole, check)
         return Message(answer, reply_to=message)
     except Exception as error:
         ours = isinstance(error, DganError)
@@ -129,6 +132,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
     if config.device == AUTO and device.type == "cpu" and (reason := why_no_gpu()) is not None:
         logger.warning("This node computes on the CPU: %s.", reason)
     if is_guarded(node_config):
+        config = replace(config, device=AUTO)  # the owner's choice, and no part of what is approved and kept
         Approvals().require(policy, request.training.identity, config)
     node = open_node(config, node_config)
     state = _state(request.training, context)

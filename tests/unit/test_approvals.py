@@ -17,7 +17,7 @@ from flower_dgan.node.own_data import without_paths
 from flower_dgan.node.presets import PRESETS
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.description import describe_training, read_description
-from flower_dgan.wire.join_messages import LEAVE
+from flower_dgan.wire.join_messages import LABEL_MAPS, LEAVE
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal
 from tests.clinic import FIRST, Clinic, settings
@@ -79,6 +79,30 @@ def test_a_start_that_failed_leaves_its_approval_to_the_next(clinic: Clinic) -> 
     clinic.join()
     clinic.send(FIRST.to_records("leave"), LEAVE)
     assert clinic.refusal(clinic.join(training=OTHER)) is None
+
+
+def test_of_two_trainings_that_wait_one_is_approved(clinic: Clinic) -> None:
+    """The newest; a server that asks under several names is approved once."""
+    for training in (FIRST, OTHER):
+        clinic.join(training=training)
+    Approvals().approve(settings_hash(as_read()))
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
+    assert clinic.refusal(clinic.join(training=OTHER)) is None
+
+
+def test_label_maps_that_left_use_an_approval_up(clinic: Clinic) -> None:
+    clinic.join()
+    Approvals().approve(settings_hash(as_read()))
+    clinic.join()
+    assert clinic.refusal(clinic.send(FIRST.to_records("request"), LABEL_MAPS)) is None
+    clinic.send(FIRST.to_records("leave"), LEAVE)
+    assert clinic.refusal(clinic.join(training=OTHER)) == Refusal.APPROVAL
+
+
+def test_the_device_of_a_node_is_no_part_of_what_is_approved(clinic: Clinic) -> None:
+    clinic.node_config["device"] = "cpu"
+    Approvals().approve(settings_hash(as_read()), as_read())
+    assert clinic.refusal(clinic.join()) is None
 
 
 def test_a_training_may_be_approved_before_it_asks(clinic: Clinic) -> None:

@@ -85,6 +85,22 @@ def test_going_back_is_counted_limited_and_draws_anew(clinic: Clinic) -> None:
     assert len(set(answers)) == len(answers)
 
 
+@pytest.mark.parametrize("number", [-1, 0, 10**9])
+def test_a_round_that_the_training_does_not_have_is_refused(clinic: Clinic, number: int) -> None:
+    clinic.join()
+    assert clinic.refusal(clinic.ask(number)) == Refusal.PROTOCOL
+
+
+def test_rounds_are_kept_in_the_order_of_their_numbers(clinic: Clinic) -> None:
+    """Files are sorted as text, where nine digits may come before eight: a new process knows the last round, too."""
+    clinic.policy.write_text(f"{BASE}bounds: {{rounds: 300000000}}\n")
+    assert clinic.refusal(clinic.join("exchange.rounds=200000000")) is None
+    for number in (99_999_999, 100_000_000):
+        assert clinic.refusal(clinic.ask(number)) is None
+    open_sessions._OPEN.clear()
+    assert clinic.refusal(clinic.ask(100_000_000, grey=101)) == Refusal.PROTOCOL
+
+
 def test_no_fresh_start_amid_a_training(clinic: Clinic) -> None:
     """Rounds 1 to 5 are answered, and the server never said that it may go back: round 2 would begin afresh."""
     clinic.join()

@@ -11,6 +11,7 @@ from flwr.app import Array, ArrayRecord, RecordDict
 
 from flower_dgan import client_app
 from flower_dgan.node import open_sessions, owner_ledger
+from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.book import Book
 from flower_dgan.node.owner_ledger import OwnerLedger, ledgers_in, line_hash
 from flower_dgan.wire.join_messages import LABEL_MAPS, LEAVE
@@ -75,13 +76,18 @@ def room_for(size: int) -> int:
     return next(limit for limit in range(1, 10**6) if room(limit) >= size)
 
 
-def test_parts_of_a_large_answer_are_lines_too(clinic: Clinic, own_home: Path) -> None:
+def test_parts_of_a_large_answer_are_lines_too_and_end_with_their_training(clinic: Clinic, own_home: Path) -> None:
     clinic.join()
     reply = clinic.send(Parcel(FIRST.identity, room_for(700)).beside(FIRST.to_records("request")), LABEL_MAPS)
     assert PARCEL in reply.content
     *_, whole, part = ledger(own_home).verify().lines
     assert [each["record"] for each in whole["records"]] == ["node", "label-maps"]
     assert part["bytes"] == len(pack_content(reply.content))
+    whole_answer = Parcel.from_records(reply.content).whole
+    asks_for_more = Parcel(FIRST.identity, room_for(700), 1, whole_answer).records()
+    assert clinic.refusal(clinic.send(asks_for_more, LABEL_MAPS)) is None
+    Approvals().revoke(Approvals().all()[0].settings)
+    assert clinic.refusal(clinic.send(asks_for_more, LABEL_MAPS)) == Refusal.REVOKED
 
 
 CHANGES: list[tuple[Callable[[list[str]], list[str]], str]] = [
@@ -115,6 +121,18 @@ def test_a_line_that_was_changed_removed_or_moved_is_named(
     lines = found.path.read_text().splitlines()
     found.path.write_text("".join(f"{line}\n" for line in change(lines)))
     assert any(each.startswith(problem) for each in found.verify().problems)
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_lines_that_were_cut_off_are_missed_after_the_next_message_too(kept: int) -> None:
+    found = OwnerLedger.of("clinic")
+    for number in range(4):
+        found.note({"purpose": "x", "bytes": number, "records": []})
+    found.path.write_text("".join(f"{line}\n" for line in found.path.read_text().splitlines()[:kept]))
+    found.note({"purpose": "y", "records": []})
+    assert found.verify().problems == (
+        f"line {kept + 1} is message 5, where message {kept + 1} is due: removed or moved",
+    )
 
 
 def test_a_line_that_a_power_cut_tore_never_left() -> None:

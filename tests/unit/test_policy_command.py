@@ -42,7 +42,7 @@ def test_an_owner_approves_by_the_hash_that_check_waiting_and_node_agree_on(clin
     assert command("policy", "waiting").count("waiting") == 0
     assert clinic.refusal(clinic.join("data.root=/elsewhere")) == Refusal.APPROVAL
     assert found in command("policy", "waiting")
-    assert words.splitlines()[2:8] == command("policy", "approve", found, typed="n\n", code=1).splitlines()[2:8]
+    assert words.splitlines()[2:8] == command("policy", "approve", found, typed="n\n", code=1).splitlines()[3:9]
     assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
     command("policy", "approve", found, "--yes")
     assert clinic.refusal(clinic.join()) is None

@@ -103,6 +103,7 @@ def approve(
         if settings_hash(config) != settings:
             raise ConfigError(f"{training} is of training {settings_hash(config)}, not {settings}.")
     noted = [each.description for each in Approvals().all() if each.settings == settings]
+    console.print(f"At a node with policy={rules} (--policy names another):", soft_wrap=True)
     if (shown := read_noted(noted[0], allow_code) if noted else config) is not None:
         console.print(in_plain_words(own_policy({"policy": rules}), shown), soft_wrap=True)
     if not yes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from flower_dgan.data.centre_lines import POINTS, centre_line, evenly
 from flower_dgan.data.object_masks import Bits, ObjectMasks, Region, region_of
+from flower_dgan.data.pairs import LARGEST_SIDE
 from flower_dgan.data.run_lengths import from_text, lengths_of, mask_of, to_text
 from flower_dgan.data.text_files import read_text, same_name
 from flower_dgan.errors import DataError
@@ -112,8 +113,11 @@ class CocoFile:
         if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not isinstance(entry.get("file_name"), str):
             raise self._wrong(f"has an image without id or file_name: {_shown(entry)}")
         sides = (entry.get("height"), entry.get("width"))
-        if not all(type(side) is int and side > 0 for side in sides):
-            raise self._wrong(f"says that {entry['file_name']} has height and width {sides}: give both in pixels")
+        if not all(type(side) is int and 0 < side <= LARGEST_SIDE for side in sides):
+            raise self._wrong(
+                f"says that {entry['file_name']} has height and width {sides}: give both in pixels, {LARGEST_SIDE:,} "
+                "at most"
+            )
         return CocoImage(entry["file_name"], *sides)  # type: ignore[arg-type]
 
     def _wrong(self, what: str) -> DataError:

@@ -43,8 +43,12 @@ def say_memory(config: Config, shape: ImageShape) -> None:
     exchange = config.exchange
     images = exchange.exchanges * exchange.batch_size
     bundle = 4 * images * shape.channels * shape.image_size**2
-    logger.info("Memory, at least: the generator %s", generator_footprint(config, shape))
-    logger.info("Memory, at least: a client's discriminator %s", discriminator_footprint(config, shape))
+    networks = {"the generator": generator_footprint, "a client's discriminator": discriminator_footprint}
+    for whose, footprint in networks.items():
+        try:
+            logger.info("Memory, at least: %s %s", whose, footprint(config, shape))
+        except Exception as error:  # of a network of one's own that cannot be built without numbers
+            logger.info("The memory of %s is not known: %s", whose, error)
     logger.info(
         "Memory, at least: a bundle of %d images of %d x %d pixels %.1f MiB, and its feedback as much",
         images,

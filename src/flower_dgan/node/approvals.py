@@ -11,7 +11,7 @@ from flower_dgan.errors import ConfigError, PolicyError
 from flower_dgan.node.book import Book
 from flower_dgan.node.policy import ReleasePolicy
 
-HASH_DIGITS = 16
+HASH_DIGITS = 32  # a server chooses both descriptions of a collision: half as many digits would be too few
 _MOST_WAITING = 100  # a server may ask about as many trainings as it likes, and the oldest are forgotten
 _ANY = ""  # the identity of a training that the owner approved before it began
 
@@ -25,7 +25,7 @@ class Asked:
     Attributes
     ----------
     settings : str
-        Hash of its settings, 16 hexadecimal digits.
+        Hash of its settings, 32 hexadecimal digits.
     identity : str
         Of the training; empty before it began.
     state : str
@@ -44,7 +44,7 @@ class Asked:
 
 
 def settings_hash(config: TrainingConfig) -> str:
-    """Return what an owner approves a training by, 16 hexadecimal digits: of its settings as its node uses them."""
+    """Return what an owner approves a training by, 32 hexadecimal digits: of its settings as its node uses them."""
     return hashlib.sha256(_description(config).encode()).hexdigest()[:HASH_DIGITS]
 
 
@@ -121,13 +121,21 @@ class Approvals:
             approved = rows.execute(
                 "SELECT settings, description FROM approvals WHERE identity = ? AND state = ?", (identity, APPROVED)
             ).fetchall()
+            used = used or rows.execute("SELECT 1 FROM used WHERE identity = ?", (identity,)).fetchone() is not None
             for settings, description in approved:
                 _put(rows, settings, identity, ENDED, description)
                 if not used:
                     _put(rows, settings, _ANY, APPROVED, description)
 
+    def note_use(self, identity: str) -> None:
+        """Note, before it leaves, that one of this user's nodes answered a training more than its join."""
+        with self._book.changing() as rows:
+            rows.execute("INSERT OR IGNORE INTO used VALUES (?)", (identity,))
+
     def approve(self, settings: str, config: TrainingConfig | None = None) -> list[Asked]:
-        """Approve the trainings that wait with these settings, or the next that asks; return what they are.
+        """Approve the newest training that waits with these settings, or the next that asks; return what they are.
+
+        Those that were revoked go on, too.
 
         Parameters
         ----------
@@ -142,7 +150,9 @@ class Approvals:
             If there is nothing to approve.
         """
         with self._book.changing() as rows:
-            found = [each for each in _all(rows) if each.settings == settings and each.state in (WAITING, REVOKED)]
+            alike = [each for each in _all(rows) if each.settings == settings]
+            found = [each for each in alike if each.state == REVOKED]
+            found += [each for each in alike if each.state == WAITING][-1:]
             for each in found:
                 _put(rows, settings, each.identity, APPROVED, each.description)
             if config is not None and not found:

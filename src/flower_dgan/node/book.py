@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS approvals (
 CREATE TABLE IF NOT EXISTS moments (
     images BLOB NOT NULL, size INTEGER NOT NULL, windows INTEGER NOT NULL, PRIMARY KEY (images, size)
 );
+CREATE TABLE IF NOT EXISTS used (identity TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write

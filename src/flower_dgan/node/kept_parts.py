@@ -16,7 +16,12 @@ _KEPT = 2
 """Messages, and answers, that are kept: a server has at most so many under way."""
 
 
-def answer_in_parts(message: Message, node: str, handle: Callable[[Message], RecordDict]) -> RecordDict:
+def answer_in_parts(
+    message: Message,
+    node: str,
+    handle: Callable[[Message], RecordDict],
+    check: Callable[[str], None] = lambda _: None,
+) -> RecordDict:
     """Answer a message that may be a part of one, with an answer that may be a part of one.
 
     Parameters
@@ -27,6 +32,8 @@ def answer_in_parts(message: Message, node: str, handle: Callable[[Message], Rec
         What the node is called by its owner, see :class:`~flower_dgan.node.state.ClientState`.
     handle : callable
         Answers whole messages. It is called again where a part was lost on its way, so it answers as it did before.
+    check : callable
+        Takes the training of a message that says its parts, and raises if that may have none.
 
     Returns
     -------
@@ -45,6 +52,7 @@ def answer_in_parts(message: Message, node: str, handle: Callable[[Message], Rec
     parcel = Parcel.from_records(message.content)
     if not parcel.training or not parcel.limit:
         raise ProtocolError("a message that does not say how large its answer may be")
+    check(parcel.training)
     state = ClientState(parcel.training, node)
     if parcel.whole is None:
         message.content = RecordDict({name: each for name, each in message.content.items() if name != PARCEL})

@@ -82,6 +82,7 @@ class KeptRounds:
                 logger.warning("%s is damaged, and not used: %s", file, error)
             else:
                 self._about[number] = about
+        self._about = dict(sorted(self._about.items()))  # files are sorted as text
         self._note_newest()
 
     def unchanged(self) -> bool:

@@ -58,6 +58,8 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
     chosen = spread(len(ids), request.windows)
     check_windows(ids[chosen])
     if is_guarded(node_config):
+        if request.windows > config.downstream.dist_fid:
+            raise ProtocolError(f"moments of {request.windows} windows, not of up to {config.downstream.dist_fid}")
         Book().keep_to_windows(kept_hashes(state.path, pairs), size, request.windows)
     state.note_once(request.training, "moments", request.digest())
     unflatten(encoder, request.network)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data.levels import levels_of
+from flower_dgan.errors import ProtocolError
 from flower_dgan.gan.exchange import Question
 from flower_dgan.gan.session import Session
 from flower_dgan.networks.build import ImageShape, discriminator_form
@@ -112,6 +113,8 @@ class NodeSession:
     def read(self, content: RecordDict) -> tuple[Envelope, Question]:
         """Read a question of this training; raises ProtocolError."""
         envelope, question = read_question(content, self._shape, self._parameters)
+        if not 1 <= envelope.round_number <= self.config.exchange.rounds:
+            raise ProtocolError(f"round {envelope.round_number} of {self.config.exchange.rounds}")
         if question.views is not None:
             question.views.check(self._session.sizes, self.config.data.image_size)
         return envelope, question

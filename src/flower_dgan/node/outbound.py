@@ -5,6 +5,7 @@ made the answer; then it is noted in the owner's ledger, record by record.
 """
 
 import hashlib
+import re
 from functools import partial
 from typing import Any
 
@@ -68,6 +69,8 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
             raise _undeclared(f"'{min(foreign)[:40]}' in the record '{name}'")
     if kind == EXCHANGE and not policy.exact_figures and not are_rounded(answer.metric_records["metrics"]):
         raise _undeclared("figures that are not rounded")
+    if kind not in (JOIN, LEAVE):
+        Approvals().note_use(identity)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
 
@@ -91,8 +94,8 @@ def training_of(message: Message) -> str:
     if not message.has_content():
         return ""
     for record in message.content.config_records.values():
-        if isinstance(record.get("training"), str):
-            return str(record["training"])[:40]
+        if re.fullmatch("[0-9a-f]{16}", str(record.get("training", ""))):
+            return str(record["training"])
     return ""
 
 

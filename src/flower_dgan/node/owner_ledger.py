@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class OwnerLedger:
             private_directory(self.path.parent)
             with self._opened() as file:
                 number, previous = self._last(file)
+                with self._book.changing() as rows:
+                    head = self._head(rows)
+                if head is not None and head[0] > number:  # lines were cut off: the gap stays to be seen
+                    number, previous = head
                 when = datetime.now(UTC).isoformat(timespec="milliseconds")
                 line = {"number": number + 1, "time": when, **entry, "previous": previous}
                 line["hash"] = line_hash(line)
@@ -60,8 +65,8 @@ class OwnerLedger:
                 file.flush()
                 os.fsync(file.fileno())
                 with self._book.changing() as rows:
-                    head = (self.path.stem, line["number"], line["hash"])
-                    rows.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", head)
+                    last = (self.path.stem, line["number"], line["hash"])
+                    rows.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", last)
         except OSError as error:
             raise StorageError(
                 f"What leaves this node cannot be noted in {self.path}: {error.strerror}. Nothing leaves: free space "
@@ -97,8 +102,17 @@ class OwnerLedger:
                 "file away, and keep it."
             ) from error
 
+    def _head(self, rows: sqlite3.Connection) -> tuple[int, str] | None:
+        """Return number and hash of the last line that the book knows of."""
+        found: tuple[int, str] | None = rows.execute(
+            "SELECT lines, hash FROM ledgers WHERE node = ?", (self.path.stem,)
+        ).fetchone()
+        return found
+
     def verify(self) -> "Verdict":
         """Read every line and hold it against the one before it; raises DataError if the file cannot be read."""
+        with self._book.changing() as rows:
+            head = self._head(rows)  # before the file: a line that is added meanwhile is none too few
         try:
             lines = self.path.read_bytes().splitlines()
         except OSError as error:
@@ -122,11 +136,9 @@ class OwnerLedger:
                 problems.append(f"line {place} (message {named}) does not follow the line before it")
             found.append(line)
             number, previous = named, said
-        with self._book.changing() as rows:
-            head = rows.execute("SELECT lines, hash FROM ledgers WHERE node = ?", (self.path.stem,)).fetchone()
         if head is None and found:
             problems.append("the owner's book knows nothing of this ledger")
-        elif head is not None and not any((each["number"], each["hash"]) == tuple(head) for each in found):
+        elif head is not None and not any((each["number"], each["hash"]) == head for each in found):
             problems.append(f"message {head[0]}, the last that the owner's book knows of, is missing or was changed")
         return Verdict(tuple(found), tuple(problems), previous)
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import yaml
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config, TrainingConfig
+from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.own_data import without_paths
 from flower_dgan.wire.description import describe_training, read_description
@@ -47,7 +48,7 @@ def read_training_file(path: Path, allow_code: Callable[[str, str], None]) -> Tr
 
 def as_at_a_node(config: TrainingConfig, allow_code: Callable[[str, str], None]) -> TrainingConfig:
     """Return settings as a node has them of a server's message; raises as :func:`read_training_file`."""
-    return without_paths(read_description(describe_training(config), allow_code))
+    return replace(without_paths(read_description(describe_training(config), allow_code)), device=AUTO)
 
 
 def read_noted(description: str, allow_code: Callable[[str, str], None]) -> TrainingConfig:

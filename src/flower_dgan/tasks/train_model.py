@@ -1,6 +1,5 @@
 """A model of a task from a folder, to be kept: what the synthetic images of a GAN are for in the end."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import nn
 from flower_dgan.config import Config, DataConfig
 from flower_dgan.data import Entry, Pairs, open_source
 from flower_dgan.data.image_files import list_images
+from flower_dgan.data.origins import read_origins
 from flower_dgan.data.splits import validation_groups
 from flower_dgan.errors import DataError
 from flower_dgan.tasks import find_task
@@ -19,7 +19,8 @@ from flower_dgan.tasks.tstr import with_truth
 
 _HELD_OUT = 0.2  # of the groups, where no validation folder is given
 _ALL_COUNT = (
-    "All objects that are found count: the folder keeps none to choose a threshold by, and there is no --validation"
+    "All objects that are found count: there are no pairs with objects to hold out and choose a threshold by, and no "
+    "--validation"
 )
 
 
@@ -59,7 +60,7 @@ def train_model(
         groups = validation_groups([entries], _HELD_OUT)
         chosen = [entry for entry in entries if entry.group in groups]
         known = with_truth(source.load(chosen), config.downstream, data, chosen)
-        if known.objects is not None:
+        if chosen and known.objects is not None:
             held_out, entries = known, [entry for entry in entries if entry.group not in groups]
     pairs = source.load(entries)
     say(f"Learning from {len(pairs):,} of {len(source.train) + len(source.test):,} pairs in {folder}")
@@ -79,12 +80,15 @@ def _fitted(task: Task, pairs: Pairs, config: Config) -> nn.Module:
 def _data(folder: Path, data: DataConfig) -> DataConfig:
     """Return the settings of a folder; its names tell a split where all of them are as the pattern wants them."""
     found = replace(data, source="folder", root=str(folder.absolute()), condition="label-map")
-    pattern = found.name_pattern
-    if pattern is None or found.table is not None:
+    if found.name_pattern is None or found.table is not None:
         return found
     images = folder / "images"
     stems = list_images(images) if images.is_dir() else {}
-    return found if all(re.fullmatch(pattern, stem) for stem in stems) else replace(found, name_pattern=None)
+    try:
+        read_origins(list(stems), folder, found)
+    except DataError:  # names that say nothing
+        return replace(found, name_pattern=None)
+    return found
 
 
 def _other(folder: Path, config: Config, classes: int) -> Pairs:
