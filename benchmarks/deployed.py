@@ -53,7 +53,7 @@ from speed import images_per_second, run_bare
 
 CLIENTS = 2
 SINGLE = "exchange.exchanges=1 exchange.generator_steps=1"
-FORKED = ("--resident-workers", "0")
+FORKED, STAYS = ("--resident-workers", "0"), ("--resident-workers", "2")
 # name: warm SuperNodes, rounds over those of the fastest, overrides, options of the SuperNodes
 LEVERS: dict[str, tuple[bool, float, str, Sequence[str]]] = {
     "naive": (False, 0.3, SINGLE, ()),
@@ -61,9 +61,9 @@ LEVERS: dict[str, tuple[bool, float, str, Sequence[str]]] = {
     "warm": (True, 1.0, SINGLE, ()),
     "bundles": (False, 0.4, "", ()),
     "forked": (True, 1.0, "", FORKED),
-    "all": (True, 1.0, "", ()),
+    "all": (True, 1.0, "", STAYS),
     "forked ahead": (True, 1.0, "exchange.in_flight=2", FORKED),
-    "ahead": (True, 1.0, "exchange.in_flight=2", ()),
+    "ahead": (True, 1.0, "exchange.in_flight=2", STAYS),
 }
 # A step of the large networks takes more than 0.1 s on a slow core.
 SIZES = {"small": "", "large": "model.generator_width=32 model.discriminator_width=64"}
