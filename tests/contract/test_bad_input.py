@@ -203,26 +203,32 @@ def test_what_was_learned_before_is_kept(federation: Federation) -> None:
 
 
 class RecordingApp(TamperedApp):
-    """Keeps the messages that nodes are sent, and does not leave."""
+    """Keeps the messages that nodes are sent; a training of four rounds breaks off after two, and no node leaves."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[Message, Context]] = []
+        self.training = True
         super().__init__(self._record)
 
+    def record(self, federation: Federation, extra: str = "") -> list[tuple[Message, Context]]:
+        """Run until the training breaks off, and return what was sent; after it, every message is answered."""
+        with pytest.raises(FederationError, match="Round 3 has no usable feedback"):
+            federation.run(f"exchange.rounds=4 {extra}", client_app=self)
+        self.training = False
+        return self.messages
+
     def _record(self, message: Message, context: Context, answer: Reply) -> Message:
-        self.messages.append((message, context))
-        if message.metadata.message_type == LEAVE:
-            raise RuntimeError("this node stays")
+        if self.training:
+            if message.metadata.message_type == LEAVE or message.metadata.group_id == "3":
+                raise RuntimeError("power failure")
+            self.messages.append((message, context))
         return answer(message, context)
 
 
 def last_message(federation: Federation, message_type: str, extra: str = "") -> tuple[RecordDict, Context]:
     """Run, and return what client 1 was sent in the last message of a type."""
-    recording = RecordingApp()
-    federation.run(extra, client_app=recording)
-    return [
-        (m.content, c) for m, c in recording.messages if m.metadata.message_type == message_type and c.node_id == 1
-    ][-1]
+    sent = RecordingApp().record(federation, extra)
+    return [(m.content, c) for m, c in sent if m.metadata.message_type == message_type and c.node_id == 1][-1]
 
 
 def send_again(federation: Federation, content: RecordDict, message_type: str) -> Message:
@@ -370,9 +376,8 @@ def test_an_owner_limits_the_queries_on_one_image(federation: Federation, tmp_pa
         ask_about_one(content, context)
         content.config_records["bundle"]["round"] = 4
 
-    recording = RecordingApp()
-    federation.run(client_app=recording)
-    message, context = next((m, c) for m, c in recording.messages if m.metadata.message_type == EXCHANGE)
+    sent = RecordingApp().record(federation)
+    message, context = next((m, c) for m, c in sent if m.metadata.message_type == EXCHANGE)
     refused = []
     for change in (ask_about_one, ask_again):
         change(message.content, context)

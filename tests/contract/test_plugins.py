@@ -42,7 +42,7 @@ def test_a_node_imports_nothing_that_its_owner_did_not_list(
         context.node_config["data-path"] = "/own"
         del sys.modules["own_networks"], sys.modules["own_algorithm"]
 
-    reply = resend(federation, deploy, message_type, f"{OVERRIDES} exchange.rounds=2")
+    reply = resend(federation, deploy, message_type, OVERRIDES)
     assert reply.error.reason == Refusal.PLUGINS.sentence
     assert not reply.has_content()
     assert not {"own_networks", "own_algorithm"} & set(sys.modules)
