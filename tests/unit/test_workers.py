@@ -46,9 +46,10 @@ def do(task: Task) -> bool:
 class Tried:
     """Workers whose children tell their process ids."""
 
-    def __init__(self, folder: Path, workers: Workers) -> None:
+    def __init__(self, folder: Path, workers: Workers, lost: list[Task]) -> None:
         self.folder = folder
         self.workers = workers
+        self.lost = lost
         self.number = 0
 
     def start(self, run: int | None, then: str = "stay") -> int:
@@ -93,8 +94,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Tried]]:
     made: list[Workers] = []
 
     def build(most: int, idle_seconds: float = 600.0) -> Tried:
-        made.append(Workers(do, most, idle_seconds))
-        return Tried(tmp_path, made[-1])
+        lost: list[Task] = []
+        made.append(Workers(do, most, lost.append, idle_seconds))
+        return Tried(tmp_path, made[-1], lost)
 
     yield build
     for each in made:
@@ -144,6 +146,7 @@ def test_whatever_is_in_doubt_ends_a_child(
     assert tried.do(1) != first
     assert tried.do(2) == other
     assert ("as an app of the owner's may" in capfd.readouterr().err) == (then == "raise")
+    assert [task[1] for task in tried.lost] == ([] if then == "leave" else [then])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -156,6 +159,7 @@ def test_a_child_that_is_ended_between_two_tasks_is_replaced(number: int, make: 
     assert gone(first)
     assert second != first
     assert tried.do(1) == second
+    assert tried.lost == []
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -176,6 +180,7 @@ def test_what_a_child_was_given_and_did_not_take_another_does(
     tried.settle()
     assert gone(first)
     assert tried.do(1) == int((tried.folder / "given").read_text())
+    assert tried.lost == []
 
 
 def test_a_child_that_is_killed_amid_a_task(make: Callable[..., Tried], caplog: pytest.LogCaptureFixture) -> None:
@@ -185,6 +190,7 @@ def test_a_child_that_is_killed_amid_a_task(make: Callable[..., Tried], caplog: 
     tried.settle()
     assert gone(first)
     assert "was ended by signal 9" in caplog.text
+    assert tried.lost == [(str(tried.folder / "1"), "hang")]
     assert tried.do(1) != first
 
 
@@ -270,7 +276,7 @@ import sys, time
 from pathlib import Path
 from flower_dgan.flower.workers import Workers
 from tests.unit.test_workers import Tried, do
-tried = Tried(Path(sys.argv[1]), Workers(do, 2))
+tried = Tried(Path(sys.argv[1]), Workers(do, 2, print), [])
 print(tried.do(1), tried.start(2, "hang"), tried.start(None, "hang"), flush=True)
 time.sleep(600)
 """

@@ -32,20 +32,25 @@ class Child:
         Brings tasks; what comes back is that one was taken, then whether the child stays.
     run : int or None
         The run whose tasks it does, None where it does one task only.
-    busy : bool
-        Whether it was given a task and has not said that it is done.
     used : float
         When it was last given a task or done with one, by the monotonic clock.
-    untaken : object or None
-        The task that it was given, until it has taken it.
+    task : object or None
+        What it was given and has not said that it is done with.
+    taken : bool
+        Whether it has begun with that.
     """
 
     pid: int
     pipe: Connection
     run: int | None
-    busy: bool
     used: float
-    untaken: object | None = None
+    task: object | None = None
+    taken: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a task."""
+        return self.task is not None
 
     @classmethod
     def fork(cls, do: Callable[[Any], bool], run: int | None, others: Iterable["Child"]) -> Self:
@@ -77,11 +82,11 @@ class Child:
             finally:  # whatever happens in a child, it never returns to where its parent was
                 os._exit(1)
         theirs.close()
-        return cls(pid, ours, run, busy=False, used=time.monotonic())
+        return cls(pid, ours, run, used=time.monotonic())
 
     def give(self, task: object) -> bool:
         """Give it a task; return False if it is gone."""
-        self.busy, self.used, self.untaken = True, time.monotonic(), task
+        self.task, self.used, self.taken = task, time.monotonic(), False
         try:
             self.pipe.send(task)
         except OSError:
@@ -93,9 +98,9 @@ class Child:
         try:
             while self.pipe.poll():
                 said = self.pipe.recv()
-                self.untaken = None
+                self.taken = True
                 if said != _TAKEN:
-                    self.busy, self.used = False, time.monotonic()
+                    self.task, self.used = None, time.monotonic()
                 if said == _LEAVES:
                     return False
         except (EOFError, OSError):

@@ -124,13 +124,16 @@ def serve_tasks(runtime: RuntimeApi, secret: bytes, app: ClientApp, most_workers
         except RunNotRunningException:
             return False
 
+    def lost(task: tuple[str, str]) -> None:
+        say_that_it_is_lost(runtime, task[0])
+
     shorten_waits_for_parts()
     gc.freeze()  # what is imported stays shared with the children: the collector does not touch it
     signed = SuperExecAuthHttpInterceptor(master_secret=secret, protected_methods={_ACQUIRE_TASK})
     client = runtime.connect("SuperExec", make_simple_http_retry_invoker(), signed)
     # Tasks that are refused are taken, too: nobody else answers them, and the SuperNode would wait for ever.
     every_type = AcquireTaskRequest(supported_task_types=list(TaskType))
-    workers = Workers(do, most_workers)
+    workers = Workers(do, most_workers, lost)
     try:
         idle_since = time.monotonic()
         while True:
@@ -184,6 +187,25 @@ def do_task(runtime: RuntimeApi, token: str, task_type: str, app: ClientApp) -> 
         finally:
             retry.max_tries = 1  # the SuperNode may be gone, too
             push_task_output(client=client, context=context, sub_status=status, details=details)
+
+
+def say_that_it_is_lost(runtime: RuntimeApi, token: str) -> None:
+    """Say that a task's process is gone, which a SuperNode would notice after a minute of silence.
+
+    Parameters
+    ----------
+    runtime : RuntimeApi
+        Where the task was taken.
+    token : str
+        What gave access to its message.
+    """
+    retry = make_simple_http_retry_invoker()
+    retry.max_tries = 1
+    try:
+        with closing(runtime.connect("flwr-clientapp", retry, RuntimeTokenHttpInterceptor(token))) as client:
+            push_task_output(client=client, context=None, sub_status=SubStatus.FAILED, details="Its process was ended.")
+    except Exception as error:
+        logger.debug("The SuperNode knows of the lost task already, or is gone: %s", error)
 
 
 @contextmanager

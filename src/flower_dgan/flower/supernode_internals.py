@@ -31,13 +31,16 @@ from flwr.supernode.nodestate import NodeState
 from flower_dgan.flower.flower_internals import shorten_waits_for_parts
 from flower_dgan.flower.flower_pushes import go_on_after_lost_answers
 from flower_dgan.flower.parent_process import end_with
+from flower_dgan.flower.whole_replies import USED as USED_FOR_REPLIES
+from flower_dgan.flower.whole_replies import WholeReplies
 
 _ASKS_THE_SUPERLINK = ("receive", "pull_object", "confirm_message_received")
 USED: Mapping[Callable[..., Any], set[str]] = {
     start_client_internal._pull_and_store_message: {"state", "object_store", *_ASKS_THE_SUPERLINK},
-    start_client_internal._push_messages: {"push_object"},
+    start_client_internal._push_messages: {"state", "object_store", "push_object"},
     flower_supernode: set(),
     resolve_bind_address: set(),
+    **USED_FOR_REPLIES,
 }
 """Functions that are called or stood in for, and their arguments that must be there."""
 
@@ -112,8 +115,9 @@ def run_fast_supernode() -> None:
     sys.argv[0] = "flower-supernode"
     shorten_waits_for_parts()
     Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    take_message = leave_stopped_runs(start_client_internal._pull_and_store_message)
-    push_messages = go_on_after_lost_answers(start_client_internal._push_messages)
+    replies = WholeReplies()
+    take_message = replies.note(leave_stopped_runs(start_client_internal._pull_and_store_message))
+    push_messages = replies.await_them(go_on_after_lost_answers(start_client_internal._push_messages))
     with (
         patch.object(start_client_internal, "time", AdaptiveSleep()),
         patch.object(start_client_internal, "_pull_and_store_message", take_message),

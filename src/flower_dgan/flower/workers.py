@@ -33,13 +33,22 @@ class Workers:
     most : int
         So many children stay, at most, each for one run: the one that was idle longest ends for a new one. It is 1
         while the machine's memory is short. With 0 none stays, and each task has a child of its own.
+    lost : callable
+        Is told, in this process, of a task whose child is gone without having said that it is done with it.
     idle_seconds : float
         After so long without a task a child ends.
     """
 
-    def __init__(self, do: Callable[[Any], bool], most: int, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        do: Callable[[Any], bool],
+        most: int,
+        lost: Callable[[Any], object],
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self._do = do
         self._most = most
+        self._lost = lost
         self._idle_seconds = idle_seconds
         self._children: list[Child] = []
 
@@ -126,13 +135,17 @@ class Workers:
             child = Child.fork(self._do, run, self._children)
         self._children.append(child)
         child.give(task)
-        child.untaken = None  # one that does not even live to take its first task is not replaced for ever
+        child.taken = True  # one that does not even live to take its first task is not replaced for ever
 
     def _replace(self, child: Child) -> None:
         """End a child; where it was killed before it took what it was given, another one does that."""
         self._end(child)
-        if child.untaken is not None:
-            self._fork(child.untaken, child.run)
+        if child.task is None:
+            return
+        if child.taken:
+            self._lost(child.task)
+        else:
+            self._fork(child.task, child.run)
 
     def _end(self, child: Child) -> None:
         self._children.remove(child)
