@@ -218,7 +218,7 @@ def main(
     rate: Annotated[float | None, typer.Option(min=1, help="Bytes a second of the link before the SuperLink.")] = None,
     latency: Annotated[float, typer.Option(min=0, help="Seconds that this link takes.")] = 0.0,
     kinds: Annotated[str, typer.Option(help="What is killed.")] = ",".join(KINDS),
-    resident_workers: Annotated[int, typer.Option(min=0, help="As for `flower-dgan supernode`.")] = 0,
+    resident_workers: Annotated[int, typer.Option(min=0, help="As for `flower-dgan supernode`.")] = 2,
 ) -> None:
     """Kill processes of a deployment and hold its generator against that of an undisturbed training."""
     with tempfile.TemporaryDirectory() as scratch:

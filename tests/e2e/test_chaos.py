@@ -21,6 +21,13 @@ def test_three_kills_change_nothing(
     _train(tmp_path, monkeypatch, registered=registered, seed=seed)
 
 
+@pytest.mark.slow
+def test_kills_of_the_process_that_stays_at_a_node_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _train(tmp_path, monkeypatch, seed=1, kinds="ClientApp")
+
+
 def _train(folder: Path, monkeypatch: pytest.MonkeyPatch, **chosen: object) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     importlib.import_module("chaos").main(folder / "found.json", kills=3, rounds=8, **chosen)

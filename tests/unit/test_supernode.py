@@ -172,9 +172,9 @@ def test_nothing_is_installed_for_a_run(option: str, more: list[str], started: S
 
 
 def test_the_owner_says_how_many_workers_stay(started: Started) -> None:
-    for options in ([], ["--resident-workers", "2"], ["--resident-workers=64"]):
+    for options in ([], ["--resident-workers", "0"], ["--resident-workers=64"]):
         assert supernode.run_supernode([*options, "--insecure"]) == 0
-    assert started.most_workers == [0, 2, 64]
+    assert started.most_workers == [2, 0, 64]
     assert all("--resident-workers" not in " ".join(command) for command in started.commands)
     for given in ("-1", "65", "two", "", "\u0662"):
         with pytest.raises(ConfigError, match="is no number from 0 to 64"):

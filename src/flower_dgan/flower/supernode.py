@@ -160,11 +160,11 @@ def _our_options() -> argparse.ArgumentParser:
     )
     ours.add_argument(
         "--resident-workers",
-        default="0",
+        default="2",
         metavar="N",
         help="How many runs, at most, have a process here that stays between their messages, with discriminator, "
-        "optimizer and data in memory (1 while memory is short). It ends after ten minutes without a message, and for "
-        "that of another run. Default 0: each message has a process of its own.",
+        "optimizer and data in memory (default 2; 1 while memory is short). It ends after ten minutes without a "
+        "message, and for that of another run. 0 gives each message a process of its own.",
     )
     ours.add_argument(
         "--allow-bundle-code",
