@@ -28,10 +28,15 @@ def compare(
     overrides: Annotated[str, typer.Option(help="Hydra overrides, such as 'data.image_size=128'.")] = "",
     inception_weights: Annotated[Path | None, typer.Option(help="File, instead of the one in torch's cache.")] = None,
     sites: Annotated[bool, typer.Option(help="Also the Fréchet distance to the training images of each site.")] = False,
+    copies: Annotated[
+        Path | None,
+        typer.Option(help="Also whether synthetic images are copies of training images, with a picture: a new PNG."),
+    ] = None,
     device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures into this new file.")] = None,
 ) -> None:
     """Compare synthetic images with the real training split, by distances whose names fix how they are measured."""
+    from flower_dgan.comparison.copies import COPIED, held_out_windows, look_for_copies
     from flower_dgan.comparison.feature_networks import open_network
     from flower_dgan.comparison.image_sets import TEST, TRAIN, compare, frechet_by_site, open_windows, read_images
     from flower_dgan.comparison.named_metric import parse_metric, require_pictures
@@ -43,6 +48,8 @@ def compare(
     metrics = [parse_metric(name) for name in dict.fromkeys(metric)]
     if json_file is not None:
         require_new_file(json_file, "--json")
+    if copies is not None:
+        require_new_file(copies, "--copies")
     embedded = str(real) == "digits" and not real.is_dir()
     settings = on_device(resolve(f"data={'digits' if embedded else 'folder'} {overrides}"), device)
     if not embedded:
@@ -51,6 +58,7 @@ def compare(
     source, size = open_source(settings.data), settings.data.image_size
     images = {str(folder): read_images(folder, settings.data.channels) for folder in synthetic}
     windows = open_windows(source, images, size, metrics)
+    held_out = [] if copies is None else held_out_windows(source, size)
     with computing(settings):
         names = sorted({(each.network, each.features) for each in metrics}, key=_trained_here)
         networks = {key: open_network(*key, source, settings, inception_weights) for key in names}
@@ -76,10 +84,17 @@ def compare(
             for site, (count, distances) in found.items():
                 site_table.add_row(site, f"{count:,}", *(f"{distance:.4g}" for distance in distances))
             print_table(site_table)
+        copied = {}
+        if copies is not None:
+            copied = look_for_copies(copies, windows, held_out, looks[names[0]])
+            console.print(f"Copies, by {names[0][0]}-{names[0][1]} (nearer than {COPIED:g}: look at {copies}):")
+        for name, statistic in copied.items():
+            console.print(f"  {name}: {statistic:+.1f}", soft_wrap=True)
     if json_file is not None:
         results = {
             "metrics": {row: dict(zip(map(str, metrics), values, strict=True)) for row, values in rows.items()},
             "remarks": list(remarks),
+            "copying": copied,
             "networks": {f"{name}-{features}": network.quality for (name, features), network in networks.items()},
             "sites": {
                 f"{name}-{features}": {

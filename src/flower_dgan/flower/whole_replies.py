@@ -111,7 +111,9 @@ class _Wanted:
         self._store.delete(reply.metadata.message_id)
 
     def _say_that_it_crashed(self) -> Message:
-        logger.warning("The ClientApp was gone before it had given its reply. The server is told so, and may ask again.")
+        logger.warning(
+            "The ClientApp was gone before it had given its reply. The server is told so, and may ask again."
+        )
         message_id = self._taken.metadata.message_id
         self._state.record_message_processing_start(message_id)
         self._state.record_message_processing_end(message_id)
