@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from torch import Tensor
 
 from flower_dgan.comparison.feature_networks import Features
@@ -149,12 +149,12 @@ def draw_nearest(
     rows = figure.subplots(2, len(chosen), squeeze=False)
     for column, index in enumerate(chosen):
         share = float((held_out <= found.distances[index]).double().mean())
-        for axis, image in zip(rows[:, column], (synthetic[index], training[found.indices[index]]), strict=True):
+        for axis, image in zip(rows[:, column], (synthetic[index], training[int(found.indices[index])]), strict=True):
             axis.imshow(to_picture(image), cmap="gray", vmin=0, vmax=255)
             axis.set_axis_off()
         rows[0, column].set_title(f"{share:.1%}", fontsize=8)
     figure.suptitle(
-        "Synthetic images, and the training image nearest to each; share of held-out images as near", fontsize=8
+        "Synthetic images, the nearest training images, and how many new real images are as near", fontsize=8
     )
     with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=150, metadata=SOFTWARE)
