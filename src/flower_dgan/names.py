@@ -24,6 +24,9 @@ _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _NODE = re.compile(r"node \d{10,}")  # what the server calls a node whose name it does not know
 _DEVICES = re.compile("con|prn|aux|nul|conin\\$|conout\\$|com[0-9\xb9\xb2\xb3]|lpt[0-9\xb9\xb2\xb3]", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r'[<>:"/\\|?*\x00-\x1f\x7f]'
+)  # on Windows' file systems, where "a:b" is even a part of the file a
 _LONGEST_STEM = 120  # bytes of its readable part: suffixes and numbers of files come to it
 
 
@@ -109,6 +112,28 @@ def folded(text: str) -> str:
 def is_reserved(name: str) -> bool:
     """Return whether Windows has a device of that name, with any suffix, so that no file there can be called so."""
     return bool(_DEVICES.fullmatch(name.partition(".")[0].strip()))
+
+
+def portable_stem(text: str) -> str:
+    """Return what a file is called after another one's stem, so that any file system that people have can hold it.
+
+    Parameters
+    ----------
+    text : str
+        What is before the suffix; it may be a device of Windows, have signs that no name there has, or end with dots
+        and blanks that are lost there.
+
+    Returns
+    -------
+    str
+        The text itself, if it can be; otherwise with ``-`` for each such sign, without what is lost at its end, and
+        with ``-`` after the name of a device. Two texts may become the same: whoever writes looks at :func:`folded`.
+    """
+    name = _FORBIDDEN.sub("-", text).rstrip(" .") or "-"
+    if is_reserved(name):
+        device, dot, rest = name.partition(".")
+        return f"{device.rstrip()}-{dot}{rest}"
+    return name
 
 
 def inside(directory: Path, name: str) -> Path:

@@ -39,9 +39,10 @@ class Counted:
 
 
 def run_of(
-    scratch: Path, most: int, extra: str, monkeypatch: pytest.MonkeyPatch
+    scratch: Path, most: int, large: int, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Counted, dict[str, list[float]]]:
     monkeypatch.setattr("flower_dgan.flower.grid._MOST_OUT", most)
+    monkeypatch.setattr("flower_dgan.federation.spill.LARGE", large)
     counted = Counted()
     directory = Federation(scratch).run(f"{MANY} {extra}", clients=CLIENTS, client_app=TamperedApp(counted))
     weights = load_file(directory.path / "generator.safetensors")
@@ -52,9 +53,9 @@ def run_of(
 def test_few_messages_are_in_memory_at_a_time_and_the_generator_is_the_same(
     extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few, generator = run_of(tmp_path / "few", 2, extra, monkeypatch)
-    all_out, expected = run_of(tmp_path / "all", 64, extra, monkeypatch)
-    assert generator == expected
+    few, generator = run_of(tmp_path / "few", 2, 0, extra, monkeypatch)
+    all_out, expected = run_of(tmp_path / "all", 64, 2**28, extra, monkeypatch)
+    assert generator == expected  # also where what was drawn and said was in files
     assert sorted(few.asked) == sorted(all_out.asked)
     assert len(few.asked) == 2 * CLIENTS
     # two are out, and one more may be in the hands of the client, of the thread that brought it, and of the round

@@ -347,3 +347,23 @@ def test_a_damaged_generator_is_named(generator: Path) -> None:
     generator.write_bytes(content)
     with pytest.raises(DataError, match=r"is not a generator .* the file is damaged"):
         load_generator(generator)
+
+
+def test_names_that_no_file_can_have_elsewhere_are_read_and_written_otherwise(tmp_path: Path) -> None:
+    root = folder_of_pairs(tmp_path / "real", 5)
+    names = ("con", "nul.v2", "a:b", "slide.", "plain ")
+    for kind in ("images", "masks"):
+        for number, name in enumerate(names):
+            (root / kind / f"p{number}.png").rename(root / kind / f"{name}.png")
+    prepare("folder", root, tmp_path / "out", PrepareSettings())
+    for kind in ("images", "masks"):
+        made = {path.name for path in (tmp_path / "out" / kind).iterdir()}
+        assert made == {"con-.png", "nul-.v2.png", "a-b.png", "slide.png", "plain.png"}
+    assert prepare("folder", root, tmp_path / "out", PrepareSettings()).made == 0
+    # tiles have names of their own
+    prepare("folder", root, tmp_path / "tiles", PrepareSettings(tile=16))
+    assert (tmp_path / "tiles/images/con_0-0.png").is_file()
+    for kind in ("images", "masks"):
+        (root / kind / "plain .png").rename(root / kind / "slide.png")
+    with pytest.raises(DataError, match=r"slide\.+png and .*slide\.+png would both be called slide"):
+        prepare("folder", root, tmp_path / "both", PrepareSettings())

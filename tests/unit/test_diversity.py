@@ -48,8 +48,9 @@ def direction_of(patterns: Tensor, noise: list[float], gradients: Tensor, rate: 
     replay = Replay("target", target_step=0.3, diversity=DIVERSITY)
     half = GeneratorHalf(network, torch.optim.SGD(network.parameters(), 1.0), replay=replay, average_decay=0.0)
     proposal = half.propose(inputs)
-    scaled = replay.scale(Feedback(torch.zeros(len(noise)), gradients), rate)
-    return replay.direction(network, proposal.images, proposal, scaled, slice(0, len(noise)), rate)
+    answer = Feedback(torch.zeros(len(noise)), gradients)
+    factor = replay.factor(answer, rate)
+    return replay.direction(network, proposal.images, proposal, answer, slice(0, len(noise)), rate, factor)
 
 
 ROWS = ([0.05, 0.05, 0.0, -0.1], [-0.1, -0.1, 0.05, 0.0], [0.05, -0.1, 0.05, -0.1], [0.0, 0.0, 0.05, 0.0])

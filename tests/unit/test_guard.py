@@ -25,7 +25,7 @@ from flower_dgan.gan.guard import (
     root_mean_square,
     root_mean_squares,
 )
-from flower_dgan.gan.replay import Replay
+from flower_dgan.gan.replay import Replay, scaled
 from flower_dgan.networks.small import SmallGenerator
 
 HUGE = float(np.finfo(np.float32).max) / 2
@@ -202,8 +202,8 @@ def test_tiny_feedback_is_no_larger_than_any_other_as_a_target() -> None:
     """The square of 1e-30 is 0 in float32; a target is one root mean square away all the same."""
     for value in (1.0, 1e-30, 1e-44):
         gradients = torch.full((2, 1, 2, 2), value)
-        scaled = Replay("target", target_step=0.5).scale(Feedback(torch.zeros(2), gradients), 1.0)
-        torch.testing.assert_close(scaled.gradients, torch.full((2, 1, 2, 2), 0.5), rtol=1e-3, atol=0)
+        factor = Replay("target", target_step=0.5).factor(Feedback(torch.zeros(2), gradients), 1.0)
+        torch.testing.assert_close(scaled(gradients, factor), torch.full((2, 1, 2, 2), 0.5), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])

@@ -156,10 +156,10 @@ def test_the_generator_approaches_where_images_came_to() -> None:
     )
     answer = Feedback(torch.zeros(1), torch.tensor(-0.2).reshape(1, 1, 1, 1))
     replay = Replay("moved", 0.15, passes=2)
-    assert replay.scale(answer, 0.5) is answer
+    assert replay.factor(answer, 0.5) == 1.0
     assert replay.keep(proposal) is proposal
     images = torch.tensor(0.6).reshape(1, 1, 1, 1)
-    found = replay.direction(nn.Identity(), images, proposal, answer, slice(None), 1.0)
+    found = replay.direction(nn.Identity(), images, proposal, answer, slice(None), 1.0, 1.0)
     # they came to 0.7
     torch.testing.assert_close(found.flatten(), torch.tensor([-0.1]))
 

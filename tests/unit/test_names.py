@@ -11,7 +11,16 @@ from flower_dgan.comparison.image_sets import POOLED
 from flower_dgan.data import Entry, named_clients, partition
 from flower_dgan.data.digits import DigitsSource
 from flower_dgan.errors import ConfigError, DataError, DganError, ProtocolError
-from flower_dgan.names import LONGEST_NAME, RESERVED, check_name, file_stem, file_stems, inside, is_reserved
+from flower_dgan.names import (
+    LONGEST_NAME,
+    RESERVED,
+    check_name,
+    file_stem,
+    file_stems,
+    inside,
+    is_reserved,
+    portable_stem,
+)
 from flower_dgan.node.node import open_node
 from flower_dgan.node.state import ClientState
 from flower_dgan.resolve import resolve
@@ -208,3 +217,33 @@ def test_no_stem_is_a_device_of_windows() -> None:
         assert file_stem(name).startswith(f"{name}~") or not file_stem(name).startswith(name)
     assert not is_reserved("console")
     assert file_stem("console") == "console"
+
+
+@pytest.mark.parametrize(
+    ("stem", "written"),
+    [
+        ("scan 1.v2", "scan 1.v2"),
+        ("con_1", "con_1"),
+        ("con", "con-"),
+        ("NUL.2024", "NUL-.2024"),
+        ("com1 .b", "com1-.b"),
+        ("a:b", "a-b"),
+        ('<"a\\b|c?*">', "--a-b-c----"),
+        ("a\x1fb\x7f", "a-b-"),
+        ("slide. .", "slide"),
+        ("aux ..", "aux-"),
+        (" . ", "-"),
+    ],
+)
+def test_any_file_system_can_hold_what_is_written(stem: str, written: str) -> None:
+    assert portable_stem(stem) == written
+
+
+@given(st.text(max_size=30))
+def test_a_portable_stem_stays_what_it_is(text: str) -> None:
+    stem = portable_stem(text)
+    assert portable_stem(stem) == stem
+    assert not is_reserved(stem)
+    assert not set('<>:"/\\|?*') & set(stem)
+    assert stem
+    assert stem[-1] not in " ."

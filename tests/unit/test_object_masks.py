@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data import Entry, Pairs
+from flower_dgan.data import Entry, Pairs, object_files
+from flower_dgan.data.array_files import write_image
 from flower_dgan.data.centre_lines import centre_line, evenly, length
+from flower_dgan.data.check import check_data
 from flower_dgan.data.class_maps import BODY, CROSSING, GROUND, LINE, class_map
 from flower_dgan.data.coco_annotations import CocoFile, write_coco
 from flower_dgan.data.instances import with_instances
-from flower_dgan.data.object_files import read_objects, whole_objects
+from flower_dgan.data.object_files import KeptObjects, whole_objects
 from flower_dgan.data.object_masks import ObjectMasks, Region, of_numbers, of_stack, region_of
 from flower_dgan.data.run_lengths import from_text, lengths_of, mask_of, to_text
 from flower_dgan.data.whole_objects import with_objects
@@ -227,10 +230,10 @@ def test_objects_that_are_missing_doubled_or_of_another_size(tmp_path: Path) -> 
     pairs, config, entries = folder(tmp_path)
     write_kind(tmp_path, "a file each")
     with pytest.raises(DataError, match="lacks the objects of b, and of 1 of 2 pairs"):
-        read_objects(tmp_path, ["a", "b"])
+        KeptObjects(tmp_path).read(["a", "b"])
     (tmp_path / "instances/a.json").rename(tmp_path / "instances/b.json")
     with pytest.raises(DataError, match=r"b\.json lists the images a, and b alone is wanted"):
-        read_objects(tmp_path, ["b"])
+        KeptObjects(tmp_path).read(["b"])
     write_coco(tmp_path / "instances.json", {"a.png": cross(21)}, "bar")
     with pytest.raises(DataError, match=r"in instances\.json and in instances/: remove one"):
         with_objects(pairs, config, entries)
@@ -275,3 +278,46 @@ def test_a_class_map_tells_crossings_and_lines() -> None:
         assert (arm == BODY).any(0).all()
     crowd = ObjectMasks(31, 31, cross().regions[:1], crowds=(True,))
     assert set(np.unique(class_map(crowd))) == {GROUND, BODY}
+
+
+@pytest.mark.parametrize("kind", ["one file", "a file each", "masks"])
+def test_objects_that_lie_elsewhere_than_the_mask_are_refused_and_named(tmp_path: Path, kind: str) -> None:
+    pairs, config, entries = folder(tmp_path)
+    write_kind(tmp_path, kind)
+    shifted = r"objects of a in .* does not fit its mask, as if it was shifted: .* 2 pixels down"
+    for down in (2, 1):
+        moved = replace(pairs, label_maps=(np.roll(pairs.label_maps[0], down, 0),))
+        if down == 1:  # programs draw outlines so differently
+            assert with_objects(moved, config, entries).objects is not None
+            continue
+        for read in (with_objects, with_instances):
+            with pytest.raises(DataError, match=shifted):
+                read(moved, config, entries)
+        # without masks there is nothing to fit
+        assert with_objects(replace(moved, classes=1), config, entries).objects is not None
+        assert with_objects(moved, replace(config, condition="class"), entries).objects is not None
+
+
+def test_a_crowd_stands_for_many_and_need_not_be_drawn(tmp_path: Path) -> None:
+    pairs, config, entries = folder(tmp_path)
+    whole = Region(0, 0, np.ones((31, 31), bool))
+    crossed = cross()
+    crowded = ObjectMasks(31, 31, (*crossed.regions, whole), (False, False, True))
+    write_coco(tmp_path / "instances.json", {"a.png": crowded}, "bar")
+    found = with_objects(pairs, config, entries).objects
+    assert found is not None
+    assert found[0].crowds == (False, False, True)
+
+
+def test_an_annotation_file_is_opened_once_for_all_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = cross()
+    for number in range(4):
+        for kind, pixels in (("images", bars.depth()), ("masks", (bars.depth() > 0) * 255)):
+            write_image(pixels.astype(np.uint8), tmp_path / kind, f"p{number}")
+    write_coco(tmp_path / "instances.json", {f"p{number}.png": bars for number in range(3)}, "bar")
+    opened: list[Path] = []
+    monkeypatch.setattr(object_files, "CocoFile", lambda path: opened.append(path) or CocoFile(path))
+    settings = resolve("data=folder data.channels=1 data.image_size=8 data.name_pattern=null").data
+    found = check_data(replace(settings, root=str(tmp_path), test_fraction=0.25))
+    assert opened == [tmp_path / "instances.json"]
+    assert "6 objects in 3 pairs" in " ".join(found.notes)

@@ -1,5 +1,6 @@
 """Files as people have them: every command reads the same of them, or refuses them alike and by name."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 from flower_dgan.cli.main import app
 from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.config import DataConfig
-from flower_dgan.data import open_source
+from flower_dgan.data import named_clients, open_source
+from flower_dgan.data.check import check_data
 from flower_dgan.data.image_files import read_image, read_mask
 from flower_dgan.data.instances import with_instances
 from flower_dgan.data.label_map_folder import read_label_maps
@@ -360,3 +362,43 @@ def test_volumes_are_read_alike_however_their_axes_are_stored(tmp_path: Path, im
     expected[1:3, 2:7] = 1
     assert read_mask(path).tolist() == expected.tolist()
     assert (read_image(tmp_path / "out/images" / path.name, 1)[..., 0] == 255).astype(int).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", *(f"utf-{b}{o}" for b in (16, 32) for o in ("", "-le", "-be"))]
+)
+def test_tables_are_read_in_every_encoding_of_unicode(root: Path, encoding: str) -> None:
+    (root / "t.csv").write_text("name;site\r\na;K\u00f6ln\r\nb;\u0141\u00f3d\u017a\r\nc;x\r\n", encoding, newline="")
+    found = open_source(config(root, table="t.csv", test_fraction=0.4))
+    assert {entry.name: entry.site for entry in (*found.train, *found.test)} == {
+        "a": "K\u00f6ln",
+        "b": "\u0141\u00f3d\u017a",
+        "c": "x",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp1250", "mac-roman", "shift-jis", "gb18030", "cp037"])
+@pytest.mark.parametrize("told", ["data.table", "partition.file", "check"])
+def test_tables_in_other_encodings_are_refused_with_the_line(root: Path, encoding: str, told: str) -> None:
+    site = "\u6771\u4eac" if encoding in ("shift-jis", "gb18030") else "K\u00f6ln"
+    text = f"name,{'client' if told == 'partition.file' else 'site'}\na,x\nb,{site}\nc,x\n"
+    (root / "t.csv").write_bytes(text.encode(encoding))
+    line = 1 if encoding == "cp037" else 3  # EBCDIC has nothing where ASCII has it
+    words = rf"t\.csv cannot be read.*line {line} has the byte 0x.. where UTF-8 has none.*Save it as 'CSV UTF-8'"
+    if told == "check":
+        assert any(re.search(words, problem) for problem in check_data(config(root, table="t.csv")).problems)
+        return
+    if told == "partition.file":
+        division = replace(resolve("partition=csv partition.file=x").partition, file=str(root / "t.csv"))
+        entries = open_source(config(root)).train
+        with pytest.raises(DataError, match=words):
+            named_clients(entries, division)
+        return
+    with pytest.raises(DataError, match=words):
+        open_source(config(root, table="t.csv"))
+
+
+def test_half_a_table_in_utf_16_is_refused(root: Path) -> None:
+    (root / "t.csv").write_bytes("name,site\na,x\nb,x\nc,x\n".encode("utf-16-le")[:-1])
+    with pytest.raises(DataError, match="begins as text in UTF-16-LE does, and goes on otherwise"):
+        open_source(config(root, table="t.csv"))

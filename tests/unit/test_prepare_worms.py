@@ -12,7 +12,7 @@ from flower_dgan.data import open_source
 from flower_dgan.data.check import check_data
 from flower_dgan.data.coco_annotations import write_coco
 from flower_dgan.data.image_files import read_mask
-from flower_dgan.data.object_files import read_objects
+from flower_dgan.data.object_files import KeptObjects
 from flower_dgan.data.object_masks import of_stack
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.errors import ConfigError, DataError
@@ -65,7 +65,7 @@ def test_wells_become_class_maps_with_whole_worms(tmp_path: Path, layout: object
     assert image.shape == mask.shape == (240, 240)
     assert set(np.unique(image)) == {0, 255}
     # worms' rows 140 to 149 lie at half their distance from the well's first row
-    objects = read_objects(tmp_path / "out", names)[0]
+    objects = KeptObjects(tmp_path / "out").read(names)[0]
     assert [(each.top, each.left, each.pixels.shape) for each in objects.regions] == [
         (50, 44, (5, 60)),
         (23, 71, (60, 5)),

@@ -1,5 +1,6 @@
 """A deployed node's pairs that are too many for memory: kept and named as if they had been loaded."""
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from flower_dgan.data import Entry, FolderSource, Pairs
 from flower_dgan.data.label_maps import pack, unpack
 from flower_dgan.errors import StorageError
-from flower_dgan.node import spooled_pairs
+from flower_dgan.node import mapped_arrays, spooled_pairs
 from flower_dgan.node.kept_pairs import digest, keep_pairs, kept_pairs
+from flower_dgan.node.mapped_arrays import MappedArrays
 from flower_dgan.node.spooled_pairs import SpooledPairs, load_or_spool
 from flower_dgan.resolve import resolve
 from tests.pairs import make_folder
@@ -74,3 +76,30 @@ def test_label_maps_of_any_size_are_packed_bit_by_bit(classes: int) -> None:
     flat = np.concatenate([each.ravel() for each in maps])
     assert packed.data == b"".join(np.packbits((flat >> bit) & 1).tobytes() for bit in range(bits))
     assert all((a == b).all() for a, b in zip(unpack(packed), maps, strict=True))
+
+
+def test_pages_are_let_go_and_arrays_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped_arrays, "GIVEN", 3 * 8192)
+    let_go: list[int] = []
+
+    class Watched(mmap.mmap):
+        def madvise(self, option: int, *rest: int) -> None:
+            let_go.append(option)
+            super().madvise(option, *rest)
+
+    monkeypatch.setattr(mmap, "mmap", Watched)
+    content = np.random.default_rng(0).integers(0, 256, 10 + 10 * 8192, dtype=np.uint8)
+    (tmp_path / "file").write_bytes(content.tobytes())
+    with (tmp_path / "file").open("rb") as file:
+        arrays = MappedArrays(file, [(64, 128)] * 10, 10)
+    expected = content[10:].reshape(10, 64, 128)
+    assert len(arrays) == 10
+    held = [arrays[place] for place in (9, 0)]
+    assert let_go == []
+    held += list(arrays)
+    # the third that is given out, and each second after it, as one is in use by then
+    assert let_go == [mmap.MADV_DONTNEED] * 5
+    for found, place in zip(held, (9, 0, *range(10)), strict=True):
+        assert (found == expected[place]).all()
+    assert [array.tolist() for array in arrays[2:4]] == expected[2:4].tolist()
+    assert not arrays[0].flags.writeable

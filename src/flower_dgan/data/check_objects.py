@@ -1,6 +1,6 @@
 """Objects that a folder keeps whole, held against its images: how many, how long, how many overlap or are in pieces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from flower_dgan.data.centre_lines import centre_line, length
 from flower_dgan.data.check_instances import InstancesCheck
 from flower_dgan.data.folder_scan import FolderScan
-from flower_dgan.data.object_files import FILE, FOLDER, read_objects
+from flower_dgan.data.folder_source import read_label_map
+from flower_dgan.data.object_files import FILE, KeptObjects
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.errors import DataError
 
@@ -27,29 +28,27 @@ def check_objects(scan: FolderScan, test: Sequence[str]) -> InstancesCheck:
     test : sequence of str
         The names of the test pairs, which need objects; those of the others no run reads.
     """
+    try:
+        kept = KeptObjects(scan.root)
+    except DataError as error:
+        return InstancesCheck((), (str(error),), ())
     found: dict[str, ObjectMasks] = {}
     problems: list[str] = []
     lacking = 0
+    tested = set(test)
     for name, pair in scan.pairs.items():
+        if name not in kept.there and name not in tested:
+            lacking += 1
+            continue
         try:
-            (objects,) = read_objects(scan.root, [name])
+            classes = scan.classes if pair.mask else 1
+            (found[name],) = kept.fitting([name], [read_label_map(pair, scan.binary)], classes)
         except DataError as error:
-            if name in test or "lacks the objects" not in str(error):
-                problems.append(str(error))
-            else:
-                lacking += 1
-            continue
-        if (objects.height, objects.width) != (pair.height, pair.width):
-            problems.append(
-                f"The objects of {name} are for {objects.height} x {objects.width} pixels (height x width), and "
-                f"{pair.image} is {pair.height} x {pair.width}: make them equal."
-            )
-            continue
-        found[name] = objects
+            problems.append(str(error))
     notes = [_described(list(found.values()))] if found else []
     if lacking:
         notes.append(f"{lacking:,} training pairs have no objects, which no run needs.")
-    return InstancesCheck(tuple(_used(scan.root, found)), tuple(dict.fromkeys(problems)), tuple(notes))
+    return InstancesCheck(tuple(_used(kept, found)), tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _described(found: Sequence[ObjectMasks]) -> str:
@@ -68,8 +67,5 @@ def _described(found: Sequence[ObjectMasks]) -> str:
     )
 
 
-def _used(root: Path, found: dict[str, ObjectMasks]) -> list[Path]:
-    if (root / FILE).is_file():
-        return []
-    places = [root / FOLDER / f"{name}.json" for name in found]
-    return [place if place.is_file() else place.with_suffix("") for place in places]
+def _used(kept: KeptObjects, found: Iterable[str]) -> list[Path]:
+    return [kept.there[name] for name in found if kept.there[name].name != FILE]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import read_mask, sound_files, turned_by_exif
 from flower_dgan.data.lossy_files import lossy_format
-from flower_dgan.data.object_files import read_objects, whole_objects
+from flower_dgan.data.object_files import KeptObjects, whole_objects
 from flower_dgan.data.open_masks import single_pieces
 from flower_dgan.data.overlap import misfit
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
@@ -60,7 +60,9 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
         return pairs
     root = Path(config.root).expanduser()
     if whole_objects(root):
-        objects = read_objects(root, [entry.name for entry in entries])
+        objects = KeptObjects(root).fitting(
+            [entry.name for entry in entries], pairs.label_maps, mask_classes(pairs, config)
+        )
         return replace(pairs, instances=tuple(each.numbers() for each in objects))
     folder = root / "instances"
     if not folder.is_dir():
@@ -80,6 +82,11 @@ def with_instances(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -
     if doubt := no_objects({path: single_pieces(each) for path, each in numbers.items()}):
         raise DataError(doubt)
     return replace(pairs, instances=tuple(numbers.values()))
+
+
+def mask_classes(pairs: Pairs, config: DataConfig) -> int:
+    """Return how many classes the masks of pairs have; 1, which is none, where label maps are not the masks."""
+    return pairs.classes if config.condition == "label-map" else 1
 
 
 def read_numbers(path: Path, label_map: Pixels, classes: int) -> NDArray[np.integer[Any]]:

@@ -5,7 +5,7 @@ writes them. ``instances/<stem>/``: a folder of masks, a file an object. The fou
 ``instances/<stem>.png``, cuts objects where they overlap: it is read by :mod:`flower_dgan.data.instances`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from flower_dgan.data.coco_annotations import CocoFile
 from flower_dgan.data.image_files import list_files, read_mask, sound_files
 from flower_dgan.data.object_masks import ObjectMasks, of_stack
+from flower_dgan.data.overlap import require_fit
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
 
 FILE, FOLDER = "instances.json", "instances"
@@ -26,36 +29,68 @@ def whole_objects(root: Path) -> bool:
     )
 
 
-def read_objects(root: Path, names: Sequence[str]) -> list[ObjectMasks]:
-    """Read the objects of some pairs of a folder that keeps them whole.
+class KeptObjects:
+    """The objects of a folder that keeps them whole, opened once for all its pairs.
 
     Parameters
     ----------
     root : Path
         The folder.
-    names : sequence of str
-        The stems of the pairs.
+
+    Attributes
+    ----------
+    there : mapping of str to Path
+        Where the objects of each pair are, by its stem: ``instances.json`` for all, or a file or folder of its own.
 
     Raises
     ------
     DataError
-        They are kept in two ways, or those of a pair are missing or unreadable.
+        They are kept in two ways, or the file of all cannot be read.
     """
-    folder = root / FOLDER
-    if (root / FILE).is_file() and folder.is_dir():
-        raise DataError(f"{root} keeps objects in {FILE} and in {FOLDER}/: remove one of them.")
-    if (root / FILE).is_file():
-        file = CocoFile(root / FILE)
-        _require(names, file.images, root / FILE)
-        return [file.objects(name) for name in names]
-    folders, files = _folders(folder), sound_files(folder, (".json",))
-    if folders and files:
-        raise DataError(f"{folder} holds both folders and JSON files: remove one or the other.")
-    if folders:
-        _require(names, folders, folder)
-        return [read_stack(folders[name]) for name in names]
-    _require(names, files, folder)
-    return [_alone(files[name], name) for name in names]
+
+    def __init__(self, root: Path) -> None:
+        folder = root / FOLDER
+        self._place = root / FILE if (root / FILE).is_file() else folder
+        self._all: CocoFile | None = None
+        if self._place != folder:
+            if folder.is_dir():
+                raise DataError(f"{root} keeps objects in {FILE} and in {FOLDER}/: remove one of them.")
+            self._all = CocoFile(root / FILE)
+            self.there: Mapping[str, Path] = dict.fromkeys(self._all.images, root / FILE)
+            return
+        folders, files = _folders(folder), sound_files(folder, (".json",))
+        if folders and files:
+            raise DataError(f"{folder} holds both folders and JSON files: remove one or the other.")
+        self.there = folders or files
+
+    def read(self, names: Sequence[str]) -> list[ObjectMasks]:
+        """Read the objects of some pairs, by their stems; raises DataError if any are missing or unreadable."""
+        if missing := [name for name in names if name not in self.there]:
+            raise DataError(
+                f"{self._place} lacks the objects of {missing[0]}, and of {len(missing):,} of {len(names):,} pairs in "
+                "all: add them."
+            )
+        return list(map(self._read, names))
+
+    def fitting(self, names: Sequence[str], label_maps: Iterable[Pixels], classes: int) -> list[ObjectMasks]:
+        """Read the objects of some pairs, and hold them against the class ids of their masks, (height, width) each.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`; if objects are of another size than their mask or do not fit it, see
+            :func:`~flower_dgan.data.overlap.require_fit`.
+        """
+        found = self.read(names)
+        for name, objects, label_map in zip(names, found, label_maps, strict=True):
+            require_fit(objects, label_map, classes, f"The objects of {name} in {self.there[name]}")
+        return found
+
+    def _read(self, name: str) -> ObjectMasks:
+        if self._all is not None:
+            return self._all.objects(name)
+        place = self.there[name]
+        return read_stack(place) if place.is_dir() else _alone(place, name)
 
 
 def read_stack(folder: Path) -> ObjectMasks:
@@ -86,12 +121,5 @@ def _alone(path: Path, name: str) -> ObjectMasks:
 
 
 def _folders(folder: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")}
-
-
-def _require(names: Sequence[str], there: Mapping[str, object], place: Path) -> None:
-    if missing := [name for name in names if name not in there]:
-        raise DataError(
-            f"{place} lacks the objects of {missing[0]}, and of {len(missing):,} of {len(names):,} pairs in all: "
-            "add them."
-        )
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return {same_name(path.name): path for path in found}

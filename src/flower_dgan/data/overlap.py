@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_dgan.data.object_masks import ObjectMasks
+from flower_dgan.data.pairs import Pixels
+from flower_dgan.errors import DataError
+
 # Numbers and masks of one image are drawn by different programs, and their outlines differ: of 205 public maps up to a
 # tenth of the pixels, with the best overlap where they are. 97 of them lie a pixel beside their mask as they are given
 # out, which that tenth makes no worse; so two pixels is a mistake, and one is mentioned.
@@ -44,6 +48,34 @@ def misfit(objects: NDArray[np.bool_], foreground: NDArray[np.bool_], *, all_num
         f"does not fit its mask, {why}. {on_background:.1%} of its numbered pixels lie on the mask's "
         f"background{missing}."
     )
+
+
+def require_fit(objects: ObjectMasks, label_map: Pixels, classes: int, place: str) -> None:
+    """Raise DataError if objects that are kept whole are of another size than their mask, or do not fit it.
+
+    Parameters
+    ----------
+    objects : ObjectMasks
+        Those of an image. Crowds, which stand for many, count neither as numbered nor as background.
+    label_map : uint8 array (height, width)
+        Class ids of the mask.
+    classes : int
+        How many there are. Of two, all foreground belongs to an object; of one, there are no masks to fit.
+    place : str
+        What to call the objects in the message.
+    """
+    if label_map.shape != (objects.height, objects.width):
+        raise DataError(
+            f"{place} are for {objects.height} x {objects.width} pixels (height x width), and its image is "
+            f"{label_map.shape[0]} x {label_map.shape[1]}: make them equal."
+        )
+    if classes == 1:
+        return
+    crowds = np.array(objects.crowds or [False] * len(objects), dtype=bool)
+    of_many = objects.chosen(crowds).depth() > 0
+    numbered = (objects.chosen(~crowds).depth() > 0) & ~of_many
+    if problem := misfit(numbered, (label_map > 0) & ~of_many, all_numbered=classes == 2):
+        raise DataError(f"{place}: what they cover {problem}")
 
 
 def better_place(objects: NDArray[Any], foreground: NDArray[Any]) -> tuple[int, int]:

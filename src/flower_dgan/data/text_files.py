@@ -14,6 +14,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ZEROS = (
+    ([False, True, True, True], "utf-32-le"),
+    ([True, True, True, False], "utf-32-be"),
+    ([False, True], "utf-16-le"),
+    ([True, False], "utf-16-be"),
+)
+_OF_BYTES = ("utf-8", "utf-8-sig")
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile("sep=.?(\r\n|\r|\n)", re.IGNORECASE)
 
@@ -26,16 +33,37 @@ def read_text(path: Path) -> str:
     OSError
         If it cannot be read.
     UnicodeError
-        If it is in another encoding.
+        If it is in another encoding; says in which line.
     """
-    content = path.read_bytes()
+    return decode(path.read_bytes())
+
+
+def decode(content: bytes) -> str:
+    """Return what the content of a text file says; as :func:`read_text`."""
+    encoding = _encoding(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding not in _OF_BYTES:
+            raise UnicodeError(f"it begins as text in {encoding.upper()} does, and goes on otherwise") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnicodeError(
+            f"line {line} has the byte {content[error.start]:#04x} where UTF-8 has none such, so that it is in another "
+            "encoding, perhaps Latin-1 or Windows-1252"
+        ) from error
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding that a text file's first bytes tell."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return content.decode(encoding)
+            return encoding
     # No text in UTF-8 has zeros, and the first character of a table or list is one of ASCII.
-    if content[1:2] == b"\x00":
-        return content.decode("utf-16-le")
-    return content.decode("utf-16-be" if content[:1] == b"\x00" else "utf-8")
+    zeros = [byte == 0 for byte in content[:4]]
+    for pattern, encoding in _ZEROS:
+        if zeros[: len(pattern)] == pattern:
+            return encoding
+    return "utf-8"
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:

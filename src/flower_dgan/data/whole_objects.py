@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from flower_dgan.config import DataConfig
-from flower_dgan.data.instances import with_instances
-from flower_dgan.data.object_files import read_objects, whole_objects
+from flower_dgan.data.instances import mask_classes, with_instances
+from flower_dgan.data.object_files import KeptObjects, whole_objects
 from flower_dgan.data.object_masks import of_numbers
 from flower_dgan.data.pairs import Entry, Pairs
-from flower_dgan.errors import DataError
 
 
 def with_objects(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> Pairs:
@@ -32,7 +31,8 @@ def with_objects(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> 
     Raises
     ------
     DataError
-        They are kept in two ways, or those of a pair are missing, unreadable, or of another size than its image.
+        They are kept in two ways, or those of a pair are missing, unreadable, of another size than its mask, or do
+        not fit that.
     """
     if config.source != "folder" or config.root is None:
         return pairs
@@ -40,11 +40,5 @@ def with_objects(pairs: Pairs, config: DataConfig, entries: Sequence[Entry]) -> 
     if not whole_objects(root):
         numbered = with_instances(pairs, config, entries).instances
         return pairs if numbered is None else replace(pairs, objects=tuple(map(of_numbers, numbered)))
-    found = read_objects(root, [entry.name for entry in entries])
-    for entry, objects, image in zip(entries, found, pairs.images, strict=True):
-        if (objects.height, objects.width) != image.shape[:2]:
-            raise DataError(
-                f"The objects of {entry.name} in {root} are for {objects.height} x {objects.width} pixels (height x "
-                f"width), and its image is {image.shape[0]} x {image.shape[1]}: make them equal."
-            )
+    found = KeptObjects(root).fitting([entry.name for entry in entries], pairs.label_maps, mask_classes(pairs, config))
     return replace(pairs, objects=tuple(found))

@@ -10,6 +10,7 @@ from flower_dgan.errors import ProtocolError
 from flower_dgan.federation.attendance import Attendance
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.outbox import Key, Outbox
+from flower_dgan.federation.spill import Spill
 from flower_dgan.gan.exchange import Answer, Proposal
 from flower_dgan.gan.releases import Releases
 from flower_dgan.gan.schedule import discount
@@ -58,6 +59,8 @@ class Inbox:
         That of the clients' discriminators.
     attendance : Attendance
         Is told who answers and who does not.
+    spill : Spill
+        Where answers are kept until all are there.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Inbox:
         releases: Releases,
         discriminator: DiscriminatorForm,
         attendance: Attendance,
+        spill: Spill,
     ) -> None:
         self._outbox = outbox
         self._schedule = config.schedule
@@ -76,6 +80,7 @@ class Inbox:
         self._entries = discriminator.entries if releases.changes else 0
         self._timeout = config.exchange.timeout
         self._attendance = attendance
+        self._spill = spill
 
     def read(
         self, round_number: int, replies: Iterable[Message], present: Callable[[], Mapping[int, JoinedClient]]
@@ -116,7 +121,9 @@ class Inbox:
                 arrived.rejected[name] = f"more than {self._schedule.max_staleness} rounds old"
             else:
                 try:
-                    answers[name], arrived.efforts[name] = self._answer(reply, client, key)
+                    answer, arrived.efforts[name] = self._answer(reply, client, key)
+                    answers[name] = self._spill.answer(answer, len(present()))
+                    del answer
                     proposals[name] = proposal
                     arrived.late[name], arrived.discounts[name] = rounds_late, worth
                 except ProtocolError as error:

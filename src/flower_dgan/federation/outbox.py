@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from weakref import ref
 
 from flwr.app import Message
 
 from flower_dgan.algorithms.base import AnyAlgorithm
+from flower_dgan.federation.spill import Spill
 from flower_dgan.gan.exchange import Proposal
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.wire.bundle_shape import BundleShape
@@ -31,6 +33,8 @@ class Outbox:
         Sizes of its bundles.
     returns : callable
         Gives the rounds to whose end this server could go back after a crash.
+    spill : Spill
+        Where what was drawn is kept.
 
     Attributes
     ----------
@@ -47,12 +51,14 @@ class Outbox:
         training: Training,
         shape: BundleShape,
         returns: Callable[[], tuple[int, ...]],
+        spill: Spill,
     ) -> None:
         self._algorithm = algorithm
         self._state = state
         self._training = training
         self._shape = shape
         self._returns = returns
+        self._spill = spill
         self.proposals: dict[Key, Proposal] = {}
         self.seconds = 0.0
         self._drawn_at: dict[Key, float] = {}
@@ -76,12 +82,19 @@ class Outbox:
         """
         start = time.monotonic()
         returns = self._returns()
+        # Clients that are sent the same have one, also where it is put into a file.
+        kept: dict[int, tuple[ref[Proposal], Proposal]] = {}
         for name, proposal, question in self._algorithm.ask(self._state, round_number, asked):
             node_id = node_of(name)
             envelope = Envelope(self._training, round_number, answered[name], returns)
             records = write_question(envelope, question, self._shape)
             key = round_number, node_id
-            self.proposals[key] = proposal
+            known, spilled = kept.get(id(proposal), (None, proposal))
+            if known is None or known() is not proposal:
+                spilled = self._spill.proposal(proposal, len(asked))
+                kept[id(proposal)] = ref(proposal), spilled
+            self.proposals[key] = spilled
+            del proposal, spilled  # before the next one is drawn
             self._drawn_at[key] = time.monotonic()
             if question.return_weights:
                 self._wants_weights.add(key)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
@@ -18,6 +19,7 @@ from flower_dgan.federation.inbox import Inbox
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.outbox import Outbox
 from flower_dgan.federation.round_report import ClientRound, RoundReport
+from flower_dgan.federation.spill import Spill
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.gan.learning import Step
 from flower_dgan.gan.schedule import replies_needed
@@ -58,6 +60,9 @@ class DganStrategy(Strategy):
         what that one was.
     on_change : callable
         Called with a client's name and a sentence when it is left out.
+    scratch : Path or None
+        Directory on whose disk what was drawn, and the answers, wait for the end of a round where there are too many
+        for memory; None to keep them in memory.
 
     Attributes
     ----------
@@ -78,6 +83,7 @@ class DganStrategy(Strategy):
         answered: Mapping[str, int] = {},
         admit: Callable[[Set[int], Set[int]], Sequence[JoinedClient]] = lambda *_: (),
         on_change: Callable[[str, str], None] = lambda *_: None,
+        scratch: Path | None = None,
     ) -> None:
         self._algorithm = algorithm
         self._state = state
@@ -87,7 +93,8 @@ class DganStrategy(Strategy):
         self._admit = admit
         classes = clients[0].labels.classes
         self._shape = BundleShape.of(config, classes)
-        self._outbox = Outbox(algorithm, state, training, self._shape, returns)
+        spill = Spill(scratch)
+        self._outbox = Outbox(algorithm, state, training, self._shape, returns, spill)
         self._attendance = Attendance(config, on_change)
         self._inbox = Inbox(
             self._outbox,
@@ -96,6 +103,7 @@ class DganStrategy(Strategy):
             algorithm.releases,
             discriminator_form(config, classes),
             self._attendance,
+            spill,
         )
         self._grid: FastGrid | None = None
         self._first = self._drawn_rounds = done

@@ -149,6 +149,7 @@ def train(
         answered,
         members.admit,
         recorder.record_change,
+        directory.path,
     )
     if left := config.exchange.rounds - done:
         strategy.start(

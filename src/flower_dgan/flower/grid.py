@@ -224,9 +224,10 @@ class FastGrid(PassingGrid):
             ends = [begin + seconds for seconds in (timeout, deadline) if seconds is not None]
             nap = min([_LONGEST_NAP, *(max(0.01, end - time.monotonic()) for end in ends)])
         # Drawn from the generator as it is now; those that are awaited are too late.
-        self._held += coming
         if awaited.group is not None:
             self._held = [message for message in self._held if message.metadata.group_id not in groups]
+            coming = (message for message in coming if message.metadata.group_id not in groups)
+        self._held += coming
         if enough is None:  # too late: the nodes get their next message
             for sent in waiting:
                 sent.drop()

@@ -1,8 +1,9 @@
 """The server's half: propose synthetic images, apply the clients' feedback."""
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from flower_dgan.errors import DivergedError
 from flower_dgan.gan.exchange import Feedback, GeneratorInput, Proposal, join_inputs
 from flower_dgan.gan.kept_graphs import KeptGraphs
 from flower_dgan.gan.merge import MergeRule, Weights, as_given
-from flower_dgan.gan.replay import Replay, redraw
+from flower_dgan.gan.replay import Replay, redraw, scaled
 from flower_dgan.gan.snapshot import restore_snapshot, take_snapshot
 from flower_dgan.placing import compute
 from flower_dgan.randomness import derive_generator
@@ -31,8 +32,8 @@ _NOT_FINITE = (
 T = TypeVar("T")
 R = TypeVar("R")
 
-Task = tuple[Proposal, Feedback, float]
-"""What a client was sent, what it said, and its weight."""
+Task = tuple[Proposal, Feedback, float, float]
+"""What a client was sent, what it said, its weight, and the factor of its gradients."""
 
 AddedLoss = Callable[[nn.Module, int], Tensor]
 """Makes of G and the number of its step, from 0, a scalar with its graph that is added to the loss."""
@@ -135,7 +136,7 @@ class GeneratorHalf:
 
     def for_each(self, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
         """Apply a function as :func:`map` does, to as many values at a time as there are workers."""
-        return self._pool.map(function, values) if self._pool else map(function, values)
+        return map(function, values) if self._pool is None else _ahead(self._pool, self._workers, function, values)
 
     def apply(
         self,
@@ -185,10 +186,10 @@ class GeneratorHalf:
         """
         for group, learning_rate in zip(self.optimizer.param_groups, self._learning_rates, strict=True):
             group["lr"] = learning_rate * rate
-        scaled = [self._replay.scale(each, rate) for each in feedback]
-        answers = list(zip(proposals, scaled, strict=True))
+        factors = [self._replay.factor(each, rate) for each in feedback]
+        answers = list(zip(proposals, feedback, factors, strict=True))
         weights = merge(weights, lambda: self._inspect(answers))
-        tasks = list(zip(proposals, scaled, weights.values(), strict=True))
+        tasks = list(zip(proposals, feedback, weights.values(), factors, strict=True))
         for step in range(steps * self._replay.passes):
             self.optimizer.zero_grad(set_to_none=True)
             for part in self._parts(tasks, (step % steps, steps), rate):
@@ -219,7 +220,7 @@ class GeneratorHalf:
                 continue
             parameter.grad = value if parameter.grad is None else parameter.grad.add_(value)
 
-    def _inspect(self, answers: Sequence[tuple[Proposal, Feedback]]) -> Tensor:
+    def _inspect(self, answers: Sequence[tuple[Proposal, Feedback, float]]) -> Tensor:
         """Return the gradient that each client asks for at the present theta, (clients, parameters).
 
         It is that of a few of the bundle's samples. Which ones depends on the answers of all clients, so that no client
@@ -227,14 +228,14 @@ class GeneratorHalf:
         """
         samples = len(answers[0][0])
         size = min(_INSPECTED, samples)
-        generator = derive_generator(0, *(each.losses.numpy().tobytes().hex() for _, each in answers))
+        generator = derive_generator(0, *(each.losses.numpy().tobytes().hex() for _, each, _ in answers))
         start = size * int(torch.randint(samples // size, (), generator=generator))
         part = slice(start, start + size)
 
-        def gradient(answer: tuple[Proposal, Feedback]) -> Tensor:
-            proposal, feedback = answer
+        def gradient(answer: tuple[Proposal, Feedback, float]) -> Tensor:
+            proposal, feedback, factor = answer
             images = redraw(self.network, proposal, part, feedback.channels)
-            direction = to_device(feedback.gradients[part], images.device) / size
+            direction = to_device(scaled(feedback.gradients[part], factor), images.device) / size
             values = torch.autograd.grad(images, self._parameters, direction)
             return to_cpu(torch.cat([value.flatten() for value in values]))
 
@@ -256,10 +257,10 @@ class GeneratorHalf:
     def _gradient(self, tasks: Sequence[Task], turn: tuple[int, int], rate: float) -> Sequence[Tensor | None]:
         """Return the part of one client or more, each with its weight, of the gradient of a step."""
         step, steps = turn
-        sizes = [len(proposal) // steps for proposal, _, _ in tasks]
+        sizes = [len(proposal) // steps for proposal, *_ in tasks]
         parts = [slice(step * size, (step + 1) * size) for size in sizes]
         if len(tasks) == 1:
-            proposal, feedback, _ = tasks[0]
+            proposal, feedback, *_ = tasks[0]
             kept = self._graphs.take(self.network, proposal) if steps == 1 else None
             if kept is None:
                 drawn = [redraw(self.network, proposal, parts[0], feedback.channels)]
@@ -268,8 +269,8 @@ class GeneratorHalf:
         else:
             drawn = self._redraw_together(tasks, parts)
         directions = []
-        for (proposal, feedback, weight), part, images in zip(tasks, parts, drawn, strict=True):
-            direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate)
+        for (proposal, feedback, weight, factor), part, images in zip(tasks, parts, drawn, strict=True):
+            direction = self._replay.direction(self.network, images.detach(), proposal, feedback, part, rate, factor)
             directions.append(direction * (weight / (part.stop - part.start)))
         return torch.autograd.grad(drawn, self._parameters, directions, allow_unused=True)
 
@@ -279,7 +280,7 @@ class GeneratorHalf:
         inputs = join_inputs([task[0].inputs(part, device) for task, part in zip(tasks, parts, strict=True)])
         images = compute(self.network, inputs)
         apart = torch.split(images, [part.stop - part.start for part in parts])
-        return [each[:, held(feedback.channels)] for each, (_, feedback, _) in zip(apart, tasks, strict=True)]
+        return [each[:, held(feedback.channels)] for each, (_, feedback, *_) in zip(apart, tasks, strict=True)]
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -288,6 +289,17 @@ class GeneratorHalf:
         self._graphs.forget()
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1 - decay)
+
+
+def _ahead(pool: ThreadPoolExecutor, most: int, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+    """Apply a function in threads, to no more values than so many beyond the one whose result was asked for."""
+    waiting: deque[Future[R]] = deque()
+    for value in values:
+        waiting.append(pool.submit(function, value))
+        if len(waiting) == most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @torch.no_grad()

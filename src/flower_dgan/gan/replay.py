@@ -62,23 +62,26 @@ class Replay:
         """Return what is wanted of a proposal that was sent: gradients are replayed without the images."""
         return proposal if self.kind != "gradient" else replace(proposal, images=proposal.images.new_empty(0))
 
-    def scale(self, feedback: Feedback, rate: float) -> Feedback:
-        """Return feedback with gradients as :meth:`direction` wants them: for ``target`` times ``rate`` eta / rms(g).
+    def factor(self, feedback: Feedback, rate: float) -> float:
+        """Return by what gradients are multiplied: for ``target`` by ``rate`` eta / rms(g), otherwise by 1.
 
         The root mean square is one of float64: in float32 that of gradients below 1e-23 is 0, and the factor without
         bound. Gradients that are all 0 stay so.
         """
         if self.kind != "target":
-            return feedback
+            return 1.0
         rms = root_mean_square(root_mean_squares(feedback.gradients))
-        factor = rate * self.target_step / rms if rms else 0.0
-        scaled = torch.empty_like(feedback.gradients)
-        for scaled_one, one in zip(scaled, feedback.gradients, strict=True):  # a whole bundle in float64 is large
-            scaled_one.copy_(factor * one.double())
-        return replace(feedback, gradients=scaled)
+        return rate * self.target_step / rms if rms else 0.0
 
     def direction(
-        self, network: nn.Module, images: Tensor, proposal: Proposal, feedback: Feedback, part: slice, rate: float
+        self,
+        network: nn.Module,
+        images: Tensor,
+        proposal: Proposal,
+        feedback: Feedback,
+        part: slice,
+        rate: float,
+        factor: float,
     ) -> Tensor:
         """Return the gradient in image space at some of the samples.
 
@@ -91,13 +94,15 @@ class Replay:
         proposal : Proposal
             What the client was sent.
         feedback : Feedback
-            Its answer, for as many samples, as :meth:`scale` returns it.
+            Its answer, for as many samples.
         part : slice
             Which samples.
         rate : float
             Factor of the diversity term.
+        factor : float
+            Of the gradients, see :meth:`factor`.
         """
-        gradients = to_device(feedback.gradients[part], images.device)
+        gradients = to_device(scaled(feedback.gradients[part], factor), images.device)
         if self.kind == "gradient":
             return gradients
         sent = to_device(proposal.images[part, held(feedback.channels)], images.device)
@@ -109,6 +114,11 @@ class Replay:
             apart = _apart(network, images, proposal, part, feedback.channels, units)
             direction -= rate * self.diversity * apart / units
         return direction
+
+
+def scaled(gradients: Tensor, factor: float) -> Tensor:
+    """Return gradients of some samples times a factor, multiplied in float64 and rounded once."""
+    return gradients if factor == 1.0 else (factor * gradients.double()).to(gradients.dtype)
 
 
 def redraw(network: nn.Module, proposal: Proposal, part: slice, channels: Channels) -> Tensor:

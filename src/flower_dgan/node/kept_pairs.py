@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
+from numpy.lib.format import header_data_from_array_1_0, open_memmap, write_array_header_1_0
 from numpy.typing import NDArray
 
 from flower_dgan.data import Pairs, Pixels
+from flower_dgan.node.mapped_arrays import MappedArrays
 from flower_dgan.node.spooled_pairs import SpooledPairs, copy_file, read_arrays
 from flower_dgan.private import private_file
 from flower_dgan.whole_file import whole_file
@@ -90,7 +91,6 @@ def _bytes(array: Pixels) -> bytes:
 
 def _split(path: Path, shapes: NDArray[np.int64]) -> tuple[Pixels, ...]:
     """Return the arrays of a file, mapped into memory; of a plain type, whose views are made twenty times as fast."""
-    flat = np.asarray(np.load(path, mmap_mode="r"))
-    ends = shapes.prod(axis=1).cumsum().tolist()
-    sizes = zip([0, *ends[:-1]], ends, map(tuple, shapes.tolist()), strict=True)
-    return tuple(flat[start:end].reshape(shape) for start, end, shape in sizes)
+    whole = open_memmap(path, "r")  # which finds out whether the file is whole
+    with path.open("rb") as file:
+        return MappedArrays(file, list(map(tuple, shapes.tolist())), whole.offset)

@@ -10,8 +10,9 @@ from typing import IO
 import numpy as np
 from platformdirs import user_state_path
 
-from flower_dgan.data import Entry, Pairs, Pixels, Source
+from flower_dgan.data import Entry, Pairs, Source
 from flower_dgan.errors import StorageError
+from flower_dgan.node.mapped_arrays import MappedArrays
 from flower_dgan.private import private_directory
 
 LARGE = 2**26
@@ -87,13 +88,7 @@ def _spool(source: Source, entries: Sequence[Entry], place: Path) -> SpooledPair
             for array in arrays:
                 file.write(np.ascontiguousarray(array, np.uint8).data)
                 found.append(array.shape)
-    images, label_maps = (_mapped(file, found) for file, found in zip(files, shapes, strict=True))
+    for file in files:
+        file.flush()
+    images, label_maps = (MappedArrays(file, found) for file, found in zip(files, shapes, strict=True))
     return SpooledPairs(images, label_maps, source.classes, image_file=files[0], label_map_file=files[1])
-
-
-def _mapped(file: IO[bytes], shapes: Sequence[tuple[int, ...]]) -> tuple[Pixels, ...]:
-    file.flush()
-    flat = np.asarray(np.memmap(file, np.uint8, "r"))
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
-    starts = [0, *ends[:-1]]
-    return tuple(flat[start:end].reshape(shape) for start, end, shape in zip(starts, ends, shapes, strict=True))

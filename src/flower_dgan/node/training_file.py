@@ -9,6 +9,7 @@ import yaml
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config, TrainingConfig
+from flower_dgan.data.text_files import read_text
 from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.own_data import without_paths
@@ -36,7 +37,7 @@ def read_training_file(path: Path, allow_code: Callable[[str, str], None]) -> Tr
     """
     file = path / _OF_RUNS if path.is_dir() else path
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(file))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):

@@ -1,7 +1,7 @@
 """What a kept model finds in a folder of images, as files: masks or objects, overlays, counts and lengths."""
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -15,6 +15,7 @@ from flower_dgan.data.coco_annotations import write_coco, write_results
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, read_image, sound_files
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.names import folded, portable_stem
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.model_file import ModelKind
 from flower_dgan.tasks.overlays import show_classes, show_objects
@@ -84,6 +85,7 @@ def write_predictions(
     files = sound_files(folder, IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"{folder} holds no PNG, JPEG, TIFF or .npy image: put images there.")
+    stems = _stems(files)
     found: dict[str, ObjectMasks] = {}
     for name in track(list(files)):
         pixels = read_image(files[name], kind.channels)
@@ -93,10 +95,10 @@ def write_predictions(
             raise DataError(f"{files[name]} cannot be looked at: {error}.") from error
         if isinstance(made, ObjectMasks):
             found[name] = made
-            write_image(show_objects(pixels, made), output / "overlays", name)
+            write_image(show_objects(pixels, made), output / "overlays", stems[name])
         else:
-            write_image(made * np.uint8(255 if kind.classes == 2 else 1), output / "masks", name)
-            write_image(show_classes(pixels, made), output / "overlays", name)
+            write_image(made * np.uint8(255 if kind.classes == 2 else 1), output / "masks", stems[name])
+            write_image(show_classes(pixels, made), output / "overlays", stems[name])
     for written in ("overlays", "masks"):
         if (output / written).is_dir():
             settle(output / written)
@@ -107,6 +109,19 @@ def write_predictions(
     write_results(output / "results.json", found.values())
     _write_tables(output, counted, um_per_pixel)
     return Written(len(files), sum(map(len, counted.values())))
+
+
+def _stems(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return what the pictures of each image are called; raises DataError if some file system takes two for one."""
+    stems = {name: portable_stem(name) for name in files}
+    seen: dict[str, Path] = {}
+    for name, stem in stems.items():
+        if (other := seen.setdefault(folded(stem), files[name])) != files[name]:
+            raise DataError(
+                f"{other} and {files[name].name} would both be called {stem}.png, as some file systems know no "
+                "difference of case or accents: rename one."
+            )
+    return stems
 
 
 def _write_tables(output: Path, counted: dict[str, ObjectMasks], um_per_pixel: float | None) -> None:

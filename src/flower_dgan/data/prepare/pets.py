@@ -31,7 +31,9 @@ def find_pets(root: Path) -> Found:
         try:
             lines = read_text(annotations / file).splitlines()
         except (OSError, UnicodeError) as error:
-            raise DataError(f"{annotations / file} cannot be read: unpack annotations.tar.gz again.") from error
+            raise DataError(
+                f"{annotations / file} cannot be read ({error}): unpack annotations.tar.gz again."
+            ) from error
         for line in lines:
             words = line.split()
             if len(words) != 4 or words[2] not in _SPECIES:

@@ -24,7 +24,7 @@ from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
-from flower_dgan.names import folded, inside
+from flower_dgan.names import folded, inside, portable_stem
 from flower_dgan.whole_file import append_line, settle, whole_file, writing
 
 _LONGEST_STEM = 200  # bytes; a name has 255, with the part, the place of a tile and a suffix
@@ -133,10 +133,12 @@ def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
         raise DataError(f"No pair of {about['dataset']} was found in {about['source']}.")
     seen: dict[str, str] = {}
     for original in originals:
-        if (name := folded(original.stem)) in seen:
+        stem = portable_stem(original.stem)
+        if (name := folded(stem)) in seen:
             raise DataError(
-                f"{original.source} and {seen[name]} would both be called {original.stem}, as some file systems know "
-                "no difference of case or accents: remove one, or rename it."
+                f"{original.source} and {seen[name]} would both be called {stem}, as some file systems know no "
+                "difference of case or accents, and have no devices, signs and ends of names that others have: remove "
+                "one, or rename it."
             )
         seen[name] = original.source
         if (size := len(os.fsencode(original.stem))) > _LONGEST_STEM:
@@ -238,7 +240,7 @@ def _write_pairs(
                 if settings.only_labelled and piece.mask is not None and not piece.mask.any():
                     empty += 1
                     continue
-                name = "_".join(filter(None, (original.stem, part, tile)))
+                name = portable_stem("_".join(filter(None, (original.stem, part, tile))))
                 if (other := names.setdefault(folded(name), original.source)) != original.source:
                     raise DataError(f"{original.source} and {other} both make a {name}: rename one of them.")
                 made.append(name)

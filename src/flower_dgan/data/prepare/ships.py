@@ -83,7 +83,7 @@ def _read_table(path: Path) -> dict[str, list[str]]:
             if row[pixels]:
                 texts.append(row[pixels])
     except (OSError, UnicodeError, csv.Error, ValueError, IndexError) as error:
-        raise DataError(f"{path} is no table with the columns ImageId and EncodedPixels: {error!r}.") from error
+        raise DataError(f"{path} is no table with the columns ImageId and EncodedPixels: {error}.") from error
     return runs
 
 
