@@ -1,4 +1,4 @@
-.PHONY: check lint test
+.PHONY: check docs lint test
 check: lint test
 
 lint:
@@ -8,3 +8,8 @@ lint:
 
 test:
 	pytest -n auto -m "not slow"
+
+# the site in docs/_build/html, and the examples in pages and docstrings
+docs:
+	python -m sphinx -b html -E -W --keep-going -q -d docs/_build/trees docs docs/_build/html
+	python -m sphinx -b doctest -W -q -d docs/_build/trees docs docs/_build/doctest

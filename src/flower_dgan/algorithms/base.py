@@ -1,7 +1,7 @@
 """What an algorithm is: settings, what leaves a node, the half at the server and the half at the clients.
 
 Two drivers run any of them: ``flower_dgan.algorithms.in_process`` in one process, and the strategy and the ClientApp
-through Flower. Both do in each round what this says:
+through Flower. Both do in each round what this says::
 
     for name, proposal, question in algorithm.ask(state, round_number, algorithm.takes_part(clients, round_number)):
         answer = algorithm.answer(session_of_that_client, round_number, question)     # at the node

@@ -118,5 +118,5 @@ def revoke(settings: Hash) -> None:
     from flower_dgan.node.approvals import Approvals
 
     Approvals().revoke(settings)
-    what = "Its images and discriminator are in clients/ of the state directory."
+    what = "`flower-dgan clean` lists what the node keeps of it."
     console.print(f"Training {settings} is ended. {what}", soft_wrap=True)

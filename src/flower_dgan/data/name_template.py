@@ -43,6 +43,7 @@ def as_expression(template: str) -> str:
 
     Examples
     --------
+    >>> from flower_dgan.data.name_template import as_expression
     >>> as_expression("{site}_{patient}_{*}")
     '(?P<site>[^_]+)_(?P<group>[^_]+)_.*'
     """
