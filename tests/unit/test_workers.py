@@ -251,6 +251,25 @@ def test_idle_children_end_where_there_is_no_memory_for_another(
     assert not gone(third)
 
 
+@pytest.mark.parametrize("idle", [0, 1])
+def test_a_task_without_memory_for_a_child_is_lost_and_the_next_one_is_done(
+    idle: int, make: Callable[..., Tried], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = make(3)
+    pids = [tried.do(run) for run in range(idle)]
+
+    def none_left() -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as scarce:
+        scarce.setattr(os, "fork", none_left)
+        tried.workers.give(("file", "stay"), 5)
+    assert tried.lost == [("file", "stay")]
+    assert all(map(gone, pids))
+    assert "Resource temporarily unavailable" in caplog.text
+    assert not gone(tried.do(5))
+
+
 def test_closing_ends_children_at_whatever_they_are(
     make: Callable[..., Tried], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,6 +6,7 @@ so a child that is gone costs the time of a fork. So whatever is in doubt ends i
 exit, or a task that says that it should not stay; the next task of its run gets a fresh one.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from multiprocessing import connection
@@ -13,6 +14,8 @@ from typing import Any
 
 from flower_dgan.flower.child import Child
 from flower_dgan.memory import memory_is_short
+
+logger = logging.getLogger("flwr")
 
 IDLE_SECONDS = 600.0
 """After so long without a task a child ends."""
@@ -34,7 +37,7 @@ class Workers:
         So many children stay, at most, each for one run: the one that was idle longest ends for a new one. It is 1
         while the machine's memory is short. With 0 none stays, and each task has a child of its own.
     lost : callable
-        Is told, in this process, of a task whose child is gone without having said that it is done with it.
+        Is told, in this process, of a task that nobody does: its child is gone, or there was no memory for one.
     idle_seconds : float
         After so long without a task a child ends.
     """
@@ -125,17 +128,26 @@ class Workers:
         return most > 0
 
     def _fork(self, task: object, run: int | None) -> None:
+        """Let a new child do a task; idle ones end where there is no memory for it, and else the task is lost."""
         try:
-            child = Child.fork(self._do, run, self._children)
+            child = self._new(run)
+        except OSError as error:
+            logger.warning("A message has no process (%s): the server is told so, and may ask again.", error)
+            self._lost(task)
+            return
+        self._children.append(child)
+        child.give(task)
+        child.taken = True  # one that does not even live to take its first task is not replaced for ever
+
+    def _new(self, run: int | None) -> Child:
+        try:
+            return Child.fork(self._do, run, self._children)
         except OSError:
             if not (idle := self._idle()):
                 raise
             for each in idle:
                 self._end(each)
-            child = Child.fork(self._do, run, self._children)
-        self._children.append(child)
-        child.give(task)
-        child.taken = True  # one that does not even live to take its first task is not replaced for ever
+        return Child.fork(self._do, run, self._children)
 
     def _replace(self, child: Child) -> None:
         """End a child; where it was killed before it took what it was given, another one does that."""
