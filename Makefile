@@ -1,4 +1,4 @@
-.PHONY: check docs lint test
+.PHONY: check docs lint test wheels
 check: lint test
 
 lint:
@@ -13,3 +13,8 @@ test:
 docs:
 	python -m sphinx -b html -E -W --keep-going -q -d docs/_build/trees docs docs/_build/html
 	python -m sphinx -b doctest -W -q -d docs/_build/trees docs docs/_build/doctest
+
+# for machines without the internet: docs/deployment.md
+wheels:
+	python -m pip wheel --wheel-dir wheels .
+	python containers/sbom.py wheels

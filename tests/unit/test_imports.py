@@ -40,8 +40,8 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data policy verify clean compare config evaluate gain init ledger predict report supernode synthesize "
-    "train-model",
+    (): "data policy verify clean compare config evaluate gain init invite ledger predict preflight report "
+    "supernode synthesize train-model",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",

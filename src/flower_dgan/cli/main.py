@@ -17,10 +17,12 @@ from flower_dgan.cli.data import data
 from flower_dgan.cli.device_option import Device, on_device
 from flower_dgan.cli.gain import gain
 from flower_dgan.cli.init import init
+from flower_dgan.cli.invite import invite
 from flower_dgan.cli.ledger_command import ledger
 from flower_dgan.cli.models import predict, train_model
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.cli.policy_command import policy
+from flower_dgan.cli.preflight import preflight
 from flower_dgan.errors import defect, told
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ app.command()(clean)
 app.command()(compare)
 app.command()(gain)
 app.command()(init)
+app.command()(invite)
 app.command()(train_model)
 app.command()(predict)
+app.command()(preflight)
 app.command()(ledger)
 app.add_typer(policy, name="policy")
 
