@@ -40,7 +40,8 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model",
+    (): "data policy verify compare config evaluate export gain init ledger predict report supernode synthesize "
+    "train-model",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",

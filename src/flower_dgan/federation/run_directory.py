@@ -291,7 +291,7 @@ def read_settings(directory: Path) -> Config:
 
 def _settings_of_training(config: Config) -> Config:
     """Return the configuration without what may differ between two attempts."""
-    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None))
+    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None, trackers=()))
 
 
 def _read_training(file: Path) -> Training:
