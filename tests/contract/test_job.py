@@ -52,7 +52,8 @@ def test_run_directory_holds_everything(federation: Federation, drawn_figures: N
     for row in ("Real-All", "Real-labels 5-9", "Syn-All", "DGAN"):
         assert row in report
     assert (path / "curves.png").stat().st_size > 1000
-    assert sorted(p.name for p in (path / "samples").iterdir()) == ["round-00001.png", "round-00002.png"]
+    grids = {f"round-0000{number}{suffix}" for number in (1, 2) for suffix in ("", ".png")}
+    assert {p.name for p in (path / "samples").iterdir()} == {*grids, "always"}
     # label map, two draws and the embedded real image, 8 rows, twice as large
     assert Image.open(path / "samples" / "round-00002.png").size == (4 * 32 * 2, 8 * 32 * 2)
     images, masks = sorted((path / "synthetic/images").iterdir()), sorted((path / "synthetic/masks").iterdir())

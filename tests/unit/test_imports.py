@@ -40,7 +40,7 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data policy verify clean compare config evaluate gain init invite ledger predict preflight report "
+    (): "data policy verify clean compare config evaluate export gain init invite ledger predict preflight report "
     "supernode synthesize train-model",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",

@@ -15,6 +15,7 @@ from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
 from flower_dgan.cli.device_option import Device, on_device
+from flower_dgan.cli.export import export
 from flower_dgan.cli.gain import gain
 from flower_dgan.cli.init import init
 from flower_dgan.cli.invite import invite
@@ -35,6 +36,7 @@ app.add_typer(data, name="data")
 app.command()(clean)
 app.command()(compare)
 app.command()(gain)
+app.command()(export)
 app.command()(init)
 app.command()(invite)
 app.command()(train_model)
