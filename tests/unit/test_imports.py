@@ -27,6 +27,7 @@ def test_modules_stay_apart() -> None:
 
 
 HEAVY = (
+    "fastapi",
     "torch",
     "torchvision",
     "ray",
@@ -40,7 +41,7 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model",
+    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model watch",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",
