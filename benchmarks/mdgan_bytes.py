@@ -23,8 +23,8 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.networks.build import discriminator_form
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.run.run_records import RunMetrics
 
 NUMBER = 4  # bytes
 ROUNDS, SWAP_INTERVAL, PLAIN = 4, 3, 2  # discriminators go up in round 3 and down in round 4

@@ -19,8 +19,8 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.run.run_records import RunMetrics
 
 CLIENTS = 2
 FORMATS = (("float32", "float32"), ("uint8", "float16"), ("uint8", "int8"))

@@ -14,7 +14,7 @@ from flower_dgan.errors import FederationError
 from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS
 from flower_dgan.wire.question_message import EXCHANGE
 

@@ -17,7 +17,7 @@ from flower_dgan.errors import FederationError
 from flower_dgan.federation import run_end
 from flower_dgan.federation.checkpoint import Checkpoints
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.wire.question_message import EXCHANGE
 
 from .conftest import Federation, Reply, TamperedApp

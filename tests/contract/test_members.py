@@ -21,8 +21,8 @@ from flower_dgan.errors import DataError
 from flower_dgan.federation import evaluation
 from flower_dgan.flower.ledger import Ledger
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.tasks.members import plus_rows
 
 from .conftest import Federation

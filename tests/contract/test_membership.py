@@ -15,7 +15,7 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.wire.join_messages import JOIN
 from flower_dgan.wire.question_message import EXCHANGE
 

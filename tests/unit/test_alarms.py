@@ -18,8 +18,8 @@ from flower_dgan.federation.samples import plan_samples
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.losses import LOSSES
-from flower_dgan.report.run_records import Alarm
 from flower_dgan.resolve import resolve
+from flower_dgan.run.run_records import Alarm
 
 Lines = list[dict[str, Any]]
 

@@ -12,7 +12,8 @@ from flower_dgan.report import write_report
 from flower_dgan.report.curves import loss_figure, plot_losses
 from flower_dgan.report.markdown import render_report
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import (
+from flower_dgan.report.table import table
+from flower_dgan.run.run_records import (
     Alarm,
     ClientRound,
     Join,
@@ -23,7 +24,6 @@ from flower_dgan.report.run_records import (
     Stage,
     Traffic,
 )
-from flower_dgan.report.table import table
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
@@ -131,7 +131,7 @@ def test_metrics_are_read_as_they_were_written(run_directory: Path) -> None:
     [
         ('{"kind": "stage", "na', "line 2: "),
         ("[1]", "line 2: not a JSON object"),
-        ('{"kind": "stages"}', "line 2: Unknown kind 'stages'. Did you mean 'stage'"),
+        ('{"name": "training"}', "line 2: the field 'kind' is missing"),
         ('{"kind": "stage", "name": "training"}', "line 2: the field 'seconds' is missing"),
         ('{"kind": "stage", "name": "training", "seconds": true}', "line 2: the field 'seconds' is True"),
         ('{"kind": "stage", "name": 3, "seconds": 1}', "line 2: the field 'name' is 3, not a str"),
@@ -146,6 +146,13 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None
     write_run(tmp_path, [json.dumps(LINES[0]), line])
     with pytest.raises(DataError, match=message):
         read_metrics(tmp_path)
+
+
+def test_a_kind_of_a_later_version_is_passed_over(run_directory: Path) -> None:
+    before = read_metrics(run_directory)
+    with (run_directory / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "tide", "time": 3.5, "high": [1, 2]}\n')
+    assert read_metrics(run_directory) == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from flower_dgan.report.curves import loss_figure
 from flower_dgan.report.markdown import render_report
 from flower_dgan.report.partition_figure import partition_figure
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_code, in_figure, in_markdown
+from flower_dgan.run.run_records import RunMetrics
 
 NASTY = [
     "[x](javascript:alert(1))",

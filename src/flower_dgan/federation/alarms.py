@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flower_dgan.config import Config, LossName
 from flower_dgan.federation.round_report import RoundReport
-from flower_dgan.report.run_records import Alarm
+from flower_dgan.run.run_records import Alarm
 
 logger = logging.getLogger("flwr")
 
@@ -80,7 +80,7 @@ class Alarms:
     config : Config
         The run's configuration.
     measure : callable
-        Writes an :class:`~flower_dgan.report.run_records.Alarm` down.
+        Writes an :class:`~flower_dgan.run.run_records.Alarm` down.
     before : iterable of Alarm
         What an earlier attempt at the training wrote down; what still held then goes on.
     """

@@ -21,8 +21,9 @@ from flower_dgan.errors import ConfigError
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
 from flower_dgan.private import private_directory
-from flower_dgan.report.run_metrics import METRICS, read_lines
 from flower_dgan.resolve import differences, to_yaml
+from flower_dgan.run.event_reader import read_lines
+from flower_dgan.run.events import METRICS
 from flower_dgan.tasks.patient_scores import FILE as SCORES
 from flower_dgan.whole_file import append_line, whole_file
 from flower_dgan.wire.protocol import Training

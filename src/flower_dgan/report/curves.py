@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flower_dgan.errors import DataError
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.text import in_figure
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.whole_file import whole_file
 
 _COLUMNS = 5

@@ -6,9 +6,9 @@ from urllib.parse import quote
 from flower_dgan.metrics import described, figure
 from flower_dgan.metrics import shown as written
 from flower_dgan.report.member_tables import members_section
-from flower_dgan.report.run_records import RunMetrics, Validation
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown
+from flower_dgan.run.run_records import RunMetrics, Validation
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
 
 CURVES_NAME = "curves.png"

@@ -10,8 +10,8 @@ import yaml
 
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.report.sweep_jobs import read_record
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.tasks.results import MAIN_ROW, deviation, metrics_of
 
 SEED = "seed"

@@ -25,8 +25,8 @@ from flower_dgan.node.node import simulated_clients
 from flower_dgan.printable import printable
 from flower_dgan.private import private_directory
 from flower_dgan.report.run_metrics import read_metrics
-from flower_dgan.report.run_records import RunMetrics
 from flower_dgan.resolve import resolve
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.results import MAIN_ROW
 

@@ -1,4 +1,4 @@
-"""The metrics of a run as typed records."""
+"""What a run measures, as typed records; how it stands is in ``status_records``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,21 +9,54 @@ from flower_dgan.tasks.results import TstrResult
 
 @dataclass(frozen=True)
 class Join:
-    """A client that joined: its site, the id of its node, its number of real images and which channels these have."""
+    """A client that joined, and what it said it has.
+
+    Attributes
+    ----------
+    site, node_id : str
+        Its name, and the id of its node.
+    images : int
+        Its number of real images.
+    channels : str
+        Which channels these have.
+    mean, deviation : tuple of int
+        Of each channel of these images, in grey levels; none where ``model.levels`` does not ask for them.
+    """
 
     site: str
     node_id: str
     images: int
     channels: str
+    mean: tuple[int, ...] = ()
+    deviation: tuple[int, ...] = ()
+
+
+CAME, CAME_BACK, MOVED, REFUSED, LEFT_OUT, AWAY = "came", "came back", "moved", "refused", "left out", "away"
+"""Changes of membership: a new client; one that answers again; one that another node is now; a node that does not take
+part; a client that is not asked any more; one whose node is not connected."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change of membership: the client's name or the node, what happened, and after which round."""
+    """A change of membership.
+
+    Attributes
+    ----------
+    who : str
+        The client's name, or the node where it has none.
+    what : str
+        What happened, in words.
+    round : int
+        After which round; 0 is the join.
+    change : str
+        One of ``came``, ``came back``, ``moved``, ``refused``, ``left out``, ``away``; empty in runs of earlier
+        versions.
+    """
 
     who: str
     what: str
     round: int
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,9 +119,33 @@ class Alarm:
 class ClientRound:
     """What one client did in one round.
 
-    Mean losses; seconds spent on the message and, of these, on the discriminator; bytes as the client sees them; rounds
-    between sending the bundle and using its feedback; weight in the generator's gradient; how many samples or uploads
-    were scaled down as they were beyond what is usual; whether its weight was lowered to the largest share.
+    Attributes
+    ----------
+    discriminator_loss, generator_loss : float
+        Means over the bundle.
+    busy_seconds, compute_seconds : float
+        Time that the client spent on the message, and the part of it that was the discriminator's.
+    bytes_sent, bytes_received : int
+        As the client sees them.
+    rounds_late : int
+        Rounds between sending the bundle and using its feedback.
+    weight : float
+        Its weight in the generator's gradient.
+    bounded : int
+        Samples or uploads that were scaled down as they were beyond what is usual.
+    capped : bool
+        Whether its weight was lowered to the largest share.
+    arrived_seconds : float or None
+        From when the server began to wait to when the answer was there.
+    sendings : int
+        How often the message was sent before it was answered.
+    score, score_spread : float or None
+        Mean and standard deviation, over the bundle, of the score that the client's discriminator gives synthetic
+        images, as its loss implies it: a logit for binary cross-entropy. None where a loss does not say.
+    feedback_length : float or None
+        Mean length of the gradient of a sample; None where no feedback travels.
+    feedback_direction : float or None
+        Cosine, from -1 to 1, of its mean gradient with that of the other clients; None where nothing is comparable.
     """
 
     discriminator_loss: float
@@ -101,6 +158,12 @@ class ClientRound:
     weight: float
     bounded: int = 0
     capped: bool = False
+    arrived_seconds: float | None = None
+    sendings: int = 1
+    score: float | None = None
+    score_spread: float | None = None
+    feedback_length: float | None = None
+    feedback_direction: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +190,8 @@ class Round:
         By site; messages that were sent again, as there was no reply.
     bounded_together : int
         Samples that were scaled down after the scores of all had been merged.
+    attempt : int
+        Which attempt at the training did it.
     """
 
     round: int
@@ -138,6 +203,7 @@ class Round:
     late: tuple[str, ...]
     repeats: Mapping[str, int]
     bounded_together: int = 0
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -233,10 +299,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the job and its wall-clock seconds."""
+    """A stage of the job that ended: its wall-clock seconds, how it ended (as :class:`End`), and why in one line."""
 
     name: str
     seconds: float
+    how: str = FINISHED
+    why: str = ""
 
 
 @dataclass(frozen=True)

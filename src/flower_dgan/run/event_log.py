@@ -1,0 +1,50 @@
+"""Writes the events of a run."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from flower_dgan.run.events import KIND_OF, METRICS
+from flower_dgan.whole_file import append_line
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class EventLog:
+    """Appends to ``metrics.jsonl``, from any thread, a whole line at a time.
+
+    Parameters
+    ----------
+    run_directory : Path
+        The directory of a run.
+    clock : callable
+        Seconds since 1970.
+    """
+
+    def __init__(self, run_directory: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = run_directory / METRICS
+        self._clock = clock
+        self._lock = Lock()
+
+    def write(self, record: "DataclassInstance", *, durable: bool = True) -> None:
+        """Append an event of its kind; raises StorageError.
+
+        Parameters
+        ----------
+        record : object
+            A record of :data:`flower_dgan.run.events.KINDS`.
+        durable : bool
+            Whether it is on disk when this returns; so it is for what a report is made of.
+        """
+        self.measure(KIND_OF[type(record)], asdict(record), durable=durable)
+
+    def measure(self, kind: str, values: dict[str, Any], *, durable: bool = True) -> None:
+        """Append an event of a kind with these fields; raises StorageError."""
+        with self._lock:
+            line = json.dumps({"kind": kind, "time": round(self._clock(), 3), **values})
+            append_line(self.path, line, durable=durable)
