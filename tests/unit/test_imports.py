@@ -41,7 +41,8 @@ HEAVY = (
     "datasets",
 )
 COMMANDS = {
-    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model watch",
+    (): "data policy verify compare config evaluate gain init ledger predict report supernode synthesize train-model "
+    "watch",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",

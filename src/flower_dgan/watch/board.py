@@ -1,18 +1,15 @@
 """The runs that are watched, each read as far as the page wants it."""
 
-import json
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from flower_dgan.report.run_metrics import METRICS
-from flower_dgan.watch.follow import Follower
-from flower_dgan.watch.places import Place, find_runs
+from flower_dgan.run.event_reader import EventReader
+from flower_dgan.watch.run_places import Place, find_runs
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
 
-_PART = 2**20  # bytes read at a time, so that the page has something to show of a long file at once
 _FOUND_ANEW = 2.0  # seconds between two looks for new runs
 _OPEN = 16  # runs that are kept read; of others the one asked for longest ago is read anew
 
@@ -31,23 +28,30 @@ class Watched:
         self.story = Story()
         self.edition = 0
         self.version = 0
-        self._follower = Follower(place.path / METRICS)
+        self._reader = EventReader(place.path)
         self._lock = threading.Lock()
         self._was_locked = False
-        self._changed = 0.0
+        self._damaged = 0
 
     def refresh(self) -> bool:
         """Read the next part; return whether there is more to read at once."""
         with self._lock:
-            anew, lines = self._follower.more(_PART)
-            if anew:
-                self.story, self.edition = Story(), self.edition + 1
-            for line in lines:
-                self.story.take_line(line)
-            if anew or lines:
+            news = self._reader.read()
+            if news.anew:
+                self.story, self.edition, self._damaged = Story(), self.edition + 1, 0
+            for event in news.events:
+                self.story.take(event)
+            self._damaged += news.damaged
+            if news.anew or news.events or news.damaged:
                 self.version += 1
-                self._changed = time.time()
-            return bool(lines) and self._follower.share < 1
+            return bool(news.events) and self._share() < 1
+
+    def _share(self) -> float:
+        try:
+            size = self._reader.path.stat().st_size
+        except OSError:
+            return 1.0
+        return min(1.0, self._reader.offset / size) if size else 1.0
 
     def status(self) -> dict[str, Any]:
         """Return how the run stands: ``reading``, ``running``, ``silent``, ``killed``, or how it ended."""
@@ -67,7 +71,7 @@ class Watched:
             "state": state,
             "why": why,
             "age": None if age is None or story.end is not None else round(age),
-            "read": round(self._follower.share, 3),
+            "read": round(self._share(), 3),
         }
 
     def view(self) -> dict[str, Any]:
@@ -79,6 +83,7 @@ class Watched:
                 "edition": self.edition,
                 "version": self.version,
                 "status": self.status(),
+                "damaged": self._damaged,
                 **self.story.shown(),
             }
 

@@ -5,7 +5,8 @@ from typing import Any
 
 Fields = Mapping[str, Any]
 
-_OF_A_ROUND = ("discriminator_loss", "generator_loss", "weight", "rounds_late", "bounded", "capped")
+_STATES = {"refused": "refused", "left out": "left out", "away": "away"}
+_OF_A_ROUND = ("discriminator_loss", "generator_loss", "weight", "rounds_late", "bounded", "capped", "sendings")
 
 
 class Clients:
@@ -23,6 +24,8 @@ class Clients:
             "channels": None,
             "device": None,
             "last_round": None,
+            "answers": 0,
+            "rejected": 0,
             "repeats": 0,
             "busy": None,
             "compute": None,
@@ -39,9 +42,9 @@ class Clients:
 
     def change(self, fields: Fields) -> None:
         """Take that a client came, left, or was refused."""
-        what = str(fields.get("what"))
-        left = any(word in what for word in ("left", "gone", "lost", "refus", "not answer", "revoked"))
-        self._of(fields.get("who")).update(state="left" if left else "connected", why=what)
+        state = _STATES.get(str(fields.get("change")), "connected")
+        why = str(fields.get("what")) if state != "connected" else ""
+        self._of(fields.get("who")).update(state=state, why=why)
 
     def round(self, fields: Fields) -> None:
         """Take a round: who answered, whose answer was rejected and why, who is still at work."""
@@ -49,12 +52,15 @@ class Clients:
         for name, done in _items(fields, "clients"):
             client = self._of(name)
             client.update(state="connected", why="", last_round=number)
+            client["answers"] += 1
             client.update(busy=done.get("busy_seconds"), compute=done.get("compute_seconds"))
             client["sent"] += done.get("bytes_sent", 0)
             client["received"] += done.get("bytes_received", 0)
             client.update({key: done[key] for key in _OF_A_ROUND if key in done})
         for name, why in _items(fields, "rejected"):
-            self._of(name).update(state="refused", why=str(why))
+            client = self._of(name)
+            client["rejected"] += 1
+            client.update(state="rejected", why=str(why))
         for name in fields.get("late", ()):
             self._of(name).update(state="late", why=f"still at work when round {number} ended")
         for name, count in _items(fields, "repeats"):

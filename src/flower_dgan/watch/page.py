@@ -12,6 +12,7 @@ SCRIPTS = (
     "samples.js",
     "federation.js",
     "privacy.js",
+    "pad.js",
     "testing.js",
     "runs.js",
     "main.js",

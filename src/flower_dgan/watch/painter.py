@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,22 @@ from flower_dgan.printable import printable
 from flower_dgan.randomness import derive_generator
 from flower_dgan.synthesis import to_pixels
 
+_loaded: dict[tuple[str, int], tuple[nn.Module, int, ImageShape]] = {}
 
-@lru_cache(maxsize=2)
-def _loaded(path: str, written: int) -> tuple[nn.Module, int, ImageShape]:
-    network, model, shape = load_generator(Path(path))
-    return network, model.noise_channels, shape
+
+def _load(path: str) -> tuple[nn.Module, int, ImageShape]:
+    """Return network, noise channels and shape; the last file stays read until it is written anew."""
+    key = path, Path(path).stat().st_mtime_ns
+    if key not in _loaded:
+        network, model, shape = load_generator(Path(path))
+        _loaded.clear()
+        _loaded[key] = network, model.noise_channels, shape
+    return _loaded[key]
 
 
 def describe(path: str) -> dict[str, Any]:
     """Return what a generator draws: ``classes``, ``image_size``, ``sites``, ``draws_differ``."""
-    _, noise, shape = _loaded(path, Path(path).stat().st_mtime_ns)
+    _, noise, shape = _load(path)
     return {
         "classes": shape.classes,
         "image_size": shape.image_size,
@@ -70,7 +75,7 @@ def paint(path: str, mask: bytes, sites: list[str], draws: int, seed: int) -> di
     DataError
         If the mask is of another size, has a class that the generator does not know, or a site is not its own.
     """
-    network, noise_channels, shape = _loaded(path, Path(path).stat().st_mtime_ns)
+    network, noise_channels, shape = _load(path)
     side = shape.image_size
     if len(mask) != side**2:
         raise DataError(f"The mask has {len(mask):,} pixels, and this generator paints {side} x {side}.")
@@ -89,9 +94,7 @@ def paint(path: str, mask: bytes, sites: list[str], draws: int, seed: int) -> di
         index = torch.full((draws,), shape.sites.index(site))
         with torch.no_grad():
             pixels = to_pixels(draw(network, GeneratorInput(label_maps, noise, texture, index)))
-        pictures += [
-            {"site": site, "draw": number + 1, "png": _png(each)} for number, each in enumerate(pixels)
-        ]
+        pictures += [{"site": site, "draw": number + 1, "png": _png(each)} for number, each in enumerate(pixels)]
     return {"pictures": pictures}
 
 

@@ -5,6 +5,10 @@ import queue
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flower_dgan.errors import DganError
@@ -13,6 +17,8 @@ SECONDS = 30.0
 """How long a paint may take, the start of the process included."""
 WAITING = 3
 """How many may wait for the one that is painted; further ones are refused."""
+A_MINUTE = 60
+"""How many are painted within any minute; further ones are refused."""
 
 
 class BusyError(DganError):
@@ -32,12 +38,18 @@ class Painting:
         How long an answer may take.
     command : sequence of str
         What starts the process.
+    clock : callable
+        Seconds from any beginning.
     """
 
-    def __init__(self, seconds: float = SECONDS, command: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, seconds: float = SECONDS, command: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._seconds = seconds
         self._command = command or (sys.executable, "-m", "flower_dgan.watch.painter")
         self._process: subprocess.Popen[str] | None = None
+        self._clock = clock
+        self._lately: deque[float] = deque(maxlen=A_MINUTE)
         self._turn = threading.Lock()
         self._places = threading.Semaphore(1 + WAITING)
 
@@ -47,7 +59,7 @@ class Painting:
         Raises
         ------
         BusyError
-            If four are being painted or wait already.
+            If four are being painted or wait already, or 60 were within a minute.
         PaintError
             If it took too long, ended, or says that something was wrong.
         """
@@ -55,12 +67,19 @@ class Painting:
             raise BusyError("Several masks wait to be painted already: try again in a moment.")
         try:
             with self._turn:
+                self._count()
                 found = self._answer(json.dumps(what))
         finally:
             self._places.release()
         if "error" in found:
             raise PaintError(str(found["error"]))
         return found
+
+    def _count(self) -> None:
+        now = self._clock()
+        if len(self._lately) == A_MINUTE and now - self._lately[0] < 60:
+            raise BusyError(f"{A_MINUTE} masks were painted within a minute: wait for the next.")
+        self._lately.append(now)
 
     def _answer(self, line: str) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
@@ -85,9 +104,10 @@ class Painting:
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+            process, self._process = self._process, None
+            process.kill()
+            with suppress(OSError), process:  # its pipes are closed, and it is waited for
+                pass
 
 
 def _exchange(process: "subprocess.Popen[str]", line: str, answers: "queue.Queue[str]") -> None:

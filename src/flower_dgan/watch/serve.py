@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from flower_dgan.errors import ConfigError
 from flower_dgan.printable import printable
-from flower_dgan.watch.guard import Guard
+from flower_dgan.watch.gate import Gate
 
 _SHORTEST_TOKEN = 24
 
@@ -109,7 +109,7 @@ def serve(app: FastAPI, door: Door, say: Callable[[str], None]) -> None:
             say(f"From your own machine: ssh -N -L {port}:{hosts[0]} {printable(ssh_target(os.environ))}")
             say("then open the address above there.")
         settings = uvicorn.Config(
-            Guard(app, token, hosts),
+            Gate(app, token, hosts),
             log_level="warning",
             access_log=False,  # addresses would have no token in them, but names of runs
             server_header=False,

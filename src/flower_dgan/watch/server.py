@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.page import STATIC, page, static_file
-from flower_dgan.watch.painting import BusyError, Painting, PaintError
 from flower_dgan.watch.paint_request import TooLargeError, read_request
+from flower_dgan.watch.painting import BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import generators, pictures, sample_rounds
@@ -23,7 +23,7 @@ _KEY = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
 def make_app(board: Board, painting: Painting) -> FastAPI:
-    """Build the app; who may ask it is :class:`~flower_dgan.watch.guard.Guard`'s to decide.
+    """Build the app; who may ask it is :class:`~flower_dgan.watch.gate.Gate`'s to decide.
 
     Parameters
     ----------
@@ -65,9 +65,7 @@ def make_app(board: Board, painting: Painting) -> FastAPI:
     def summary(key: _KEY) -> Response:
         run = found(key)
         more = run.refresh()
-        return _json(
-            {**run.view(), "more": more, "curves": run.curves(), "settings": settings_of(run.place.path)}
-        )
+        return _json({**run.view(), "more": more, "curves": run.curves(), "settings": settings_of(run.place.path)})
 
     @app.get("/api/runs/{key}/events")
     async def stream(key: _KEY) -> Response:

@@ -1,13 +1,13 @@
 """A training as the page tells it: folded from its events, in memory that does not grow with its rounds."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
+from flower_dgan.run.event_reader import Event
+from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.clients import Clients
-from flower_dgan.watch.curves import Curves
 
 Fields = Mapping[str, Any]
 
@@ -78,17 +78,16 @@ class Story:
         """Names and colours of the classes, if the run says them."""
         return self._facts.get("classes", {})
 
-    def take_line(self, line: bytes) -> None:
-        """Take the next event; one that is no JSON object, or not what its kind says, counts as not understood."""
-        try:
-            fields = json.loads(line)
-            reader = self._readers.get(fields["kind"])
-            if isinstance(fields.get("time"), int | float):
-                self.last_time = float(fields["time"])
-            if reader is not None:
-                reader(fields)
-        except (TypeError, ValueError, AttributeError, KeyError):
-            self._not_understood += 1
+    def take(self, event: Event) -> None:
+        """Take the next event; one that is not what its kind says counts as not understood."""
+        if event.time is not None:
+            self.last_time = event.time
+        reader = self._readers.get(event.kind)
+        if reader is not None:
+            try:
+                reader(event.fields)
+            except (TypeError, ValueError, AttributeError, KeyError):
+                self._not_understood += 1
 
     def _fact(self, kind: str) -> Callable[[Fields], None]:
         return lambda fields: self._facts.update({kind: fields})
@@ -147,7 +146,7 @@ class Story:
         rounds = self._facts.get("begin", {}).get("rounds")
         if not self._lately or not isinstance(rounds, int) or self.end is not None:
             return None
-        return median(each["seconds"] for each in self._lately) * max(0, rounds - self._rounds)
+        return float(median(each["seconds"] for each in self._lately)) * max(0, rounds - self._rounds)
 
     def shown(self) -> dict[str, Any]:
         """Return all but the curves, as values for JSON."""
@@ -157,6 +156,7 @@ class Story:
             "round": self._rounds,
             "rounds": begin.get("rounds"),
             "samples_count": len(self._samples),
+            "generators_count": len(self._generators),
             "attempt": begin.get("attempt", 1),
             "stage": beat.get("stage") or self._facts.get("stage-begin", {}).get("name", ""),
             "steps": [beat.get("done", 0), beat.get("of", 0)],

@@ -60,8 +60,8 @@
   dgan.fade = (colour, share) => colour + Math.round(share * 255).toString(16).padStart(2, "0");
 
   /** A card with a heading. */
-  dgan.card = (title, { wide = false, note = null, id = null } = {}, ...children) =>
-    dgan.el("section", { class: wide ? "card wide" : "card", id },
+  dgan.card = (title, { size = "", note = null, id = null } = {}, ...children) =>
+    dgan.el("section", { class: `card ${size}`, id },
       dgan.el("h2", {}, title), note ? dgan.el("p", { class: "note" }, note) : null, ...children);
 
   /** A table in a box that scrolls by itself; cells are text or nodes, numbers stand to the right. */

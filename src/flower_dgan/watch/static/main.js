@@ -66,7 +66,7 @@
       if (edition !== null && data.edition !== edition) curves.stride = 0;
       edition = data.edition;
       const first = view === null;
-      view = { ...data, stage_list: data.stage_ends };
+      view = data;
       show();
       if (first && shownTab.opened) shownTab.opened(view);
     }, (text) => dgan.fill(link, text));

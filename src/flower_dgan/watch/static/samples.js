@@ -70,7 +70,7 @@
   };
   slider.addEventListener("input", () => { follow = Number(slider.value) === rounds.length - 1; show(); });
 
-  dgan.samplesCard = () => card("Samples", { wide: true, id: "samples-card",
+  dgan.samplesCard = () => card("Samples", { size: "wide", id: "samples-card",
     note: "The same label maps and noise at every step. Columns differ by their noise alone; a click shows a picture at full size." },
   el("div", { class: "row" }, play, slider, where), grid);
 

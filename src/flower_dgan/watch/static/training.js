@@ -48,7 +48,8 @@
       said.push(el("p", { class: `notice ${state === "failed" ? "bad" : "warn"}` }, el("b", {}, `The run ${state === "silent" ? "gives no sign of life" : `was ${state}`.replace("was failed", "failed")}`), why ? `: ${why}.`.replace("..", ".") : "."));
     }
     if (view.attempt > 1) said.push(el("p", { class: "notice" }, `This training was resumed: attempt ${view.attempt}${view.begin.done ? `, which went on after round ${view.begin.done}` : ""}.`));
-    if (view.not_understood) said.push(el("p", { class: "notice warn" }, `${view.not_understood} lines of metrics.jsonl could not be understood, and are not shown.`));
+    const bad = view.not_understood + view.damaged;
+    if (bad) said.push(el("p", { class: "notice warn" }, `${bad} lines of metrics.jsonl could not be understood, and are not shown.`));
     return said;
   };
 
@@ -77,22 +78,22 @@
   dgan.tabs.push({
     id: "training", title: "Training",
     build: (panel) => panel.append(
-      el("div", { class: "grid" },
+      el("div", { class: "grid six" },
         el("section", { class: "card wide", "aria-label": "How the run stands" }, box.stats, progress, box.notice),
         cards.discriminator_loss, cards.generator_loss, cards.score,
-        card("Alarms", { id: "alarms" }, box.alarms),
-        card("Where time went", { note: "Wall clock of all rounds." }, box.time, box.stages),
-        card("Where bytes went", {}, box.bytes),
+        card("Alarms", { id: "alarms", size: "third" }, box.alarms),
+        card("Where time went", { size: "third", note: "Wall clock of all rounds." }, box.time, box.stages),
+        card("Where bytes went", { size: "third", note: "Messages of all rounds." }, box.bytes),
         dgan.samplesCard())),
     view: (view) => {
       fillIfNew(box.stats, [view.round, view.rounds, view.status.age, view.status.state, view.images, view.attempt, view.clients.length, view.seconds_left], () => stats(view));
       progress.value = view.rounds ? view.round / view.rounds : 0;
       progress.hidden = !view.rounds;
-      fillIfNew(box.notice, [view.status.state, view.status.why, view.status.read < 1, view.attempt, view.not_understood], () => notice(view));
+      fillIfNew(box.notice, [view.status.state, view.status.why, view.status.read < 1, view.attempt, view.not_understood + view.damaged], () => notice(view));
       fillIfNew(box.alarms, view.alarm, () => alarms(view.alarm));
       const names = Object.keys(view.seconds);
       fillIfNew(box.time, view.seconds, () => [dgan.parts("Time", names.map((name, at) => [name, view.seconds[name], at]), dgan.duration)]);
-      fillIfNew(box.stages, view.stage_list, () => view.stage_list.length ? [dgan.table("Stages", ["stage", ">time"], view.stage_list.map((each) => [each.name, dgan.duration(each.seconds)]))] : []);
+      fillIfNew(box.stages, view.stage_ends, () => view.stage_ends.length ? [dgan.table("Stages", ["stage", ">time"], view.stage_ends.map((each) => [each.name, dgan.duration(each.seconds)]))] : []);
       fillIfNew(box.bytes, view.clients.map((each) => [each.name, each.sent, each.received]), () => bytes(view.clients));
     },
     curves: (curves) => {

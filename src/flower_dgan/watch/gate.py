@@ -25,7 +25,7 @@ _HEADERS = [
 ]
 
 
-class Guard:
+class Gate:
     """Stands before an app and refuses what is not the page's own.
 
     A page of another site, whose name an attacker lets point to 127.0.0.1, sends its own name as host, and is refused.
