@@ -15,6 +15,7 @@ SCRIPTS = (
     "pad.js",
     "testing.js",
     "runs.js",
+    "node.js",
     "main.js",
 )
 """In the order in which they run."""

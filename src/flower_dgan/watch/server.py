@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board, Watched
+from flower_dgan.watch.node_view import NodeView
 from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
 from flower_dgan.watch.painting import BusyError, PaintError, Painting
@@ -22,15 +23,17 @@ _MOST_STREAMS = 32
 _KEY = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
-def make_app(board: Board, painting: Painting) -> FastAPI:
+def make_app(board: Board | None, painting: Painting, node: NodeView | None = None) -> FastAPI:
     """Build the app; who may ask it is :class:`~flower_dgan.watch.gate.Gate`'s to decide.
 
     Parameters
     ----------
-    board : Board
-        The runs.
+    board : Board or None
+        The runs; None for the page of a node, which shows none.
     painting : Painting
         What paints masks; it is closed with the app.
+    node : NodeView or None
+        What the owner of a node sees; None for the page of a server, which knows nothing of that.
     """
 
     @asynccontextmanager
@@ -42,7 +45,7 @@ def make_app(board: Board, painting: Painting) -> FastAPI:
     streams: set[object] = set()
 
     def found(key: str) -> Watched:
-        run = board.run(key)
+        run = board.run(key) if board else None
         if run is None:
             raise HTTPException(404, "There is no such run here.")
         return run
@@ -59,7 +62,15 @@ def make_app(board: Board, painting: Painting) -> FastAPI:
 
     @app.get("/api/runs")
     def runs() -> Response:
-        return _json({"runs": [{"key": place.key, "name": place.name} for place in board.places()]})
+        places = board.places() if board else []
+        listed = [{"key": place.key, "name": place.name} for place in places]
+        return _json({"runs": listed, "node": node is not None})
+
+    @app.get("/api/node")
+    def owners() -> Response:
+        if node is None:
+            raise HTTPException(404, "This is no node's page: start it with `flower-dgan watch --node`.")
+        return _json(node.shown())
 
     @app.get("/api/runs/{key}/summary")
     def summary(key: _KEY) -> Response:

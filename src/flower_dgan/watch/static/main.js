@@ -14,15 +14,22 @@
   let edition = null;
   let shownTab = null;
 
-  const shown = dgan.tabs.filter((tab) => !tab.hidden);
-  for (const tab of dgan.tabs) {
-    if (tab.hidden) { tab.build(); continue; }
-    tab.button = el("button", { role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, onclick: () => choose(tab) }, tab.title);
-    tab.panel = el("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, hidden: true });
-    list.append(tab.button);
-    main.append(tab.panel);
-    tab.build(tab.panel);
-  }
+  let shown = [];
+  const build = (ofNode) => {
+    for (const tab of dgan.tabs) {
+      if (tab.hidden) { if (!ofNode) tab.build(); continue; }
+      if (ofNode !== Boolean(tab.own)) continue;
+      tab.button = el("button", { role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, onclick: () => choose(tab) }, tab.title);
+      tab.panel = el("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, hidden: true });
+      list.append(tab.button);
+      main.append(tab.panel);
+      tab.build(tab.panel);
+      shown.push(tab);
+    }
+    let before = null;
+    try { before = sessionStorage.getItem("dgan-tab"); } catch { /* a page of a file may have no storage */ }
+    choose(shown.find((tab) => tab.id === before) || shown[0]);
+  };
 
   const choose = (chosen) => {
     shownTab = chosen;
@@ -32,7 +39,7 @@
       tab.button.tabIndex = is ? 0 : -1;
       tab.panel.hidden = !is;
     }
-    try { sessionStorage.setItem("dgan-tab", chosen.id); } catch { /* a file page may have no storage */ }
+    try { sessionStorage.setItem("dgan-tab", chosen.id); } catch { /* as below */ }
     if (view) show();
     if (chosen.opened && view) chosen.opened(view);
   };
@@ -49,7 +56,7 @@
     state.className = `pill ${view.status.state}`;
     document.title = `${dgan.stateWords(view)} · ${view.name} · flower-dgan`;
     for (const tab of dgan.tabs) {
-      if (tab.hidden || tab === shownTab) {
+      if (tab.hidden || tab === shownTab) { // what no one looks at is not drawn
         if (tab.view) Promise.resolve(tab.view(view)).catch((error) => dgan.fill(link, error.message));
         if (tab.curves) tab.curves(curves);
       }
@@ -74,8 +81,14 @@
 
   const look = async () => {
     try {
-      const { runs } = await dgan.source.get("runs");
+      const { runs, node } = await dgan.source.get("runs");
       dgan.runs = runs;
+      if (!shown.length) build(Boolean(node));
+      if (node) {
+        state.hidden = true;
+        shown[0].begin();
+        return;
+      }
       document.getElementById("pick-run").hidden = runs.length < 2;
       dgan.fillIfNew(pick, runs, () => runs.map((each) => el("option", { value: each.key }, each.name)));
       const wanted = runs.find((each) => view && each.key === view.key);
@@ -92,8 +105,5 @@
   pick.addEventListener("change", () => open(pick.value));
   dgan.openRun = (key) => { pick.value = key; open(key); };
 
-  let before = null;
-  try { before = sessionStorage.getItem("dgan-tab"); } catch { /* as above */ }
-  choose(shown.find((tab) => tab.id === before) || shown[0]);
   look();
 })();
