@@ -205,7 +205,7 @@ def sample_grid(
     real: NDArray[np.uint8] | None,
     path: Path,
     colours: Sequence[str] = (),
-) -> tuple[Tensor, ...]:
+) -> tuple[tuple[Tensor, ...], list[list[Pixels]]]:
     """Write a PNG with a row a sample: label map | synthetic, one for each draw | real.
 
     Of images that are neither grey nor RGB the channels stand side by side, in grey.
@@ -227,10 +227,14 @@ def sample_grid(
     -------
     tuple of Tensor, float, (samples, channels, height, width)
         The images of each draw, in [-1, 1].
+    list of list of uint8 array, (height, width) or (height, width, 3)
+        The pictures of the grid, row by row.
     """
     ids = draws[0].label_maps.argmax(1).to(torch.uint8).numpy()
     classes = draws[0].label_maps.shape[1]
-    shown = paint(ids, colours) if len(colours) == classes else (ids * np.uint8(255 // max(1, classes - 1)))[..., None]
+    shown = paint(ids, class_colours(classes, colours))
+    if len(colours) != classes:
+        shown = shown[..., :1]  # in grey
     drawn = tuple(draw(network, inputs) for inputs in draws)
     columns = [*map(to_pixels, drawn), *([] if real is None else [real])]
     rows = [[to_picture(column[row]) for column in [shown, *columns]] for row in range(len(ids))]
@@ -240,7 +244,15 @@ def sample_grid(
     picture = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
     with whole_file(path, durable=False) as partial:
         picture.save(partial, format="PNG")
-    return drawn
+    return drawn, rows
+
+
+def class_colours(classes: int, colours: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the colours (``#rrggbb``) in which classes are shown: those that are given, if each has one, or greys."""
+    if len(colours) == classes:
+        return tuple(colours)
+    step = 255 // max(1, classes - 1)
+    return tuple("#" + 3 * f"{step * each:02x}" for each in range(classes))
 
 
 def _as_rgb(picture: Pixels) -> Pixels:

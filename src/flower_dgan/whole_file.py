@@ -87,11 +87,12 @@ def append_line(path: Path, line: str, *, durable: bool = True) -> None:
     StorageError
         If it cannot be written. The file is as it was then.
     """
-    with writing(path), path.open("ab") as file:
+    with writing(path), path.open("ab", buffering=0) as file:  # a buffer would write its rest when the file is closed
         before = file.tell()
+        left = memoryview(f"{line}\n".encode("utf-8", "surrogateescape"))
         try:
-            file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-            file.flush()
+            while left:
+                left = left[file.write(left) :]
             if durable:
                 os.fsync(file.fileno())
         except OSError:

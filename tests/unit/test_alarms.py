@@ -2,44 +2,67 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from flower_dgan.config import Config
-from flower_dgan.federation.alarms import UNDECIDED, Alarms
+from flower_dgan.federation.alarm_log import AlarmLog
+from flower_dgan.federation.announcement import begin_of
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.federation.round_report import ClientRound, RoundReport
-from flower_dgan.federation.samples import plan_samples
+from flower_dgan.federation.samples import look_of, plan_samples
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.resolve import resolve
-from flower_dgan.run.run_records import Alarm
+from flower_dgan.run.alarms import UNDECIDED, Watch, alarms_of
+from flower_dgan.run.event_log import EventLog
+from flower_dgan.run.event_reader import Event, read_events
+from flower_dgan.run.events import KIND_OF
+from flower_dgan.run.run_records import Alarm, Change, ClientRound, End, Join, Round
+from flower_dgan.run.status_records import Begin, Heartbeat, Look, Samples, StageBegin
 
-Lines = list[dict[str, Any]]
+CLIENT = ClientRound(1.0, 1.0, 1.0, 1.0, 10, 10, 0, 0.5)
+PLAIN = Look(10.0, 0.1, (127.0,), (50.0,))
+
+
+def begin(overrides: str = "", attempt: int = 1) -> Begin:
+    return begin_of(configuration(overrides), attempt, 0, None)
 
 
 def configuration(overrides: str = "") -> Config:
     return resolve(f"downstream=none exchange.rounds=8 {overrides}")
 
 
-def alarms_of(config: Config, before: Sequence[Alarm] = ()) -> tuple[Alarms, Lines]:
-    lines: Lines = []
-    return Alarms(config, lambda kind, **values: lines.append({"kind": kind, **values}), before), lines
+def event(record: Any, time: float | None = None) -> Event:
+    return Event(KIND_OF[type(record)], time, {"kind": KIND_OF[type(record)], **asdict(record)})
 
 
-def report_of(round_number: int, **losses: float) -> RoundReport:
-    clients = {name: ClientRound(loss, 1.0, 1.0, 1.0, 1.0, 0, 0.5, 0, False) for name, loss in losses.items()}
-    return RoundReport(round_number, 8, 0, 1.0, clients, {}, (), 0)
+def found(*records: Any) -> list[Alarm]:
+    return alarms_of(map(event, records))
 
 
-def when(lines: Lines) -> list[tuple[str, str, int, int, bool]]:
-    return [(line["name"], line["site"], line["since"], line["round"], line["begins"]) for line in lines]
+def report_of(round_number: int, **losses: float) -> Round:
+    return round_of(round_number, **{name: {"discriminator_loss": loss} for name, loss in losses.items()})
+
+
+def round_of(round_number: int, rejected: dict[str, str] | None = None, **clients: dict[str, Any]) -> Round:
+    made = {name: replace(CLIENT, **values) for name, values in clients.items()}
+    return Round(round_number, {"generator": 1.0}, 8, made, rejected or {}, 0, (), {})
+
+
+def samples_of(round_number: int, **looks: Look) -> Samples:
+    return Samples(round_number, "grid.png", (), looks)
+
+
+def when(alarms: Sequence[Alarm]) -> list[tuple[str, str, int, int, bool]]:
+    return [(alarm.name, alarm.site, alarm.since, alarm.round, alarm.begins) for alarm in alarms]
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -65,64 +88,76 @@ def test_an_undecided_discriminator_has_the_loss_that_is_named(name: str) -> Non
 def test_a_loss_below_a_twentieth_of_the_undecided_one_is_a_win(
     loss: str, weight: float, below: float, above: float
 ) -> None:
-    config = configuration(f"algorithm.loss={loss} algorithm.discriminator_weight={weight}")
-    alarms, lines = alarms_of(config)
-    for number in (1, 2, 3):
-        alarms.judge_round(report_of(number, a=below, b=above))
-    assert when(lines) == [("D has won", "a", 1, 3, True)]
+    start = begin(f"algorithm.loss={loss} algorithm.discriminator_weight={weight}")
+    assert when(found(start, *(report_of(number, a=below, b=above) for number in (1, 2, 3)))) == [
+        ("D has won", "a", 1, 3, True)
+    ]
 
 
 def test_wasserstein_has_no_loss_that_is_a_win() -> None:
-    alarms, lines = alarms_of(
-        configuration("algorithm.loss=wasserstein model.discriminator=my_package.critics:Lipschitz")
-    )
-    for number in range(1, 6):
-        alarms.judge_round(report_of(number, a=0.0, b=-50.0))
-    assert not lines
+    start = begin("algorithm.loss=wasserstein model.discriminator=my_package.critics:Lipschitz")
+    assert found(start, *(report_of(number, a=0.0, b=-50.0) for number in range(1, 6))) == []
 
 
-def test_three_answers_in_a_row_raise_it_and_one_ends_it(caplog: pytest.LogCaptureFixture) -> None:
-    alarms, lines = alarms_of(configuration())
-    with caplog.at_level(logging.INFO, logger="flwr"):
-        for number, loss in enumerate([0.01, 0.01, 1.0, 0.02, 0.01, 0.03, 0.001, 0.5, 0.01, 0.01], start=1):
-            alarms.judge_round(report_of(number, a=loss))
-    assert when(lines) == [("D has won", "a", 4, 6, True), ("D has won", "a", 4, 8, False)]
-    assert [line["figure"] for line in lines] == [0.03, 0.5]
-    assert [(record.levelname, record.getMessage().split(":")[0]) for record in caplog.records] == [
-        ("WARNING", "D has won at a since round 4"),
-        ("INFO", "D has won at a since round 4 is over in round 8"),
-    ]
-    assert "discriminator loss 0.03, where one that cannot tell has 1.39" in caplog.messages[0]
-    assert "algorithm.discriminator_learning_rate" in caplog.messages[0]
+def test_three_answers_in_a_row_raise_it_and_one_ends_it() -> None:
+    losses = [0.01, 0.01, 1.0, 0.02, 0.01, 0.03, 0.001, 0.5, 0.01, 0.01]
+    alarms = found(begin(), *(report_of(number, a=loss) for number, loss in enumerate(losses, start=1)))
+    assert when(alarms) == [("D has won", "a", 4, 6, True), ("D has won", "a", 4, 8, False)]
+    assert [alarm.figure for alarm in alarms] == [0.03, 0.5]
+    assert alarms[0].said == "discriminator loss 0.03, where one that cannot tell has 1.39"
+    assert "algorithm.discriminator_learning_rate" in alarms[0].help_by
 
 
 def test_a_round_without_an_answer_changes_nothing() -> None:
     """As in an asynchronous schedule, where a client answers every other round."""
-    alarms, lines = alarms_of(configuration())
-    for number in range(1, 7):
-        alarms.judge_round(report_of(number, **({"a": 0.01} if number % 2 else {"b": 1.0})))
-    assert when(lines) == [("D has won", "a", 1, 5, True)]
+    rounds = [report_of(number, **({"a": 0.01} if number % 2 else {"b": 1.0})) for number in range(1, 7)]
+    assert when(found(begin(), *rounds)) == [("D has won", "a", 1, 5, True)]
 
 
 def test_advice_is_of_settings_that_the_run_does_not_have_yet() -> None:
     for replay, named in (("target", True), ("gradient", False)):
-        alarms, lines = alarms_of(configuration(f"algorithm=dgan-images algorithm.replay={replay} algorithm.passes=1"))
+        start = begin(f"algorithm=dgan-images algorithm.replay={replay} algorithm.passes=1")
+        (alarm,) = found(start, *(report_of(number, a=0.0) for number in (1, 2, 3)))
+        assert ("replay=gradient" in alarm.help_by) == named
+
+
+def test_a_discriminator_that_scores_all_alike_knows_nothing() -> None:
+    """0.98 of 1.3863 is 1.3586, the standard deviation 0.02; after the first quarter of 40 rounds, five in a row."""
+    start = begin("exchange.rounds=40")
+    idle = {"discriminator_loss": 1.359, "score": 0.1, "score_spread": 0.0199}
+    sharp, spread = {**idle, "discriminator_loss": 1.358}, {**idle, "score_spread": 0.0201}
+    rounds = [round_of(number, a=idle, b=sharp, c=spread) for number in range(1, 41)]
+    alarms = found(start, *rounds)
+    assert when(alarms) == [("D knows nothing", "a", 11, 15, True)]
+    assert when(found(begin(), *rounds[:10])) == [("D knows nothing", "a", 6, 10, True)]  # of 8 rounds
+    assert alarms[0].said.endswith("cannot tell has 1.39, and scores synthetic images 0.1 (deviation 0.02)")
+
+
+def test_what_held_before_a_restart_goes_on_and_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = EventLog(tmp_path)
+    AlarmLog(log)
+    with caplog.at_level(logging.INFO, logger="flwr"):
+        log.write(begin())
         for number in (1, 2, 3):
-            alarms.judge_round(report_of(number, a=0.0))
-        assert ("replay=gradient" in lines[0]["help_by"]) == named
-
-
-def test_what_held_before_a_restart_goes_on() -> None:
-    alarms, lines = alarms_of(configuration())
-    for number in (1, 2, 3):
-        alarms.judge_round(report_of(number, a=0.01, b=0.01))
-    alarms.judge_round(report_of(4, b=1.0))
-    before = [Alarm(**{key: value for key, value in line.items() if key != "kind"}) for line in lines]
-    alarms, lines = alarms_of(configuration(), before)
-    alarms.judge_round(report_of(5, a=0.01, b=0.01))
-    assert not lines
-    alarms.judge_round(report_of(6, a=1.0, b=1.0))
-    assert when(lines) == [("D has won", "a", 1, 6, False)]
+            log.write(report_of(number, a=0.01, b=0.01))
+        log.write(report_of(4, b=1.0))
+        log = EventLog(tmp_path)
+        AlarmLog(log)
+        log.write(begin(attempt=2))
+        log.write(report_of(5, a=0.01, b=0.01))
+        log.write(report_of(6, a=1.0, b=1.0))
+    assert when([each.record for each in read_events(tmp_path) if each.kind == "alarm"]) == [
+        ("D has won", "a", 1, 3, True),
+        ("D has won", "b", 1, 3, True),
+        ("D has won", "b", 1, 4, False),
+        ("D has won", "a", 1, 6, False),
+    ]
+    assert [(record.levelname, record.getMessage().split(":")[0]) for record in caplog.records] == [
+        ("WARNING", "D has won at a since round 1"),
+        ("WARNING", "D has won at b since round 1"),
+        ("INFO", "D has won at b since round 1 is over in round 4"),
+        ("INFO", "D has won at a since round 1 is over in round 6"),
+    ]
 
 
 def images_of(at_the_ends: int, *, value: float = 1.0, apart: float = 0.5) -> Tensor:
@@ -144,36 +179,35 @@ def images_of(at_the_ends: int, *, value: float = 1.0, apart: float = 0.5) -> Te
     ],
 )
 def test_images_saturate_from_nineteen_twentieths_on(images: Tensor, raised: bool) -> None:
-    alarms, lines = alarms_of(configuration())
-    alarms.judge_samples(1, {"a": images, "b": images_of(0)})
-    alarms.judge_samples(2, {"a": images, "b": images_of(0)})
-    assert when(lines) == ([("images saturate", "a", 1, 1, True)] if raised else [])
-    alarms.judge_samples(3, {"a": images_of(0), "b": images_of(0)})
-    assert when(lines[1:]) == ([("images saturate", "a", 1, 3, False)] if raised else [])
+    good = look_of(images_of(0))
+    alarms = found(begin(), *(samples_of(n, a=look_of(images), b=good) for n in (1, 2)), samples_of(3, a=good, b=good))
+    both = [("images saturate", "a", 1, 1, True), ("images saturate", "a", 1, 3, False)]
+    assert when(alarms) == (both if raised else [])
 
 
 def test_label_maps_as_images_are_black_and_white() -> None:
-    alarms, lines = alarms_of(configuration("data.target=label-maps data.condition=none"))
-    alarms.judge_samples(1, {"a": images_of(100)})
-    assert not lines
+    start = begin("data.target=label-maps data.condition=none")
+    assert found(start, samples_of(1, a=look_of(images_of(100)))) == []
 
 
 @pytest.mark.parametrize(("apart", "raised"), [(0.0, True), (0.00784, True), (0.00785, False), (-0.00785, False)])
 def test_draws_collapse_below_one_grey_level(apart: float, raised: bool) -> None:
-    """2 / 255 = 0.007843."""
-    alarms, lines = alarms_of(configuration())
-    alarms.judge_samples(3, {"a": images_of(0, apart=apart), "b": images_of(0)})
-    assert when(lines) == ([("draws collapse", "a", 3, 3, True)] if raised else [])
-    alarms.judge_samples(4, {"a": images_of(0), "b": images_of(0)})
-    assert when(lines[1:]) == ([("draws collapse", "a", 3, 4, False)] if raised else [])
+    """One of 127.5 grey levels to a unit is 0.007843."""
+    good = look_of(images_of(0))
+    alarms = found(begin(), samples_of(3, a=look_of(images_of(0, apart=apart)), b=good), samples_of(4, a=good, b=good))
+    both = [("draws collapse", "a", 3, 3, True), ("draws collapse", "a", 3, 4, False)]
+    assert when(alarms) == (both if raised else [])
 
 
-def test_the_difference_of_draws_is_a_root_mean_square() -> None:
-    """A quarter of the values differ by 0.016, so that the root is 0.008 and the mean 0.004."""
-    images = images_of(75, value=0.25, apart=0.016)
-    alarms, lines = alarms_of(configuration())
-    alarms.judge_samples(3, {"a": images})
-    assert not lines
+def test_a_look_has_the_numbers_of_the_images() -> None:
+    """A quarter of the values differ by 0.016, so that the root of their mean square is 0.008, and their mean 0.004."""
+    look = look_of(images_of(75, value=0.25, apart=0.016))
+    assert look.draws_differ == pytest.approx(0.008 * 127.5, rel=1e-5)
+    assert look.saturated == 0
+    assert look.mean == (pytest.approx(127.5 * (1 + 0.75 * 0.25 + 0.25 * 0.008), rel=1e-5),)
+    two = torch.stack([torch.full((1, 1, 2, 2), -1.0), torch.ones(1, 1, 2, 2)])
+    assert look_of(two) == Look(255.0, 1.0, (127.5,), (127.5,))
+    assert look_of(two[:1]).draws_differ is None
 
 
 class SiteAndNoise(nn.Module):
@@ -184,30 +218,128 @@ class SiteAndNoise(nn.Module):
         return values.reshape(-1, 1, 1, 1).expand(-1, 1, *inputs.label_maps.shape[2:])
 
 
-def test_sample_images_are_told_by_whose_label_map_they_were_drawn_on(tmp_path: Path) -> None:
+def test_samples_are_files_that_are_told_by_site_and_draw(tmp_path: Path) -> None:
     maps = tuple(np.full((32, 32), value, np.uint8) for value in (0, 1))
-    names = ("a", "b", "c")
+    names = ("a", "b/c", "d")
     clients = [JoinedClient(n, False, ClientLabels(name, maps, 2, n)) for n, name in enumerate(names)]
-    plan = plan_samples(configuration(), clients, None)
-    drawn = plan.write(SiteAndNoise(), tmp_path / "grid.png")
-    assert {name: images.shape for name, images in drawn.items()} == {
-        "a": (2, 3, 1, 32, 32),
-        "b": (2, 3, 1, 32, 32),
-        "c": (2, 2, 1, 32, 32),
-    }
-    for number, name in enumerate(names):
-        of_site = (drawn[name] * 10).round().unique().tolist()
-        assert of_site == [number], "the noise moves an image by less than half of what tells two sites apart"
-        assert (drawn[name][0] != drawn[name][1]).all()
-    assert (tmp_path / "grid.png").is_file()
+    (tmp_path / "samples").mkdir()
+    samples = plan_samples(configuration(), clients, None).write(SiteAndNoise(), tmp_path, 7)
+    assert (samples.round, samples.grid) == (7, "samples/round-00007.png")
+    assert sorted(file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.png")) == sorted(
+        [samples.grid, *(each.file for each in samples.files)]
+    )
+    assert [(each.row, each.site) for each in samples.files if each.column == "draw 2"] == [
+        (row, names[row % 3]) for row in range(8)
+    ]
+    for each in samples.files:
+        with Image.open(tmp_path / each.file) as picture:
+            assert picture.text["Title"] == f"{each.site}, {each.column}"
+            levels = np.asarray(picture)
+        assert levels.shape == (32, 32)
+        if each.column != "label map":  # a tenth of a unit is 12.75 grey levels, and noise moves less than half of that
+            assert abs(levels - 127.5 - 12.75 * names.index(each.site)).max() < 6
+    assert list(samples.looks) == list(names)
+    assert all(look.draws_differ > 0 for look in samples.looks.values() if look.draws_differ is not None)
 
 
 def test_equal_draws_mean_nothing_in_the_first_quarter_or_without_noise() -> None:
-    alarms, lines = alarms_of(configuration())
-    alarms.judge_samples(2, {"a": images_of(0, apart=0.0)})  # of 8 rounds
-    assert not lines
-    alarms.judge_samples(3, {"a": images_of(0, apart=0.0)})
-    assert when(lines) == [("draws collapse", "a", 3, 3, True)]
-    alarms, lines = alarms_of(configuration("model.noise_channels=0"))
-    alarms.judge_samples(8, {"a": images_of(0, apart=0.0)})
-    assert not lines
+    """Of 8 rounds; draws that do not differ at all mean that no noise reaches the generator, at any time."""
+    nearly, same = replace(PLAIN, draws_differ=0.01), replace(PLAIN, draws_differ=0.0)
+    assert found(begin(), samples_of(2, a=nearly)) == []
+    assert when(found(begin(), samples_of(2, a=same))) == [("draws collapse", "a", 2, 2, True)]
+    assert when(found(begin(), samples_of(3, a=nearly))) == [("draws collapse", "a", 3, 3, True)]
+    assert found(begin("model.noise_channels=0"), samples_of(8, a=same)) == []
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "raised"),
+    [
+        (159.9, 20.0, False),  # 100 and 20 said: 2 * 20 + 20 off at most
+        (160.1, 20.0, True),
+        (39.9, 20.0, True),
+        (100.0, 85.1, True),  # (85 - 5) / 20 = 4
+        (100.0, 84.9, False),
+        (100.0, 0.01, False),  # 20 / 5.01 is less than 4
+    ],
+)
+def test_colours_are_held_against_what_the_site_said(mean: float, deviation: float, raised: bool) -> None:
+    joins = Join("a", "1", 9, "all", (100,), (20,)), Join("b", "2", 9, "all")
+    look = replace(PLAIN, mean=(mean,), deviation=(deviation,))
+    assert found(begin(), *joins, samples_of(2, a=look, b=look)) == []  # of 8 rounds
+    alarms = found(begin(), *joins, samples_of(3, a=look, b=look))
+    assert when(alarms) == ([("colours are not the site's", "a", 3, 3, True)] if raised else [])
+
+
+def test_feedback_is_held_against_that_of_the_others() -> None:
+    """Five answers in a row: ten times the median of the others, 0, and a cosine below -0.5; three clients or more."""
+
+    def rounds(**clients: dict[str, Any]) -> list[Round]:
+        return [round_of(number, **clients) for number in range(1, 7)]
+
+    usual = {"feedback_length": 1.0, "feedback_direction": 0.1}
+    cases = [
+        ({"feedback_length": 10.1}, "feedback is long"),
+        ({"feedback_length": 9.9}, None),
+        ({"feedback_length": 0.0}, "feedback is zero"),
+        ({"feedback_length": 0.01}, None),
+        ({"feedback_direction": -0.51}, "feedback is against the others'"),
+        ({"feedback_direction": -0.49}, None),
+        ({"feedback_direction": None, "feedback_length": None}, None),
+    ]
+    for values, name in cases:
+        alarms = found(begin(), *rounds(a={**usual, **values}, b=usual, c=usual))
+        assert when(alarms) == ([(name, "a", 1, 5, True)] if name else []), values
+    of_two = rounds(a={"feedback_length": 50.0, "feedback_direction": -0.9}, b=usual)
+    assert found(begin(), *of_two) == []
+
+
+def test_what_is_not_finite_is_named() -> None:
+    refused = round_of(2, {"b": "gradients that are not finite once they are multiplied"}, a={})
+    assert when(found(begin(), refused, report_of(3, a=1.0, b=1.0))) == [
+        ("not finite", "b", 2, 2, True),
+        ("not finite", "b", 2, 3, False),
+    ]
+    assert found(begin(), round_of(2, {"b": "no reply in time"}, a={})) == []
+    ended = found(begin(), report_of(4, a=1.0), End("failed", "The generator is not finite after round 5.", 1))
+    assert when(ended) == [("not finite", "", 4, 4, True)]
+
+
+def test_a_client_is_missing_until_it_is_back() -> None:
+    away, back = Change("b", "was not connected for 60 s", 3, "away"), Change("b", "came", 6, "came back")
+    assert when(found(begin(), away, report_of(4, a=1.0), back)) == [
+        ("a client is missing", "b", 3, 3, True),
+        ("a client is missing", "b", 3, 6, False),
+    ]
+    assert when(found(begin(), away, report_of(5, a=1.0, b=1.0)))[1:] == [("a client is missing", "b", 3, 5, False)]
+    assert found(begin(), Change("node 9", "does not take part: its policy", 0, "refused")) == []
+
+
+def test_no_round_for_three_usual_ones_is_an_alarm_until_there_is_one() -> None:
+    watch = Watch()
+    watch.take(event(begin("exchange.rounds=40")))
+    watch.take(event(StageBegin("training", 1)))
+    assert watch.look(1e9) == []  # nothing is usual yet
+    for number, time in enumerate((1000.0, 1050.0, 1100.0, 1140.0), start=1):  # 50, 50 and 40 s
+        assert watch.take(event(report_of(number, a=1.0), time)) == []
+    assert watch.look(1290.0) == []
+    assert when(watch.look(1291.0)) == [("no round for long", "", 4, 4, True)]
+    assert watch.look(2000.0) == []
+    watch.take(event(Heartbeat(1, "training", 4, 40, None), 2000.0))
+    assert when(watch.take(event(report_of(5, a=1.0), 2100.0))) == [("no round for long", "", 4, 5, False)]
+
+
+def test_short_rounds_and_other_stages_are_not_waited_for_in_vain() -> None:
+    watch = Watch()
+    for record, time in ((begin(), 1.0), (StageBegin("training", 1), 1.0)):
+        watch.take(event(record, time))
+    for number in range(1, 5):
+        watch.take(event(report_of(number, a=1.0), float(number)))
+    assert watch.look(64.0) == []  # a minute at least
+    assert len(watch.look(64.1)) == 1
+    watch.take(event(StageBegin("segmentation", 1), 70.0))
+    assert watch.look(1e9) == []
+
+
+def test_a_run_of_an_earlier_version_has_none() -> None:
+    """It says nothing of its loss."""
+    assert found(*(report_of(number, a=0.0) for number in range(1, 5))) == []

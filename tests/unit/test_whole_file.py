@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from flower_dgan.errors import StorageError
 from flower_dgan.private import private_directory
-from flower_dgan.whole_file import whole_file
+from flower_dgan.whole_file import append_line, whole_file
+from tests.small_disk import small_disk
 
 
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
@@ -62,3 +64,17 @@ def test_a_private_file_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
             assert directory.stat().st_mode & 0o777 == 0o700
     finally:
         os.umask(before)
+
+
+def test_a_line_that_finds_half_its_room_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """The page of the first line has room for some of the second, which a buffer would write when it is closed."""
+    with small_disk(tmp_path / "disk") as disk:
+        file = disk.path / "lines"
+        append_line(file, "first")
+        disk.fill()
+        for size in (6000, 20_000):
+            with pytest.raises(StorageError, match="No space left on device"):
+                append_line(file, "x" * size)
+            assert file.read_text() == "first\n"
+        append_line(file, "third")
+        assert file.read_text() == "first\nthird\n"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.join import JoinedClient
+from flower_dgan.run.run_records import LEFT_OUT
 
 logger = logging.getLogger("flwr")
 
@@ -27,7 +28,7 @@ class Attendance:
     config : Config
         ``exchange.min_nodes``, and ``exchange.join_timeout``: so long a node that is not connected is waited for.
     on_change : callable
-        Called with a client's name and a sentence when it is left out.
+        Called with a client's name, a sentence and the kind of change when it is left out.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class Attendance:
         Node id to how many messages in a row it did not answer in a usable way.
     """
 
-    def __init__(self, config: Config, on_change: Callable[[str, str], None]) -> None:
+    def __init__(self, config: Config, on_change: Callable[[str, str, str], None]) -> None:
         self._exchange = config.exchange
         self._on_change = on_change
         self._absent: dict[int, float] = {}
@@ -61,7 +62,8 @@ class Attendance:
         self._reasons[node_id] = reason
         if self.strikes[node_id] == MOST_STRIKES:
             logger.warning("%s is left out: %s", name, reason)
-            self._on_change(name, f"was left out after {MOST_STRIKES} messages without a usable reply: {reason}")
+            said = f"was left out after {MOST_STRIKES} messages without a usable reply: {reason}"
+            self._on_change(name, said, LEFT_OUT)
 
     def left_out(self) -> set[int]:
         """Return the nodes that are not asked for feedback."""

@@ -1,6 +1,7 @@
 """The main job on the server: join, train, synthesise, evaluate, report."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -12,6 +13,7 @@ from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
 from flower_dgan.data import LabelMaps, Pairs, read_foreign_label_maps, write_label_maps
 from flower_dgan.errors import DivergedError, FederationError, StorageError
+from flower_dgan.federation.announcement import announce, announce_classes, refused
 from flower_dgan.federation.cached_label_maps import tidy
 from flower_dgan.federation.candidates import Candidates
 from flower_dgan.federation.devices import say_memory, say_where
@@ -19,6 +21,7 @@ from flower_dgan.federation.dist_fid import windows_of
 from flower_dgan.federation.evaluation import make_table, measure_dist_fid, read_test_pairs
 from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
+from flower_dgan.federation.kept_generators import KeptGenerators
 from flower_dgan.federation.link_report import say_how_long
 from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
@@ -70,7 +73,8 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     tidy(label_map_cache())
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
-    with directory.in_use(), ending(directory):
+    logger.info("To watch it: flower-dgan watch %s", shlex.quote(str(directory.path)))
+    with directory.in_use(), ending(directory), directory.pulse.beating():
         if foreign is not None:
             directory.keep_to_label_maps(foreign.content)
         _run(grid, config, directory, test, previous, foreign)
@@ -85,7 +89,9 @@ def _run(
     previous: PreviousTask | None,
     foreign: LabelMaps | None,
 ) -> None:
+    last_seen = directory.last_seen
     checkpoint = directory.go_on()
+    announce(directory, config, checkpoint.round_number if checkpoint else 0, last_seen)
     envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
     fast_grid = FastGrid(grid, Ledger(known_answers()), envelope)
     with computing(config), ExitStack() as at_the_end:
@@ -93,7 +99,15 @@ def _run(
         with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):
             with directory.stage("join"):
                 claims = directory.claims
-                clients = join(fast_grid, config, label_map_cache(), directory.training, claims, foreign)
+                clients = join(
+                    fast_grid,
+                    config,
+                    label_map_cache(),
+                    directory.training,
+                    claims,
+                    foreign,
+                    partial(refused, directory),
+                )
                 say_how_long(config, clients, fast_grid.rates)
                 fast_grid.queues.update(client.node_id for client in clients if client.queue)
                 federation = open_federation(config, len(clients)) if test is not None else None
@@ -102,6 +116,7 @@ def _run(
                     windows_of(clients, config)  # before any work, as it may be too many
             shape = image_shape(config, clients)
             say_memory(config, shape)
+            announce_classes(directory, config, shape)
             fast_grid.ledger.answers = known_answers(discriminator_form(config, shape.classes).shapes)
             earlier = previous.labels if previous else ()
             if earlier and earlier[0].classes != shape.classes:
@@ -114,10 +129,20 @@ def _run(
         labels: Labels = [*earlier, *(client.labels for client in clients)]
         candidates = Candidates(directory.path, config, shape)
         try:
-            with directory.stage("training"):
+            with directory.stage("training", config.exchange.rounds - (checkpoint.round_number if checkpoint else 0)):
                 samples = plan_samples(config, clients, federation)
                 clients = train(
-                    directory, config, fast_grid, clients, algorithm, state, samples, candidates, checkpoint, claims
+                    directory,
+                    config,
+                    fast_grid,
+                    clients,
+                    algorithm,
+                    state,
+                    samples,
+                    candidates,
+                    KeptGenerators(directory, config, shape),
+                    checkpoint,
+                    claims,
                 )
             let_go = partial(leave, fast_grid, config, clients, directory.training)
             if config.downstream.dist_fid or candidates.rounds:  # they are asked once more

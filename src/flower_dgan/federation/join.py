@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def join(
     training: Training,
     claims: Claims,
     foreign: LabelMaps | None = None,
+    on_refused: Callable[[str, str], None] = lambda *_: None,
 ) -> tuple[JoinedClient, ...]:
     """Ask every connected node what it has.
 
@@ -106,6 +107,8 @@ def join(
         Whose the clients' names are.
     foreign : LabelMaps or None
         What synthetic images are made from where it is not the nodes' label maps.
+    on_refused : callable
+        Called with each node that does not take part, and why.
 
     Returns
     -------
@@ -121,8 +124,10 @@ def join(
         If label maps are not those that a node announced.
     """
     nodes = wait_for_nodes(grid, config.exchange.min_nodes, config.exchange.join_timeout)
-    asked = _decided(grid, config, cache, training, ask(grid, nodes, config, cache, training))
+    asked = _decided(grid, config, cache, training, ask(grid, nodes, config, cache, training), on_refused)
     descriptions = asked.descriptions
+    for problem in dict.fromkeys(asked.problems):
+        on_refused(*_who_and_why(problem))
     if asked.problems:
         raise FederationError("The run cannot start: " + "; ".join(dict.fromkeys(asked.problems)))
     check_agreement(list(descriptions.values()), config)
@@ -145,7 +150,23 @@ def join(
     )
 
 
-def _decided(grid: Grid, config: Config, cache: Path, training: Training, asked: Asked) -> Asked:
+def _who_and_why(problem: str) -> tuple[str, str]:
+    """Split what is wrong with a node into the node and the reason, of which it may be the subject."""
+    who, found, why = problem.partition(": ")
+    if not found:
+        words = problem.split(" ", 2)
+        who, why = " ".join(words[:2]), words[-1]
+    return who, why
+
+
+def _decided(
+    grid: Grid,
+    config: Config,
+    cache: Path,
+    training: Training,
+    asked: Asked,
+    on_refused: Callable[[str, str], None],
+) -> Asked:
     """Wait for owners who are to approve the training, and go on without those who do not in time.
 
     Whoever approved waits for the others as long as for nodes that are not connected yet; where they are fewer than the
@@ -175,6 +196,8 @@ def _decided(grid: Grid, config: Config, cache: Path, training: Training, asked:
         time.sleep(pause)
         pause = min(1.5 * pause, _TELL_AGAIN)  # a line in the log, and in the ledger, of each owner each time
         asked.add(ask(grid, sorted(asked.waiting), config, cache, training))
+    for node, why in sorted(asked.undecided.items()):
+        on_refused(f"node {node}", why)
     words = "; ".join(f"node {node}: {why}" for node, why in sorted(asked.undecided.items()))
     if not asked.problems and len(asked.descriptions) < config.exchange.min_nodes:
         there = len(asked.descriptions)

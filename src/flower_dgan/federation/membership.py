@@ -16,6 +16,7 @@ from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient, channels_of, check_agreement, joined
 from flower_dgan.federation.run_directory import label_map_cache
 from flower_dgan.flower.grid import FastGrid
+from flower_dgan.run.run_records import CAME, CAME_BACK, MOVED, REFUSED
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 
@@ -53,7 +54,7 @@ class Membership:
     on_client : callable
         Called with each client, those of the beginning too.
     on_change : callable
-        Called with a client's name or a node's id and a sentence for each change of membership.
+        Called with a client's name or a node's id, a sentence and its kind for each change of membership.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class Membership:
         claims: Claims,
         clients: Sequence[JoinedClient],
         on_client: Callable[[JoinedClient], None],
-        on_change: Callable[[str, str], None],
+        on_change: Callable[[str, str, str], None],
     ) -> None:
         self._grid = grid
         self._config = config
@@ -142,12 +143,12 @@ class Membership:
         client = joined(node, description, self._config, site, label_map_cache(), self._first.foreign)
         before = self.clients.get(client.name)
         if before is None:
-            self._on_change(client.name, "came")
+            self._on_change(client.name, "came", CAME)
         elif before.node_id == node:
-            self._on_change(client.name, "answers again")
+            self._on_change(client.name, "answers again", CAME_BACK)
         else:
             self._replaced.add(before.node_id)
-            self._on_change(client.name, f"is node {node} now, and was node {before.node_id}")
+            self._on_change(client.name, f"is node {node} now, and was node {before.node_id}", MOVED)
         self._add(client)
         return client
 
@@ -162,7 +163,7 @@ class Membership:
         known = any(client.node_id == node for client in self.clients.values())
         if problem and not known and self._told.get(node) != problem:
             logger.warning("Not taken into the training: %s", problem)
-            self._on_change(f"node {node}", f"was not taken in: {problem}")
+            self._on_change(f"node {node}", f"was not taken in: {problem}", REFUSED)
         self._told[node] = problem
 
     def _add(self, client: JoinedClient) -> None:

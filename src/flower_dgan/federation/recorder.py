@@ -12,6 +12,8 @@ from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.metrics import figure
+from flower_dgan.run.run_records import Change, ClientRound, Join, RecordCount, Round
+from flower_dgan.run.status_records import LedgerRows
 
 logger = logging.getLogger("flwr")
 
@@ -42,6 +44,7 @@ class Recorder:
         done: int,
     ) -> None:
         self._directory = directory
+        self._events = directory.events
         self._config = config
         self._grid = grid
         self._draw_samples = draw_samples
@@ -58,15 +61,24 @@ class Recorder:
         """Write down who takes part from now on; a client may come again as another node."""
         if client.name not in self._nodes:
             channels = "all" if client.channels is None else ", ".join(map(str, client.channels))
-            node_id = str(client.node_id)
-            self._directory.measure("join", site=client.name, node_id=node_id, images=client.images, channels=channels)
+            levels = client.labels.levels
+            looks = (levels.mean, levels.deviation) if levels else ((), ())
+            self._events.write(Join(client.name, str(client.node_id), client.images, channels, *looks))
         self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
         self._grid.names[client.node_id] = client.name
         self._counted[client.node_id] = self._bytes(client.node_id)
 
-    def record_change(self, who: str, what: str) -> None:
-        """Write down a change of membership."""
-        self._directory.measure("membership", who=who, what=what, round=self._rounds)
+    def record_change(self, who: str, what: str, change: str) -> None:
+        """Write down a change of membership, in words and by its kind."""
+        self._events.write(Change(who, what, self._rounds, change))
+
+    def record_ledger(self) -> None:
+        """Write down what has crossed the wire so far, so that a run that is killed tells it, too."""
+        rows = (
+            RecordCount(self._names.get(node_id, f"node {node_id}"), direction, record, key, **vars(count))
+            for node_id, direction, record, key, count in self._grid.ledger.rows()
+        )
+        self._events.write(LedgerRows(self._rounds, tuple(rows)), durable=False)
 
     def record_round(self, report: RoundReport) -> None:
         """Write a finished round down, and log its line."""
@@ -80,34 +92,44 @@ class Recorder:
             moved += sent + received
             if (done := report.clients.get(name)) is not None:
                 self._peaks[name] = max(self._peaks.get(name, 0.0), done.peak_memory_mib)
-                clients[name] = {
-                    "discriminator_loss": done.discriminator_loss,
-                    "generator_loss": done.generator_loss,
-                    "busy_seconds": done.busy_seconds,
-                    "compute_seconds": done.compute_seconds,
-                    "bytes_sent": sent,
-                    "bytes_received": received,
-                    "rounds_late": done.rounds_late,
-                    "weight": done.weight,
-                    "bounded": done.bounded,
-                    "capped": done.capped,
-                }
+                clients[name] = ClientRound(
+                    discriminator_loss=done.discriminator_loss,
+                    generator_loss=done.generator_loss,
+                    busy_seconds=done.busy_seconds,
+                    compute_seconds=done.compute_seconds,
+                    bytes_sent=sent,
+                    bytes_received=received,
+                    rounds_late=done.rounds_late,
+                    weight=done.weight,
+                    bounded=done.bounded,
+                    capped=done.capped,
+                    arrived_seconds=self._grid.arrivals.get(node_id),
+                    sendings=self._grid.sendings.get(node_id, 1),
+                    score=done.figures.score,
+                    score_spread=done.figures.score_spread,
+                    feedback_length=done.figures.length,
+                    feedback_direction=done.figures.direction,
+                )
         seconds = self._split(report)
-        self._directory.measure(
-            "round",
-            round=report.round_number,
-            seconds=seconds,
-            images=report.images,
-            staleness=report.staleness,
-            clients=clients,
-            rejected=report.rejected,
-            late=report.late,
-            repeats=self._new_repeats(),
-            bounded_together=report.bounded_together,
+        self._events.write(
+            Round(
+                round=report.round_number,
+                seconds=seconds,
+                images=report.images,
+                clients=clients,
+                rejected=report.rejected,
+                staleness=report.staleness,
+                late=report.late,
+                repeats=self._new_repeats(),
+                bounded_together=report.bounded_together,
+                attempt=self._directory.training.attempt,
+            )
         )
+        self._directory.pulse.step()
         self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
             self._draw_samples(report.round_number)
+            self.record_ledger()
 
     def record_end(self, server_peak_mib: float) -> None:
         """Write down what crossed the wire, record by record, and the memory of server and clients."""

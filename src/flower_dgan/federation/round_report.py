@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from flower_dgan.federation.answer_figures import NO_FIGURES, AnswerFigures
+
 
 @dataclass(frozen=True)
 class ClientRound:
@@ -24,6 +26,8 @@ class ClientRound:
         ``flower_dgan.gan.guard``.
     capped : bool
         Whether its number of images would have given it more than the largest share.
+    figures : AnswerFigures
+        What its answer looked like.
     """
 
     discriminator_loss: float
@@ -35,6 +39,7 @@ class ClientRound:
     weight: float
     bounded: int
     capped: bool
+    figures: AnswerFigures = NO_FIGURES
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import platformdirs
@@ -17,18 +18,26 @@ from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
 from flower_dgan.data.splits import some
 from flower_dgan.device import AUTO
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, StorageError, one_line
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
 from flower_dgan.private import private_directory
 from flower_dgan.resolve import differences, to_yaml
-from flower_dgan.run.event_reader import read_lines
+from flower_dgan.run.event_log import EventLog
+from flower_dgan.run.event_reader import read_events, read_lines
 from flower_dgan.run.events import METRICS
+from flower_dgan.run.pulse import Pulse
+from flower_dgan.run.run_records import FAILED, STOPPED, Stage
+from flower_dgan.run.status_records import StageBegin
 from flower_dgan.tasks.patient_scores import FILE as SCORES
-from flower_dgan.whole_file import append_line, whole_file
+from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
+_STAY = ("begin", "classes", "device", "end", "stage", "stage-begin")
+"""Kinds of events that stay when a training goes on: they are of attempts, not of rounds."""
+_DATED = ("round", "membership", "alarm", "samples", "generator", "ledger")
+"""Those that stay if their round does."""
 _OF_A_SWEEP = ".hydra"  # what Hydra makes in the directory of each job
 
 
@@ -129,6 +138,12 @@ class RunDirectory:
         return (self.path / METRICS).is_file()
 
     @property
+    def last_seen(self) -> float | None:
+        """When an earlier attempt wrote its last line, in seconds since 1970; None if there is none that says it."""
+        times = [event.time for event in read_events(self.path) if event.time is not None]
+        return times[-1] if times else None
+
+    @property
     def checkpoints(self) -> Checkpoints:
         """What the server needs to go on after a crash."""
         return Checkpoints(self.path / "checkpoints")
@@ -143,13 +158,19 @@ class RunDirectory:
         """Directory of the synthetic dataset."""
         return self.path / "synthetic"
 
-    def sample(self, round_number: int) -> Path:
-        """File of the sample grid of a round."""
-        return self.path / "samples" / f"round-{round_number:05d}.png"
+    @cached_property
+    def events(self) -> EventLog:
+        """What happens in the run, as it is written down."""
+        return EventLog(self.path)
+
+    @cached_property
+    def pulse(self) -> Pulse:
+        """What says now and then that the run lives, and how far its stage is."""
+        return Pulse(self.events, self.training.attempt)
 
     def measure(self, kind: str, **values: object) -> None:
         """Append one measurement to ``metrics.jsonl``; it is on disk when this returns. Raises StorageError."""
-        append_line(self.path / METRICS, json.dumps({"kind": kind, **values}))
+        self.events.measure(kind, values)
 
     def keep_to_label_maps(self, content: str) -> None:
         """Note the content hash of the label maps of ``data.label_maps``, on which every draw depends.
@@ -199,18 +220,34 @@ class RunDirectory:
         """Drop later rounds and all results from ``metrics.jsonl``."""
         kept = []
         for _, fields in read_lines(self.path) if self.has_measurements else ():
-            dated = fields.get("kind") in ("round", "membership", "alarm")
-            if fields.get("kind") in ("device", "stage") or (dated and fields.get("round", 0) <= round_number):
+            dated = fields.get("kind") in _DATED
+            if fields.get("kind") in _STAY or (dated and fields.get("round", 0) <= round_number):
                 kept.append(json.dumps(fields) + "\n")
         with whole_file(self.path / METRICS) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure the wall-clock time of a stage."""
+    def stage(self, name: str, steps: int = 0) -> Iterator[None]:
+        """Write down when a stage begins and ends, and how.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        steps : int
+            How many steps it has that ``pulse`` counts, so that it can say how long the rest takes; 0 if none.
+        """
         start = time.monotonic()
-        yield
-        self.measure("stage", name=name, seconds=time.monotonic() - start)
+        self.events.write(StageBegin(name, self.training.attempt))
+        with self.pulse.stage(name, steps):
+            try:
+                yield
+            except BaseException as error:  # which is raised, whether it can be written down or not
+                how = FAILED if isinstance(error, Exception) else STOPPED
+                with suppress(StorageError):
+                    self.events.write(Stage(name, time.monotonic() - start, how, one_line(error)))
+                raise
+        self.events.write(Stage(name, time.monotonic() - start))
 
 
 @contextmanager

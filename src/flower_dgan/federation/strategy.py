@@ -11,8 +11,10 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from flower_dgan.algorithms.base import AnyAlgorithm
+from flower_dgan.algorithms.judging_together import JudgingTogether
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
+from flower_dgan.federation.answer_figures import answer_figures
 from flower_dgan.federation.attendance import Attendance
 from flower_dgan.federation.inbox import Inbox
 from flower_dgan.federation.join import JoinedClient
@@ -23,6 +25,7 @@ from flower_dgan.gan.learning import Step
 from flower_dgan.gan.schedule import replies_needed
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.networks.build import discriminator_form
+from flower_dgan.run.run_records import AWAY
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.protocol import Training
 
@@ -57,7 +60,7 @@ class DganStrategy(Strategy):
         left out: returns those that take part from now on. One with the name of a client takes its place, and is sent
         what that one was.
     on_change : callable
-        Called with a client's name and a sentence when it is left out.
+        Called with a client's name, a sentence and the kind of change when it is left out, or its node is away.
 
     Attributes
     ----------
@@ -77,7 +80,7 @@ class DganStrategy(Strategy):
         done: int = 0,
         answered: Mapping[str, int] = {},
         admit: Callable[[Set[int], Set[int]], Sequence[JoinedClient]] = lambda *_: (),
-        on_change: Callable[[str, str], None] = lambda *_: None,
+        on_change: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
         self._algorithm = algorithm
         self._state = state
@@ -97,6 +100,11 @@ class DganStrategy(Strategy):
             discriminator_form(config, classes),
             self._attendance,
         )
+        self._on_change = on_change
+        self._loss = None if algorithm.releases.real_pixels else config.algorithm.loss
+        scored = isinstance(algorithm, JudgingTogether)  # whose clients send scores, which nothing has weighed
+        self._weight = 1.0 if scored else config.algorithm.generator_weight or 1.0
+        self._said_away: set[int] = set()
         self._grid: FastGrid | None = None
         self._first = self._drawn_rounds = done
         self.answered = {client.name: answered.get(client.name, 0) for client in clients}
@@ -176,6 +184,14 @@ class DganStrategy(Strategy):
         connected = self._take_in(grid)
         for node_id in self._attendance.gone(self._outbox.at_work(), connected):
             grid.give_up(node_id)
+            self._away(node_id)
+
+    def _away(self, node_id: int) -> None:
+        """Say once that a node is not connected; where it comes back its client is said to be there again."""
+        if node_id not in self._said_away:
+            self._said_away.add(node_id)
+            seconds = self._config.exchange.join_timeout
+            self._on_change(self._clients[node_id].name, f"was not connected for {seconds:g} s", AWAY)
 
     def _take_in(self, grid: FastGrid) -> set[int]:
         """Take in the nodes that came, and return all that are connected."""
@@ -191,6 +207,7 @@ class DganStrategy(Strategy):
             if client.queue:
                 grid.queues.add(client.node_id)
             self._attendance.answered(client.node_id)
+            self._said_away -= {before, client.node_id}
             self.answered.setdefault(client.name, 0)
         return connected
 
@@ -248,6 +265,7 @@ class DganStrategy(Strategy):
         if answers:
             step = self._algorithm.learn(self._state, round_number, proposals, answers, arrived.discounts)
             step.check(answers)
+        figures = answer_figures(answers, {name: each / self._weight for name, each in step.losses.items()}, self._loss)
         self.answered |= {name: round_number - late for name, late in arrived.late.items()}
         self._on_round(
             RoundReport(
@@ -266,6 +284,7 @@ class DganStrategy(Strategy):
                         weight=step.weights[name],
                         bounded=step.bounded.get(name, 0),
                         capped=name in step.capped,
+                        figures=figures[name],
                     )
                     for name, answer in answers.items()
                 },

@@ -3,17 +3,18 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from flwr.app import ArrayRecord
 
 from flower_dgan.algorithms.base import AnyAlgorithm
 from flower_dgan.config import Config
-from flower_dgan.errors import FederationError
-from flower_dgan.federation.alarms import Alarms
+from flower_dgan.errors import FederationError, StorageError
 from flower_dgan.federation.candidates import Candidates
 from flower_dgan.federation.checkpoint import Checkpoint
 from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient
+from flower_dgan.federation.kept_generators import KeptGenerators
 from flower_dgan.federation.membership import Membership
 from flower_dgan.federation.recorder import Recorder
 from flower_dgan.federation.round_report import RoundReport
@@ -23,7 +24,6 @@ from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.memory import peak_memory_mib
-from flower_dgan.report.run_metrics import read_metrics
 
 logger = logging.getLogger("flwr")
 
@@ -74,6 +74,7 @@ def train(
     state: ServerState,
     samples: SamplePlan,
     candidates: Candidates,
+    kept: KeptGenerators,
     checkpoint: Checkpoint | None,
     claims: Claims,
 ) -> tuple[JoinedClient, ...]:
@@ -97,6 +98,8 @@ def train(
         What the sample grids show.
     candidates : Candidates
         Keeps the generators that may be taken in the end.
+    kept : KeptGenerators
+        Keeps those that may be looked at while the training goes on.
     checkpoint : Checkpoint or None
         Where the training goes on, see :func:`begin`.
     claims : Claims
@@ -107,24 +110,25 @@ def train(
     tuple of JoinedClient
         The clients as they are at the end: those that came later too, and each by its last node.
     """
-    before = read_metrics(directory.path).alarms if checkpoint and directory.has_measurements else ()
-    alarms = Alarms(config, directory.measure, before)
+    sampled = None
 
     def write_samples(round_number: int) -> None:
-        drawn = samples.write(state.generator.average, directory.sample(round_number))
-        alarms.judge_samples(round_number, drawn)
+        nonlocal sampled
+        sampled = round_number
+        directory.events.write(samples.write(state.generator.average, directory.path, round_number), durable=False)
+        kept.keep(round_number, state.generator.average, last=round_number == config.exchange.rounds)
 
     done, answered = (checkpoint.round_number, checkpoint.answered) if checkpoint else (0, {})
     recorder = Recorder(directory, config, grid, write_samples, done)
     members = Membership(
         grid, config, directory.training, claims, clients, recorder.record_client, recorder.record_change
     )
+    recorder.record_ledger()
     last_checkpoint = time.monotonic()
 
     def after_round(report: RoundReport) -> None:
         nonlocal last_checkpoint
         recorder.record_round(report)
-        alarms.judge_round(report)
         candidates.keep(report.round_number, state.generator.average)  # before the checkpoint that may follow it
         done = report.round_number == config.exchange.rounds
         if done or time.monotonic() - last_checkpoint >= config.output.checkpoint_interval:
@@ -151,14 +155,20 @@ def train(
         recorder.record_change,
     )
     if left := config.exchange.rounds - done:
-        strategy.start(
-            grid=grid,
-            initial_arrays=ArrayRecord(state.generator.network.state_dict()),
-            num_rounds=left,
-            timeout=config.exchange.timeout,
-        )
+        try:
+            strategy.start(
+                grid=grid,
+                initial_arrays=ArrayRecord(state.generator.network.state_dict()),
+                num_rounds=left,
+                timeout=config.exchange.timeout,
+            )
+        except BaseException:  # what left the nodes is told also where nothing came of it
+            with suppress(StorageError):
+                recorder.record_ledger()
+            raise
     grid.while_waiting = lambda: None  # from here on nobody is taken in
     grid.give_up()  # a bundle that is late keeps nobody from leaving
-    write_samples(config.exchange.rounds)
+    if sampled != config.exchange.rounds:
+        write_samples(config.exchange.rounds)
     recorder.record_end(peak_memory_mib())
     return tuple(members.clients.values())

@@ -79,6 +79,8 @@ class FastGrid(PassingGrid):
         Node id to the seconds between the call and the arrival of its reply, in the last call.
     rates : dict of int to float
         Node id to the bytes a second of its last reply that was large enough to tell.
+    sendings : dict of int to int
+        Node id to how often the message was sent that its last reply answers.
     repeats : Counter of int
         Node id to the number of messages that were sent again.
     while_waiting : callable
@@ -96,6 +98,7 @@ class FastGrid(PassingGrid):
         self.names: dict[int, str] = {}
         self.arrivals: dict[int, float] = {}
         self.rates: dict[int, float] = {}
+        self.sendings: dict[int, int] = {}
         self.repeats: Counter[int] = Counter()
         self.while_waiting: Callable[[], object] = lambda: None
         self._out: list[Sent] = []
@@ -208,6 +211,7 @@ class FastGrid(PassingGrid):
                 waiting.remove(sent)
                 self._out.remove(sent)
                 self.arrivals[sent.node] = max(0.0, sent.arrived - start)
+                self.sendings[sent.node] = sent.copies
                 reply = sent.taken()
                 good += not reply.has_error()
                 yield reply

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from flower_dgan.run.event_reader import Event
 from flower_dgan.run.events import KIND_OF, METRICS
 from flower_dgan.whole_file import append_line
 
@@ -24,12 +25,18 @@ class EventLog:
         The directory of a run.
     clock : callable
         Seconds since 1970.
+
+    Attributes
+    ----------
+    listeners : list of callable
+        Called with each event once it is written, in the thread that wrote it.
     """
 
     def __init__(self, run_directory: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = run_directory / METRICS
         self._clock = clock
         self._lock = Lock()
+        self.listeners: list[Callable[[Event], object]] = []
 
     def write(self, record: "DataclassInstance", *, durable: bool = True) -> None:
         """Append an event of its kind; raises StorageError.
@@ -46,5 +53,7 @@ class EventLog:
     def measure(self, kind: str, values: dict[str, Any], *, durable: bool = True) -> None:
         """Append an event of a kind with these fields; raises StorageError."""
         with self._lock:
-            line = json.dumps({"kind": kind, "time": round(self._clock(), 3), **values})
-            append_line(self.path, line, durable=durable)
+            line = {"kind": kind, "time": round(self._clock(), 3), **values}
+            append_line(self.path, json.dumps(line), durable=durable)
+        for listener in self.listeners:
+            listener(Event.of(line))

@@ -137,7 +137,7 @@ def _reader(hint: Any) -> Reader:
 
 
 def _plain(kind: type) -> Reader:
-    allowed = (int, float) if kind is float else kind
+    allowed = {float: (int, float), list: (list, tuple)}.get(kind, kind)  # tuples before they were JSON
 
     def read(value: Any, name: str) -> Any:
         if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
