@@ -27,6 +27,7 @@ def test_modules_stay_apart() -> None:
 
 
 HEAVY = (
+    "fastapi",
     "torch",
     "torchvision",
     "ray",
@@ -41,7 +42,7 @@ HEAVY = (
 )
 COMMANDS = {
     (): "data policy verify clean compare config evaluate export gain init invite ledger predict preflight report "
-    "supernode synthesize train-model",
+    "supernode synthesize train-model watch",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check init revoke waiting",
     ("verify",): "exactness",

@@ -24,6 +24,7 @@ from flower_dgan.cli.models import predict, train_model
 from flower_dgan.cli.new_places import new_folder, require_new_folder
 from flower_dgan.cli.policy_command import policy
 from flower_dgan.cli.preflight import preflight
+from flower_dgan.cli.watch_command import watch
 from flower_dgan.errors import defect, told
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ app.command()(train_model)
 app.command()(predict)
 app.command()(preflight)
 app.command()(ledger)
+app.command()(watch)
 app.add_typer(policy, name="policy")
 
 _SOFTWARE = 70  # what sysexits.h calls it

@@ -1,0 +1,1 @@
+"""The page that shows trainings in a browser: it reads run directories, and no training depends on it."""

@@ -1,0 +1,45 @@
+"use strict";
+/* The tab Privacy: what left each site, record by record. */
+(() => {
+  const dgan = window.dgan;
+  const { el, card, fillIfNew } = dgan;
+  const left = el("div");
+  const sent = el("div");
+  const FROM = "from node";
+  let looked = "";
+  let key = null;
+
+  const bySite = (records) => {
+    const found = new Map();
+    for (const each of records) found.set(each.site, [...(found.get(each.site) || []), each]);
+    return [...found];
+  };
+  const list = (records, word) => bySite(records).map(([site, rows], at) => {
+    const total = rows.reduce((sum, each) => sum + each.bytes, 0);
+    return el("details", { open: at === 0 }, el("summary", {}, el("b", {}, site), ` ${dgan.bytes(total)} ${word}`),
+      dgan.table(`${site}: what ${word}`, ["record", "what", "type", "shape of one", ">messages", ">bytes"],
+        rows.slice().sort((a, b) => b.bytes - a.bytes).map((each) => [each.record, each.key, each.dtype, each.shape, dgan.count(each.messages), dgan.bytes(each.bytes)])));
+  });
+
+  dgan.tabs.push({
+    id: "privacy", title: "Privacy",
+    build: (panel) => panel.append(el("div", { class: "grid" },
+      card("Differential privacy", { size: "wide" }, el("p", {}, "No epsilon exists for this training: no mechanism of differential privacy was applied, and no figure bounds what the feedback tells of one image. docs/privacy.md says what holds instead.")),
+      card("What left each site", { size: "wide", note: "As the server received it, every array of every record, over the whole training. What a site's owner counted and allowed is on the owner's own page: flower-dgan watch --node." }, left),
+      card("What was sent to each site", { size: "wide" }, sent))),
+    view: async (view) => {
+      const state = [view.key, view.edition, view.round, view.status.state].join("|");
+      if (state === looked) return;
+      looked = state;
+      key = view.key;
+      const { records } = await dgan.source.get(`runs/${key}/records`);
+      if (key !== view.key) return;
+      const opened = new Set([...left.querySelectorAll("details[open] summary b")].map((each) => each.textContent));
+      const parts = [[left, records.filter((each) => each.direction === FROM), "left"], [sent, records.filter((each) => each.direction !== FROM), "were sent"]];
+      for (const [box, rows, word] of parts) {
+        fillIfNew(box, rows, () => rows.length ? list(rows, word) : [dgan.empty("Nothing was counted yet: it is written down as the rounds go on.")]);
+      }
+      if (opened.size) for (const each of left.querySelectorAll("details")) each.open = opened.has(each.querySelector("b").textContent);
+    },
+  });
+})();

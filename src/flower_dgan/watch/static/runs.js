@@ -1,0 +1,92 @@
+"use strict";
+/* The tab Runs: many runs beside each other. */
+(() => {
+  const dgan = window.dgan;
+  const { el, card, fillIfNew } = dgan;
+  const MOST = 40;
+  const table = el("div");
+  const differ = el("div");
+  const chart = new dgan.Chart("Mean discriminator loss by run");
+  const generator = new dgan.Chart("Mean generator loss by run");
+  const found = new Map(); // summaries by key
+  const off = new Set(); // runs that are not drawn
+  let reading = false;
+
+  const meanOf = (clients) => {
+    const lines = Object.values(clients || {});
+    const length = Math.max(0, ...lines.map((line) => line.length));
+    return Array.from({ length }, (_, at) => {
+      const there = lines.map((line) => line[at]).filter((value) => value !== null && value !== undefined);
+      return there.length ? there.reduce((sum, value) => sum + value, 0) / there.length : null;
+    });
+  };
+
+  /** Put lines with steps of their own on the rounds of all. */
+  const together = (runs, measure) => {
+    const rounds = [...new Set(runs.flatMap((run) => run.curves.rounds))].sort((a, b) => a - b);
+    const place = new Map(rounds.map((round, at) => [round, at]));
+    const lines = {};
+    for (const run of runs) {
+      const line = new Array(rounds.length).fill(null);
+      meanOf(run.curves.measures[measure]).forEach((value, at) => { line[place.get(run.curves.rounds[at])] = value; });
+      let before = null; // coarser runs have points in between
+      lines[run.name] = line.map((value, at) => {
+        if (value !== null) before = value;
+        return value ?? (rounds[at] <= run.curves.rounds.at(-1) ? before : null);
+      });
+    }
+    return [rounds, lines];
+  };
+
+  const show = () => {
+    const all = (dgan.runs || []).map((each) => found.get(each.key)).filter(Boolean);
+    fillIfNew(table, [all.map((run) => [run.key, run.version, run.status.state]), [...off]], () => {
+      const metrics = [...new Set(all.flatMap((run) => run.tstr).flatMap((row) => Object.keys(row).filter((name) => typeof row[name] === "number" && !["seed", "time"].includes(name))))];
+      const cell = (run, metric) => {
+        const values = run.tstr.filter((each) => each.row === "DGAN" && typeof each[metric] === "number").map((each) => each[metric]);
+        if (!values.length) return "–";
+        const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+        const spread = values.length > 1 ? ` ± ${dgan.number(Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)), 2)}` : "";
+        return dgan.number(mean) + spread;
+      };
+      return [dgan.table("Runs", ["run", "drawn", "state", ">round", ">clients", ...metrics.map((name) => `>${name} of DGAN`), ">alarms"], all.map((run) => [
+        el("button", { class: "plain", title: "Show this run", onclick: () => dgan.openRun(run.key) }, run.name),
+        el("input", { type: "checkbox", checked: !off.has(run.key), "aria-label": `Draw ${run.name}`, onchange: (event) => { if (event.target.checked) off.delete(run.key); else off.add(run.key); show(); } }),
+        dgan.badge(dgan.stateWords(run), { finished: "good", failed: "bad", running: "calm" }[run.status.state] || "warn"),
+        dgan.count(run.round), dgan.count(run.clients.length), ...metrics.map((metric) => cell(run, metric)), dgan.count(run.alarm.filter((each) => each.begins).length)]))];
+    });
+    const drawn = all.filter((run) => !off.has(run.key) && run.curves.rounds.length);
+    chart.show(...together(drawn, "discriminator_loss"));
+    generator.show(...together(drawn, "generator_loss"));
+    const names = [...new Set(all.flatMap((run) => Object.keys(run.settings)))].filter((name) => new Set(all.map((run) => run.settings[name])).size > 1 && !["output.directory", "resume"].includes(name));
+    fillIfNew(differ, [names, all.map((run) => run.key)], () => names.length
+      ? [dgan.table("Settings that differ", ["setting", ...all.map((run) => run.name)], names.map((name) => [name, ...all.map((run) => run.settings[name] ?? "–")]))]
+      : [dgan.empty(all.length > 1 ? "None: the runs have the same settings." : "There is one run only: name a sweep, or a folder of runs.")]);
+  };
+
+  const read = async () => {
+    if (reading) return;
+    reading = true;
+    try {
+      for (const each of (dgan.runs || []).slice(0, MOST)) {
+        let more = true;
+        while (more) {
+          const summary = await dgan.source.get(`runs/${each.key}/summary`);
+          found.set(each.key, summary);
+          more = summary.more;
+        }
+        show();
+      }
+    } finally { reading = false; }
+  };
+
+  dgan.tabs.push({
+    id: "runs", title: "Runs",
+    build: (panel) => panel.append(el("div", { class: "grid" },
+      card("Runs", { size: "wide", note: `The first ${MOST}. DGAN is the model that was trained on the synthetic images.` }, table),
+      card("Discriminator loss", { note: "Mean over the clients." }, chart.node), card("Generator loss", { note: "Mean over the clients." }, generator.node),
+      card("Settings that differ", { size: "wide" }, differ))),
+    opened: read,
+    view: () => { show(); if (!reading && dgan.source.live && performance.now() - (found.at || 0) > 5000) { found.at = performance.now(); read(); } },
+  });
+})();

@@ -1,0 +1,210 @@
+"""What the page tells of runs: folded from their events, in bounded memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.watch.board import Board, Watched
+from flower_dgan.watch.bounded_curves import Curves
+from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
+from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
+from flower_dgan.watch.run_places import find_runs
+from flower_dgan.watch.serve import Door, names, ssh_target
+from tests.watched import begin_event, end_event, round_event, write_events
+
+
+def read(run: Path) -> Watched:
+    (place,) = find_runs(run).values()
+    watched = Watched(place)
+    while watched.refresh():
+        pass
+    return watched
+
+
+def test_curves_of_many_rounds_are_means_of_few_points() -> None:
+    curves = Curves(("loss",))
+    for number in range(1, 3201):
+        curves.add(number, {"a": {"loss": float(number)}})
+    shown = curves.shown()
+    # 800 points are 3,200 rounds by four: 1 .. 4 is 2.5, and the last is 3197 .. 3200
+    assert (shown["stride"], len(shown["rounds"]), shown["rounds"][:2]) == (4, 800, [4, 8])
+    line = shown["measures"]["loss"]["a"]
+    assert (line[0], line[1], line[-1]) == (2.5, 6.5, 3198.0)  # 3198.5 in four digits, by Python's rounding to even
+    assert curves.shown(798)["rounds"] == [3196, 3200]
+
+
+def test_what_was_not_measured_is_a_gap() -> None:
+    curves = Curves(("loss",))
+    curves.add(1, {"a": {"loss": 1.0}})
+    curves.add(2, {"a": {"loss": float("nan")}, "b": {"loss": 2.0}})
+    curves.add(3, {"b": {"loss": 3.0}})
+    assert curves.shown()["measures"]["loss"] == {"a": [1.0, None, None], "b": [None, 2.0, 3.0]}
+
+
+def test_a_run_is_told_as_it_goes_on(tmp_path: Path) -> None:
+    run = write_events(
+        tmp_path / "run", [begin_event(), {"kind": "join", "site": "north", "images": 7}, round_event(1)]
+    )
+    watched = read(run)
+    assert watched.view()["round"] == 1
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(
+            json.dumps(round_event(2, rejected={"west": "it sent nothing"}, late=["east"])) + "\n" + '{"kind": "rou'
+        )
+    watched.refresh()
+    view = watched.view()
+    assert (view["round"], view["rounds"], view["images"]) == (2, 10, 32)
+    assert view["seconds"] == {"generator": 1.0, "discriminator": 0.5, "waiting": 0.25, "flower": 0.25}
+    assert view["seconds_left"] == 8.0  # eight rounds of a second
+    clients = {each["name"]: each for each in view["clients"]}
+    assert (clients["north"]["images"], clients["north"]["sent"], clients["north"]["answers"]) == (7, 2000, 2)
+    assert (clients["west"]["state"], clients["west"]["why"]) == ("rejected", "it sent nothing")
+    assert clients["east"]["state"] == "late"
+    assert (view["damaged"], view["not_understood"]) == (0, 0)
+
+
+def test_a_resume_begins_anew_and_says_so(tmp_path: Path) -> None:
+    run = write_events(
+        tmp_path / "run", [begin_event(), *(round_event(number) for number in range(1, 6)), end_event("stopped")]
+    )
+    watched = read(run)
+    assert (watched.view()["round"], watched.status()["state"]) == (5, "stopped")
+    write_events(
+        run, [begin_event(), *map(round_event, (1, 2, 3)), end_event("stopped"), begin_event(attempt=2, done=3)]
+    )
+    while watched.refresh():
+        pass
+    view = watched.view()
+    assert (view["round"], view["attempt"], view["edition"], view["begin"]["done"]) == (3, 2, 1, 3)
+    assert view["status"]["state"] != "stopped"
+    assert view["clients"][0]["answers"] == 3
+
+
+def test_kinds_of_later_versions_are_passed_over_and_damage_is_counted(tmp_path: Path) -> None:
+    run = write_events(
+        tmp_path / "run", [{"kind": "hologram", "x": 1}, {"kind": "round", "round": "five"}, {"kind": 7}]
+    )
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("no json\n[1]\n" + json.dumps(round_event(1)) + "\n")
+    view = read(run).view()
+    assert (view["round"], view["not_understood"], view["damaged"]) == (1, 1, 2)
+
+
+def test_a_process_that_ended_without_a_word_was_killed(tmp_path: Path) -> None:
+    run = write_events(tmp_path / "run", [begin_event(), round_event(1)])
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('held', flush=True); input()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(run / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        watched = read(run)
+        assert watched.status()["state"] == "running"  # whatever the time of its last line
+        holder.kill()
+        holder.wait()
+        assert watched.status()["state"] == "killed"
+    assert read(run).status()["state"] == "silent"  # as it may work on another machine
+
+
+def test_runs_are_found_below_a_folder_and_links_are_not_followed(tmp_path: Path) -> None:
+    for name in ("a", "sweep/0", "sweep/1", "x/y/z"):
+        write_events(tmp_path / "runs" / name, [])
+    write_events(tmp_path / "elsewhere", [])
+    (tmp_path / "runs" / "link").symlink_to(tmp_path / "elsewhere")
+    write_events(tmp_path / "runs" / "1/2/3/4", [])
+    assert [place.name for place in find_runs(tmp_path / "runs").values()] == ["a", "sweep/0", "sweep/1", "x/y/z"]
+    assert [place.name for place in find_runs(tmp_path / "runs" / "a").values()] == ["a"]
+    with pytest.raises(DataError, match="There is no directory"):
+        find_runs(tmp_path / "none")
+
+
+def test_a_board_finds_new_runs_and_knows_no_other_key(tmp_path: Path) -> None:
+    write_events(tmp_path / "a", [round_event(1)])
+    board = Board(tmp_path)
+    (place,) = board.places()
+    assert board.run(place.key) is board.run(place.key)
+    assert board.run("../a") is None
+
+
+SLOW = "import sys, time\nfor line in sys.stdin: time.sleep(60)"
+DYING = "import sys\nsys.stdin.readline()"
+REFUSING = 'import sys\nfor line in sys.stdin: print(\'{"error": "no such class"}\', flush=True)'
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(SLOW, "not painted within"), (DYING, "ended"), (REFUSING, "no such class")]
+)
+def test_a_paint_that_fails_says_why(code: str, said: str) -> None:
+    painting = Painting(0.3 if code is SLOW else 30, (sys.executable, "-c", code))
+    try:
+        for _ in range(2):  # the process is started anew
+            with pytest.raises(PaintError, match=said):
+                painting.ask(paint={})
+    finally:
+        painting.close()
+
+
+def test_few_wait_for_the_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    painting = Painting()
+
+    def ask_more(_: object, line: str) -> dict[str, int]:
+        assert line == "{}"
+        for _ in range(WAITING):
+            assert painting._places.acquire(blocking=False)  # as those who wait hold
+        with pytest.raises(BusyError, match="Several masks wait"):
+            painting.ask()
+        return {"done": 1}
+
+    monkeypatch.setattr(Painting, "_answer", ask_more)
+    assert painting.ask() == {"done": 1}
+
+
+def test_only_this_machine_is_let_in_without_token_file_and_tls(tmp_path: Path) -> None:
+    Door().check()
+    Door("::1").check()
+    for address in ("0.0.0.0", "192.168.0.7", "localhost.evil.example", "::"):
+        with pytest.raises(ConfigError, match="--token-file"):
+            Door(address).check()
+        with pytest.raises(ConfigError, match="--token-file"):
+            Door(address, token_file=tmp_path / "token").check()
+    Door("0.0.0.0", 0, tmp_path / "token", tmp_path / "cert", tmp_path / "key").check()
+    with pytest.raises(ConfigError, match="belong together"):
+        Door(certificate=tmp_path / "cert").check()
+
+
+def test_a_token_of_a_file_is_its_owners_and_long(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    for text, mode, said in (
+        ("x" * 40, 0o644, "Others may read"),
+        ("short", 0o600, "too short"),
+        ("\xff", 0o600, "cannot be read"),
+    ):
+        file.write_bytes(text.encode("latin-1"))
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=said):
+            Door(token_file=file).token()
+    file.write_text("y" * 40 + "\n")
+    assert Door(token_file=file).token() == "y" * 40
+    assert Door().token() != Door().token()
+
+
+def test_the_line_for_ssh_names_the_address_that_ssh_reached() -> None:
+    assert ssh_target({"SSH_CONNECTION": "10.0.0.9 50000 10.0.0.2 22", "USER": "ada"}) == "ada@10.0.0.2"
+    assert names(Door(), 8000) == ["127.0.0.1:8000", "localhost:8000"]
+    assert names(Door("::1"), 8000)[0] == "[::1]:8000"
+
+
+def test_nothing_of_the_page_comes_from_elsewhere() -> None:
+    for name in (*SCRIPTS, *STYLES, "page.html"):
+        text = static_file(name).decode()
+        assert "@import" not in text
+        assert "eval(" not in text
+        assert "innerHTML" not in text or name == "uplot.min.js"
+        addresses = [part.split('"')[0].split()[0] for part in text.split("https://")[1:]]
+        assert addresses in ([], ["github.com/leeoniya/uPlot"])
+    assert "MIT License" in static_file("uplot-LICENSE.txt").decode()
