@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS moments (
     images BLOB NOT NULL, size INTEGER NOT NULL, windows INTEGER NOT NULL, PRIMARY KEY (images, size)
 );
 CREATE TABLE IF NOT EXISTS used (identity TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS spent (
+    subject BLOB PRIMARY KEY, squares REAL NOT NULL, releases INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS released (request BLOB PRIMARY KEY, answer BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write
