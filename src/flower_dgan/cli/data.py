@@ -154,7 +154,7 @@ def edit_masks(
     ],
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
 ) -> None:
     """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""

@@ -19,6 +19,7 @@ from flower_dgan.data.coco_annotations import CocoFile, write_coco
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_windows import whole
+from flower_dgan.data.plain_values import parse_json, read_json
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
 from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
@@ -152,7 +153,7 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
     """Make the folder, or find that it was begun in the same way."""
     if (output / _ABOUT).is_file():
         try:
-            before = json.loads((output / _ABOUT).read_text(encoding="utf-8"))
+            before = read_json(output / _ABOUT)
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{output / _ABOUT} cannot be read: {error}. Delete {output}, or give a new folder."
@@ -197,7 +198,7 @@ def _read_done(output: Path) -> dict[str, dict[str, Any]]:
 def _is_line(text: str) -> bool:
     """Return whether a text is a line of what was made; after a power cut one may be of zero bytes."""
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return False
     return isinstance(line, dict) and {"source", "pairs", "empty", "beyond_range"} <= set(line)
