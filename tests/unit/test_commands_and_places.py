@@ -384,7 +384,14 @@ def test_a_row_about_images_that_were_learned_says_so(tmp_path: Path, capsys: py
     shutil.copy(test / "images/p1.png", own / "images/p1.png")
     Image.fromarray(np.full((32, 32), 7, np.uint8)).save(test / "images/p2.png")
     shutil.copy(test / "images/p2.png", same / "images/p2.png")  # of one value, as many images may be
-    run("evaluate", test, same, own, "--overrides", "data.image_size=32 data.channels=1 downstream.steps=1 downstream.seeds=1")
+    run(
+        "evaluate",
+        test,
+        same,
+        own,
+        "--overrides",
+        "data.image_size=32 data.channels=1 downstream.steps=1 downstream.seeds=1",
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert f"2 of 3 test images are also in {same}, pixel by pixel" in said
     assert f"1 of 3 test images are also in {own}, pixel by pixel" in said
