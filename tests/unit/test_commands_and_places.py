@@ -2,6 +2,7 @@
 
 import errno
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -367,3 +368,40 @@ def test_names_that_no_file_can_have_elsewhere_are_read_and_written_otherwise(tm
         (root / kind / "plain .png").rename(root / kind / "slide.png")
     with pytest.raises(DataError, match=r"slide\.+png and .*slide\.+png would both be called slide"):
         prepare("folder", root, tmp_path / "both", PrepareSettings())
+
+
+def test_one_folder_by_two_names_is_one(tmp_path: Path, failing: Callable[..., str]) -> None:
+    root = folder_of_pairs(tmp_path / "real")
+    other = f"{root}/images/.."
+    assert f"{other} is the same folder as {root}: name each folder once" in failing("evaluate", root, root, other)
+
+
+def test_a_row_about_images_that_were_learned_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test, same, own = (folder_of_pairs(tmp_path / name, 3) for name in ("test", "same", "own"))
+    for number in range(3):
+        pixels = np.array(Image.open(own / f"images/p{number}.png"))
+        Image.fromarray(255 - pixels).save(own / f"images/p{number}.png")
+    shutil.copy(test / "images/p1.png", own / "images/p1.png")
+    Image.fromarray(np.full((32, 32), 7, np.uint8)).save(test / "images/p2.png")
+    shutil.copy(test / "images/p2.png", same / "images/p2.png")  # of one value, as many images may be
+    run(
+        "evaluate",
+        test,
+        same,
+        own,
+        "--overrides",
+        "data.image_size=32 data.channels=1 downstream.steps=1 downstream.seeds=1",
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"2 of 3 test images are also in {same}, pixel by pixel" in said
+    assert f"1 of 3 test images are also in {own}, pixel by pixel" in said
+
+
+@pytest.mark.parametrize("command", ["edit-masks", "synthesize"])
+def test_a_seed_is_not_negative(command: str, tmp_path: Path, generator: Path) -> None:
+    masks = folder_of_pairs(tmp_path / "real") / "masks"
+    line = ("data", command, masks) if command == "edit-masks" else (command, generator, masks)
+    with pytest.raises(SystemExit) as stop:
+        run(*line, tmp_path / "out", "--seed", -1, "--count", 1)
+    assert stop.value.code == 2
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ a colour is a ``rich.text.Text``.
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -29,10 +30,12 @@ def show_any_name() -> None:
 
 
 def require_different(rows: Sequence[str], reserved: Sequence[str] = ()) -> None:
-    """Raise ConfigError if two rows of a table would have one name, of which one would then be the other's."""
+    """Raise ConfigError if two rows of a table are one folder, or would have one name."""
+    folders: dict[Path, str] = {}
     for row in rows:
-        if rows.count(row) > 1:
-            raise ConfigError(f"{row} is named twice: name each folder once.")
+        if (other := folders.setdefault(Path(row).resolve(), row)) != row or rows.count(row) > 1:
+            again = "named twice" if other == row else f"the same folder as {other}"
+            raise ConfigError(f"{row} is {again}: name each folder once.")
         if row in reserved:
             raise ConfigError(f"'{row}' is what another row of the table is called: give its full path.")
 

@@ -139,6 +139,12 @@ def prepare(
         console.print(Text.assemble(("Left out: ", "bold red"), sentence), soft_wrap=True)
     if result.beyond:
         console.print(f"{result.beyond:,} values of images were beyond --range and became 0 or 255.")
+    if result.dark:
+        console.print(
+            f"{result.dark:,} images came out nearly black: their numbers take less than an eighth of what their type "
+            "holds, as 12 bits in 16 do. Where that is not how they look, give --range low high and a new folder.",
+            soft_wrap=True,
+        )
     if result.empty:
         console.print(f"{result.empty:,} pairs that are all background were left out.")
     console.print(
@@ -154,7 +160,7 @@ def edit_masks(
     ],
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
 ) -> None:
     """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""

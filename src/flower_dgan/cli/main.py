@@ -86,7 +86,7 @@ def synthesize(
     output: Annotated[Path, typer.Argument(help="New folder for images/ and masks/.")],
     count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 100,
     site: Annotated[str | None, typer.Option(help="Draw in the style of this site; all in turn if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of views and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of views and noise.", min=0)] = 0,
     device: Device = "auto",
     package: Annotated[
         list[str] | None, typer.Option(help="A package of your own whose network the file may name; repeatable.")
@@ -119,6 +119,7 @@ def evaluate(
 ) -> None:
     """Train a model of the task on each folder and test it on the real pairs: the TSTR table."""
     from flower_dgan.data import open_source
+    from flower_dgan.data.equal_images import equal_images
     from flower_dgan.metrics import described
     from flower_dgan.resolve import resolve
     from flower_dgan.tasks.results import summarize
@@ -139,8 +140,9 @@ def evaluate(
 
     with computing(settings):
         real = read(test, own.classes, truth=True)
+        sets = {str(folder): read(folder, real.classes) for folder in train}
         results = train_on_synthetic_test_on_real(
-            {str(folder): read(folder, real.classes) for folder in train},
+            sets,
             real,
             settings.downstream,
             image_size=own.image_size,
@@ -153,6 +155,13 @@ def evaluate(
     for row in summarize(results):
         table.add_row(row.row, str(row.seeds), *map(row.shown, metrics))
     print_table(table)
+    for folder, pairs in sets.items():
+        if seen := equal_images(real, pairs):
+            console.print(
+                f"{seen:,} of {len(real):,} test images are also in {folder}, pixel by pixel: its row is about images "
+                "that the model was trained on.",
+                soft_wrap=True,
+            )
     said = [result.remark for result in results] + [result.warning for result in results]
     for sentence in dict.fromkeys(filter(None, said)):
         console.print(sentence, soft_wrap=True)

@@ -27,7 +27,7 @@ def train_model(
     from flower_dgan.tasks.train_model import train_model
     from flower_dgan.wiring import computing
 
-    require_new_file(output, "The model file")
+    require_new_file(output, "the model file")
     named = any(each.startswith("data=") for each in overrides.split())
     config = on_device(resolve(overrides if named else f"data=folder {overrides}"), device)
     with computing(config):

@@ -72,7 +72,7 @@ def require_new_file(path: Path, option: str) -> None:
     :data:`~flower_dgan.whole_file.SOFTWARE`, that it was drawn here may be drawn anew.
     """
     if os.path.lexists(path) and not _is_picture_of_ours(path):
-        raise ConfigError(f"{option} {_shown(path)} is there already: name a new file.")
+        raise ConfigError(f"{option[0].upper()}{option[1:]} {_shown(path)} is there already: name a new file.")
     if not path.parent.is_dir():
         raise ConfigError(f"The folder of {option} {_shown(path)} is not there: make it, or name another.")
     _require_writable(path)

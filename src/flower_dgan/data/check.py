@@ -18,7 +18,7 @@ from flower_dgan.data.partition import require_batch
 from flower_dgan.data.source import open_source
 from flower_dgan.data.splits import some, validation_groups
 from flower_dgan.errors import ConfigError, DataError
-from flower_dgan.names import check_name
+from flower_dgan.names import check_name, folded
 
 Item = TypeVar("Item")
 
@@ -104,7 +104,11 @@ def check_data(
         read_foreign_label_maps(config)
     except DataError as error:
         problems.append(str(error))
-    notes = (*found.notes, *_too_few(found.train, partition, batch_size, validation_fraction))
+    notes = (
+        *found.notes,
+        *_look_the_same(found.train, found.test),
+        *_too_few(found.train, partition, batch_size, validation_fraction),
+    )
     lacking = _lacking(config, found.train, found.classes, found.pixels)
     sizes = Counter(found.sizes)
     return DataCheck(
@@ -192,6 +196,26 @@ def _lacking(
         held.setdefault(entry.site, set()).update(k for k, count in pixels[entry.name].items() if count)
     lacking = {site: tuple(sorted(set(range(classes)) - found)) for site, found in sorted(held.items())}
     return {site: missing for site, missing in lacking.items() if missing}
+
+
+def _look_the_same(train: Sequence[Entry], test: Sequence[Entry]) -> Iterator[str]:
+    """Say which sites, and which patients or scenes on both sides, differ in case or width of their letters alone."""
+    sites = sorted({entry.site for entry in train})
+    for first, second in _twins(sites, sites):
+        yield f"Sites '{first}' and '{second}' differ in how they are written alone: if they are one, write both alike."
+    for first, second in _twins(sorted({entry.group for entry in train}), sorted({entry.group for entry in test})):
+        yield (
+            f"'{first}' is in training and '{second}' in the test, which differ in how they are written alone: if they "
+            "are one, write both alike, so that they are not on both sides."
+        )
+
+
+def _twins(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of different names that some file system takes for one; each but once if both lists are one."""
+    known: dict[str, str] = {}
+    for name in first:
+        known.setdefault(folded(name), name)
+    yield from ((known[folded(name)], name) for name in second if known.get(folded(name), name) != name)
 
 
 def _odd_sites(train: Iterable[Entry]) -> Iterator[str]:

@@ -13,7 +13,9 @@ from flower_dgan.data.folder_scan import FolderScan, scan_folder
 from flower_dgan.data.folder_source import divide_folder, read_pairs
 from flower_dgan.data.lossy_files import lossy_format
 from flower_dgan.data.object_files import FILE, whole_objects
+from flower_dgan.data.origins import rows_without_image
 from flower_dgan.data.pairs import Entry, Pairs
+from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
 
 
@@ -76,6 +78,10 @@ def check_folder(
         problems += _all_the_same(scan)
     problems += _on_both_sides(scan, train, test)
     of_test = [entry.name for entry in test]
+    if (train or test) and (others := rows_without_image(list(scan.pairs), scan.root, config)):
+        notes.append(
+            f"data.table has rows for {some(others)}, of which there is no image: look whether any is missing."
+        )
     whole = whole_objects(scan.root)
     numbered = check_objects(scan, of_test) if whole else check_instances(scan, of_test, config)
     problems += numbered.problems

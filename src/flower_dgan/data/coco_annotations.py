@@ -15,8 +15,9 @@ import numpy as np
 from flower_dgan.data.centre_lines import POINTS, centre_line, evenly
 from flower_dgan.data.object_masks import Bits, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import LARGEST_SIDE
+from flower_dgan.data.plain_values import read_json
 from flower_dgan.data.run_lengths import from_text, lengths_of, mask_of, to_text
-from flower_dgan.data.text_files import read_text, same_name
+from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import DataError
 from flower_dgan.whole_file import whole_file
 
@@ -100,8 +101,8 @@ class CocoFile:
 
     def _read(self) -> dict[str, list[Any]]:
         try:
-            found = json.loads(read_text(self._path))
-        except (OSError, ValueError, RecursionError) as error:
+            found = read_json(self._path)
+        except (OSError, ValueError) as error:
             raise DataError(f"{self._path} cannot be read as JSON: {error}. Replace it.") from error
         if not isinstance(found, dict) or not all(
             isinstance(found.get(key), list) for key in ("images", "annotations")

@@ -1,6 +1,5 @@
 """Masks that can be read in more ways than one, so that whoever made them has to say what they are."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from scipy import ndimage  # type: ignore[import-untyped]
 
 from flower_dgan.data.border_ids import border_ids
 from flower_dgan.data.image_files import read_mask
+from flower_dgan.data.plain_values import read_json
 
 _CONNECTED = np.ones((3, 3), bool)  # diagonal neighbours belong together
 # So many ids of one piece each are rarely classes, however they are numbered.
@@ -63,7 +63,7 @@ def left_open(values: Mapping[Path, Mapping[int, int]], classes: int, *, of_comm
 def told_by_preparation(folder: Path) -> bool:
     """Return whether a folder was made from masks of classes: a public data set's, or some that were said to be."""
     try:
-        about = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
+        about = read_json(folder / "prepared.json")
         return bool(about["dataset"] != "folder" or any(map(about["settings"].get, ("masks", "palette"))))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # none, or one of somebody else's
         return False

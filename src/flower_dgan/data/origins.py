@@ -73,6 +73,15 @@ def read_origins(names: Sequence[str], root: Path, config: DataConfig) -> dict[s
     }
 
 
+def rows_without_image(names: Sequence[str], root: Path, config: DataConfig) -> list[str]:
+    """Return the names of ``data.table`` that no image has, which no run reads; raises as :func:`read_origins`."""
+    if config.table is None:
+        return []
+    found = read_table(root / Path(config.table).expanduser(), names, FIELDS, "data.table")
+    there = set(names)
+    return [name for name in found if name not in there]
+
+
 def _from_pattern(names: Sequence[str], pattern: str) -> Mapping[str, Mapping[str, str]]:
     try:
         expression = re.compile(as_expression(pattern) if is_template(pattern) else pattern)

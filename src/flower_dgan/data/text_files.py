@@ -67,7 +67,7 @@ def _encoding(content: bytes) -> str:
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
-    """Read a CSV table whose first row names its columns; rows without anything in their cells are left out.
+    """Read a CSV table whose first row names its columns; rows and last columns without anything are left out.
 
     Parameters
     ----------
@@ -91,7 +91,10 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
     }
     found = max(_SEPARATORS, key=lambda each: len({*map(str.strip, heads[each])} & {*columns}))
     rows = csv.reader(StringIO(text, newline=""), delimiter=found, skipinitialspace=True, strict=True)
-    header, *others = [row for row in rows if any(map(str.strip, row))] or [[]]
+    filled = [row for row in rows if any(map(str.strip, row))]
+    # Spreadsheets write a separator, and nothing behind it, for each column that was ever in use.
+    used = max((place for row in filled for place, cell in enumerate(row, start=1) if cell.strip()), default=0)
+    header, *others = [row[:used] for row in filled] or [[]]
     return [[name.strip() for name in header], *others]
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flower_dgan.data.plain_values import read_json
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import NodeDescription
@@ -42,9 +43,9 @@ class Claims:
         self._holders: dict[str, _Holder] = {}
         if file.is_file():
             try:
-                for name, each in json.loads(file.read_text(encoding="utf-8")).items():
+                for name, each in read_json(file).items():
                     self._holders[name] = _Holder(int(each["node_id"]), str(each["token"]))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise ConfigError(f"{file} cannot be read: {error}. Begin a new training.") from error
 
     def take(self, node_id: int, description: NodeDescription) -> None:

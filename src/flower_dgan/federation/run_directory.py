@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 import platformdirs
-import yaml
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
+from flower_dgan.data.plain_values import read_json, read_yaml
 from flower_dgan.data.splits import some
 from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError, StorageError, one_line
@@ -275,11 +275,11 @@ def read_settings(directory: Path) -> Config:
     """Read the settings of a run from its directory; raises ConfigError if they are damaged or of another version."""
     file = directory / _CONFIG
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = read_yaml(file)
         if not isinstance(found, dict):
             raise ValueError("the file is empty or damaged")
         return read_config(Config, found)
-    except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (OSError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"The settings of the run in {file} cannot be read: {_words(error)}. Put the file back, or begin a new run."
         ) from error
@@ -296,7 +296,7 @@ def _settings_of_training(config: Config) -> Config:
 
 def _read_training(file: Path) -> Training:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file)
         training = Training(**found)
         if not isinstance(training.identity, str) or type(training.attempt) is not int:
             raise TypeError("it does not name a training")

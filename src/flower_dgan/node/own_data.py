@@ -51,8 +51,11 @@ def own_data(data: DataConfig, node_config: NodeConfig) -> tuple[DataConfig, Cha
     Raises
     ------
     ConfigError
-        If the owner sets both a table and a pattern, or channels that are not those of the training.
+        If the owner sets both a table and a pattern, or channels that are not those of the training; if the path is
+        empty, which would be whatever folder the node was started in.
     """
+    if not str(node_config["data-path"]).strip():
+        raise ConfigError("""The node configuration has an empty data-path: write data-path="<folder>".""")
     if "table" in node_config and "name-pattern" in node_config:
         raise ConfigError("The node configuration has a table and a name-pattern: leave one of them out.")
     channels = own_channels(data, str(node_config["channels"])) if "channels" in node_config else None

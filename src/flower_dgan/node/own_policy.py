@@ -4,11 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.read import read_settings
-from flower_dgan.data.text_files import read_text
+from flower_dgan.data.plain_values import read_yaml
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.presets import PRESETS, STANDARD
@@ -64,9 +62,9 @@ def read_policy(path: Path) -> ReleasePolicy:
         If it cannot be read, or does not say exactly what a policy says.
     """
     try:
-        values = yaml.safe_load(read_text(path))
+        values = read_yaml(path)
         return read_settings(ReleasePolicy, _on_preset(values))
-    except (OSError, ValueError, yaml.YAMLError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
     except ConfigError as error:
         raise ConfigError(f"This node's policy {path}: {error}") from error

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from platformdirs import user_state_path
 
+from flower_dgan.data.plain_values import parse_json
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.node.book import Book
@@ -94,9 +95,9 @@ class OwnerLedger:
         if not lines:
             return 0, _START
         try:
-            last = json.loads(lines[-1])
+            last = parse_json(lines[-1])
             return int(last["number"]), str(last["hash"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise StorageError(
                 f"The last line of {self.path} is none of a ledger: {error}. `flower-dgan ledger` says more; move the "
                 "file away, and keep it."
@@ -122,9 +123,9 @@ class OwnerLedger:
         number, previous = 0, _START
         for place, text in enumerate(lines, start=1):
             try:
-                line = json.loads(text)
+                line = parse_json(text)
                 named, said, before = int(line["number"]), str(line["hash"]), str(line["previous"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 problems.append(f"line {place} cannot be read")
                 number, previous = number + 1, ""
                 continue

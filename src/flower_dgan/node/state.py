@@ -23,6 +23,7 @@ from platformdirs import user_state_path
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import Pairs
+from flower_dgan.data.plain_values import read_json
 from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_pairs
@@ -306,7 +307,7 @@ class ClientState:
 
     def _node(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self.path / _NODE).read_text(encoding="utf-8"))
+            found: dict[str, Any] = read_json(self.path / _NODE)
             if missing := [
                 key
                 for key in ("name", "pairs", "validation", "classes", "attempt", "token", "config")

@@ -1,15 +1,12 @@
 """The settings of a training as its owner may have them before it asks: of a run directory, or of a file."""
 
-import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-import yaml
-
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config, TrainingConfig
-from flower_dgan.data.text_files import read_text
+from flower_dgan.data.plain_values import parse_json, read_yaml
 from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.own_data import without_paths
@@ -37,8 +34,8 @@ def read_training_file(path: Path, allow_code: Callable[[str, str], None]) -> Tr
     """
     file = path / _OF_RUNS if path.is_dir() else path
     try:
-        values = yaml.safe_load(read_text(file))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = read_yaml(file)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds no settings: name a run directory, or what `flower-dgan config` prints.")
@@ -54,4 +51,4 @@ def as_at_a_node(config: TrainingConfig, allow_code: Callable[[str, str], None])
 
 def read_noted(description: str, allow_code: Callable[[str, str], None]) -> TrainingConfig:
     """Return the settings that a node noted of a training that asked; raises as :func:`read_training_file`."""
-    return read_config(TrainingConfig, json.loads(description), allow_code)
+    return read_config(TrainingConfig, parse_json(description), allow_code)

@@ -5,6 +5,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flower_dgan.data.plain_values import read_json
 from flower_dgan.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def read_record(directory: Path) -> JobRecord | None:
     if not file.is_file():
         return None
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = read_json(file)
         return JobRecord(**fields | {"overrides": tuple(fields["overrides"])})
     except (OSError, TypeError, ValueError, KeyError) as error:
         logger.warning("%s is damaged (%s): the job counts as one that has not ended.", file, error)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import yaml
-
+from flower_dgan.data.plain_values import read_yaml
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.sweep_jobs import read_record
@@ -124,9 +123,11 @@ def read_sweep(directory: Path) -> Sweep:
         path = file.parent.parent
         record = read_record(path)
         try:
-            given = yaml.safe_load(file.read_text(encoding="utf-8"))
+            given = read_yaml(file)
+            if not isinstance(given, list):
+                raise ValueError("it holds no list of settings")
             settings = dict(str(each).lstrip("+").split("=", 1) for each in given)
-        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        except (OSError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{file} cannot be read: {reason}. Delete {path}, and start the sweep again.") from error
         # launchers of others leave no record; the report is what a run writes last

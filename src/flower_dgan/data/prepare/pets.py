@@ -36,6 +36,8 @@ def find_pets(root: Path) -> Found:
             ) from error
         for line in lines:
             words = line.split()
+            if not words:
+                continue
             if len(words) != 4 or words[2] not in _SPECIES:
                 raise DataError(f"{annotations / file}: '{line}' is no image, class, species and breed.")
             image, trimap = images / f"{words[0]}.jpg", annotations / "trimaps" / f"{words[0]}.png"

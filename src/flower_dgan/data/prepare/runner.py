@@ -19,6 +19,7 @@ from flower_dgan.data.coco_annotations import CocoFile, write_coco
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.picture_windows import whole
+from flower_dgan.data.plain_values import parse_json, read_json
 from flower_dgan.data.prepare.original import Found, Original, PrepareSettings
 from flower_dgan.data.prepare.pixels import pieces
 from flower_dgan.data.prepare.stain import stain_normalizer
@@ -32,6 +33,7 @@ _ABOUT, _DONE = "prepared.json", "prepared.jsonl"
 _SUFFIXES = (".png", ARRAY_SUFFIX, ".json")
 # If so many cannot be read, something is wrong with all of them.
 _MOST_ERRORS = 5
+_DARK = 32  # of 255
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Prepared:
         Values of images that were beyond the range.
     unreadable : tuple of str
         What was left out since it could not be read.
+    dark : int
+        Images of more than 8 bits of which no value is beyond an eighth of what these can hold, so that they came out
+        nearly black.
     """
 
     pairs: int
@@ -57,6 +62,7 @@ class Prepared:
     empty: int
     beyond: int
     unreadable: tuple[str, ...]
+    dark: int = 0
 
 
 def write_folder(
@@ -123,7 +129,8 @@ def write_folder(
     for folder in sorted({folder for line in done.values() for folder in line["folders"]}):
         settle(output / folder)
     empty, beyond = (sum(line[key] for line in done.values()) for key in ("empty", "beyond_range"))
-    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable))
+    dark = sum(line.get("dark", 0) for line in done.values())
+    result = Prepared(pairs, pairs - before, empty, beyond, tuple(unreadable), dark)
     _write(output / _ABOUT, json.dumps({**about, "complete": True, **asdict(result)}, indent=1))
     return result
 
@@ -132,7 +139,11 @@ def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
     if not originals:
         raise DataError(f"No pair of {about['dataset']} was found in {about['source']}.")
     seen: dict[str, str] = {}
+    sources: set[str] = set()
     for original in originals:
+        if original.source in sources:
+            raise DataError(f"{original.source} is listed twice in {about['source']}: leave it in one list.")
+        sources.add(original.source)
         stem = portable_stem(original.stem)
         if (name := folded(stem)) in seen:
             raise DataError(
@@ -152,7 +163,7 @@ def _begin(output: Path, about: dict[str, Any]) -> None:
     """Make the folder, or find that it was begun in the same way."""
     if (output / _ABOUT).is_file():
         try:
-            before = json.loads((output / _ABOUT).read_text(encoding="utf-8"))
+            before = read_json(output / _ABOUT)
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{output / _ABOUT} cannot be read: {error}. Delete {output}, or give a new folder."
@@ -197,7 +208,7 @@ def _read_done(output: Path) -> dict[str, dict[str, Any]]:
 def _is_line(text: str) -> bool:
     """Return whether a text is a line of what was made; after a power cut one may be of zero bytes."""
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return False
     return isinstance(line, dict) and {"source", "pairs", "empty", "beyond_range"} <= set(line)
@@ -232,9 +243,11 @@ def _write_pairs(
     """
     made: list[str] = []
     folders: list[str] = []
-    empty = all_beyond = 0
+    empty = all_beyond = dark = 0
     try:
         for part, pair in original.read():
+            deep = settings.value_range is None and pair.highest is None and pair.image.dtype != np.uint8
+            brightest = 0
             for tile, piece, beyond in pieces(pair, settings, binary, original.source, normalize):
                 all_beyond += beyond
                 if settings.only_labelled and piece.mask is not None and not piece.mask.any():
@@ -244,6 +257,7 @@ def _write_pairs(
                 if (other := names.setdefault(folded(name), original.source)) != original.source:
                     raise DataError(f"{original.source} and {other} both make a {name}: rename one of them.")
                 made.append(name)
+                brightest = max(brightest, int(whole(piece.image).max()))
                 files = (("images", whole(piece.image)), ("masks", piece.mask), ("instances", piece.instances))
                 written = {folder: pixels for folder, pixels in files if pixels is not None}
                 folders = list(written)
@@ -252,13 +266,21 @@ def _write_pairs(
                 if piece.objects is not None:
                     folders.append("instances")
                     _write_objects(piece.objects, output / "instances", name)
+            dark += deep and 0 < brightest < _DARK
     except DataError:
         for name in made:
             for folder in folders:
                 for suffix in _SUFFIXES:
                     (output / folder / f"{name}{suffix}").unlink(missing_ok=True)
         raise
-    return {"source": original.source, "pairs": made, "folders": folders, "empty": empty, "beyond_range": all_beyond}
+    return {
+        "source": original.source,
+        "pairs": made,
+        "folders": folders,
+        "empty": empty,
+        "beyond_range": all_beyond,
+        "dark": dark,
+    }
 
 
 def _write_objects(objects: ObjectMasks, folder: Path, name: str) -> None:

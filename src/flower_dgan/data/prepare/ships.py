@@ -20,6 +20,7 @@ from flower_dgan.errors import DataError
 
 _TABLE = "train_ship_segmentations_v2.csv"
 _COLUMNS = ("ImageId", "EncodedPixels")
+_DIGITS = 18  # no pixel has a number of more
 
 
 def find_ships(root: Path) -> Found:
@@ -62,7 +63,7 @@ def decode_runs(texts: list[str], height: int, width: int) -> Pixels:
     column_by_column = np.zeros(height * width, np.uint8)
     for text in texts:
         numbers = text.split()
-        if len(numbers) % 2 or not all(number.isdecimal() for number in numbers):
+        if len(numbers) % 2 or not all(number.isdecimal() and len(number) <= _DIGITS for number in numbers):
             raise DataError(f"'{text[:60]}' is no list of run starts and lengths.")
         for start, length in zip(map(int, numbers[::2]), map(int, numbers[1::2]), strict=True):
             if start < 1 or length < 1 or start - 1 + length > height * width:

@@ -82,13 +82,15 @@ def slices(
     Raises
     ------
     DataError
-        If the shapes differ, or there is another label or a negative intensity.
+        If the shapes differ, a volume is 0 throughout, or there is another label or a negative intensity.
     """
     for volume in volumes:
         if volume.ndim != 3 or volume.shape != labels.shape:
             raise DataError(f"{source}: the volume is of shape {volume.shape}, its labels are of {labels.shape}.")
     if not np.isin(labels, _IDS).all() or min(volume.min() for volume in volumes) < 0:
         raise DataError(f"{source}: labels besides {_IDS}, or intensities below 0, which BraTS 2018 does not have.")
+    if blank := [str(number) for number, volume in enumerate(volumes, start=1) if not volume.any()]:
+        raise DataError(f"{source}: the volume of modality {', '.join(blank)} is 0 throughout: get it again.")
     for index in np.flatnonzero((labels > 0).sum((0, 1)) >= _LEAST_PIXELS).tolist():
         mask = np.searchsorted(_IDS, labels[:, :, index]).astype(np.uint8)
         channels = [volume[:, :, index] for volume in volumes]
@@ -104,7 +106,12 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
         path = _volume(folder, kind)
         try:
             # However the axes are stored: columns to the patient's right, rows to the front, slices to the head.
-            image = _nibabel().as_closest_canonical(_nibabel().load(path))
+            stored = _nibabel().load(path)
+            if not np.isfinite(stored.affine).all():
+                raise ValueError("its affine is not finite, so that nobody knows where it lies")
+            if np.issubdtype(stored.get_data_dtype(), np.complexfloating):
+                raise ValueError("it holds complex numbers")
+            image = _nibabel().as_closest_canonical(stored)
             arrays.append(image.get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
             raise DataError(f"{path} cannot be read: {error}.") from error
