@@ -164,7 +164,7 @@ def _run(
         _keep(directory, config, state, shape, labels)
         generator = state.generator.average
         if candidates.rounds:
-            with directory.stage("selection"):
+            with directory.stage("selection", len(candidates.rounds) * config.downstream.steps):
                 generator = select_generator(grid, directory, config, clients, labels, candidates, generator)
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images

@@ -14,6 +14,7 @@ from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.metrics import figure
 from flower_dgan.run.run_records import Change, ClientRound, Join, RecordCount, Round
 from flower_dgan.run.status_records import LedgerRows
+from flower_dgan.steps import step_done
 
 logger = logging.getLogger("flwr")
 
@@ -125,7 +126,7 @@ class Recorder:
                 attempt=self._directory.training.attempt,
             )
         )
-        self._directory.pulse.step()
+        step_done()
         self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
             self._draw_samples(report.round_number)

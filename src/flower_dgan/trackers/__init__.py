@@ -1,6 +1,6 @@
 """Experiment trackers, one file each: the file ``tensorboard.py`` is the tracker ``tensorboard``.
 
-A file has a ``TRACKER``, a class that follows :class:`~flower_dgan.trackers.protocol.Tracker`, and nothing else lists
+A file has a ``TRACKER``, a class that follows :class:`~flower_dgan.trackers.tracker.Tracker`, and nothing else lists
 them. One of the user's own is named by its import path.
 """
 
@@ -10,9 +10,9 @@ import pkgutil
 from flower_dgan.config.import_path import is_import_path
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.plugins import make
-from flower_dgan.trackers.protocol import Tracker
+from flower_dgan.trackers.tracker import Tracker
 
-_OTHERS = ("feed", "protocol", "running")
+_OTHERS = ("feed", "running", "tracker")
 _PACKAGES = {"tensorboard": "tensorboardX"}  # where it is not called as the tracker
 
 

@@ -10,7 +10,7 @@ from flower_dgan.run.event_reader import Event, read_events
 from flower_dgan.run.run_records import Alarm, Distance, End, Round, Validation
 from flower_dgan.run.status_records import Begin, Samples
 from flower_dgan.tasks.results import TstrResult
-from flower_dgan.trackers.protocol import Settings, Tracker
+from flower_dgan.trackers.tracker import Settings, Tracker
 
 
 class Feed:

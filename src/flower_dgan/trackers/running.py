@@ -12,7 +12,7 @@ from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event
 from flower_dgan.run.run_records import FAILED, FINISHED
 from flower_dgan.trackers.feed import Feed
-from flower_dgan.trackers.protocol import Tracker
+from flower_dgan.trackers.tracker import Tracker
 
 logger = logging.getLogger("flwr")
 
