@@ -12,9 +12,7 @@ from flower_dgan.errors import ConfigError
 def watch(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            readable=False, help="Directory of a run, of a sweep, or of several; with --node its state."
-        ),
+        typer.Argument(readable=False, help="Directory of a run, of a sweep, or of several; with --node its state."),
     ] = None,
     node: Annotated[bool, typer.Option("--node", help="Show what the owner of this user's nodes may know.")] = False,
     rules: Annotated[str, typer.Option("--policy", help="With --node: as in the node's --node-config.")] = "standard",
