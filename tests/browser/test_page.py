@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import WAIT, Training
 
 TABS = ("Training", "Federation", "Privacy", "Testing", "Runs")
-ROUND = "() => Number(document.querySelector('.stats dd').firstChild.textContent.replaceAll(',', ''))"
-POINTS = "() => Number(/round (\\d+)/.exec(document.querySelector('.chart').getAttribute('aria-label'))?.[1] ?? 0)"
+ROUND = "() => Number((document.querySelector('.stats dd')?.firstChild.textContent ?? '0').replaceAll(',', ''))"
+POINTS = "() => Number(/round (\\d+)/.exec(document.querySelector('.chart')?.getAttribute('aria-label'))?.[1] ?? 0)"
 SOURCES = "() => [...document.querySelectorAll('#samples img')].map((image) => image.src)"
 
 
@@ -36,7 +36,7 @@ def test_curves_grow_without_a_reload(page: Page) -> None:
 
 def test_one_slider_moves_all_pictures(page: Page) -> None:
     slider = page.locator("#sample-slider")
-    page.wait_for_function("() => Number(document.querySelector('#sample-slider').max) >= 2", timeout=WAIT)
+    page.wait_for_function("() => Number(document.querySelector('#sample-slider')?.max) >= 2", timeout=WAIT)
     slider.evaluate("(input) => { input.value = 0; input.dispatchEvent(new Event('input')); }")
     page.wait_for_function("() => document.querySelector('output').textContent === 'round 2'")
     page.wait_for_function("() => document.querySelectorAll('#samples img').length > 0")

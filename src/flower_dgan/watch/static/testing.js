@@ -22,7 +22,7 @@
   const chosen = () => [...sites.querySelectorAll("input:checked")].map((each) => each.value);
 
   const describe = async () => {
-    if (!step.value || describing === `${key}|${step.value}`) return;
+    if (!step.value || (shape && !step.dganChosen) || describing === `${key}|${step.value}`) return;
     describing = `${key}|${step.value}`;
     if (!shape) say("The generator is read …");
     try {
