@@ -67,7 +67,8 @@ class Painting:
             raise BusyError("Several masks wait to be painted already: try again in a moment.")
         try:
             with self._turn:
-                self._count()
+                if "paint" in what:
+                    self._count()
                 found = self._answer(json.dumps(what))
         finally:
             self._places.release()

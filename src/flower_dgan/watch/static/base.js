@@ -12,14 +12,14 @@
       else if (name === "class") made.className = value;
       else made.setAttribute(name, value === true ? "" : value);
     }
-    made.append(...children.flat().filter((each) => each !== null && each !== undefined).map(asNode));
+    made.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined).map(asNode));
     return made;
   };
   const asNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)));
 
   /** Put children in the place of what an element holds. */
   dgan.fill = (element, ...children) => {
-    element.replaceChildren(...children.flat().filter((each) => each !== null && each !== undefined).map(asNode));
+    element.replaceChildren(...children.flat(Infinity).filter((each) => each !== null && each !== undefined).map(asNode));
     return element;
   };
 

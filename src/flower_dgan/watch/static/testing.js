@@ -22,8 +22,9 @@
   const chosen = () => [...sites.querySelectorAll("input:checked")].map((each) => each.value);
 
   const describe = async () => {
-    if (!step.value || describing === `${key}|${step.value}`) return;
+    if (!step.value || (shape && !step.dganChosen) || describing === `${key}|${step.value}`) return;
     describing = `${key}|${step.value}`;
+    if (!shape) say("The generator is read …");
     try {
       shape = await dgan.source.get(`runs/${key}/generators/${step.value}`);
     } catch (error) { describing = ""; say(error.message); return; }
@@ -32,6 +33,7 @@
     dgan.fill(sites, el("legend", {}, "In the style of"), shape.sites.map((site, at) =>
       el("label", {}, el("input", { type: "checkbox", value: site, checked: before.size ? before.has(site) : at < 4 }), site)));
     go.disabled = false;
+    if (said.textContent.endsWith("…")) say("");
   };
 
   const paint = async () => {

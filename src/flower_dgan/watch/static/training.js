@@ -57,12 +57,12 @@
     const over = new Map(list.filter((each) => !each.begins).map((each) => [`${each.name}|${each.site}|${each.since}`, each.round]));
     const begun = list.filter((each) => each.begins);
     if (!begun.length) return [dgan.empty("None was raised.")];
-    return [el("ul", { class: "alarms" }, begun.slice().reverse().map((each) => {
+    return [el("div", { class: "tall", tabindex: "0", role: "region", "aria-label": "Alarms" }, el("ul", { class: "alarms" }, begun.slice().reverse().map((each) => {
       const ended = over.get(`${each.name}|${each.site}|${each.since}`);
       return el("li", { class: ended === undefined ? "bad" : "over" },
         el("p", {}, el("b", {}, each.name), each.site ? ` · ${each.site}` : "", ` · since round ${each.since}`, ended === undefined ? "" : `, over in round ${ended}`),
         el("p", {}, `${each.said}.`), each.help_by ? el("p", { class: "note" }, `What may help: ${each.help_by}.`) : null);
-    }))];
+    })))];
   };
 
   const bytes = (clients) => {

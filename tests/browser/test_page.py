@@ -1,0 +1,145 @@
+"""The page in a browser, against a training that goes on: one story, in the order of the tests."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import WAIT, Training
+
+TABS = ("Training", "Federation", "Privacy", "Testing", "Runs")
+ROUND = "() => Number((document.querySelector('.stats dd')?.firstChild.textContent ?? '0').replaceAll(',', ''))"
+POINTS = "() => Number(/round (\\d+)/.exec(document.querySelector('.chart')?.getAttribute('aria-label'))?.[1] ?? 0)"
+SOURCES = "() => [...document.querySelectorAll('#samples img')].map((image) => image.src)"
+
+
+def at_least(page: Page, expression: str, wanted: int) -> None:
+    page.wait_for_function(f"(wanted) => ({expression})() >= wanted", arg=wanted, timeout=WAIT)
+
+
+def choose(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+
+
+def test_curves_grow_without_a_reload(page: Page) -> None:
+    page.evaluate("window.loadedOnce = true")
+    at_least(page, POINTS, 3)
+    before = page.evaluate(POINTS)
+    at_least(page, POINTS, before + 3)
+    at_least(page, ROUND, before + 3)
+    assert page.evaluate("window.loadedOnce")
+    expect(page.locator("#state")).to_have_text("in training")
+    assert "#" not in page.url  # the token is out of the address
+
+
+def test_one_slider_moves_all_pictures(page: Page) -> None:
+    slider = page.locator("#sample-slider")
+    page.wait_for_function("() => Number(document.querySelector('#sample-slider')?.max) >= 2", timeout=WAIT)
+    slider.evaluate("(input) => { input.value = 0; input.dispatchEvent(new Event('input')); }")
+    page.wait_for_function("() => document.querySelector('output').textContent === 'round 2'")
+    page.wait_for_function("() => document.querySelectorAll('#samples img').length > 0")
+    page.wait_for_timeout(300)
+    first = page.evaluate(SOURCES)
+    columns = page.locator(".strip").first.locator(".head").all_text_contents()
+    slider.evaluate("(input) => { input.value = 2; input.dispatchEvent(new Event('input')); }")
+    page.wait_for_function(
+        "(first) => document.querySelector('#samples img:not([src=\"' + first + '\"])')", arg=first[0]
+    )
+    page.wait_for_function("() => document.querySelector('output').textContent === 'round 6'")
+    page.wait_for_timeout(300)
+    later = page.evaluate(SOURCES)
+    assert len(first) == len(later) > 0
+    drawn = [columns[at % len(columns)].startswith("draw") for at in range(len(first))]
+    changed = [before != after for before, after in zip(first, later, strict=True)]
+    assert changed == drawn  # every draw of every site, and no label map or real image
+
+
+def test_a_picture_is_shown_at_full_size(page: Page) -> None:
+    page.locator("#samples .picture").nth(1).click()
+    expect(page.locator("#large")).to_be_visible()
+    assert page.locator("#large-image").get_attribute("alt") == page.locator("#large-caption").text_content()
+    page.keyboard.press("Escape")
+    expect(page.locator("#large")).to_be_hidden()
+
+
+def test_a_broken_client_appears_with_its_reason(page: Page) -> None:
+    choose(page, "Federation")
+    at_least(
+        page, "() => Number(document.querySelectorAll('#panel-federation tbody tr')[1]?.cells[9].textContent ?? 0)", 1
+    )
+    row = page.locator("#panel-federation tbody tr").nth(1)
+    expect(row).to_contain_text("part-1")
+    page.wait_for_function(
+        "() => document.querySelectorAll('#panel-federation tbody tr')[1].textContent.includes('answer refused')"
+    )
+    assert re.search(r"finite|NaN|nan", row.text_content() or "")
+    expect(page.locator("#panel-federation tbody tr").nth(0)).not_to_contain_text("refused")
+
+
+def test_what_left_each_site_is_listed(page: Page) -> None:
+    choose(page, "Privacy")
+    expect(page.locator("#panel-privacy")).to_contain_text("gradients")
+    expect(page.locator("#panel-privacy details summary").first).to_contain_text("part-0")
+
+
+def test_the_mask_pad_paints_with_the_generator_of_the_training(page: Page) -> None:
+    choose(page, "Testing")
+    expect(page.locator("#paint")).to_be_enabled(timeout=WAIT)
+    assert "newest" in (page.locator("#paint-step option").first.text_content() or "")
+
+    def paint() -> list[str]:
+        page.locator("#paint").click()
+        page.wait_for_function("() => document.querySelector('#paint-said').textContent.startsWith('Painted')")
+        found: list[str] = page.locator("#painted img").evaluate_all("(images) => images.map((image) => image.src)")
+        page.evaluate("document.querySelector('#paint-said').textContent = ''")
+        return found
+
+    step = page.locator("#paint-step")
+    step.select_option(step.locator("option").first.get_attribute("value"))
+    blank = paint()
+    assert len(blank) == 4  # two sites, two draws
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8, steps=8)
+    page.mouse.up()
+    drawn = paint()
+    assert all(one != other for one, other in zip(blank, drawn, strict=True))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_everybody_can_use_every_tab(page: Page, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 900})
+    for tab in TABS:
+        choose(page, tab)
+        page.wait_for_timeout(200)
+        found = Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert not serious, [(tab, each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab  # nothing stands out to the side
+
+
+def test_a_kill_and_a_resume_are_shown_as_such(page: Page, training: Training) -> None:
+    choose(page, "Training")
+    before = page.evaluate(ROUND)
+    training.kill()
+    expect(page.locator("#state")).to_have_text("killed", timeout=WAIT)
+    expect(page.locator("#panel-training")).to_contain_text("resume")
+    training.start("resume")
+    expect(page.locator("#state")).to_have_text("in training", timeout=WAIT)
+    expect(page.locator("#panel-training")).to_contain_text("attempt 2", timeout=WAIT)
+    at_least(page, ROUND, before + 2)
+    at_least(page, POINTS, before + 2)
+    assert page.evaluate("window.loadedOnce")
+
+
+def test_no_request_left_the_machine_and_nothing_broke(page: Page, address: str) -> None:
+    asked = [url for url in page.asked if not url.startswith(("data:", "blob:"))]  # type: ignore[attr-defined]
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
+    assert all("#" not in url and urlsplit(address).fragment not in url for url in asked[1:])
+    assert page.wrong == []  # type: ignore[attr-defined]
