@@ -78,6 +78,12 @@ def moments(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_moments)
 
 
+@app.query("noisy_sum")
+def noisy_sum(message: Message, context: Context) -> Message:
+    """Answer ``query.noisy_sum``: a sum over the node's patients with noise, once, where its owner lets it leave."""
+    return _answer(message, context, _give_noisy_sum)
+
+
 @app.query("score")
 def score(message: Message, context: Context) -> Message:
     """Answer ``query.score``: a rounded score on the validation images, where the owner lets it leave."""
@@ -146,6 +152,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
             request.training.attempt,
             node.validation,
             begin if is_guarded(node_config) else None,
+            node.groups,
         )
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         return _description(node, config, token).to_records()
@@ -162,6 +169,8 @@ def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescript
         label_maps_hash=None,
         levels=levels_of(node.pairs.images) if config.model.levels == "site" else None,
     )
+    if not config.data.counts_leave:
+        return replace(description, images=None)
     if not config.data.label_maps_leave:
         return replace(description, sizes=sizes_of(node.pairs.images).astype(np.int32))
     packed = pack(node.pairs.label_maps, node.pairs.classes)
@@ -183,6 +192,13 @@ def _give_moments(message: Message, context: Context) -> RecordDict:
 
     state = _state(Training.of(message.content, "moments"), context)
     return give_moments(message.content, state, context.node_config)
+
+
+def _give_noisy_sum(message: Message, context: Context) -> RecordDict:
+    from flower_dgan.node.noisy_sums import give_noisy_sum  # imported here: few trainings want it
+
+    state = _state(Training.of(message.content, "request"), context)
+    return give_noisy_sum(message.content, state, context.node_config)
 
 
 def _give_score(message: Message, context: Context) -> RecordDict:

@@ -19,6 +19,7 @@ from flower_dgan.gan.learning import Step
 from flower_dgan.gan.releases import Releases
 from flower_dgan.resolve import resolve
 
+WITH_NOISE = "privacy=moments data.condition=none downstream=none"
 FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
 
 
@@ -35,6 +36,7 @@ FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
         ("uagan", SHARED),
         ("gman", SHARED),
         ("dgan-average", SHARED),
+        (f"dpmerf {WITH_NOISE}", Releases(feedback=False, noisy_sums=True)),
         ("dgan-selective", Releases(feedback=False, changes=True, label_maps_to_clients=True)),
     ],
 )
@@ -44,6 +46,7 @@ def test_what_each_algorithm_releases(overrides: str, releases: Releases) -> Non
 
 def test_all_shipped_algorithms_are_found() -> None:
     names = {"asyndgan", "dgan-average", "dgan-selective", "dgan-sequential", "gman", "mdgan", "tdgan", "uagan"}
+    names |= {"dpmerf"}
     assert set(shipped()) == names
     assert all(find(name).name == name for name in names)
 

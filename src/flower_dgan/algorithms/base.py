@@ -49,6 +49,8 @@ class Algorithm(ABC, Generic[SettingsT]):
         Bundles of synthetic images in one question.
     waits : bool
         Whether a round waits for all that it asked.
+    once : bool
+        Whether clients are asked once, before the first round, for a sum with noise, and rounds are the server's alone.
     moves : bool
         Whether its clients can move the images themselves, ``algorithm.replay=moved``.
     """
@@ -59,6 +61,7 @@ class Algorithm(ABC, Generic[SettingsT]):
     formerly_off: ClassVar[tuple[str, ...]] = ()
     bundles: ClassVar[int] = 1
     waits: ClassVar[bool] = False
+    once: ClassVar[bool] = False
     moves: ClassVar[bool] = False
 
     def __init__(self, settings: SettingsT) -> None:
@@ -68,6 +71,11 @@ class Algorithm(ABC, Generic[SettingsT]):
     def releases(self) -> Releases:
         """What leaves a node. The owner's policy decides by it, and an answer with more in it is not sent."""
         return Releases()
+
+    @property
+    def release_cost(self) -> float:
+        """What the release of a client costs, mu of ``flower_dgan.privacy.gaussian_mechanism``; 0 if there is none."""
+        return 0.0
 
     @property
     def one_in_flight(self) -> bool:

@@ -35,7 +35,7 @@ def init(
     if file.exists():
         raise ConfigError(f"{file} is there already: name a new file.")
     if preset is None:
-        console.print("strict: nothing leaves without differential privacy; no training can take part yet.")
+        console.print("strict: nothing leaves but sums with noise, which are differentially private (privacy=moments).")
         console.print("standard: hurdles against attacks that were seen to read images, and no guarantee.")
         console.print("research: whoever starts a run can read the images.")
         preset = typer.prompt("Which one", default="standard")

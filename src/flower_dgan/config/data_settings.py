@@ -16,6 +16,8 @@ ConditionName = Literal["label-map", "class", "none"]
 TargetName = Literal["images", "label-maps"]
 MasksName = Literal["classes", "binary", "objects"]
 
+DRAWN_LABEL_MAPS = "drawn"
+"""Of :attr:`DataConfig.label_maps`."""
 MOST_CHANNELS = 255
 PICTURED = (1, 3)
 """Numbers of channels of grey and RGB images, which PNG holds and a picture shows as they are."""
@@ -69,7 +71,9 @@ class DataConfig:
         What the generator learns to draw: images, or label maps of two classes as grey images of 0 and 255.
     label_maps : str
         ``clients``: the generator draws from the clients' label maps, which they send to the server; else a folder of
-        label maps at the server, which it draws from instead, and no client sends any.
+        label maps at the server, which it draws from instead, and no client sends any. ``drawn``: the server makes them
+        from what clients say with noise, for algorithms that want it, and clients do not even say how many images they
+        have.
     classes : int or None
         Number of classes, background included: of all label maps, or of the images with ``condition="class"``. A client
         may lack some of them. None for the highest id that the source holds + 1, which clients with data of their own
@@ -123,13 +127,18 @@ class DataConfig:
 
     @property
     def foreign_label_maps(self) -> bool:
-        """Whether synthetic images are made from other label maps than the clients'."""
-        return self.label_maps != "clients"
+        """Whether synthetic images are made from the label maps of a folder, and not from the clients'."""
+        return self.label_maps not in ("clients", DRAWN_LABEL_MAPS)
 
     @property
     def label_maps_leave(self) -> bool:
         """Whether the clients send theirs to the server, or the classes of their images."""
-        return self.condition != "none" and not self.foreign_label_maps
+        return self.condition != "none" and self.label_maps == "clients"
+
+    @property
+    def counts_leave(self) -> bool:
+        """Whether the clients say how many images they have, and of what sizes."""
+        return self.label_maps != DRAWN_LABEL_MAPS
 
 
 @dataclass(frozen=True)

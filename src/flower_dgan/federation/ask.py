@@ -76,11 +76,12 @@ def ask(grid: Grid, nodes: Iterable[int], config: Config, cache: Path, training:
     Asked
         What they say.
     """
-    leaving, found = config.data.label_maps_leave, Asked()
+    data, found = config.data, Asked()
+    leaving, counted = data.label_maps_leave, data.counts_leave
     descriptions = found.descriptions
 
     def describe(node: int, content: RecordDict) -> None:
-        descriptions[node] = NodeDescription.from_records(content, label_maps_leave=leaving)
+        descriptions[node] = NodeDescription.from_records(content, label_maps_leave=leaving, counts_leave=counted)
 
     request = JoinRequest(training, config).to_records()
     found.problems = _exchange(grid, nodes, JOIN, request, config, describe, found)

@@ -8,6 +8,7 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
+from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines.rows import open_federation
 from flower_dgan.config import Config
@@ -24,6 +25,7 @@ from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.kept_generators import KeptGenerators
 from flower_dgan.federation.link_report import say_how_long
 from flower_dgan.federation.member_scores import plan_members
+from flower_dgan.federation.noisy_start import ask_once
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
@@ -117,6 +119,13 @@ def _run(
                 folds = plan_members(config, federation) if federation is not None else ()
                 if config.downstream.dist_fid:
                     windows_of(clients, config)  # before any work, as it may be too many
+            algorithm, said_once = algorithm_of(config), {}
+            if isinstance(algorithm, DpMerf):
+                with directory.stage("release with noise"):
+                    start = ask_once(fast_grid, config, algorithm, clients, directory.training)
+                left_out = {client.name for client in clients} - {client.name for client in start.clients}
+                leave(fast_grid, config, [each for each in clients if each.name in left_out], directory.training)
+                clients, said_once = start.clients, start.kept
             shape = image_shape(config, clients)
             say_memory(config, shape)
             announce_classes(directory, config, shape)
@@ -126,8 +135,9 @@ def _run(
                 raise FederationError(
                     f"The task before had {earlier[0].classes} classes, and the clients have {shape.classes}."
                 )
-            algorithm, labels_of = algorithm_of(config), {client.name: client.labels for client in clients}
+            labels_of = {client.name: client.labels for client in clients}
             state = server_state(config, shape, labels_of, free_cores(), previous)
+            state.parameters = said_once
             begin(checkpoint, algorithm, config, fast_grid, clients, state)
         labels: Labels = [*earlier, *(client.labels for client in clients)]
         candidates = Candidates(directory.path, config, shape)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from flwr.app import Message
 from flwr.serverapp import Grid
 
@@ -212,20 +213,24 @@ def joined(
 ) -> JoinedClient:
     """Return the client that a node is, with its label maps from the cache; raises ProtocolError.
 
-    Where these stay at the node, blank ones of their sizes take their place.
+    Where these stay at the node, blank ones of their sizes take their place; a single one where not even these are
+    known.
     """
     sizes = description.sizes
+    if description.images is None:
+        sizes = np.full((1, 2), config.data.image_size, np.int32)
     packed = read_label_maps(description, cache) if sizes is None else PackedLabelMaps(b"", sizes, 1)
     try:
         check_label_map_sizes(packed.shapes, config.data.image_size)
     except ProtocolError as error:
         raise ProtocolError(f"client {description.name}: {error}") from error
     label_maps = unpack(packed)
-    if len(label_maps) != description.images:
+    if description.images not in (None, len(label_maps)):
         raise ProtocolError(f"client {description.name}: {description.images} images, {len(label_maps)} label maps")
     channels = channels_of(description, config)
     some = "" if channels is None else f", channels {', '.join(map(str, channels))} of {config.data.channels}"
-    logger.info("Client %s (node %d): %d images%s", description.name, node, description.images, some)
+    count = "its number of" if description.images is None else description.images
+    logger.info("Client %s (node %d): %s images%s", description.name, node, count, some)
     if (description.levels is None) == (config.model.levels == "site"):
         raise ProtocolError(f"client {description.name}: levels of its images that do not fit model.levels")
     labels = ClientLabels(

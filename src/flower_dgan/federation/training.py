@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from flwr.app import ArrayRecord
@@ -63,6 +63,17 @@ def begin(
         grid.ledger.restore(checkpoint.ledger, nodes)
         logger.info("The training goes on after round %d.", checkpoint.round_number)
     algorithm.begin(state)
+
+
+def run_alone(
+    algorithm: AnyAlgorithm, state: ServerState, config: Config, done: int, on_round: Callable[[RoundReport], None]
+) -> None:
+    """Run the rounds that are left of a training whose clients have said everything; raises DivergedError."""
+    for round_number in range(done + 1, config.exchange.rounds + 1):
+        begin = time.monotonic()
+        algorithm.learn(state, round_number, {}, {}, {})
+        drawn = config.exchange.generator_steps * config.exchange.batch_size
+        on_round(RoundReport(round_number, drawn, 0, time.monotonic() - begin, {}, {}, (), 0))
 
 
 def train(
@@ -155,7 +166,9 @@ def train(
         recorder.record_change,
         directory.path,
     )
-    if left := config.exchange.rounds - done:
+    if algorithm.once:
+        run_alone(algorithm, state, config, done, after_round)
+    elif left := config.exchange.rounds - done:
         try:
             strategy.start(
                 grid=grid,

@@ -6,6 +6,7 @@ from .asking import question_about as question_about
 from .bundle import BundleSettings as BundleSettings
 from .bundle import ClientLabels as ClientLabels
 from .bundle import draw_bundle as draw_bundle
+from .bundle import draw_classes as draw_classes
 from .bundle import draw_shared as draw_shared
 from .common_scores import merge_scores as merge_scores
 from .discriminator import mean_of as mean_of
@@ -29,6 +30,7 @@ from .losses import LOSSES as LOSSES
 from .losses import SampleLoss as SampleLoss
 from .perceptual import pretrained_perceptual_loss as pretrained_perceptual_loss
 from .releases import Releases as Releases
+from .schedule import scheduled_rate as scheduled_rate
 from .server_state import PreviousTask as PreviousTask
 from .server_state import ServerState as ServerState
 from .session import Session as Session

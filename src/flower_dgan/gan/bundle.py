@@ -171,6 +171,27 @@ def draw_shared(
     return _draw_inputs(label_maps, clients[0].classes, views, sites[ids], settings, generator)
 
 
+def draw_classes(seen: Sequence[int], classes: int, settings: BundleSettings, step: int) -> GeneratorInput:
+    """Draw the inputs of images of some classes, as many of each as a batch has, class after class.
+
+    Parameters
+    ----------
+    seen : sequence of int
+        Which classes.
+    classes : int
+        How many there are.
+    settings : BundleSettings
+        Batch size, image size, noise and seed.
+    step : int
+        Of the generator; each draws other noise.
+    """
+    generator, side = derive_generator(settings.seed, "classes", step), settings.image_size
+    ids = torch.tensor(seen).repeat_interleave(settings.batch_size)
+    one_hot = torch.nn.functional.one_hot(ids, classes).float()[:, :, None, None].expand(-1, -1, side, side)
+    noise, texture = _draw_noise(len(ids), settings, generator)
+    return GeneratorInput(one_hot, noise, texture, torch.zeros(len(ids), dtype=torch.int64))
+
+
 def bound_counts(counts: Sequence[int], largest: float) -> list[int]:
     """Return how many label maps of each client are drawn from, so that none has more than the largest share of all."""
     total = sum(counts)

@@ -246,6 +246,8 @@ class GeneratorHalf:
 
         A part is None for parameters that did not draw its images: sub-generators of other clients.
         """
+        if not tasks:
+            return
         samples = max(1, len(tasks[0][0]) // turn[1])
         at_once = max(1, _AT_A_TIME // samples) if self._together else 1
         groups = [tasks[start : start + at_once] for start in range(0, len(tasks), at_once)]

@@ -19,6 +19,8 @@ class Releases:
         Changes of a discriminator's weights.
     real_pixels : bool
         Feedback that depends on a real image pixel by pixel: a server can read the image out of it.
+    noisy_sums : bool
+        A sum over all images of features with noise, once, that is differentially private by patient.
     label_maps_to_clients : bool
         Whether other clients see images made from the client's label maps, and these.
     """
@@ -28,6 +30,7 @@ class Releases:
     changes: bool = False
     real_pixels: bool = False
     label_maps_to_clients: bool = False
+    noisy_sums: bool = False
 
     @property
     def of_network(self) -> bool:

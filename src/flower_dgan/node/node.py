@@ -34,12 +34,15 @@ class Node:
         Which channels of the images its own have; None for all.
     validation : Pairs or None
         The pairs of its training split that are held out for validation, in the same channels; None where none are.
+    groups : tuple of str
+        Whose each training pair is: a patient, a scene; of a pair that nothing is said of, its own.
     """
 
     name: str
     pairs: Pairs
     channels: Channels = None
     validation: Pairs | None = None
+    groups: tuple[str, ...] = ()
 
 
 def settings_at(config: TrainingConfig, node_config: NodeConfig) -> TrainingConfig:
@@ -169,12 +172,13 @@ def _open_part(
     held_out = validation_groups((entries for _, entries in parts), validation_fraction)
     name, entries = parts[client]
     channels = simulated_channels(data, name)
-    train, validation = _load(_source(data).load, entries, held_out, batch_size, name)
+    train, validation, groups = _load(_source(data).load, entries, held_out, batch_size, name)
     return Node(
         name,
         hide_channels(train, channels),
         channels,
         None if validation is None else hide_channels(validation, channels),
+        groups,
     )
 
 
@@ -183,15 +187,15 @@ def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int, 
     source = _source(data)
     held_out = validation_groups([source.train], validation_fraction)
     read = partial(load_or_spool, source, channels=data.channels)
-    train, validation = _load(read, source.train, held_out, batch_size, name)
-    return Node(name, train, channels, validation)
+    train, validation, groups = _load(read, source.train, held_out, batch_size, name)
+    return Node(name, train, channels, validation, groups)
 
 
 def _load(
     read: Callable[[Sequence[Entry]], Pairs], entries: Sequence[Entry], held_out: Set[str], batch_size: int, name: str
-) -> tuple[Pairs, Pairs | None]:
-    """Read what a client trains on, at least a batch, and what is held out of that."""
+) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
+    """Read what a client trains on, at least a batch, what is held out of that, and whose the first are."""
     train = [entry for entry in entries if entry.group not in held_out]
     validation = [entry for entry in entries if entry.group in held_out]
     require_batch(train, batch_size, name, len(validation))
-    return read(train), read(validation) if validation else None
+    return read(train), read(validation) if validation else None, tuple(entry.group for entry in train)

@@ -19,12 +19,14 @@ from flower_dgan.node.node import node_key
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
 from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.privacy_words import spent_at
 from flower_dgan.node.rounded import are_rounded
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
 from flower_dgan.wire.moments_messages import MOMENTS
+from flower_dgan.wire.noisy_sum_messages import NOISY_SUM, RECORD
 from flower_dgan.wire.packing import pack_content
 from flower_dgan.wire.parameters import DISCRIMINATOR
 from flower_dgan.wire.parcels import PARCEL
@@ -67,11 +69,15 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
             raise _undeclared(f"the record '{name[:40]}'")
         if name != DISCRIMINATOR and (foreign := set(record) - known[name]):
             raise _undeclared(f"'{min(foreign)[:40]}' in the record '{name}'")
+    if kind == JOIN and not config.data.counts_leave and "images" in answer["node"]:
+        raise _undeclared("a number of images")
     if kind == EXCHANGE and not policy.exact_figures and not are_rounded(answer.metric_records["metrics"]):
         raise _undeclared("figures that are not rounded")
     if kind not in (JOIN, LEAVE):
         Approvals().note_use(identity)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
+    if kind == NOISY_SUM:
+        entry["privacy"] = spent_at(state, config, policy, partial(check_code, node_config))
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
 
 
@@ -103,15 +109,18 @@ def _allowed(kind: str, policy: ReleasePolicy, config: TrainingConfig) -> set[st
     """Return the records that an answer of a kind may have; what the policy forbids is not among them."""
     releases = algorithm_of(config).releases
     masks = policy.label_maps and config.data.label_maps_leave
+    if kind == EXCHANGE and releases.noisy_sums:
+        return set()  # such a training asks no such thing
     if kind == EXCHANGE:
         feedback = policy.feedback or not releases.feedback
         weights = {DISCRIMINATOR} if releases.weights and policy.weights else set()
         changes = {"change"} if releases.changes and policy.weights else set()
         return ({"feedback", "metrics"} if feedback else {"metrics"}) | weights | changes
     return {
-        JOIN: {"node"} if config.data.label_maps_leave else {"node", "images"},
+        JOIN: {"node"} if config.data.label_maps_leave or not config.data.counts_leave else {"node", "images"},
         LABEL_MAPS: {"node", "label-maps"} if masks else set(),
         MOMENTS: {"moments", "count"} if policy.moments else set(),
+        NOISY_SUM: {"answer", RECORD} if releases.noisy_sums and policy.epsilon != 0 else set(),
         SCORE: {"validation-score"} if policy.scores else set(),
     }.get(kind, set())
 

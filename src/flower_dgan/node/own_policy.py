@@ -37,7 +37,8 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
     if "policy" in node_config or not in_simulation(node_config):
         return own_policy(node_config)
     plugins = tuple(package_of(path) for path in import_paths(config).values())
-    return ReleasePolicy(True, True, True, config.allow_pixel_losses, None, plugins, moments=True, scores=True)
+    pixels = config.allow_pixel_losses
+    return ReleasePolicy(True, True, True, pixels, None, plugins, moments=True, scores=True, epsilon=None)
 
 
 def is_guarded(node_config: NodeConfig) -> bool:

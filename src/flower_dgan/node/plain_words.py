@@ -8,10 +8,15 @@ from flower_dgan.errors import PolicyError
 from flower_dgan.node.approvals import settings_hash
 from flower_dgan.node.bounds import memory_mib
 from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.privacy_words import release_in_words
 
 _GUARANTEE = (
     "No figure bounds what this tells of one patient: there is no differential privacy in it. The rules are hurdles "
     "against attacks that were seen to work. Whoever runs the server and finds another way may read images."
+)
+_PROMISE = (
+    "Whatever anybody else knows, and whatever is done with it: what leaves is differentially private by patient, with "
+    "the epsilon and delta named above. The node's name, and when it answers, are not."
 )
 _NO_HURDLE = "This policy has no hurdles: whoever starts the run can read the images."
 
@@ -35,6 +40,12 @@ def in_plain_words(policy: ReleasePolicy, config: TrainingConfig) -> str:
 
 def _what(config: TrainingConfig) -> Iterator[str]:
     exchange, data = config.exchange, config.data
+    if algorithm_of(config).once:
+        yield (
+            f"Algorithm {config.algorithm.name}, on images of {data.image_size} x {data.image_size} pixels: your node "
+            "is asked once, and the training goes on without it."
+        )
+        return
     steps = exchange.exchanges * config.algorithm.passes * config.algorithm.discriminator_steps
     yield (
         f"Algorithm {config.algorithm.name}, discriminator {config.model.discriminator} on windows of "
@@ -49,18 +60,26 @@ def _what(config: TrainingConfig) -> Iterator[str]:
 def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator[tuple[str, str, str]]:
     """Yield what would leave, what it could reveal at worst, and which rule stands against that."""
     releases, data = algorithm_of(config).releases, config.data
-    yield (
-        "once: the node's name, how many images it has, their channels and classes",
-        "that a patient's images are there, to whoever knows all the others",
-        "nothing",
-    )
+    if not data.counts_leave:
+        yield (
+            "once: the node's name, and the channels and classes of the training",
+            "nothing of any patient",
+            "nothing",
+        )
+    else:
+        yield (
+            "once: the node's name, how many images it has, their channels and classes",
+            "that a patient's images are there, to whoever knows all the others",
+            "nothing",
+        )
+    yield from release_in_words(config)
     if data.label_maps_leave:
         yield (
             "once: the label maps of all images, or their classes, exactly",
             "whoever has an image can tell that it is there, as its mask is; masks are in the published set",
             "nothing; label_maps: false would keep them, and refuse this training",
         )
-    else:
+    elif data.counts_leave:
         yield ("once: height and width of each image", "which image it is, where sizes differ", "nothing")
     if config.model.levels == "site":
         yield (
@@ -99,6 +118,11 @@ def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator
         )
 
 
+def _more_leaves(config: TrainingConfig, policy: ReleasePolicy) -> bool:
+    """Return whether scores or exact moments leave beside a release with noise."""
+    return bool((config.selection.checks and policy.scores) or (config.downstream.dist_fid and policy.moments))
+
+
 def _against_feedback(policy: ReleasePolicy) -> str:
     rules = ["own draws and a start of the discriminator that no server knows"]
     if policy.distinct_images > 1:
@@ -117,7 +141,10 @@ def _verdict(policy: ReleasePolicy, config: TrainingConfig) -> Iterator[str]:
     except PolicyError as error:
         yield f"REFUSED by the rule {error.rule}: {error}"
         return
-    yield _GUARANTEE if policy.distinct_images > 1 else _NO_HURDLE
+    if algorithm_of(config).releases.noisy_sums and not _more_leaves(config, policy):
+        yield _PROMISE
+    else:
+        yield _GUARANTEE if policy.distinct_images > 1 else _NO_HURDLE
     if policy.approval:
         hours = f"{policy.approval_hours:g}"
         yield f"The node would wait {hours} hours for: flower-dgan policy approve {settings_hash(config)}"

@@ -1,18 +1,21 @@
 """What the owner of a node lets leave it: a file at the node, which nothing that the server sends can change."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
-from flower_dgan.config.ranges import Count, Positive, Steps
+from flower_dgan.config.ranges import Because, Count, NonNegative, Positive, ProperFraction, Steps
 from flower_dgan.errors import PolicyError
 from flower_dgan.node.bounds import Bounds
 from flower_dgan.plugins import import_paths, package_of
+from flower_dgan.privacy.gaussian_mechanism import epsilon_of
 
 _FREE = Bounds()
+_ROUNDING = 1e-6  # epsilon to noise and back
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class ReleasePolicy:
         started again; None for any number.
     distinct_images : int
         How many different real images each step of the discriminator uses at least.
+    epsilon : float or None
+        What all releases with noise together may cost a patient, in all trainings, add or remove one; 0 for no such
+        release, None for any.
+    delta : float
+        At which delta that epsilon is.
     bounds : Bounds
         How far the settings of a training may go.
     """
@@ -83,6 +91,8 @@ class ReleasePolicy:
     kept_trainings: Count | None = None
     returns: Count | None = None
     distinct_images: Steps = 1
+    epsilon: Annotated[NonNegative, Because("0 is nothing, null any number")] | None = 0.0
+    delta: ProperFraction = 1e-5
     bounds: Bounds = _FREE
 
     def check_code(self, setting: str, path: str) -> None:
@@ -105,6 +115,8 @@ class ReleasePolicy:
                 "This node's policy lets no feedback on synthetic images leave without differential privacy "
                 "(feedback), and this training has none.",
             )
+        if releases.noisy_sums:
+            self.check_spent(algorithm_of(config).release_cost)
         if not self.label_maps and config.data.target == "label-maps":
             raise PolicyError(
                 "label_maps",
@@ -190,6 +202,21 @@ class ReleasePolicy:
                 "queries_per_image",
                 f"This node's policy allows {self.queries_per_image} queries on one image in all trainings "
                 f"(queries_per_image); image {int(highest.argmax())} would have {int(highest.max())}.",
+            )
+
+    def check_spent(self, mu: float) -> None:
+        """Raise PolicyError if releases of mu together, see ``flower_dgan.privacy``, are more than may be spent."""
+        if self.epsilon is None:
+            return
+        if not self.epsilon:
+            raise PolicyError(
+                "epsilon", "This node's policy lets nothing leave that spends privacy of patients (epsilon: 0)."
+            )
+        if (spent := epsilon_of(mu, self.delta)) > self.epsilon * (1 + _ROUNDING):
+            raise PolicyError(
+                "epsilon",
+                f"This node's policy lets a patient spend epsilon {self.epsilon:g} at delta {self.delta:g} in all "
+                f"trainings together (epsilon), and with this one's release it would be {spent:.4g}.",
             )
 
     def check_moments(self) -> None:

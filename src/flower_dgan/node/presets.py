@@ -33,9 +33,10 @@ STRICT = ReleasePolicy(
     kept_trainings=8,
     returns=0,
     distinct_images=4,
+    epsilon=3.0,
     bounds=_STANDARD,
 )
-"""Nothing leaves but what is differentially private by patient; no such mechanism is built yet."""
+"""Nothing leaves but what is differentially private by patient: sums with noise."""
 
 STANDARD = ReleasePolicy(
     label_maps=True,
@@ -49,6 +50,7 @@ STANDARD = ReleasePolicy(
     kept_trainings=8,
     returns=20,
     distinct_images=4,
+    epsilon=10.0,
     bounds=_STANDARD,
 )
 """Hurdles against the attacks that were seen to read images, and an owner who approves; no guarantee."""
@@ -61,6 +63,7 @@ RESEARCH = ReleasePolicy(
     queries_per_image=None,
     moments=True,
     scores=True,
+    epsilon=None,
     kept_trainings=20,
     bounds=Bounds(steps_a_message=100_000, memory_mib=2048),  # beyond, a message hangs a node or fills it
 )

@@ -10,7 +10,7 @@ import errno
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,7 +34,7 @@ from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
 
-_NODE, _LOCK, _VALIDATION = "node.json", "lock", "validation"
+_NODE, _LOCK, _VALIDATION, _GROUPS = "node.json", "lock", "validation", "groups.json"
 
 
 class ClientState:
@@ -68,6 +68,7 @@ class ClientState:
         attempt: int,
         validation: Pairs | None = None,
         begin: Callable[[], tuple[int, NDArray[np.uint8]]] | None = None,
+        groups: Sequence[str] = (),
     ) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
 
@@ -77,7 +78,8 @@ class ClientState:
         is the node that had this name before, and not another that took it.
 
         ``begin`` is called where the node had not joined before, and returns how many trainings of the same seed it was
-        in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images.
+        in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images. ``groups`` say whose
+        each of the pairs is, where that is known.
 
         Raises
         ------
@@ -109,6 +111,8 @@ class ClientState:
                     node["repeat"], images = begin()
                     keep_hashes(self.path, images)
                 keep_pairs(self.path, pairs)
+                with whole_file(self.path / _GROUPS, private=True) as partial:
+                    partial.write_text(json.dumps(list(groups)), encoding="utf-8")
                 if validation:
                     (self.path / _VALIDATION).mkdir(mode=0o700)
                     keep_pairs(self.path / _VALIDATION, validation)
@@ -177,6 +181,25 @@ class ClientState:
         """Return the training's settings alone; raises as :meth:`joined`."""
         self._require_joined()
         return read_config(TrainingConfig, self._node()["config"], allow_code)
+
+    def groups(self, pairs: int) -> tuple[str, ...]:
+        """Return whose each of so many pairs is; each its own where that was not said.
+
+        Raises
+        ------
+        ForgottenError
+            If the node has not joined.
+        StorageError
+            If the file is damaged.
+        """
+        self._require_joined()
+        try:
+            found = tuple(map(str, json.loads((self.path / _GROUPS).read_text(encoding="utf-8"))))
+            if len(found) not in (0, pairs):
+                raise ValueError(f"it names {len(found)} of {pairs}")
+        except (OSError, ValueError, TypeError) as error:
+            raise self.damaged(_GROUPS, error) from error
+        return found or tuple(str(index) for index in range(pairs))
 
     def validation(self) -> Pairs | None:
         """Return the pairs that are held out, mapped from disk, None if none are; raises ForgottenError as above."""

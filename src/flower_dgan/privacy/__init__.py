@@ -1,1 +1,1 @@
-"""Differential privacy: what a release costs, and what is released."""
+"""Differential privacy: what a release costs, and what is released with noise."""

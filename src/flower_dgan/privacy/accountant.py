@@ -80,7 +80,8 @@ def epsilon_together(releases: Sequence[Release], delta: float, method: MethodNa
             compute_rdp(q=each.share, noise_multiplier=each.sigma, steps=each.steps, orders=orders) for each in releases
         ]
         divergences = [sum(map(float, of_order)) for of_order in zip(*of_each, strict=True)]
-        return min(d + math.log(1 / delta) / (order - 1) for d, order in zip(divergences, orders, strict=True))
+        found = [d + math.log(1 / delta) / (order - 1) for d, order in zip(divergences, orders, strict=True)]
+        return float(min(found))
     accountant = RDPAccountant() if method == "RDP" else PRVAccountant()
     accountant.history = [(each.sigma, each.share, each.steps) for each in releases]
     return float(accountant.get_epsilon(delta=delta))

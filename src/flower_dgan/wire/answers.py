@@ -24,6 +24,8 @@ def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]
         "change": frozenset({"entries"}),
         "moments": frozenset({"mean", "covariance"}),
         "count": frozenset({"windows"}),
+        "answer": frozenset({"protocol-version"}),
+        "noisy-sum": frozenset({"steps"}),
         "validation-score": frozenset({"hundredths"}),
         "leave": frozenset({"protocol-version", "training", "attempt"}),
         DISCRIMINATOR: frozenset(parameters),

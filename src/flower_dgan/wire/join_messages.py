@@ -74,8 +74,8 @@ class NodeDescription:
     ----------
     name : str
         Name of the client, unique in the federation.
-    images : int
-        Number of training pairs.
+    images : int or None
+        Number of training pairs; None where that stays at the node, too.
     channels : tuple of int
         Which channels of the images the node holds, from 0 and ascending; it is sent these alone.
     classes : int
@@ -93,7 +93,7 @@ class NodeDescription:
     """
 
     name: str
-    images: int
+    images: int | None
     channels: tuple[int, ...]
     classes: int
     queue: bool
@@ -107,30 +107,37 @@ class NodeDescription:
         values: dict[str, ConfigRecordValues] = {
             "protocol-version": PROTOCOL_VERSION,
             "name": self.name,
-            "images": self.images,
             "channels": list(self.channels),
             "classes": self.classes,
             "queue": self.queue,
             "token": self.token,
             "levels": _written(self.levels),
         }
+        if self.images is None:
+            return RecordDict({"node": ConfigRecord(values)})
+        values["images"] = self.images
         if self.sizes is None:
             return RecordDict({"node": ConfigRecord({**values, "label-maps-hash": str(self.label_maps_hash)})})
         sizes = ArrayRecord({"sizes": Array(self.sizes)})
         return RecordDict({"node": ConfigRecord(values), "images": sizes})
 
     @classmethod
-    def from_records(cls, content: RecordDict, *, label_maps_leave: bool = True) -> "NodeDescription":
-        """Read the message, which names label maps where they may leave; raises ProtocolError."""
+    def from_records(
+        cls, content: RecordDict, *, label_maps_leave: bool = True, counts_leave: bool = True
+    ) -> "NodeDescription":
+        """Read the message, which names label maps, or sizes, where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        keys = {"protocol-version", "name", "images", "channels", "classes", "queue", "token", "levels"}
-        if label_maps_leave:
+        keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels"}
+        keys |= {"images"} if counts_leave else set()
+        if not counts_leave:
+            check_names(content, {"node": (ConfigRecord, keys)})
+        elif label_maps_leave:
             check_names(content, {"node": (ConfigRecord, {*keys, "label-maps-hash"})})
         else:
             check_names(content, {"node": (ConfigRecord, keys), "images": (ArrayRecord, {"sizes"})})
         node = content.config_records["node"]
-        images, classes = read_value(node, "images", int), read_value(node, "classes", int)
-        if not 1 <= images <= 10_000_000 or not 1 <= classes <= 256:
+        images, classes = read_value(node, "images", int) if counts_leave else None, read_value(node, "classes", int)
+        if not 1 <= (1 if images is None else images) <= 10_000_000 or not 1 <= classes <= 256:
             raise ProtocolError(f"a node with {images} images and {classes} classes")
         channels = tuple(read_value(node, "channels", list))
         ascending = sorted({*channels} & {*range(MOST_CHANNELS)})
@@ -140,11 +147,11 @@ class NodeDescription:
         if not re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", token):
             raise ProtocolError("a node with a token that is none")
         sizes = announced = None
-        if label_maps_leave:
+        if label_maps_leave and images is not None:
             announced = read_value(node, "label-maps-hash", str)
             if not re.fullmatch("[0-9a-f]{64}", announced):
                 raise ProtocolError(f"a node that announces the hash {announced[:80]!r}")
-        else:
+        elif images is not None:
             sizes = read_array(content.array_records["images"]["sizes"], "int32", (images, 2)).astype(np.int32)
         return cls(
             name=check_name(read_value(node, "name", str), ProtocolError),

@@ -65,6 +65,7 @@ class Refusal(IntEnum):
     ROUNDS = 1034
     STEPS_A_MESSAGE = 1035
     MEMORY_MIB = 1036
+    EPSILON = 1037
 
     @property
     def sentence(self) -> str:
