@@ -135,6 +135,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
     assert now.pop("downstream.task") == "segmentation"  # the only one there was
     now.pop("exchange.graph_mb")  # every pass was repeated
     now.pop("data.masks")  # nothing said what masks are
+    assert not now.pop("output.trackers")  # no other program was told of a run
     later = {f"downstream.{name}" for name in ("member_folds", "member_sizes", "synthetic_times")}
     assert not any(now.pop(name) for name in later)  # what is asked for, and was not there to ask
     now["downstream.rows"] = [row for row in now["downstream.rows"] if row != "Real-k+DGAN"]  # has come since
