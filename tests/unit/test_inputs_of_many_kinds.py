@@ -15,6 +15,9 @@ from flower_dgan.cli.main import app
 from flower_dgan.config import DataConfig
 from flower_dgan.data import open_source
 from flower_dgan.data.check import check_data
+from flower_dgan.data.coco_annotations import write_coco
+from flower_dgan.data.object_files import KeptObjects
+from flower_dgan.data.object_masks import ObjectMasks, of_stack
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.node.own_data import own_data
@@ -165,6 +168,39 @@ def test_a_volume_that_says_nothing_is_refused(
     spoil(folder, volume)
     with pytest.raises(DataError, match=said):
         prepare("brats", tmp_path / "in", tmp_path / "out", PrepareSettings())
+
+
+def of_mask() -> ObjectMasks:
+    return of_stack(np.stack([mask() > 0]))
+
+
+@pytest.mark.parametrize("kind", ["one file", "a file each", "masks"])
+def test_whole_objects_of_a_folder_come_along_or_are_refused(kind: str, root: Path, tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(3)]  # the last has none, which a training pair may
+    if kind == "one file":
+        write_coco(root / "instances.json", {f"{name}.png": of_mask() for name in names}, "cell")
+    for name in names if kind != "one file" else ():
+        (root / "instances" / (name if kind == "masks" else "")).mkdir(parents=True, exist_ok=True)
+        if kind == "masks":
+            Image.fromarray(mask()).save(root / f"instances/{name}/0.png")
+        else:
+            write_coco(root / f"instances/{name}.json", {f"{name}.png": of_mask()}, "cell")
+    assert prepare("folder", root, tmp_path / "out", PrepareSettings()).pairs == 4
+    found = KeptObjects(tmp_path / "out")
+    assert sorted(found.there) == names
+    assert all((each.stack() == of_mask().stack()).all() for each in found.read(names))
+    for settings in (PrepareSettings(tile=12), PrepareSettings(size=12), PrepareSettings(instances=True)):
+        with pytest.raises(DataError, match=r"keeps each object whole, .* would number or cut them"):
+            prepare("folder", root, tmp_path / "cut", settings)
+    Image.fromarray(np.roll(mask(), 4, 0)).save(root / "masks/p1.png")
+    with pytest.raises(DataError, match=r"objects of p1 .* does not fit its mask, as if it was shifted"):
+        prepare("folder", root, tmp_path / "shifted", PrepareSettings())
+
+
+@pytest.mark.parametrize("what", ["size", "tile", "stride"])
+def test_no_side_is_larger_than_what_a_run_reads(what: str) -> None:
+    with pytest.raises(ConfigError, match=f"--{what} 32768 must be from 1 to 32,767 pixels"):
+        PrepareSettings(**{"tile": 8, what: 32768} if what == "stride" else {what: 32768})  # type: ignore[arg-type]
 
 
 # Nodes

@@ -277,7 +277,9 @@ def test_only_labelled(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"tile": 0}, "--tile 0 must be positive"),
+        ({"tile": 0}, "--tile 0 must be from 1"),
+        ({"palette": ("#ff0000", "#FF0000")}, "names one colour twice"),
+        ({"value_range": (-1e308, 1e308)}, "too far apart"),
         ({"stride": 4}, "give --tile too"),
         ({"size": 4, "tile": 4}, "leave one of them out"),
         ({"value_range": (3, 3)}, "--range 3 3 is empty"),

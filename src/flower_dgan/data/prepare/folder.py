@@ -5,6 +5,7 @@ object.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import numpy as np
 from flower_dgan.config.data_settings import MasksName
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
 from flower_dgan.data.mask_values import decide_classes, mask_values
+from flower_dgan.data.object_files import FILE as INSTANCES_FILE
+from flower_dgan.data.object_files import FOLDER as INSTANCES_FOLDER
+from flower_dgan.data.object_files import KeptObjects, whole_objects
 from flower_dgan.data.open_masks import left_open
 from flower_dgan.data.prepare.files import highest_number, open_samples, to_class_ids
 from flower_dgan.data.prepare.layouts import find_folders, match_stems
@@ -26,7 +30,8 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     folders = find_folders(root, ["images", "masks"], "images/ and masks/ with files of equal names.")
     images, masks = sound_files(folders[0], IMAGE_SUFFIXES), sound_files(folders[1])
     match_stems(images, masks, "mask")
-    instances = _find_instances(root, images, settings)
+    kept = _find_whole_objects(root, images, settings)
+    instances = {} if kept else _find_instances(root, images, settings)
     binary, ids, classes = False, False, ["background", "foreground"]
     unsound: dict[str, DataError] = {}
     if settings.palette:
@@ -44,7 +49,10 @@ def find_folder(root: Path, settings: PrepareSettings) -> Found:
     def reader(name: str) -> Callable[[], list[tuple[str, OriginalPair]]]:
         if name in unsound:
             return partial(_refuse, unsound[name])
-        return partial(_read, images[name], masks[name], instances.get(name), settings, binary)
+        read = partial(_read, images[name], masks[name], instances.get(name), settings, binary)
+        return (
+            read if kept is None or name not in kept.there else partial(_with_objects, read, kept, name, len(classes))
+        )
 
     originals = [Original(f"images/{path.name}", name, reader(name)) for name, path in images.items()]
     return Found(tuple(originals), tuple(classes), ids)
@@ -80,6 +88,29 @@ def _find_instances(root: Path, images: Mapping[str, Path], settings: PrepareSet
     files = sound_files(folder)
     match_stems(files, {name: images[name] for name in files if name in images}, "image")
     return files
+
+
+def _find_whole_objects(root: Path, images: Mapping[str, Path], settings: PrepareSettings) -> KeptObjects | None:
+    """Open the objects of a folder that keeps them whole; None if it does not."""
+    if not whole_objects(root):
+        return None
+    if settings.instances or settings.tile or settings.size:
+        raise DataError(
+            f"{root.absolute()} keeps each object whole, in {INSTANCES_FILE} or {INSTANCES_FOLDER}/, and --instances, "
+            "--tile and --size would number or cut them: leave the option away, or move the objects away."
+        )
+    kept = KeptObjects(root)
+    match_stems(kept.there, {name: images[name] for name in kept.there if name in images}, "image")
+    return kept
+
+
+def _with_objects(
+    read: Callable[[], list[tuple[str, OriginalPair]]], kept: KeptObjects, name: str, classes: int
+) -> list[tuple[str, OriginalPair]]:
+    ((part, pair),) = read()
+    assert pair.mask is not None
+    (objects,) = kept.fitting([name], [pair.mask], classes)
+    return [(part, replace(pair, objects=objects))]
 
 
 def _read(

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flower_dgan.data.object_masks import ObjectMasks
-from flower_dgan.data.pairs import Pixels
+from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.data.picture_windows import Windowed
 from flower_dgan.data.text_files import same_name
 from flower_dgan.errors import ConfigError
@@ -146,8 +146,8 @@ class PrepareSettings:
     def __post_init__(self) -> None:
         """Check the numbers."""
         for name, number in (("tile", self.tile), ("stride", self.stride), ("size", self.size)):
-            if number is not None and number < 1:
-                raise ConfigError(f"--{name} {number} must be positive.")
+            if number is not None and not 1 <= number <= LARGEST_SIDE:
+                raise ConfigError(f"--{name} {number} must be from 1 to {LARGEST_SIDE:,} pixels.")
         if self.stride is not None and self.tile is None:
             raise ConfigError("--stride is the way from one tile to the next: give --tile too.")
         if self.size is not None and self.tile is not None:
@@ -156,10 +156,17 @@ class PrepareSettings:
             raise ConfigError("--colour and --instances are both given: masks hold one or the other.")
         if len(self.palette) == 1:
             raise ConfigError("--colour names one colour: give that of the background, then that of each class.")
+        if len({colour.lower() for colour in self.palette}) < len(self.palette):
+            raise ConfigError("--colour names one colour twice: give each class a colour of its own.")
         if self.bands and min(self.bands) < 1:
             raise ConfigError(f"--band {min(self.bands)}: channels are counted from 1.")
         if self.value_range is not None and not all(map(isfinite, self.value_range)):
             raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g}: both must be finite.")
+        if self.value_range is not None and self.value_range[1] - self.value_range[0] == inf:
+            raise ConfigError(
+                f"--range {self.value_range[0]:g} {self.value_range[1]:g}: they are too far apart to tell anything "
+                "between them."
+            )
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise ConfigError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} is empty: give low and high.")
 
