@@ -1,4 +1,4 @@
-.PHONY: check docs lint test wheels
+.PHONY: check docs lint lowest test wheels
 check: lint test
 
 lint:
@@ -18,3 +18,12 @@ docs:
 wheels:
 	python -m pip wheel --wheel-dir wheels .
 	python containers/sbom.py wheels
+
+# with the lowest versions that pyproject.toml allows, in an environment of its own
+lowest:
+	uv venv --quiet --clear .lowest
+	uv pip compile --quiet --python .lowest --resolution lowest-direct pyproject.toml -o .lowest/requirements.txt
+	uv pip install --quiet --python .lowest -r .lowest/requirements.txt 'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6'
+	uv pip install --quiet --python .lowest --no-deps -e .
+	.lowest/bin/pytest -q tests/unit/test_imports.py tests/unit/test_cli.py tests/unit/test_preflight.py \
+		tests/contract/test_exactness.py tests/contract/test_bad_input.py

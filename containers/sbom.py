@@ -35,17 +35,23 @@ def read_wheel(path: Path) -> Message:
 def component(metadata: Message, digest: str) -> dict[str, Any]:
     """Return what the bill says of one wheel: name, version, hash, and the licence that it states."""
     name, version = metadata["Name"], metadata["Version"]
-    stated = metadata["License-Expression"] or metadata["License"]
-    classified = [each for each in metadata.get_all("Classifier", []) if each.startswith("License ::")]
-    licence = stated.splitlines()[0] if stated else classified[-1].rpartition(":: ")[2] if classified else "not stated"
     return {
         "type": "library",
         "name": name,
         "version": version,
         "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{version}",
         "hashes": [{"alg": "SHA-256", "content": digest}],
-        "licenses": [{"license": {"name": licence}}],
+        "licenses": [{"license": {"name": _licence(metadata)}}],
     }
+
+
+def _licence(metadata: Message) -> str:
+    """Return what a wheel says of its licence; the old field may hold the whole text, so it comes last."""
+    classified = [each for each in metadata.get_all("Classifier", []) if each.startswith("License ::")]
+    stated = (metadata["License"] or "").strip().splitlines()
+    if expression := metadata["License-Expression"]:
+        return str(expression)
+    return classified[-1].rpartition(":: ")[2] if classified else stated[0] if stated else "not stated"
 
 
 def bill(folder: Path) -> dict[str, Any]:

@@ -175,9 +175,11 @@ def test_any_other_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_place_it_lists_what_there_is(state: Path) -> None:
+    (state / "secrets" / "link").symlink_to(state)
     output = cleaned()
     assert str(state / "clients") in output
     assert str(state / "secrets") in output
+    assert "is a link, which flower-dgan never makes there" in output
 
 
 def test_a_survey_counts_what_is_there(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_the_list_of_wheels_names_each_by_version_licence_and_hash(tmp_path: Pat
     sbom = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sbom)
     one = wheel(tmp_path, "some_package", "1.0", "License-Expression: MIT", "License: other")
-    wheel(tmp_path, "Another", "2.0", "Classifier: License :: OSI Approved :: BSD License")
-    wheel(tmp_path, "third", "3.0")
+    wheel(tmp_path, "Another", "2.0", "License: a text", "Classifier: License :: OSI Approved :: BSD License")
+    wheel(tmp_path, "third", "3.0", "License: ")
     found = sbom.bill(tmp_path)
     assert [each["purl"] for each in found["components"]] == [
         *("pkg:pypi/another@2.0", "pkg:pypi/some-package@1.0", "pkg:pypi/third@3.0"),

@@ -131,7 +131,7 @@ def _list() -> None:
 
     state, cache = user_state_path("flower-dgan"), user_cache_path("flower-dgan") / "label-maps"
     runs = user_data_path("flower-dgan") / "runs"
-    table = Table("what", "where", "files", "MB")
+    table, odd = Table("what", "where", "files", "MB"), list[str]()
     for what, folder in (
         ("node: trainings", state / "clients"),
         ("node: secrets", state / "secrets"),
@@ -139,8 +139,14 @@ def _list() -> None:
         ("server: label maps of the owners", cache),
         *(("run", each) for each in (sorted(runs.iterdir()) if runs.is_dir() else ())),
     ):
-        if folder.is_dir() and not folder.is_symlink():
-            found = survey(folder)
-            table.add_row(what, shown(folder), f"{found.files:,}", f"{found.bytes / 1e6:,.1f}")
+        if folder.is_dir():
+            try:
+                found = survey(folder)
+                table.add_row(what, shown(folder), f"{found.files:,}", f"{found.bytes / 1e6:,.1f}")
+            except ConfigError as error:  # it would be refused; the others are listed all the same
+                table.add_row(what, shown(folder), "?", "?")
+                odd.append(str(error))
     print_table(table)
+    for sentence in odd:
+        console.print(sentence, soft_wrap=True)
     console.print(f"Runs with an output.directory are where that says. State of nodes: {shown(state)}", soft_wrap=True)
