@@ -19,7 +19,7 @@ logger = logging.getLogger("flwr")
 PATIENCE = 60.0
 """Seconds that trackers have at the end of a run to send what is left."""
 _HURRY = 5.0  # seconds, where the run was stopped from outside
-_MOST_WAITING = 10_000  # events; a tracker that is further behind does not answer
+_MOST_WAITING = 1_000  # events; a tracker that is further behind does not answer
 
 
 @contextmanager
