@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,10 @@ def test_wandb_writes_its_files_offline(tmp_path: Path, monkeypatch: pytest.Monk
     run = write_run(tmp_path / "run")
     assert export(run, open_tracker("wandb")) == 2
     (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    for _ in range(600):  # wandb's own process writes it soon after the end
+        if b"loss/discriminator/a/b" in file.read_bytes():
+            break
+        time.sleep(0.1)
     assert b"loss/discriminator/a/b" in file.read_bytes()
     assert list(run.glob("wandb/offline-run-*/files/media/images/*.png"))
 

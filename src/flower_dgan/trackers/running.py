@@ -10,7 +10,7 @@ from threading import Thread
 from flower_dgan.errors import one_line
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event
-from flower_dgan.run.run_records import FAILED, FINISHED
+from flower_dgan.run.run_records import FAILED, FINISHED, STOPPED
 from flower_dgan.trackers.feed import Feed
 from flower_dgan.trackers.tracker import Tracker
 
@@ -18,7 +18,8 @@ logger = logging.getLogger("flwr")
 
 PATIENCE = 60.0
 """Seconds that trackers have at the end of a run to send what is left."""
-_MOST_WAITING = 10_000  # events; a tracker that is further behind does not answer
+_HURRY = 5.0  # seconds, where the run was stopped from outside
+_MOST_WAITING = 1_000  # events; a tracker that is further behind does not answer
 
 
 @contextmanager
@@ -40,12 +41,13 @@ def tracked(events: EventLog, trackers: Sequence[tuple[str, Tracker]], patience:
     for thread in threads:
         thread.start()
         events.listeners.append(thread.hear)
-    how, why = FAILED, ""
+    how, why = FINISHED, ""
     try:
         yield
-        how = FINISHED
     except BaseException as error:
-        why = one_line(error)
+        stopped = not isinstance(error, Exception)
+        how, why = STOPPED if stopped else FAILED, one_line(error)
+        patience = min(patience, _HURRY) if stopped else patience
         raise
     finally:
         for thread in threads:
