@@ -140,7 +140,7 @@ REFUSING = 'import sys\nfor line in sys.stdin: print(\'{"error": "no such class"
     ("code", "said"), [(SLOW, "not painted within"), (DYING, "ended"), (REFUSING, "no such class")]
 )
 def test_a_paint_that_fails_says_why(code: str, said: str) -> None:
-    painting = Painting(0.3 if code is SLOW else 30, (sys.executable, "-c", code))
+    painting = Painting(0.2 if code is SLOW else 60, 0.1, (sys.executable, "-c", code))
     try:
         for _ in range(2):  # the process is started anew
             with pytest.raises(PaintError, match=said):

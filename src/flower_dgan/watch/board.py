@@ -2,10 +2,12 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flower_dgan.run.event_reader import EventReader
+from flower_dgan.run.events import METRICS
 from flower_dgan.watch.run_places import Place, find_runs
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
@@ -120,6 +122,14 @@ class Board:
             if time.monotonic() - self._looked > _FOUND_ANEW:
                 self._places, self._looked = find_runs(self._target), time.monotonic()
             return list(self._places.values())
+
+    def newest(self) -> str | None:
+        """Return the key of the run that was written to last; None where there is none."""
+        times = {}
+        for place in self.places():
+            with suppress(OSError):
+                times[place.key] = (place.path / METRICS).stat().st_mtime
+        return max(times, key=lambda key: times[key], default=None)
 
     def run(self, key: str) -> Watched | None:
         """Return a run by its key, None where no such is listed."""

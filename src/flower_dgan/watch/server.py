@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.responses import Response, StreamingResponse
@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 
 from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board, Watched
-from flower_dgan.watch.node_view import NodeView
 from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
 from flower_dgan.watch.painting import BusyError, PaintError, Painting
@@ -19,11 +18,14 @@ from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import generators, pictures, sample_rounds
 from flower_dgan.watch.stream import events
 
+if TYPE_CHECKING:  # it brings torch
+    from flower_dgan.watch.node_view import NodeView
+
 _MOST_STREAMS = 32
 _KEY = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
-def make_app(board: Board | None, painting: Painting, node: NodeView | None = None) -> FastAPI:
+def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = None) -> FastAPI:
     """Build the app; who may ask it is :class:`~flower_dgan.watch.gate.Gate`'s to decide.
 
     Parameters
@@ -64,7 +66,8 @@ def make_app(board: Board | None, painting: Painting, node: NodeView | None = No
     def runs() -> Response:
         places = board.places() if board else []
         listed = [{"key": place.key, "name": place.name} for place in places]
-        return _json({"runs": listed, "node": node is not None})
+        newest = board.newest() if board else None
+        return _json({"runs": listed, "newest": newest, "node": node is not None})
 
     @app.get("/api/node")
     def owners() -> Response:

@@ -17,17 +17,22 @@
   let known = "";
   let shape = null;
   let describing = "";
+  let underway = false;
 
   const say = (text) => dgan.fill(said, text);
   const chosen = () => [...sites.querySelectorAll("input:checked")].map((each) => each.value);
 
   const describe = async () => {
-    if (!step.value || (shape && !step.dganChosen) || describing === `${key}|${step.value}`) return;
-    describing = `${key}|${step.value}`;
+    const wanted = `${key}|${step.value}`;
+    if (!step.value || underway || (shape && !step.dganChosen) || describing === wanted) return;
+    underway = true;
     if (!shape) say("The generator is read …");
     try {
-      shape = await dgan.source.get(`runs/${key}/generators/${step.value}`);
-    } catch (error) { describing = ""; say(error.message); return; }
+      const found = await dgan.source.get(`runs/${key}/generators/${step.value}`);
+      if (!wanted.startsWith(`${key}|`)) return; // another run was chosen meanwhile, and is asked about next
+      shape = found;
+      describing = wanted;
+    } catch (error) { say(error.message); return; } finally { underway = false; }
     pad.resize(shape.image_size, shape.classes);
     const before = new Set(chosen());
     dgan.fill(sites, el("legend", {}, "In the style of"), shape.sites.map((site, at) =>
