@@ -4,11 +4,13 @@
 """
 
 import argparse
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 _PATIENCE = 300_000  # milliseconds
@@ -28,16 +30,21 @@ def shoot(run: Path, folder: Path) -> None:
             page.goto(address)
             page.locator("#samples .picture").first.wait_for()
             page.wait_for_timeout(1000)
-            page.screenshot(path=folder / "watch-training.png", full_page=True)
+            _write(page.screenshot(full_page=True), folder / "watch-training.png")
             page.get_by_role("tab", name="Testing").click()
             page.locator(".picture.tiny").nth(1).click()
             page.locator("#paint-draws").fill("4")
             page.locator("#paint").click()
             page.locator("#painted img").first.wait_for()
             page.wait_for_timeout(500)
-            page.screenshot(path=folder / "watch-testing.png", full_page=True)
+            _write(page.screenshot(full_page=True), folder / "watch-testing.png")
             browser.close()
         server.terminate()
+
+
+def _write(picture: bytes, file: Path) -> None:
+    """Write a picture in few colours, as it is part of the repository."""
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(160).save(file, optimize=True)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@
     view: (view) => {
       fillIfNew(clients, [view.clients, view.status.state, view.stage, view.round], () => view.clients.length ? [dgan.table("Clients",
         ["client", "state", "why", ">last round", ">images", ">busy", ">from", ">to", ">sent again", ">refused", ">peak memory"],
-        view.clients.map((each) => [each.name, state(view, each), el("span", { class: "why" }, each.why || ""), dgan.count(each.last_round), dgan.count(each.images), dgan.duration(each.busy),
+        view.clients.map((each) => [each.name, state(view, each), each.why ? el("span", { class: "why" }, each.why) : "", dgan.count(each.last_round), dgan.count(each.images), dgan.duration(each.busy),
           dgan.bytes(each.sent), dgan.bytes(each.received), dgan.count(each.repeats), dgan.count(each.rejected),
           each.memory === null ? "–" : `${dgan.count(Math.round(each.memory))} MiB`]))] : [dgan.empty("Nobody has joined yet.")]);
       fillIfNew(changes, view.membership, () => view.membership.length ? [dgan.table("Changes of membership", ["who", "what", ">after round"],
