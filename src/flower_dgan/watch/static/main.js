@@ -69,10 +69,12 @@
     view = edition = null;
     close = dgan.source.open(key, (kind, data) => {
       if (kind === "curves") { curves.take(data); return; }
+      if (kind === "pulse" && view) { view.status.age = data.age; show(); return; }
       if (kind !== "view") return;
       if (edition !== null && data.edition !== edition) curves.stride = 0;
       edition = data.edition;
       const first = view === null;
+      data.status.age ??= view?.status.age ?? null;
       view = data;
       show();
       if (first && shownTab.opened) shownTab.opened(view);
