@@ -121,7 +121,8 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
 
     @app.get("/api/runs/{key}/generators/{name}")
     def generator(key: _KEY, name: str) -> Response:
-        return _json(_painted(painting, describe=_generator(found(key), name)))
+        _, path = _generator(found(key), name)
+        return _json(_painted(painting, describe=path))
 
     @app.post("/api/runs/{key}/paint")
     async def paint(key: _KEY, request: Request) -> Response:
@@ -132,17 +133,22 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
             raise HTTPException(413, str(error)) from error
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        what = {**asked.model_dump(exclude={"generator"}), "path": _generator(run, asked.generator)}
-        return _json(await run_in_threadpool(lambda: _painted(painting, paint=what)))
+        name, path = _generator(run, asked.generator)
+        what = {**asked.model_dump(exclude={"generator"}), "path": path}
+        painted = await run_in_threadpool(lambda: _painted(painting, paint=what))
+        return _json({**painted, "generator": name})
 
     return app
 
 
-def _generator(run: Watched, name: str) -> str:
-    path = generators(run.story, run.place.path).get(name)
-    if path is None:
+def _generator(run: Watched, name: str) -> tuple[str, str]:
+    """Return name and path of a generator; ``newest`` is the one that is the newest now, as others make room for it."""
+    found = generators(run.story, run.place.path)
+    if name == "newest" and found:
+        name = list(found)[-1]
+    if name not in found:
         raise HTTPException(404, "There is no such generator: it made room for a later one, or was not written yet.")
-    return str(path)
+    return name, str(found[name])
 
 
 def _painted(painting: Painting, **what: Any) -> dict[str, Any]:
