@@ -96,8 +96,7 @@ def test_the_mask_pad_paints_with_the_generator_of_the_training(page: Page) -> N
         page.evaluate("document.querySelector('#paint-said').textContent = ''")
         return found
 
-    step = page.locator("#paint-step")
-    step.select_option(step.locator("option").first.get_attribute("value"))
+    assert page.locator("#paint-step").input_value() == "newest"
     blank = paint()
     assert len(blank) == 4  # two sites, two draws
     box = page.locator("#pad").bounding_box()

@@ -1,19 +1,23 @@
 """What the page tells of runs: folded from their events, in bounded memory."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.run.event_reader import EventReader
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
 from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
+from flower_dgan.watch.stream import events
 from tests.watched import begin_event, end_event, round_event, write_events
 
 
@@ -140,7 +144,7 @@ REFUSING = 'import sys\nfor line in sys.stdin: print(\'{"error": "no such class"
     ("code", "said"), [(SLOW, "not painted within"), (DYING, "ended"), (REFUSING, "no such class")]
 )
 def test_a_paint_that_fails_says_why(code: str, said: str) -> None:
-    painting = Painting(0.3 if code is SLOW else 30, (sys.executable, "-c", code))
+    painting = Painting(0.2 if code is SLOW else 60, 0.1, (sys.executable, "-c", code))
     try:
         for _ in range(2):  # the process is started anew
             with pytest.raises(PaintError, match=said):
@@ -208,3 +212,42 @@ def test_nothing_of_the_page_comes_from_elsewhere() -> None:
         addresses = [part.split('"')[0].split()[0] for part in text.split("https://")[1:]]
         assert addresses in ([], ["github.com/leeoniya/uPlot"])
     assert "MIT License" in static_file("uplot-LICENSE.txt").decode()
+
+
+def test_the_stream_tells_what_is_new_alone(tmp_path: Path) -> None:
+    run = write_events(tmp_path / "run", [begin_event(), *map(round_event, (1, 2, 3))])
+    (place,) = find_runs(run).values()
+
+    async def listen() -> list[tuple[str, Any]]:
+        found = []
+        stream = events(Watched(place))
+        async for text in stream:
+            kind, data = text.removesuffix("\n\n").split("\n")
+            found.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+            if len(found) == 3:
+                with (run / "metrics.jsonl").open("a") as file:
+                    file.write(json.dumps(round_event(4)) + "\n")
+            if [kind for kind, _ in found].count("view") == 2:
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        return found
+
+    found = asyncio.run(listen())
+    curves = [data for kind, data in found if kind == "curves"]
+    assert [(each["since"], each["rounds"]) for each in curves] == [(0, [1, 2, 3]), (2, [3, 4])]
+    views = [data for kind, data in found if kind == "view"]
+    assert [each["round"] for each in views] == [3, 4]
+    assert all("age" not in each["status"] for each in views)  # so that a silent run sends no whole view each second
+    assert [kind for kind, _ in found[:3]] == ["curves", "view", "pulse"]
+
+
+def test_a_file_that_cannot_be_read_is_said_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = read(write_events(tmp_path / "run", [begin_event(), round_event(1)]))
+
+    def refuse(_: object) -> None:
+        raise DataError("metrics.jsonl cannot be read: Permission denied.")
+
+    monkeypatch.setattr(EventReader, "read", refuse)
+    assert watched.refresh() is False
+    assert "Permission denied" in watched.status()["why"]
+    assert watched.view()["round"] == 1

@@ -169,6 +169,8 @@ def test_a_mask_is_painted_by_the_generator_that_was_listed(page: TestClient, ru
     path = str(run / "generators" / "00000002.safetensors")
     asked = {"mask": mask()["mask"], "sites": ["north"], "draws": 1, "seed": 7, "path": path}
     assert answer["asked"] == {"paint": asked}
+    newest = page.post(f"/api/runs/{key_of(page)}/paint", json=mask(generator="newest"), headers=KNOWN).json()
+    assert (newest["generator"], newest["asked"]["paint"]["path"]) == ("2", path)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ def watch(
 
     from flower_dgan.watch.board import Board
     from flower_dgan.watch.export import export as write_page
-    from flower_dgan.watch.node_view import NodeView
     from flower_dgan.watch.painting import Painting
     from flower_dgan.watch.serve import Door, serve
     from flower_dgan.watch.server import make_app
@@ -42,6 +41,10 @@ def watch(
         write_page(board, export)
         console.print(str(export.resolve()), soft_wrap=True)
         return
-    owner = NodeView(directory or user_state_path("flower-dgan"), rules) if node else None
+    owner = None
+    if node:
+        from flower_dgan.watch.node_view import NodeView
+
+        owner = NodeView(directory or user_state_path("flower-dgan"), rules)
     door = Door(address, port, token_file, certificate, key)
     serve(make_app(board, Painting(), owner), door, lambda line: console.print(line, soft_wrap=True))

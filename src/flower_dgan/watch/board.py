@@ -2,10 +2,13 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from flower_dgan.errors import DataError
 from flower_dgan.run.event_reader import EventReader
+from flower_dgan.run.events import METRICS
 from flower_dgan.watch.run_places import Place, find_runs
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
@@ -32,11 +35,17 @@ class Watched:
         self._lock = threading.Lock()
         self._was_locked = False
         self._damaged = 0
+        self._problem = ""
 
     def refresh(self) -> bool:
         """Read the next part; return whether there is more to read at once."""
         with self._lock:
-            news = self._reader.read()
+            try:
+                news = self._reader.read()
+            except DataError as error:
+                self._problem = str(error)
+                return False
+            self._problem = ""
             if news.anew:
                 self.story, self.edition, self._damaged = Story(), self.edition + 1, 0
             for event in news.events:
@@ -59,7 +68,9 @@ class Watched:
         self._was_locked = self._was_locked or locked is True
         story, now = self.story, time.time()
         age = None if story.last_time is None else max(0.0, now - story.last_time)
-        if story.end is not None:
+        if self._problem:
+            state, why = "silent", self._problem
+        elif story.end is not None:
             state, why = str(story.end.get("how", "finished")), str(story.end.get("why", ""))
         elif locked is False and self._was_locked:
             state, why = "killed", "its process ended without a word: `resume` goes on with it"
@@ -118,8 +129,18 @@ class Board:
         """Return the runs that are there now."""
         with self._lock:
             if time.monotonic() - self._looked > _FOUND_ANEW:
-                self._places, self._looked = find_runs(self._target), time.monotonic()
+                self._looked = time.monotonic()
+                with suppress(DataError):  # a folder that is gone for a while leaves what was known
+                    self._places = find_runs(self._target)
             return list(self._places.values())
+
+    def newest(self) -> str | None:
+        """Return the key of the run that was written to last; None where there is none."""
+        times = {}
+        for place in self.places():
+            with suppress(OSError):
+                times[place.key] = (place.path / METRICS).stat().st_mtime
+        return max(times, key=lambda key: times[key], default=None)
 
     def run(self, key: str) -> Watched | None:
         """Return a run by its key, None where no such is listed."""

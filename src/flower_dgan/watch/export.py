@@ -40,7 +40,9 @@ def export(board: Board, file: Path) -> None:
     places = board.places()[:_RUNS]
     if not places:
         raise DataError("There is no run to export: name the directory of a run, a sweep, or several runs.")
-    answers: dict[str, Any] = {"runs": {"runs": [{"key": place.key, "name": place.name} for place in places]}}
+    answers: dict[str, Any] = {
+        "runs": {"runs": [{"key": place.key, "name": place.name} for place in places], "newest": board.newest()}
+    }
     room = _PICTURES
     for place in places:
         run = board.run(place.key)

@@ -14,7 +14,9 @@ from typing import Any
 from flower_dgan.errors import DganError
 
 SECONDS = 30.0
-"""How long a paint may take, the start of the process included."""
+"""How long a paint may take."""
+TO_START = 120.0
+"""How much longer the first may take, for which the process is started."""
 WAITING = 3
 """How many may wait for the one that is painted; further ones are refused."""
 A_MINUTE = 60
@@ -34,8 +36,8 @@ class Painting:
 
     Parameters
     ----------
-    seconds : float
-        How long an answer may take.
+    seconds, to_start : float
+        How long an answer may take, and how much longer the first.
     command : sequence of str
         What starts the process.
     clock : callable
@@ -43,9 +45,14 @@ class Painting:
     """
 
     def __init__(
-        self, seconds: float = SECONDS, command: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        seconds: float = SECONDS,
+        to_start: float = TO_START,
+        command: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._seconds = seconds
+        self._to_start = to_start
         self._command = command or (sys.executable, "-m", "flower_dgan.watch.painter")
         self._process: subprocess.Popen[str] | None = None
         self._clock = clock
@@ -83,7 +90,9 @@ class Painting:
         self._lately.append(now)
 
     def _answer(self, line: str) -> dict[str, Any]:
+        patience = self._seconds
         if self._process is None or self._process.poll() is not None:
+            patience += self._to_start
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
             )
@@ -92,10 +101,10 @@ class Painting:
         reader = threading.Thread(target=_exchange, args=(process, line, answers), daemon=True)
         reader.start()
         try:
-            answer = answers.get(timeout=self._seconds)
+            answer = answers.get(timeout=patience)
         except queue.Empty:
             self.close()
-            raise PaintError(f"The mask was not painted within {self._seconds:.0f} seconds and was given up.") from None
+            raise PaintError(f"The mask was not painted within {patience:.0f} seconds and was given up.") from None
         if not answer:
             self.close()
             raise PaintError("The process that paints ended; it is started anew at the next mask.")

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.responses import Response, StreamingResponse
@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 
 from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board, Watched
-from flower_dgan.watch.node_view import NodeView
 from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
 from flower_dgan.watch.painting import BusyError, PaintError, Painting
@@ -19,11 +18,14 @@ from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import generators, pictures, sample_rounds
 from flower_dgan.watch.stream import events
 
+if TYPE_CHECKING:  # it brings torch
+    from flower_dgan.watch.node_view import NodeView
+
 _MOST_STREAMS = 32
 _KEY = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
-def make_app(board: Board | None, painting: Painting, node: NodeView | None = None) -> FastAPI:
+def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = None) -> FastAPI:
     """Build the app; who may ask it is :class:`~flower_dgan.watch.gate.Gate`'s to decide.
 
     Parameters
@@ -64,7 +66,8 @@ def make_app(board: Board | None, painting: Painting, node: NodeView | None = No
     def runs() -> Response:
         places = board.places() if board else []
         listed = [{"key": place.key, "name": place.name} for place in places]
-        return _json({"runs": listed, "node": node is not None})
+        newest = board.newest() if board else None
+        return _json({"runs": listed, "newest": newest, "node": node is not None})
 
     @app.get("/api/node")
     def owners() -> Response:
@@ -118,7 +121,8 @@ def make_app(board: Board | None, painting: Painting, node: NodeView | None = No
 
     @app.get("/api/runs/{key}/generators/{name}")
     def generator(key: _KEY, name: str) -> Response:
-        return _json(_painted(painting, describe=_generator(found(key), name)))
+        _, path = _generator(found(key), name)
+        return _json(_painted(painting, describe=path))
 
     @app.post("/api/runs/{key}/paint")
     async def paint(key: _KEY, request: Request) -> Response:
@@ -129,17 +133,22 @@ def make_app(board: Board | None, painting: Painting, node: NodeView | None = No
             raise HTTPException(413, str(error)) from error
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        what = {**asked.model_dump(exclude={"generator"}), "path": _generator(run, asked.generator)}
-        return _json(await run_in_threadpool(lambda: _painted(painting, paint=what)))
+        name, path = _generator(run, asked.generator)
+        what = {**asked.model_dump(exclude={"generator"}), "path": path}
+        painted = await run_in_threadpool(lambda: _painted(painting, paint=what))
+        return _json({**painted, "generator": name})
 
     return app
 
 
-def _generator(run: Watched, name: str) -> str:
-    path = generators(run.story, run.place.path).get(name)
-    if path is None:
+def _generator(run: Watched, name: str) -> tuple[str, str]:
+    """Return name and path of a generator; ``newest`` is the one that is the newest now, as others make room for it."""
+    found = generators(run.story, run.place.path)
+    if name == "newest" and found:
+        name = list(found)[-1]
+    if name not in found:
         raise HTTPException(404, "There is no such generator: it made room for a later one, or was not written yet.")
-    return str(path)
+    return name, str(found[name])
 
 
 def _painted(painting: Painting, **what: Any) -> dict[str, Any]:

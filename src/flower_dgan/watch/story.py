@@ -144,7 +144,7 @@ class Story:
         if beat.get("seconds_left") is not None:
             return float(beat["seconds_left"])
         rounds = self._facts.get("begin", {}).get("rounds")
-        if not self._lately or not isinstance(rounds, int) or self.end is not None:
+        if not self._lately or not isinstance(rounds, int) or self._rounds >= rounds or self.end is not None:
             return None
         return float(median(each["seconds"] for each in self._lately)) * max(0, rounds - self._rounds)
 

@@ -8,7 +8,7 @@ from flower_dgan.watch.plain import to_json
 
 _PAUSE = 0.7  # seconds between two looks at a file that does not grow
 _SHOWN = 0.4  # seconds of reading between two views of a long file
-_SIGN = 15.0  # seconds after which a comment says that the connection lives
+_SIGN = 2.0  # seconds after which the age of the last event is told again, which also shows that the connection lives
 
 
 async def events(run: Watched) -> AsyncIterator[str]:
@@ -18,7 +18,7 @@ async def events(run: Watched) -> AsyncIterator[str]:
     ------
     str
         ``event: view`` with all that the page shows but the curves, whenever it changed; ``event: curves`` with the
-        points that are new or no longer what was sent.
+        points that are new or no longer what was sent; ``event: pulse`` with the age of the last event.
     """
     clock = asyncio.get_running_loop().time
     sent, sent_at = "", -_SIGN
@@ -27,16 +27,17 @@ async def events(run: Watched) -> AsyncIterator[str]:
         more, until = True, clock() + _SHOWN
         while more and clock() < until:
             more = await asyncio.to_thread(run.refresh)
-        view = await asyncio.to_thread(lambda: to_json(run.view()))
-        if view != sent:
+        view = await asyncio.to_thread(run.view)
+        age = view["status"].pop("age")
+        told = await asyncio.to_thread(to_json, view)
+        if told != sent:
             same = (edition, stride) == (run.edition, run.story.curves.stride)
-            curves = run.curves(max(0, have - 1) if same else 0)
+            curves = await asyncio.to_thread(run.curves, max(0, have - 1) if same else 0)
             edition, stride, have = run.edition, curves["stride"], curves["since"] + len(curves["rounds"])
             yield f"event: curves\ndata: {to_json(curves)}\n\n"
-            yield f"event: view\ndata: {view}\n\n"
-            sent, sent_at = view, clock()
-        elif clock() - sent_at > _SIGN:
-            yield ": still here\n\n"
-            sent_at = clock()
+            yield f"event: view\ndata: {told}\n\n"
+        if told != sent or clock() - sent_at > _SIGN:
+            yield f"event: pulse\ndata: {to_json({'age': age})}\n\n"
+            sent, sent_at = told, clock()
         if not more:
             await asyncio.sleep(_PAUSE)

@@ -5,6 +5,8 @@
   const { el } = dgan;
   const EACH = 8; // clients that have a colour of their own; of more, all are faint and their mean is bold
 
+  const STEPS = [1, 10, 100, 1000, 10000, 100000, 1000000].flatMap((power) => [power, 2 * power, 5 * power]); // whole rounds
+
   /** Keep the points of a run's curves as they arrive: new ones, and those that were not complete. */
   dgan.Curves = class {
     constructor() { this.clear(); }
@@ -70,7 +72,7 @@
       if (many) series.push({ label: "mean", stroke: dgan.colour(0), width: 3, points: { show: false } });
       return {
         width: this.box.clientWidth, height: this.height(), legend: { show: false },
-        scales: { x: { time: false } }, axes: [{ ...axis, label: "round", labelSize: 16, labelFont: axis.font, size: 32, gap: 3 }, { ...axis, size: 46 }],
+        scales: { x: { time: false } }, axes: [{ ...axis, incrs: STEPS, label: "round", labelSize: 16, labelFont: axis.font, size: 32, gap: 3 }, { ...axis, size: 46 }],
         cursor: { y: false, points: { size: 6 } }, series: [{ label: "round" }, ...series],
       };
     }

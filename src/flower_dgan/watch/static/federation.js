@@ -13,18 +13,24 @@
   let last = null;
 
   const arrival = (answer) => answer[1] ?? answer[0] ?? 0;
+  const NOTED = 0.05; // of a round: that long the others have to wait for one before it is pointed at
+
+  /** Return who was waited for in a round, and how long; null where nobody was. */
+  const waitedFor = (round) => {
+    const answers = Object.entries(round.answers).map(([name, answer]) => [name, arrival(answer)]).sort((a, b) => b[1] - a[1]);
+    if (answers.length < 2) return null;
+    const seconds = answers[0][1] - answers[1][1];
+    return seconds > NOTED * round.seconds ? { name: answers[0][0], seconds } : null;
+  };
 
   /** Count, over the rounds shown, who was the last to answer and by how much the others waited. */
   const waits = (rounds) => {
     const found = new Map();
-    for (const round of rounds) {
-      const answers = Object.entries(round.answers).sort((a, b) => arrival(b[1]) - arrival(a[1]));
-      if (answers.length < 2) continue;
-      const [name, slowest] = answers[0];
-      const one = found.get(name) || { rounds: 0, seconds: 0 };
+    for (const slow of rounds.map(waitedFor).filter(Boolean)) {
+      const one = found.get(slow.name) || { rounds: 0, seconds: 0 };
       one.rounds += 1;
-      one.seconds += Math.max(0, arrival(slowest) - arrival(answers[1][1]));
-      found.set(name, one);
+      one.seconds += slow.seconds;
+      found.set(slow.name, one);
     }
     return [...found].sort((a, b) => b[1].seconds - a[1].seconds);
   };
@@ -61,8 +67,7 @@
     let x = left;
     for (const round of rounds) {
       const wide = (round.seconds / total) * (width - left);
-      const times = Object.entries(round.answers).map(([name, answer]) => [name, arrival(answer)]).sort((a, b) => b[1] - a[1]);
-      const slow = times.length > 1 ? times[0][0] : null;
+      const slow = waitedFor(round)?.name;
       names.forEach((name, at) => {
         const y = at * height + 2;
         pen.fillStyle = colours.ground;
@@ -96,20 +101,20 @@
     draw(view.lately, names);
     const order = waits(view.lately);
     canvas.setAttribute("aria-label", `Rounds ${view.lately[0].round} to ${view.lately.at(-1).round} on a time line. ` + (order.length ? `Longest waited for: ${order[0][0]}, ${order[0][1].rounds} rounds.` : ""));
-    fillIfNew(waited, order.slice(0, 3), () => order.slice(0, 3).map(([name, one]) =>
-      el("p", { class: "note" }, el("b", {}, name), ` was the last to answer in ${one.rounds} of ${view.lately.length} rounds; the others waited ${dgan.duration(one.seconds)} for it.`)));
+    fillIfNew(waited, [order.slice(0, 3), view.lately.length], () => !order.length ? [el("p", { class: "note" }, "Nobody was waited for noticeably.")] : order.slice(0, 3).map(([name, one]) =>
+      el("p", { class: "note" }, el("b", {}, name), ` was waited for in ${one.rounds} of ${view.lately.length} rounds, ${dgan.duration(one.seconds)} in all.`)));
   };
 
   dgan.tabs.push({
     id: "federation", title: "Federation",
     build: (panel) => panel.append(el("div", { class: "grid" },
       card("Clients", { size: "wide" }, clients),
-      card("Rounds on a time line", { size: "wide", note: "The last rounds. A bar is the time until a client's answer was there; red is the one that was waited for, a red frame one whose answer was not used." }, timeline, waited),
+      card("Rounds on a time line", { size: "wide", note: "The last rounds. A bar is the time until a client's answer was there; red is one that the others waited for, a red frame one whose answer was not used." }, timeline, waited),
       card("Who came and went", { size: "wide" }, changes))),
     view: (view) => {
       fillIfNew(clients, [view.clients, view.status.state, view.stage, view.round], () => view.clients.length ? [dgan.table("Clients",
         ["client", "state", "why", ">last round", ">images", ">busy", ">from", ">to", ">sent again", ">refused", ">peak memory"],
-        view.clients.map((each) => [each.name, state(view, each), el("span", { class: "why" }, each.why || ""), dgan.count(each.last_round), dgan.count(each.images), dgan.duration(each.busy),
+        view.clients.map((each) => [each.name, state(view, each), each.why ? el("span", { class: "why" }, each.why) : "", dgan.count(each.last_round), dgan.count(each.images), dgan.duration(each.busy),
           dgan.bytes(each.sent), dgan.bytes(each.received), dgan.count(each.repeats), dgan.count(each.rejected),
           each.memory === null ? "–" : `${dgan.count(Math.round(each.memory))} MiB`]))] : [dgan.empty("Nobody has joined yet.")]);
       fillIfNew(changes, view.membership, () => view.membership.length ? [dgan.table("Changes of membership", ["who", "what", ">after round"],

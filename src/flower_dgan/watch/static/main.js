@@ -69,10 +69,12 @@
     view = edition = null;
     close = dgan.source.open(key, (kind, data) => {
       if (kind === "curves") { curves.take(data); return; }
+      if (kind === "pulse" && view) { view.status.age = data.age; show(); return; }
       if (kind !== "view") return;
       if (edition !== null && data.edition !== edition) curves.stride = 0;
       edition = data.edition;
       const first = view === null;
+      data.status.age ??= view?.status.age ?? null;
       view = data;
       show();
       if (first && shownTab.opened) shownTab.opened(view);
@@ -81,7 +83,7 @@
 
   const look = async () => {
     try {
-      const { runs, node } = await dgan.source.get("runs");
+      const { runs, newest, node } = await dgan.source.get("runs");
       dgan.runs = runs;
       if (!shown.length) build(Boolean(node));
       if (node) {
@@ -93,7 +95,7 @@
       dgan.fillIfNew(pick, runs, () => runs.map((each) => el("option", { value: each.key }, each.name)));
       const wanted = runs.find((each) => view && each.key === view.key);
       if (wanted) pick.value = wanted.key;
-      else if (runs.length && !view) { pick.value = runs[0].key; open(runs[0].key); }
+      else if (runs.length && !view) { pick.value = newest || runs[0].key; open(pick.value); }
       if (!runs.length) { dgan.fill(state, "no run yet"); }
     } catch (error) {
       dgan.fill(state, "not connected");

@@ -17,17 +17,22 @@
   let known = "";
   let shape = null;
   let describing = "";
+  let underway = false;
 
   const say = (text) => dgan.fill(said, text);
   const chosen = () => [...sites.querySelectorAll("input:checked")].map((each) => each.value);
 
   const describe = async () => {
-    if (!step.value || (shape && !step.dganChosen) || describing === `${key}|${step.value}`) return;
-    describing = `${key}|${step.value}`;
+    const wanted = `${key}|${step.value}`;
+    if (!step.value || underway || (shape && !step.dganChosen) || describing === wanted) return;
+    underway = true;
     if (!shape) say("The generator is read …");
     try {
-      shape = await dgan.source.get(`runs/${key}/generators/${step.value}`);
-    } catch (error) { describing = ""; say(error.message); return; }
+      const found = await dgan.source.get(`runs/${key}/generators/${step.value}`);
+      if (!wanted.startsWith(`${key}|`)) return; // another run was chosen meanwhile, and is asked about next
+      shape = found;
+      describing = wanted;
+    } catch (error) { say(error.message); return; } finally { underway = false; }
     pad.resize(shape.image_size, shape.classes);
     const before = new Set(chosen());
     dgan.fill(sites, el("legend", {}, "In the style of"), shape.sites.map((site, at) =>
@@ -43,20 +48,20 @@
     say("The generator paints …");
     const asked = { generator: step.value, sites: chosen(), draws: Number(draws.value), seed: Number(seed.value), mask: pad.base64() };
     try {
-      const { pictures } = await dgan.source.post(`runs/${key}/paint`, asked);
-      const name = asked.generator === "final" ? "final" : `round ${asked.generator}`;
+      const { pictures, generator } = await dgan.source.post(`runs/${key}/paint`, asked);
+      const name = generator === "final" ? "final" : `round ${generator}`;
       dgan.fill(results, pictures.map((each) => {
         const source = `data:image/png;base64,${each.png}`;
         const caption = `${each.site}, draw ${each.draw}, ${name}`;
         return el("figure", {}, dgan.picture(source, caption), el("figcaption", {}, el("span", {}, `${each.site} · ${each.draw}`),
           el("a", { href: source, download: `${each.site}-${each.draw}-${name}.png`.replace(/[^\w.-]+/g, "-"), "aria-label": `Download ${caption}` }, "save")));
       }));
-      say(`Painted by the generator of ${asked.generator === "final" ? "the end" : name}.`);
+      say(`Painted by the generator of ${generator === "final" ? "the end" : name}.`);
     } catch (error) { say(error.message); }
     go.disabled = false;
   };
   go.addEventListener("click", paint);
-  step.addEventListener("change", () => { step.dganChosen = step.value !== step.options[0]?.value; describe(); });
+  step.addEventListener("change", () => { step.dganChosen = step.value !== "newest"; describe(); });
 
   const scores = (rows) => {
     const names = [...new Set(rows.flatMap((row) => Object.keys(row).filter((name) => typeof row[name] === "number" && !["seed", "time"].includes(name))))];
@@ -100,9 +105,9 @@
       known = state;
       if (key !== view.key) { key = view.key; shape = null; go.disabled = true; describing = ""; step.dganChosen = false; }
       const { generators } = await dgan.source.get(`runs/${key}/generators`);
-      const names = generators.slice().reverse();
+      const names = generators.length ? ["newest", ...generators.slice().reverse()] : [];
       const before = step.dganChosen && names.includes(step.value) ? step.value : names[0];
-      fillIfNew(step, names, () => names.map((name, at) => el("option", { value: name }, name === "final" ? "end of the training" : `round ${name}${at === 0 ? ", the newest" : ""}`)));
+      fillIfNew(step, names, () => names.map((name) => el("option", { value: name }, { newest: `the newest (${names[1] === "final" ? "end" : `round ${names[1]}`})`, final: "end of the training" }[name] || `round ${name}`)));
       if (before) step.value = before;
       go.disabled = !names.length || !shape;
       if (!names.length) say("No generator was kept yet: the first is written as the rounds go on.");

@@ -31,7 +31,8 @@
     const of = view.rounds ? ` / ${dgan.count(view.rounds)}` : "";
     const facts = [
       ["Round", [dgan.count(view.round), el("small", {}, of)]],
-      ["Time left", view.status.state === "running" ? dgan.duration(view.seconds_left) : "–"],
+      view.status.state === "running" ? ["Time left", dgan.duration(view.seconds_left)]
+        : ["Rounds took", dgan.duration(Object.values(view.seconds).reduce((sum, each) => sum + each, 0))],
       ["Clients", dgan.count(view.clients.length)],
       ["Synthetic images", dgan.count(view.images)],
       ["Attempt", String(view.attempt)],
@@ -97,9 +98,13 @@
       fillIfNew(box.bytes, view.clients.map((each) => [each.name, each.sent, each.received]), () => bytes(view.clients));
     },
     curves: (curves) => {
-      for (const [measure] of MEASURES) {
+      for (const [measure] of MEASURES.toReversed()) { // the last decides how wide the others are
         const lines = curves.measures[measure] || {};
-        cards[measure].hidden = measure === "score" && !Object.keys(lines).length;
+        if (measure === "score") {
+          const none = !Object.keys(lines).length;
+          cards.score.hidden = none;
+          for (const each of Object.values(cards)) each.classList.toggle("third", !none);
+        }
         charts[measure].show(curves.rounds, lines);
       }
     },
