@@ -66,6 +66,7 @@ def test_a_generator_learns_two_levels_from_their_means() -> None:
         (f"{MOMENTS} data.image_size=1024 algorithm.frequencies=2500", "algorithm.frequencies=2500"),
         (f"{MOMENTS} exchange.batch_size=1", "exchange.batch_size=2"),
         (f"{MOMENTS} downstream=classification downstream.rows=[Syn-All,DGAN]", "Syn-All"),
+        (f"{MOMENTS} downstream=classification downstream.member_folds=2", "downstream.member_folds"),
         (f"{MOMENTS} algorithm.epsilon=0", "algorithm.epsilon"),
         (f"{MOMENTS} algorithm.bandwidth=1e-9", "algorithm.bandwidth"),
     ],

@@ -123,6 +123,8 @@ class DpMerf(Algorithm[DpMerfSettings]):
                 f"downstream.rows has {', '.join(trained)}, which trains a discriminator on images at one place; "
                 "algorithm=dpmerf has none: leave it out."
             )
+        if config.downstream.member_folds:
+            raise ConfigError("downstream.member_folds trains GANs at one place, and algorithm=dpmerf has none: set 0.")
 
     @property
     def release_cost(self) -> float:
@@ -130,6 +132,11 @@ class DpMerf(Algorithm[DpMerfSettings]):
         from flower_dgan.privacy.gaussian_mechanism import sigma_of
 
         return 1 / sigma_of(self.settings.epsilon, self.settings.delta)
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """epsilon, delta and sigma of the release, by name."""
+        return {"epsilon": self.settings.epsilon, "delta": self.settings.delta, "sigma": 1 / self.release_cost}
 
     @staticmethod
     def classes_of(config: TrainingConfig) -> int:
