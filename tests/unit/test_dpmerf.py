@@ -64,6 +64,7 @@ def test_a_generator_learns_two_levels_from_their_means() -> None:
         (f"{MOMENTS} model=small model.site_condition=true", "model.site_condition=false"),
         (f"{MOMENTS} algorithm.replay=target algorithm.target_step=0.1", "algorithm.replay=gradient"),
         (f"{MOMENTS} data.image_size=1024 algorithm.frequencies=2500", "algorithm.frequencies=2500"),
+        (f"{MOMENTS} data.image_size=4 data.classes=256 algorithm.frequencies=30000", "a sum of 15,360,256 numbers"),
         (f"{MOMENTS} exchange.batch_size=1", "exchange.batch_size=2"),
         (f"{MOMENTS} downstream=classification downstream.rows=[Syn-All,DGAN]", "Syn-All"),
         (f"{MOMENTS} downstream=classification downstream.member_folds=2", "downstream.member_folds"),

@@ -15,6 +15,7 @@ from PIL import Image
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data import Pairs
+from flower_dgan.errors import ProtocolError
 from flower_dgan.node import noisy_sums
 from flower_dgan.node.book import Book
 from flower_dgan.node.noisy_sums import layout_of, sum_of
@@ -26,7 +27,7 @@ from flower_dgan.privacy.gaussian_mechanism import METHOD, sigma_of
 from flower_dgan.privacy.noise import GRID
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import LEAVE
-from flower_dgan.wire.noisy_sum_messages import ASKED, NOISY_SUM
+from flower_dgan.wire.noisy_sum_messages import ASKED, NOISY_SUM, NoisySumAnswer
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal
 from tests.clinic import FIRST, Clinic, settings
@@ -158,6 +159,22 @@ def test_what_was_not_kept_does_not_leave(clinic: Clinic, monkeypatch: pytest.Mo
     with Book().changing() as rows:
         assert rows.execute("SELECT COUNT(*) FROM spent").fetchone() == (0,)
     steps(ask(clinic))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        np.zeros((2, 4), np.int64),
+        np.zeros((2, 3), np.float64),
+        np.full((2, 3), 2**50 + 1),
+        np.full((2, 3), -(2**63), np.int64),
+    ],
+)
+def test_a_sum_that_no_node_sends_is_refused(steps: np.ndarray) -> None:
+    whole = NoisySumAnswer(np.full((2, 3), -(2**50), np.int64))
+    assert (NoisySumAnswer.from_records(whole.to_records(), (2, 3)).steps == whole.steps).all()
+    with pytest.raises(ProtocolError):
+        NoisySumAnswer.from_records(NoisySumAnswer(steps).to_records(), (2, 3))
 
 
 def test_an_image_that_does_not_fit_adds_nothing() -> None:

@@ -43,6 +43,7 @@ from flower_dgan.gan.releases import Releases
 from flower_dgan.lazily import torch
 from flower_dgan.privacy.fourier_features import MOST_ENTRIES, FourierFeatures
 
+_MOST_NUMBERS = 2**22  # 32 MiB; a node computes with as many for each of its patients
 MEANS = "mean embeddings"
 """What the server keeps of the answers, by this name among the parameters of its state."""
 
@@ -115,6 +116,11 @@ class DpMerf(Algorithm[DpMerfSettings]):
                 f"algorithm.frequencies={self.settings.frequencies} of images with {pixels:,} values want a matrix of "
                 f"{pixels * self.settings.frequencies:,} entries, more than {MOST_ENTRIES:,}: set fewer, or a smaller "
                 "data.image_size."
+            )
+        if (numbers := self.classes_of(config) * (2 * self.settings.frequencies + 1)) > _MOST_NUMBERS:
+            raise ConfigError(
+                f"algorithm.frequencies={self.settings.frequencies} of {self.classes_of(config)} classes are a sum of "
+                f"{numbers:,} numbers, more than {_MOST_NUMBERS:,}: set fewer."
             )
         if config.exchange.batch_size < 2:
             raise ConfigError("algorithm=dpmerf compares images of a class: set exchange.batch_size=2 or more.")
