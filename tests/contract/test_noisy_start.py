@@ -61,6 +61,9 @@ def test_a_training_asks_once_and_nothing_else_leaves(federation: Federation) ->
     assert list(joined) == ["node"]
     assert set(joined["node"]) == {"protocol-version", "name", "channels", "classes", "queue", "token", "levels"}
     assert len(read_metrics(directory.path).rounds) == 3
+    report = (directory.path / "report.md").read_text()
+    assert "| part-0 | 10 | 1e-05 | 0.4999 |" in report
+    assert "in a simulation the noise follows from the seed" in report
     first, second = wire.sums()
     assert first.shape == (10, 101)
     assert first.dtype == np.int64

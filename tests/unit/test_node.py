@@ -62,7 +62,7 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
     with simulating():
-        whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True)
+        whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True, epsilon=None)
         assert release_policy(config, {"partition-id": 0}) == whole
         assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
     assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, False, False, False, None)

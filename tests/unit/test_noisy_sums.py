@@ -1,15 +1,21 @@
 """A node with an owner releases with noise once, charges each patient for it, and says so in its ledger."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flwr.app import Message
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from PIL import Image
 
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data import Pairs
+from flower_dgan.errors import ProtocolError
 from flower_dgan.node import noisy_sums
 from flower_dgan.node.book import Book
 from flower_dgan.node.noisy_sums import layout_of, sum_of
@@ -21,7 +27,7 @@ from flower_dgan.privacy.gaussian_mechanism import METHOD, sigma_of
 from flower_dgan.privacy.noise import GRID
 from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import LEAVE
-from flower_dgan.wire.noisy_sum_messages import ASKED, NOISY_SUM
+from flower_dgan.wire.noisy_sum_messages import ASKED, NOISY_SUM, NoisySumAnswer
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal
 from tests.clinic import FIRST, Clinic, settings
@@ -155,6 +161,22 @@ def test_what_was_not_kept_does_not_leave(clinic: Clinic, monkeypatch: pytest.Mo
     steps(ask(clinic))
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        np.zeros((2, 4), np.int64),
+        np.zeros((2, 3), np.float64),
+        np.full((2, 3), 2**50 + 1),
+        np.full((2, 3), -(2**63), np.int64),
+    ],
+)
+def test_a_sum_that_no_node_sends_is_refused(steps: np.ndarray) -> None:
+    whole = NoisySumAnswer(np.full((2, 3), -(2**50), np.int64))
+    assert (NoisySumAnswer.from_records(whole.to_records(), (2, 3)).steps == whole.steps).all()
+    with pytest.raises(ProtocolError):
+        NoisySumAnswer.from_records(NoisySumAnswer(steps).to_records(), (2, 3))
+
+
 def test_an_image_that_does_not_fit_adds_nothing() -> None:
     """Too small, of too many channels, of a class that is none: no error tells of it."""
     config = resolve("privacy=moments data.condition=class data.classes=2 downstream=none data.image_size=16")
@@ -168,6 +190,54 @@ def test_an_image_that_does_not_fit_adds_nothing() -> None:
     layout = layout_of(algorithm, config)
     total = sum_of(algorithm, layout, Pairs(images, maps, 8), patients, config)
     assert layout.counts(total / GRID) == pytest.approx([1, 1], abs=1e-3)
+
+
+CLASSES = resolve("privacy=moments data.condition=class data.classes=3 downstream=none data.image_size=4")
+
+
+@settings_of_hypothesis(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(2, 9), st.sampled_from([1, 3]), st.integers(0, 5)), min_size=1, max_size=3),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 2**32 - 1),
+)
+def test_folders_that_differ_in_a_patient_have_sums_that_differ_by_one_at_most(
+    folder: list[list[tuple[int, int, int]]], seed: int
+) -> None:
+    """Whatever the sizes, channels and classes of the images of any of them."""
+    algorithm = algorithm_of(CLASSES)
+    assert isinstance(algorithm, DpMerf)
+    generator, layout = np.random.default_rng(seed), layout_of(algorithm, CLASSES)
+    every = [image for patient in folder for image in patient]
+    images = tuple(generator.integers(0, 256, (side, side, channels), np.uint8) for side, channels, _ in every)
+    maps = tuple(np.full((side, side), of, np.uint8) for side, _, of in every)
+    starts = np.cumsum([0, *map(len, folder)]).tolist()
+    patients = [Patient(tuple(range(a, b)), frozenset()) for a, b in pairwise(starts)]
+    pairs = Pairs(images, maps, 6)
+    whole = sum_of(algorithm, layout, pairs, patients, CLASSES)
+    without = sum_of(algorithm, layout, pairs, patients[1:], CLASSES)
+    assert int(np.square((whole - without).astype(object)).sum()) <= GRID**2
+
+
+def test_patients_are_those_of_the_data(tmp_path: Path) -> None:
+    """Three with two images each: what counts, and what is charged, is a patient; by six images and three names."""
+    root = make_folder(tmp_path / "data", sites=1, images=3, size=16)
+    for part in ("images", "masks"):
+        for file in list((root / part).glob("tr_*_0.png")):
+            picture = np.asarray(Image.open(file))
+            Image.fromarray(np.roll(picture, 3, axis=0)).save(file.with_name(file.name.replace("_0.png", "_1.png")))
+    clinic = Clinic(root, tmp_path)
+    clinic.policy.write_text(STRICT)
+    assert clinic.refusal(clinic.join(MOMENTS)) is None
+    found = steps(ask(clinic))[0, -1] / GRID / 0.05**0.5
+    state = ClientState(FIRST.identity, "clinic")
+    assert sorted(state.groups(6)) == sorted(2 * list(set(state.groups(6))))
+    with Book().changing() as rows:
+        assert rows.execute("SELECT COUNT(*) FROM spent").fetchone() == (9,)
+    assert abs(found - 3) < 5 * 1.3906 / 0.05**0.5
 
 
 def test_plain_words_name_cost_and_worth() -> None:

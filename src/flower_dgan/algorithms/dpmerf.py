@@ -43,6 +43,7 @@ from flower_dgan.gan.releases import Releases
 from flower_dgan.lazily import torch
 from flower_dgan.privacy.fourier_features import MOST_ENTRIES, FourierFeatures
 
+_MOST_NUMBERS = 2**22  # 32 MiB; a node computes with as many for each of its patients
 MEANS = "mean embeddings"
 """What the server keeps of the answers, by this name among the parameters of its state."""
 
@@ -116,6 +117,11 @@ class DpMerf(Algorithm[DpMerfSettings]):
                 f"{pixels * self.settings.frequencies:,} entries, more than {MOST_ENTRIES:,}: set fewer, or a smaller "
                 "data.image_size."
             )
+        if (numbers := self.classes_of(config) * (2 * self.settings.frequencies + 1)) > _MOST_NUMBERS:
+            raise ConfigError(
+                f"algorithm.frequencies={self.settings.frequencies} of {self.classes_of(config)} classes are a sum of "
+                f"{numbers:,} numbers, more than {_MOST_NUMBERS:,}: set fewer."
+            )
         if config.exchange.batch_size < 2:
             raise ConfigError("algorithm=dpmerf compares images of a class: set exchange.batch_size=2 or more.")
         if trained := sorted({"Syn-All", "Local-k"} & {*config.downstream.rows}):
@@ -123,6 +129,8 @@ class DpMerf(Algorithm[DpMerfSettings]):
                 f"downstream.rows has {', '.join(trained)}, which trains a discriminator on images at one place; "
                 "algorithm=dpmerf has none: leave it out."
             )
+        if config.downstream.member_folds:
+            raise ConfigError("downstream.member_folds trains GANs at one place, and algorithm=dpmerf has none: set 0.")
 
     @property
     def release_cost(self) -> float:
@@ -130,6 +138,11 @@ class DpMerf(Algorithm[DpMerfSettings]):
         from flower_dgan.privacy.gaussian_mechanism import sigma_of
 
         return 1 / sigma_of(self.settings.epsilon, self.settings.delta)
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """epsilon, delta and sigma of the release, by name."""
+        return {"epsilon": self.settings.epsilon, "delta": self.settings.delta, "sigma": 1 / self.release_cost}
 
     @staticmethod
     def classes_of(config: TrainingConfig) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flower_dgan import gan
 from flower_dgan.algorithms.base import AnyAlgorithm
+from flower_dgan.errors import ConfigError
 from flower_dgan.steps import step_done
 
 
@@ -34,7 +35,14 @@ def train(
         Bundles of a client under way at once: with 2, bundle t + 1 is drawn before the feedback on bundle t is applied.
     after_round : callable
         Called with the number of each finished round, from 1.
+
+    Raises
+    ------
+    ConfigError
+        If the algorithm's clients answer no question about images.
     """
+    if algorithm.once:
+        raise ConfigError(f"algorithm={algorithm.name} has no discriminators to train in one process.")
     algorithm.begin(state)
     names = list(sessions)
     alone = len({id(session.half.optimizer) for session in sessions.values()}) < len(sessions)

@@ -126,6 +126,8 @@ def _run(
                 left_out = {client.name for client in clients} - {client.name for client in start.clients}
                 leave(fast_grid, config, [each for each in clients if each.name in left_out], directory.training)
                 clients, said_once = start.clients, start.kept
+                for client in clients:
+                    directory.measure("noisy-release", site=client.name, **algorithm.cost)
             shape = image_shape(config, clients)
             say_memory(config, shape)
             announce_classes(directory, config, shape)

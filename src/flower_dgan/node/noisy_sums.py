@@ -38,7 +38,7 @@ from flower_dgan.wiring import computing
 logger = logging.getLogger("flwr")
 
 _PART = 256  # windows whose features are computed at a time
-_WEAK = 0.5  # signal to noise below which a release says little
+_WEAK = 1.0  # signal to noise below which a release says little
 
 
 def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeConfig) -> RecordDict:
@@ -142,8 +142,8 @@ def say_signal(layout: Layout, total: NDArray[np.int64], sigma: float, patients:
     verdict = "good"
     if ratio < USELESS:
         verdict = (
-            "next to nothing will be learned from it, and this node's owner is advised against spending epsilon on it: "
-            "it grows with the square of the number of patients; fewer of algorithm.frequencies enlarge it, but "
+            "next to nothing will be learned from it alone, and this node's owner is advised against spending epsilon "
+            "on it: it grows with the square of the number of patients; fewer of algorithm.frequencies enlarge it, but "
             "tell less"
         )
     elif ratio < _WEAK:

@@ -14,8 +14,8 @@ import numpy as np
 from flower_dgan.lazily import torch
 from flower_dgan.privacy.noise import normals, seeded_bytes
 
-MOST_ENTRIES = 2**26
-"""Of the matrix w, which server and nodes keep in memory: 256 MiB."""
+MOST_ENTRIES = 2**24
+"""Of the matrix w, which server and nodes keep in memory: 64 MiB, and ten times as much while it is drawn."""
 
 _PUBLIC = 0x666F7572696572  # nobody chooses it, or a server could ask for other features of the same images again
 

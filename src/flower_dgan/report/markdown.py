@@ -8,7 +8,7 @@ from flower_dgan.metrics import shown as written
 from flower_dgan.report.member_tables import members_section
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown
-from flower_dgan.run.run_records import RunMetrics, Validation
+from flower_dgan.run.run_records import NoisyRelease, RunMetrics, Validation
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
 
 CURVES_NAME = "curves.png"
@@ -76,7 +76,21 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Bounds that applied", _bounds_table(metrics)),
         ("## Configuration", in_fence(config_text, "yaml")),
     ]
+    if metrics.releases:
+        sections.insert(2, ("## Differential privacy", _release_words(metrics.releases)))
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
+
+
+def _release_words(releases: Sequence[NoisyRelease]) -> str:
+    rows = {each.site: (each.site, f"{each.epsilon:g}", f"{each.delta:g}", f"{each.sigma:.4f}") for each in releases}
+    return (
+        f"{table(('client', 'epsilon', 'delta', 'noise'), list(rows.values()))}\n\n"
+        "Each client sent one sum with Gaussian noise, in units of what a patient adds at most; epsilon is that of "
+        "this release, by patient, add or remove one, by the analytic Gaussian mechanism. What patients spent before "
+        "is in their owners' books. Public are the clients' names, that they took part, and all settings. Of a "
+        "deployed node nobody but itself has to be honest; in a simulation the noise follows from the seed, and "
+        "protects nothing."
+    )
 
 
 def _device_rows(metrics: RunMetrics) -> list[tuple[str, ...]]:

@@ -49,6 +49,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         stages=of["stage"],
         memory=of["memory"],
         devices=of["device"],
+        releases=of["noisy-release"],
         distances=of["distance"],
         missing_moments=of["missing-moments"],
         changes=of["membership"],

@@ -69,6 +69,16 @@ class Where:
     attempt: int
 
 
+@dataclass(frozen=True)
+class NoisyRelease:
+    """What a client released with noise: its epsilon and delta, and sigma in units of what a patient adds at most."""
+
+    site: str
+    epsilon: float
+    delta: float
+    sigma: float
+
+
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 
 
@@ -343,3 +353,4 @@ class RunMetrics:
     validations: tuple[Validation, ...] = ()
     selection: Selection | None = None
     devices: tuple[Where, ...] = ()
+    releases: tuple[NoisyRelease, ...] = ()

@@ -39,6 +39,6 @@ class NoisySumAnswer:
         check_version(content, "answer")
         check_names(content, {"answer": (ConfigRecord, {"protocol-version"}), RECORD: (ArrayRecord, {"steps"})})
         steps = read_array(content.array_records[RECORD]["steps"], "int64", shape).astype(np.int64)
-        if np.abs(steps).max() > _LARGEST:
+        if steps.max() > _LARGEST or steps.min() < -_LARGEST:  # the least int64 has no absolute value
             raise ProtocolError(f"a sum with entries beyond {_LARGEST}")
         return cls(steps)
