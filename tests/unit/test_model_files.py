@@ -285,3 +285,11 @@ def test_synthetic_images_need_other_ones_for_the_threshold(tmp_path: Path) -> N
     done = CliRunner().invoke(app, ["train-model", str(data), str(tmp_path / "c.safetensors"), *more])
     assert "keeps no objects to choose a threshold by" in str(done.exception)
     assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_a_misnamed_image_does_not_let_test_images_be_learned(tmp_path: Path) -> None:
+    data = wells(tmp_path / "data", ["tr_a_w0_0", "tr_a_w1_0", "te_a_w2_0", "extra"])
+    done = CliRunner().invoke(app, ["train-model", str(data), str(tmp_path / "m.safetensors"), "--overrides", TINY])
+    assert isinstance(done.exception, DataError)
+    assert "The file name 'extra' does not match data.name_pattern" in str(done.exception)
+    assert not (tmp_path / "m.safetensors").exists()

@@ -95,7 +95,11 @@ class CocoFile:
                 raise self._wrong(
                     f"has annotation {entry.get('id')} of {image.file_name}, which is no mask: {error}"
                 ) from error
-            crowds.append(entry.get("iscrowd") in (1, True))
+            if (crowd := entry.get("iscrowd", 0)) not in (0, 1):
+                raise self._wrong(
+                    f"has annotation {entry.get('id')} of {image.file_name} with iscrowd {_shown(crowd)}: write 0 or 1"
+                )
+            crowds.append(bool(crowd))
         return ObjectMasks(image.height, image.width, tuple(regions), tuple(crowds) if any(crowds) else ())
 
     def _read(self) -> dict[str, list[Any]]:
@@ -176,7 +180,7 @@ def to_segmentation(region: Region, height: int, width: int) -> dict[str, Any]:
 
 
 def _annotations(number: int, objects: ObjectMasks) -> Iterable[dict[str, Any]]:
-    for index, region in enumerate(objects.regions):
+    for index, (region, crowd) in enumerate(zip(objects.regions, objects.in_crowds.tolist(), strict=True)):
         rows, columns = region.pixels.shape
         line = evenly(objects.lines[index], POINTS) if objects.lines else centre_line(region)
         entry = {
@@ -185,7 +189,7 @@ def _annotations(number: int, objects: ObjectMasks) -> Iterable[dict[str, Any]]:
             "segmentation": to_segmentation(region, objects.height, objects.width),
             "area": region.area,
             "bbox": [region.left, region.top, columns, rows],
-            "iscrowd": int(bool(objects.crowds) and objects.crowds[index]),
+            "iscrowd": int(crowd),
             "keypoints": [value for row, column in line.round(2).tolist() for value in (column, row, _VISIBLE)],
             "num_keypoints": POINTS,
         }

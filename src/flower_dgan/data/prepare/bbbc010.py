@@ -7,6 +7,7 @@ whole. The split is that of PatchPerPix (Hirsch et al. 2020): wells A01 to C02 t
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from flower_dgan.data.class_maps import CLASSES, class_map
 from flower_dgan.data.coco_annotations import CocoFile
-from flower_dgan.data.image_files import SUFFIXES, read_mask
+from flower_dgan.data.image_files import SUFFIXES
+from flower_dgan.data.object_files import read_object
 from flower_dgan.data.object_masks import Bits, of_stack
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.files import read_samples
@@ -33,6 +35,8 @@ _RANGE = (80.0, 3100.0)
 _LAST_TO_TRAIN = "C02"
 _IMAGE = re.compile(r"(?:^|_)(?P<well>[A-P]\d\d)(?:_w2_.*)?\.[a-z]+$", re.IGNORECASE)
 _MASK = re.compile(r"(?P<well>[A-P]\d\d)_(?P<number>\d+)_ground_truth\.png$", re.IGNORECASE)
+Worms = tuple[Bits, tuple[bool, ...]]
+"""Masks (worms, height, width), and which of them are crowds; empty where none is."""
 _LAYOUT = (
     "the folder of the download, with images *_w2_*.tif and masks <well>_<nn>_ground_truth.png anywhere in it, or one "
     "with images/ and an annotation file of COCO beside it."
@@ -68,7 +72,7 @@ def halved(masks: Bits) -> Bits:
     return _means(masks.astype(np.float32)) >= 0.5
 
 
-def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[], Bits]]]:
+def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[], Worms]]]:
     images = _by_well(path for path in root.rglob("*_w2_*") if path.suffix.lower() in SUFFIXES)
     masks: dict[str, list[Path]] = {}
     for path in visible(root.rglob("*_ground_truth.png")):
@@ -80,7 +84,7 @@ def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[],
     return images, {well: partial(_stack, paths) for well, paths in masks.items()}
 
 
-def _of_coco(root: Path, annotations: list[Path]) -> tuple[dict[str, Path], Mapping[str, Callable[[], Bits]]]:
+def _of_coco(root: Path, annotations: list[Path]) -> tuple[dict[str, Path], Mapping[str, Callable[[], Worms]]]:
     if len(annotations) > 1:
         raise DataError(f"{root.absolute()} holds several JSON files, {some(map(str, annotations))}: leave one there.")
     file = CocoFile(annotations[0])
@@ -102,21 +106,22 @@ def _by_well(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _stack(paths: list[Path]) -> Bits:
-    masks = [read_mask(path) > 0 for path in paths]
+def _stack(paths: list[Path]) -> Worms:
+    masks = [read_object(path) for path in paths]
     if odd := [path for path, mask in zip(paths, masks, strict=True) if mask.shape != _SHAPE]:
         raise DataError(f"{odd[0]} is not {_SHAPE[0]} x {_SHAPE[1]} pixels: get it again.")
-    return np.stack(masks)
+    return np.stack(masks), ()
 
 
-def _listed(file: CocoFile, stem: str) -> Bits:
-    return file.objects(stem).stack()
+def _listed(file: CocoFile, stem: str) -> Worms:
+    objects = file.objects(stem)
+    return objects.stack(), objects.crowds
 
 
 def _read(
-    path: Path, objects: Callable[[], Bits], settings: PrepareSettings, binary: bool
+    path: Path, objects: Callable[[], Worms], settings: PrepareSettings, binary: bool
 ) -> list[tuple[str, OriginalPair]]:
-    samples, masks = read_samples(path), objects()
+    samples, (masks, crowds) = read_samples(path), objects()
     if samples.shape != _SHAPE or masks.shape[1:] != _SHAPE:
         raise DataError(
             f"{path} is {' x '.join(map(str, samples.shape))} pixels and its masks {masks.shape[1]} x "
@@ -125,7 +130,7 @@ def _read(
     small = halved(masks[:, *WELL])
     if not len(small) or not small.any((1, 2)).all():
         raise DataError(f"{path} has no worm, or one outside of the well: get its masks again.")
-    found = of_stack(small)
+    found = replace(of_stack(small), crowds=crowds)
     mask: Pixels = (found.depth() > 0).astype(np.uint8) if binary else class_map(found)
     return [("", OriginalPair(_small_image(samples, settings, path), mask, objects=found))]
 

@@ -60,7 +60,7 @@ class Instances(Task):
         from flower_dgan.tasks.instances.predict import true_objects
 
         require("faster_coco_eval", "instances", "Average precision")
-        if not any(map(len, true_objects(pairs))):
+        if not any(len(objects.without_crowds()) for objects in true_objects(pairs)):
             raise DataError("The images to score against hold no object; pick other test data.")
 
     def with_truth(
