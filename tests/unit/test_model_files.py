@@ -20,7 +20,7 @@ from flower_dgan.data.class_maps import class_map
 from flower_dgan.data.coco_annotations import CocoFile, write_coco
 from flower_dgan.data.image_files import read_mask
 from flower_dgan.data.object_masks import ObjectMasks, Region
-from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.errors import ConfigError, DataError, DeviceMemoryError
 from flower_dgan.resolve import resolve
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.instances.dense import DenseModel
@@ -213,6 +213,18 @@ def test_objects_are_written_with_counts_and_lengths(tmp_path: Path) -> None:
     assert table(tmp_path / "more/counts.csv")[0][2] == "mean_length_pixels"
     assert table(tmp_path / "more/counts.csv")[1][1] == "1"
     assert len(json.loads((tmp_path / "more/results.json").read_text())) == 2
+
+
+def test_an_image_that_is_too_large_for_the_device_is_named(tmp_path: Path) -> None:
+    class Full(Straight):
+        def forward(self, images: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    write_image(grey(BARS), tmp_path / "in", "a")
+    with pytest.raises(
+        DeviceMemoryError, match=r"a\.png of 64 x 64 pixels \(.* 20 GiB\.\)\. Lower .*: cut them into tiles"
+    ):
+        write_predictions(Full(1, skeleton=True, used=True), INSTANCES, tmp_path / "in", tmp_path / "out")
 
 
 def test_pictures_show_what_is_missed_in_red() -> None:

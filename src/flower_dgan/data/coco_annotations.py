@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flower_dgan.data.centre_lines import POINTS, centre_line, evenly
+from flower_dgan.data.centre_lines import POINTS, lines_of
 from flower_dgan.data.object_masks import Bits, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import LARGEST_SIDE
 from flower_dgan.data.run_lengths import from_text, lengths_of, mask_of, to_text
@@ -180,9 +180,9 @@ def to_segmentation(region: Region, height: int, width: int) -> dict[str, Any]:
 
 
 def _annotations(number: int, objects: ObjectMasks) -> Iterable[dict[str, Any]]:
-    for index, (region, crowd) in enumerate(zip(objects.regions, objects.in_crowds.tolist(), strict=True)):
+    each = zip(objects.regions, objects.in_crowds.tolist(), lines_of(objects), strict=True)
+    for index, (region, crowd, line) in enumerate(each):
         rows, columns = region.pixels.shape
-        line = evenly(objects.lines[index], POINTS) if objects.lines else centre_line(region)
         entry = {
             "image_id": number,
             "category_id": _CATEGORY,

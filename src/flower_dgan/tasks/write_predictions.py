@@ -10,10 +10,11 @@ import numpy as np
 from torch import nn
 
 from flower_dgan.data.array_files import write_image
-from flower_dgan.data.centre_lines import centre_line, length
+from flower_dgan.data.centre_lines import length, lines_of
 from flower_dgan.data.coco_annotations import write_coco, write_results
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, read_image, sound_files
 from flower_dgan.data.object_masks import ObjectMasks
+from flower_dgan.device import enough_memory_for
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.names import folded, portable_stem
 from flower_dgan.tasks import find_task
@@ -73,6 +74,8 @@ def write_predictions(
     ConfigError, DataError
         Nothing that the model finds could be drawn, or lengths are asked of what has none; there is no image, or one
         cannot be used.
+    DeviceMemoryError
+        An image is too large for the memory of the device.
     StorageError
         A file cannot be written.
     """
@@ -89,8 +92,10 @@ def write_predictions(
     found: dict[str, ObjectMasks] = {}
     for name in track(list(files)):
         pixels = read_image(files[name], kind.channels)
+        size = f"{files[name]} of {pixels.shape[0]} x {pixels.shape[1]} pixels"
         try:
-            made = task.look_at(model, pixels, kind.image_size)
+            with enough_memory_for(size, "the size of the images: cut them into tiles"):
+                made = task.look_at(model, pixels, kind.image_size)
         except DataError as error:
             raise DataError(f"{files[name]} cannot be looked at: {error}.") from error
         if isinstance(made, ObjectMasks):
@@ -129,7 +134,7 @@ def _write_tables(output: Path, counted: dict[str, ObjectMasks], um_per_pixel: f
     rows: list[tuple[object, ...]] = [("image", "object", "score", f"length_{unit}", f"area_{unit}2")]
     totals: list[tuple[object, ...]] = [("image", "objects", f"mean_length_{unit}", f"median_length_{unit}")]
     for name, objects in counted.items():
-        lengths = [pixel * length(centre_line(region, _LINE_POINTS)) for region in objects.regions]
+        lengths = [pixel * length(line) for line in lines_of(objects, _LINE_POINTS)]
         for number, (region, score, long) in enumerate(zip(objects.regions, objects.scores, lengths, strict=True), 1):
             rows.append((name, number, f"{score:.4f}", f"{long:.2f}", f"{pixel**2 * region.area:.2f}"))
         both = [f"{each(lengths):.2f}" for each in (fmean, median)] if lengths else ["", ""]

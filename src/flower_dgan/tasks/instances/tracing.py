@@ -15,7 +15,7 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from skimage.morphology import skeletonize
 
 from flower_dgan.data import class_maps
-from flower_dgan.data.centre_lines import draw, evenly, length, longest_way
+from flower_dgan.data.centre_lines import draw, evenly, is_closed, length, longest_way, to_tips
 from flower_dgan.data.object_masks import Bits, Line, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import Pixels
 
@@ -74,7 +74,7 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     Returns
     -------
     ObjectMasks
-        With scores and lines, in the size of the maps times ``enlarged``.
+        With scores, and lines from tip to tip, in the size of the maps times ``enlarged``.
     """
     solid = foreground > 0.5
     thin: Bits = skeletonize(solid if line is None else line > _LINE)  # type: ignore[no-untyped-call]
@@ -83,14 +83,14 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     sure = foreground if line is None else line
     scores = [_score(each, sure, scale) for each in lines]
     bodies = _bodies(lines, foreground, scale, enlarged)
-    kept = [index for index, body in enumerate(bodies) if body is not None]
+    kept = [(index, body) for index, body in enumerate(bodies) if body is not None]
     height, width = (enlarged * side for side in foreground.shape)
     return ObjectMasks(
         height,
         width,
-        tuple(body for body in bodies if body is not None),
-        scores=tuple(scores[index] for index in kept),
-        lines=tuple(_enlarged(lines[index], enlarged) for index in kept),
+        tuple(body for _, body in kept),
+        scores=tuple(scores[index] for index, _ in kept),
+        lines=tuple(_whole_line(lines[index], body, enlarged) for index, body in kept),
     )
 
 
@@ -237,6 +237,12 @@ def _bodies(lines: Sequence[Line], foreground: Map, scale: Scale, enlarged: int)
         mask[window] = solid[window] & (own | (distance <= _SURE * half_width))
         found.append(region_of(mask) if mask.any() else None)
     return found
+
+
+def _whole_line(line: Line, body: Region, enlarged: int) -> Line:
+    """Return a line in the size of the masks, on to the tips of its body."""
+    large, corner = _enlarged(line, enlarged), np.array([body.top, body.left])
+    return large if is_closed(line) else to_tips(large - corner, body.pixels) + corner
 
 
 def _distance(line: Line, shape: tuple[int, int], farthest: float) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
