@@ -59,3 +59,5 @@ def predict(
         written = write_predictions(trained, kind, images, folder, um_per_pixel, shown)
     what = "masks" if written.objects is None else f"{written.objects:,} objects"
     console.print(f"{what} of {written.images:,} images in {output.resolve()}", soft_wrap=True)
+    if written.remark:
+        console.print(written.remark, soft_wrap=True)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, median
 
@@ -35,10 +36,13 @@ class Written:
         How many images were looked at.
     objects : int or None
         How many objects count in them; None for masks.
+    remark : str
+        What else is to be said of the objects; empty for nothing.
     """
 
     images: int
     objects: int | None
+    remark: str = ""
 
 
 def write_predictions(
@@ -72,8 +76,8 @@ def write_predictions(
     Raises
     ------
     ConfigError, DataError
-        Nothing that the model finds could be drawn, or lengths are asked of what has none; there is no image, or one
-        cannot be used.
+        Nothing that the model finds could be drawn, or lengths are asked of what has none, or in a unit that is no
+        length; there is no image, or one cannot be used.
     DeviceMemoryError
         An image is too large for the memory of the device.
     StorageError
@@ -85,6 +89,8 @@ def write_predictions(
         raise DataError(f"There is no folder {images.absolute()}: give a folder of images.")
     if um_per_pixel is not None and "instances" not in task.compares:
         raise ConfigError("--um-per-pixel is for lengths of objects, and this model finds masks: leave it out.")
+    if um_per_pixel is not None and not (isfinite(um_per_pixel) and um_per_pixel > 0):
+        raise ConfigError(f"--um-per-pixel {um_per_pixel:g}: give the micrometres of a pixel, a number above 0.")
     files = sound_files(folder, IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"{folder} holds no PNG, JPEG, TIFF or .npy image: put images there.")
@@ -113,7 +119,8 @@ def write_predictions(
     write_coco(output / "instances.json", counted, kind.class_names[1] if len(kind.class_names) == 2 else "object")
     write_results(output / "results.json", found.values())
     _write_tables(output, counted, um_per_pixel)
-    return Written(len(files), sum(map(len, counted.values())))
+    remark = task.remark_found(model, list(counted.values()))
+    return Written(len(files), sum(map(len, counted.values())), remark)
 
 
 def _stems(files: Mapping[str, Path]) -> dict[str, str]:

@@ -39,7 +39,7 @@ Worms = tuple[Bits, tuple[bool, ...]]
 """Masks (worms, height, width), and which of them are crowds; empty where none is."""
 _LAYOUT = (
     "the folder of the download, with images *_w2_*.tif and masks <well>_<nn>_ground_truth.png anywhere in it, or one "
-    "with images/ and an annotation file of COCO beside it."
+    "with images/ and an annotation file of COCO beside it. Without any mask, images *_w2_*.tif become images alone."
 )
 
 
@@ -47,7 +47,7 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
     """Find the wells; the site is the half of the plate, in one of which worms are curved and in the other straight.
 
     Images and objects are written at half size, 240 x 240 pixels, and masks are class maps drawn from the objects; with
-    ``masks="binary"`` they are the foreground alone.
+    ``masks="binary"`` they are the foreground alone. Without any mask images are written alone, to predict.
     """
     if settings.tile is not None or settings.size is not None:
         raise ConfigError("bbbc010 is written at half size, each well whole: leave --tile and --size out.")
@@ -55,6 +55,16 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
     images, readers = _of_coco(root, annotations) if annotations else _of_download(root)
     if not images:
         raise DataError(f"{root.absolute()} has no well with image and masks. Expected is {_LAYOUT} {content_of(root)}")
+    if not readers:
+        alone = [
+            Original(
+                str(path.relative_to(root)),
+                name_pair(None, _half(well), well, "0"),
+                partial(_read_image, path, settings),
+            )
+            for well, path in sorted(images.items())
+        ]
+        return Found(tuple(alone), ())
     binary = settings.masks == "binary"
     originals = [
         Original(
@@ -64,7 +74,7 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
         )
         for well, path in sorted(images.items())
     ]
-    return Found(tuple(originals), ("background", "worm") if binary else tuple(CLASSES))
+    return Found(tuple(originals), ("background", "worm") if binary else tuple(CLASSES), category="worm")
 
 
 def halved(masks: Bits) -> Bits:
@@ -79,7 +89,7 @@ def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[],
         if found := _MASK.search(path.name):
             masks.setdefault(found["well"].upper(), []).append(path)
     # Three wells of the public set lack an image where copies of it are kept; one without masks cannot be used.
-    if bare := sorted(str(path) for well, path in images.items() if well not in masks):
+    if bare := sorted(str(path) for well, path in images.items() if masks and well not in masks):
         raise DataError(f"No masks <well>_<nn>_ground_truth.png for {some(bare)}: add them, or remove the image.")
     return images, {well: partial(_stack, paths) for well, paths in masks.items()}
 
@@ -133,6 +143,16 @@ def _read(
     found = replace(of_stack(small), crowds=crowds)
     mask: Pixels = (found.depth() > 0).astype(np.uint8) if binary else class_map(found)
     return [("", OriginalPair(_small_image(samples, settings, path), mask, objects=found))]
+
+
+def _read_image(path: Path, settings: PrepareSettings) -> list[tuple[str, OriginalPair]]:
+    samples = read_samples(path)
+    if samples.shape != _SHAPE:
+        raise DataError(
+            f"{path} is {' x '.join(map(str, samples.shape))} pixels; grey images of {_SHAPE[0]} x "
+            f"{_SHAPE[1]} are wanted."
+        )
+    return [("", OriginalPair(_small_image(samples, settings, path), None))]
 
 
 def _small_image(samples: Samples, settings: PrepareSettings, path: Path) -> Pixels | NDArray[np.float32]:

@@ -83,6 +83,12 @@ class Instances(Task):
 
         return find_objects(model, image)
 
+    def remark_found(self, model: "nn.Module", found: "Sequence[ObjectMasks]") -> str:
+        """Say how large the objects are that the model learned, and whether those that it found are not."""
+        from flower_dgan.tasks.instances.learned_scale import scale_remark
+
+        return scale_remark(model, found)
+
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Say what the true objects were."""
         return instances_are(whole=pairs.objects is not None, classes=pairs.classes)

@@ -5,6 +5,7 @@ end, those first that lie straight on and near. An object is the foreground near
 the line where several lie.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ from flower_dgan.data.object_masks import Bits, Line, ObjectMasks, Region, regio
 from flower_dgan.data.pairs import Pixels
 
 Map = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
 
 _EIGHT = np.ones((3, 3), int)
 _LINE = 0.65  # probability; lines in training weigh more than what is beside them, so that half is too little
@@ -108,7 +111,10 @@ def traced_truth(label_maps: Sequence[Pixels]) -> list[ObjectMasks]:
 
 
 def measure(label_maps: Sequence[Pixels]) -> Scale | None:
-    """Measure how long and wide the objects of class maps are, uint8 (height, width); None where there is no line."""
+    """Measure how long and wide the objects of class maps are, uint8 (height, width); None where there is no line.
+
+    Where no line is whole, the parts are measured, which the log says.
+    """
     lengths: list[float] = []
     parts: list[float] = []  # of lines that are cut off, which are shorter than their objects
     half_widths: list[float] = []
@@ -122,6 +128,11 @@ def measure(label_maps: Sequence[Pixels]) -> Scale | None:
     measured = sorted(lengths or parts)
     if not measured:
         return None
+    if not lengths:
+        logger.warning(
+            "Every centre line of the class maps ends at a crossing or at the edge of its map, so that objects are "
+            "taken for as long as the parts between, and longer ones are cut: add images in which some lie alone."
+        )
     longer = measured[len(measured) // 4 :]  # the shortest are specks
     return Scale(float(np.median(longer)), max(1.0, float(np.median(half_widths))))
 
