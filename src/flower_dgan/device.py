@@ -106,7 +106,7 @@ def chosen_device() -> torch.device:
 
 @contextmanager
 def enough_memory_for(what: str, lower: str) -> Iterator[None]:
-    """Say of a device whose memory does not do for the body which one it is, and what to lower.
+    """Say of a device, the CPU too, whose memory does not do for the body, for what, and what to lower.
 
     Parameters
     ----------
@@ -122,7 +122,10 @@ def enough_memory_for(what: str, lower: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        # Of the CPU's memory torch has no kind of error of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
         taken = " ".join(str(error).partition("If reserved")[0].split())
         raise DeviceMemoryError(f"The device has not enough memory for {what} ({taken}). Lower {lower}.") from error
 

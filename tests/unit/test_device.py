@@ -192,8 +192,17 @@ def test_a_lack_of_memory_says_what_to_lower() -> None:
     assert "reserved" not in text
     assert "Lower exchange.batch_size" in text
     assert refusal_of(error.value) is Refusal.MEMORY
-    with pytest.raises(ZeroDivisionError), enough_memory_for("a", "b"):
-        raise ZeroDivisionError
+    for other in (ZeroDivisionError, RuntimeError("mat1 and mat2 shapes cannot be multiplied")):
+        with pytest.raises((ZeroDivisionError, RuntimeError), match=r"^$|mat1"), enough_memory_for("a", "b"):
+            raise other
+
+
+def test_a_lack_of_the_cpus_memory_is_one_too() -> None:
+    with (
+        pytest.raises(DeviceMemoryError, match=r"not enough memory for a well .*Lower b"),
+        enough_memory_for("a well", "b"),
+    ):
+        torch.empty(2**62, dtype=torch.uint8)
 
 
 def test_a_network_that_does_not_fit_is_said_when_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

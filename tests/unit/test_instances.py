@@ -89,12 +89,18 @@ def test_masks_may_be_larger_than_the_maps() -> None:
     assert find_metric("objects-found", Metric).title == "objects found"
 
 
-def test_objects_are_measured_by_those_that_are_whole() -> None:
+def test_objects_are_measured_by_those_that_are_whole(caplog: pytest.LogCaptureFixture) -> None:
     scale = measure([class_map(CROSSED)])
     assert scale is not None
     assert scale.length == pytest.approx(74, abs=4)  # of the third, and not of the arms of the others
     assert scale.half_width == pytest.approx(2.5, abs=0.6)
     assert measure([np.zeros((20, 20), np.uint8)]) is None
+    assert caplog.messages == []
+    parts = measure([class_map(CROSSED.chosen(np.array([True, True, False])))])
+    assert parts is not None
+    assert 25 < parts.length < 40
+    (said,) = caplog.messages
+    assert said.startswith("Every centre line of the class maps ends at a crossing")
 
 
 def test_the_loss_knows_its_maps_and_leaves_lines_in_crossings_open() -> None:
@@ -215,8 +221,11 @@ def test_what_cannot_be_scored_is_said() -> None:
     spoiled.forward = lambda images: torch.full((1, 3, *images.shape[2:]), float("nan"))  # type: ignore[method-assign]
     with pytest.raises(NotFiniteError, match="what the model makes of images"):
         find_objects(spoiled, PAIRS.images[0])
-    with pytest.raises(DataError, match="no centre line"):
-        fit_dense(empty, TINY, image_size=32, augmentation="none", seed=0)
+    disc = (np.hypot(*(np.mgrid[:32, :32] - 16)) <= 8).astype(np.uint8)
+    round_ones = Pairs(empty.images, (disc,), 2)
+    for nothing in (empty, round_ones):
+        with pytest.raises(DataError, match="no centre line: objects that are long and thin are learned, not round"):
+            fit_dense(nothing, TINY, image_size=32, augmentation="none", seed=0)
     with pytest.raises(DataError, match="label maps of 2 or 4 classes, not 3"):
         fit_dense(replace(PAIRS, classes=3), TINY, image_size=32, augmentation="none", seed=0)
     with pytest.raises(DataError, match="no pair to train"):

@@ -20,7 +20,7 @@ from flower_dgan.data.class_maps import class_map
 from flower_dgan.data.coco_annotations import CocoFile, write_coco
 from flower_dgan.data.image_files import read_mask
 from flower_dgan.data.object_masks import ObjectMasks, Region
-from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.errors import ConfigError, DataError, DeviceMemoryError
 from flower_dgan.resolve import resolve
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.instances.dense import DenseModel
@@ -148,7 +148,7 @@ def test_masks_are_written_with_their_overlays(tmp_path: Path) -> None:
     assert (written.images, written.objects) == (1, None)
     assert (read_mask(tmp_path / "out/masks/a.png") == image[..., 0]).all()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "overlays"}
-    with pytest.raises(ConfigError, match="--um-per-pixel is for lengths of objects"):
+    with pytest.raises(ConfigError, match=r"--um-per-pixel is for lengths of objects"):
         write_predictions(Bright(), MASKS, tmp_path / "in", tmp_path / "out", 1.5)
     write_image(image[:20], tmp_path / "in/images", "b")
     with pytest.raises(DataError, match=r"b\.png cannot be looked at: it is 20 x 40 pixels"):
@@ -213,6 +213,37 @@ def test_objects_are_written_with_counts_and_lengths(tmp_path: Path) -> None:
     assert table(tmp_path / "more/counts.csv")[0][2] == "mean_length_pixels"
     assert table(tmp_path / "more/counts.csv")[1][1] == "1"
     assert len(json.loads((tmp_path / "more/results.json").read_text())) == 2
+
+
+def test_an_image_that_is_too_large_for_the_device_is_named(tmp_path: Path) -> None:
+    class Full(Straight):
+        def forward(self, images: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    write_image(grey(BARS), tmp_path / "in", "a")
+    with pytest.raises(
+        DeviceMemoryError, match=r"a\.png of 64 x 64 pixels \(.* 20 GiB\.\)\. Lower .*: cut them into tiles"
+    ):
+        write_predictions(Full(1, skeleton=True, used=True), INSTANCES, tmp_path / "in", tmp_path / "out")
+
+
+def test_images_of_another_scale_than_what_was_learned_are_told_of(tmp_path: Path) -> None:
+    write_image(grey(BARS), tmp_path / "in", "a")
+    said = write_predictions(bars(), INSTANCES, tmp_path / "in", tmp_path / "out").remark
+    assert said == (
+        "The model learned objects of about 48 pixels in length and 5 in width, and finds those of that size alone."
+    )
+    small = bars()
+    small.measures.copy_(torch.tensor([48.0, 1.6]))  # and the bars are 5 wide
+    said = write_predictions(small, INSTANCES, tmp_path / "in", tmp_path / "more").remark
+    assert "What it found is 1.6 times as wide, so that counts and lengths are likely to be wrong" in said
+
+
+@pytest.mark.parametrize("length", [float("nan"), float("inf"), 0.0, -1.0])
+def test_micrometres_that_are_no_length_are_refused(tmp_path: Path, length: float) -> None:
+    write_image(grey(BARS), tmp_path / "in", "a")
+    with pytest.raises(ConfigError, match=r"--um-per-pixel .*: give the micrometres of a pixel"):
+        write_predictions(bars(), INSTANCES, tmp_path / "in", tmp_path / "out", length)
 
 
 def test_pictures_show_what_is_missed_in_red() -> None:
@@ -285,3 +316,11 @@ def test_synthetic_images_need_other_ones_for_the_threshold(tmp_path: Path) -> N
     done = CliRunner().invoke(app, ["train-model", str(data), str(tmp_path / "c.safetensors"), *more])
     assert "keeps no objects to choose a threshold by" in str(done.exception)
     assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_a_misnamed_image_does_not_let_test_images_be_learned(tmp_path: Path) -> None:
+    data = wells(tmp_path / "data", ["tr_a_w0_0", "tr_a_w1_0", "te_a_w2_0", "extra"])
+    done = CliRunner().invoke(app, ["train-model", str(data), str(tmp_path / "m.safetensors"), "--overrides", TINY])
+    assert isinstance(done.exception, DataError)
+    assert "The file name 'extra' does not match data.name_pattern" in str(done.exception)
+    assert not (tmp_path / "m.safetensors").exists()

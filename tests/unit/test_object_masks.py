@@ -321,3 +321,14 @@ def test_an_annotation_file_is_opened_once_for_all_pairs(tmp_path: Path, monkeyp
     found = check_data(replace(settings, root=str(tmp_path), test_fraction=0.25))
     assert opened == [tmp_path / "instances.json"]
     assert "6 objects in 3 pairs" in " ".join(found.notes)
+
+
+def test_masks_of_objects_that_are_kept_only_nearly_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "instances/a"
+    folder.mkdir(parents=True)
+    Image.fromarray(cross().stack()[0].astype(np.uint8) * 255).save(folder / "0.jpg")
+    with pytest.raises(DataError, match=r"0\.jpg keeps the mask of an object as JPEG, .*: save it as PNG"):
+        KeptObjects(tmp_path).read(["a"])
+    (folder / "0.jpg").unlink()
+    with pytest.raises(DataError, match=r"instances/a holds no mask: .* no object .* instances\.json"):
+        KeptObjects(tmp_path).read(["a"])

@@ -1,5 +1,6 @@
 """BBBC010 from both of its layouts, and what a check says of objects that overlap."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,22 @@ def test_layouts_that_are_wrong_are_refused_by_name(tmp_path: Path) -> None:
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save(small / "masks/A01_02_ground_truth.png")
     with pytest.raises(DataError, match="has no worm, or one outside of the well"):
         prepare("bbbc010", small, tmp_path / "new", PrepareSettings())
+
+
+def test_a_plate_without_masks_becomes_images_to_predict(tmp_path: Path) -> None:
+    root = download(tmp_path / "in", ["A01", "C13"])
+    prepare("bbbc010", root, tmp_path / "known", PrepareSettings())
+    (annotated,) = (tmp_path / "known/instances").glob("tr_*")
+    assert json.loads(annotated.read_text())["categories"][0]["name"] == "worm"
+    for path in (root / "masks").iterdir():
+        path.unlink()
+    assert prepare("bbbc010", root, tmp_path / "new", PrepareSettings()).pairs == 2
+    assert sorted(path.name for path in (tmp_path / "new").iterdir() if path.is_dir()) == ["images"]
+    image = read_mask(tmp_path / "new/images/c01-12_A01_0.png")
+    assert (image == read_mask(tmp_path / "known/images/tr_c01-12_A01_0.png")).all()
+    Image.fromarray(np.zeros((100, 100), np.uint16)).save(next((root / "images").glob("*A01_w2_*")))
+    with pytest.raises(DataError, match="is 100 x 100 pixels; grey images of 520 x 696"):
+        prepare("bbbc010", root, tmp_path / "odd", PrepareSettings())
 
 
 def test_a_range_of_ones_own_is_applied_once(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def synthesize(
     ] = None,
 ) -> None:
     """Draw labelled images from a trained generator on label maps of your own."""
-    from flower_dgan.device import resolve_device
+    from flower_dgan.device import enough_memory_for, resolve_device
     from flower_dgan.generator_file import load_generator
     from flower_dgan.placing import place
     from flower_dgan.synthesis import synthesize_folder, write_pairs
@@ -101,8 +101,10 @@ def synthesize(
     require_new_folder(output)
     where = resolve_device(device)
     network, model, shape = load_generator(generator, package or ())
-    trained = place(network, where), model, shape
-    pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
+    size = f"images of {shape.image_size} x {shape.image_size} pixels"
+    with enough_memory_for(size, "what else is on it, or give --device cpu"):
+        trained = place(network, where), model, shape
+        pairs, names = synthesize_folder(trained, label_maps, count=count, site=site, seed=seed)
     with new_folder(output) as folder:
         write_pairs(folder, pairs, names)
     console.print(f"{count} pairs in {output.resolve()}", soft_wrap=True)

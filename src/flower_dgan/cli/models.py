@@ -44,7 +44,7 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Find in images what a model was trained for: masks, or objects with their counts and lengths."""
-    from flower_dgan.device import resolve_device
+    from flower_dgan.device import enough_memory_for, resolve_device
     from flower_dgan.placing import place
     from flower_dgan.tasks.model_file import load_model
     from flower_dgan.tasks.write_predictions import write_predictions
@@ -52,9 +52,12 @@ def predict(
     require_new_folder(output)
     where = resolve_device(device)
     trained, kind = load_model(model)
-    place(trained, where)
+    with enough_memory_for("the model", "what else is on it, or give --device cpu"):
+        place(trained, where)
     shown = partial(track, description="Looking", console=console, transient=True)
     with new_folder(output) as folder:
         written = write_predictions(trained, kind, images, folder, um_per_pixel, shown)
     what = "masks" if written.objects is None else f"{written.objects:,} objects"
     console.print(f"{what} of {written.images:,} images in {output.resolve()}", soft_wrap=True)
+    if written.remark:
+        console.print(written.remark, soft_wrap=True)

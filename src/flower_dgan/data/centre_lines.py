@@ -9,13 +9,13 @@ from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import dijkstra  # type: ignore[import-untyped]
 from skimage.morphology import skeletonize
 
-from flower_dgan.data.object_masks import Bits, Line, Region
+from flower_dgan.data.object_masks import Bits, Line, ObjectMasks, Region
 
 POINTS = 16
 """Of a line where it is written down: enough to draw a nematode's mask from line and width again at IoU 0.5."""
 _TOUCHING = np.ones((3, 3), bool)
 _REACH = 6  # points from an end by which it is known where the line leads
-_FARTHEST_TIP = 12  # pixels from a skeleton's end to the outline
+_GAP = 3.0  # pixels between the ends of a line that goes all around
 
 
 def centre_line(region: Region, points: int = POINTS) -> Line:
@@ -31,17 +31,37 @@ def centre_line(region: Region, points: int = POINTS) -> Line:
     Returns
     -------
     float array (points, 2)
-        Row and column in the image, in pixels, from one end to the other. An object of one pixel has all of them there.
+        Row and column in the image, in pixels, from one end to the other. Of an object whose skeleton is a dot, as a
+        disc has it, it is the largest diameter; one of one pixel has all points there.
     """
     pieces, count = ndimage.label(np.pad(region.pixels, 1), _TOUCHING)
     whole: Bits = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:])) if count > 1 else pieces > 0
     thin: Bits = skeletonize(whole)  # type: ignore[no-untyped-call]
     pixels = np.argwhere(thin if thin.any() else whole)
     line = longest_way(pixels)
-    if len(line) > 2:
-        line = np.vstack([_to_tip(line, whole), line, _to_tip(line[::-1], whole)[::-1]])
+    if len(line) <= 2:
+        line = _largest_diameter(whole)
+    elif not is_closed(line):
+        line = to_tips(line, whole)
     line = line + np.array([region.top - 1, region.left - 1])
     return evenly(line, points)
+
+
+def lines_of(objects: ObjectMasks, points: int = POINTS) -> list[Line]:
+    """Return the centre line of each object, (points, 2): that which is known, otherwise that of its mask."""
+    if objects.lines:
+        return [evenly(line, points) for line in objects.lines]
+    return [centre_line(region, points) for region in objects.regions]
+
+
+def is_closed(line: Line) -> bool:
+    """Return whether a line goes all around, so that it has no tips."""
+    return bool(np.hypot(*(line[0] - line[-1])) < _GAP) and length(line) > 3 * _GAP
+
+
+def to_tips(line: Line, mask: Bits) -> Line:
+    """Let both ends of a line (points, 2) lead on straight to the outline of its mask (height, width)."""
+    return np.vstack([_to_tip(line, mask), line, _to_tip(line[::-1], mask)[::-1]])
 
 
 def longest_way(pixels: NDArray[np.integer[Any]]) -> Line:
@@ -107,15 +127,26 @@ def draw(line: Line, shape: tuple[int, int]) -> Bits:
     return drawn
 
 
+def _largest_diameter(whole: Bits) -> Line:
+    """Return the two pixels of a mask that are farthest from each other, of those that are so in 180 directions."""
+    pixels = np.argwhere(whole & ~ndimage.binary_erosion(whole)).astype(np.float64)
+    angles = np.linspace(0, np.pi, 180, endpoint=False)
+    along = pixels @ np.stack([np.sin(angles), np.cos(angles)])
+    widest = along[:, np.argmax(np.ptp(along, axis=0))]
+    return pixels[[int(np.argmin(widest)), int(np.argmax(widest))]]
+
+
 def _to_tip(line: Line, whole: Bits) -> Line:
     """Return the points from the outline to the first of a line, as it leads on straight from there."""
     step = line[0] - line[min(_REACH, len(line) - 1)]
     step = step / max(np.hypot(*step), 1e-9)
-    beyond = [line[0] + number * step for number in range(1, _FARTHEST_TIP + 1)]
-    on = []
-    for point in beyond:
-        row, column = np.clip(np.rint(point).astype(int), 0, np.array(whole.shape) - 1)
-        if not whole[row, column]:
-            break
+    point, on = line[0] + step, []
+    while step.any() and _is_on(point, whole):
         on.append(point)
+        point = point + step
     return np.array(on[::-1]).reshape(-1, 2)
+
+
+def _is_on(point: NDArray[np.float64], whole: Bits) -> bool:
+    place = np.rint(point).astype(int)
+    return bool((place >= 0).all() and (place < whole.shape).all() and whole[tuple(place)])

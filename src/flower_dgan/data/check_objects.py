@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from flower_dgan.data.centre_lines import centre_line, length
+from flower_dgan.data.centre_lines import length, lines_of
 from flower_dgan.data.check_instances import InstancesCheck
 from flower_dgan.data.folder_scan import FolderScan
 from flower_dgan.data.folder_source import read_label_map
@@ -52,18 +52,21 @@ def check_objects(scan: FolderScan, test: Sequence[str]) -> InstancesCheck:
 
 
 def _described(found: Sequence[ObjectMasks]) -> str:
+    crowds = sum(int(objects.in_crowds.sum()) for objects in found)
+    beside = f" {crowds:,} crowds stand for objects that nobody told apart." if crowds else ""
+    found = [objects.without_crowds() for objects in found]
     counts = [len(objects) for objects in found]
     total = sum(counts)
     if not total:
-        return f"No object in {len(found):,} pairs."
+        return f"No object in {len(found):,} pairs.{beside}"
     overlapping = sum(int(objects.overlapping().sum()) for objects in found)
-    regions = [region for objects in found for region in objects.regions]
+    regions = (region for objects in found for region in objects.regions)
     pieces = sum(ndimage.label(region.pixels, _TOUCHING)[1] > 1 for region in regions)
-    lengths = sorted(length(centre_line(region, _LINE_POINTS)) for region in regions)
+    lengths = sorted(length(line) for objects in found for line in lines_of(objects, _LINE_POINTS))
     return (
         f"{total:,} objects in {len(found):,} pairs, {min(counts)} to {max(counts)} a pair: {overlapping:,} "
         f"({overlapping / total:.0%}) share pixels with another, {pieces:,} are in pieces. Their centre lines are from "
-        f"{lengths[0]:.0f} to {lengths[-1]:.0f} pixels long, half of them {np.median(lengths):.0f} or more."
+        f"{lengths[0]:.0f} to {lengths[-1]:.0f} pixels long, half of them {np.median(lengths):.0f} or more.{beside}"
     )
 
 

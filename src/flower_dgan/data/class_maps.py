@@ -32,16 +32,14 @@ def class_map(objects: ObjectMasks) -> Pixels:
     uint8 array (height, width)
         0 background, 1 body, 2 where several objects lie, with the pixels beside, 3 centre line, two pixels wide.
         A crossing lies over the lines: which object goes on where, the lines that lead into it say. Areas that are
-        crowds are body alone.
+        crowds are body alone, and an object in one does not cross it.
     """
-    depth = objects.depth()
-    drawn = np.where(depth > 0, BODY, GROUND).astype(np.uint8)
-    lines = np.zeros(depth.shape, dtype=bool)
-    crowds = objects.crowds or (False,) * len(objects)
-    for region, crowd in zip(objects.regions, crowds, strict=True):
-        if not crowd:
-            lines |= draw(centre_line(region, _LINE_POINTS), depth.shape)
-    inside = depth > 0
+    inside = objects.depth() > 0
+    told_apart = objects.without_crowds()
+    drawn = np.where(inside, BODY, GROUND).astype(np.uint8)
+    lines = np.zeros(inside.shape, dtype=bool)
+    for region in told_apart.regions:
+        lines |= draw(centre_line(region, _LINE_POINTS), inside.shape)
     drawn[ndimage.binary_dilation(lines, _TWO_WIDE) & inside] = LINE
-    drawn[ndimage.binary_dilation(depth > 1) & inside] = CROSSING
+    drawn[ndimage.binary_dilation(told_apart.depth() > 1) & inside] = CROSSING
     return drawn

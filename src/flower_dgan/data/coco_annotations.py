@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flower_dgan.data.centre_lines import POINTS, centre_line, evenly
+from flower_dgan.data.centre_lines import POINTS, lines_of
 from flower_dgan.data.object_masks import Bits, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import LARGEST_SIDE
 from flower_dgan.data.plain_values import read_json
@@ -96,7 +96,11 @@ class CocoFile:
                 raise self._wrong(
                     f"has annotation {entry.get('id')} of {image.file_name}, which is no mask: {error}"
                 ) from error
-            crowds.append(entry.get("iscrowd") in (1, True))
+            if (crowd := entry.get("iscrowd", 0)) not in (0, 1):
+                raise self._wrong(
+                    f"has annotation {entry.get('id')} of {image.file_name} with iscrowd {_shown(crowd)}: write 0 or 1"
+                )
+            crowds.append(bool(crowd))
         return ObjectMasks(image.height, image.width, tuple(regions), tuple(crowds) if any(crowds) else ())
 
     def _read(self) -> dict[str, list[Any]]:
@@ -177,16 +181,16 @@ def to_segmentation(region: Region, height: int, width: int) -> dict[str, Any]:
 
 
 def _annotations(number: int, objects: ObjectMasks) -> Iterable[dict[str, Any]]:
-    for index, region in enumerate(objects.regions):
+    each = zip(objects.regions, objects.in_crowds.tolist(), lines_of(objects), strict=True)
+    for index, (region, crowd, line) in enumerate(each):
         rows, columns = region.pixels.shape
-        line = evenly(objects.lines[index], POINTS) if objects.lines else centre_line(region)
         entry = {
             "image_id": number,
             "category_id": _CATEGORY,
             "segmentation": to_segmentation(region, objects.height, objects.width),
             "area": region.area,
             "bbox": [region.left, region.top, columns, rows],
-            "iscrowd": int(bool(objects.crowds) and objects.crowds[index]),
+            "iscrowd": int(crowd),
             "keypoints": [value for row, column in line.round(2).tolist() for value in (column, row, _VISIBLE)],
             "num_keypoints": POINTS,
         }

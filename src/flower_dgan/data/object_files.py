@@ -12,7 +12,8 @@ import numpy as np
 
 from flower_dgan.data.coco_annotations import CocoFile
 from flower_dgan.data.image_files import list_files, read_mask, sound_files
-from flower_dgan.data.object_masks import ObjectMasks, of_stack
+from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.object_masks import Bits, ObjectMasks, of_stack
 from flower_dgan.data.overlap import require_fit
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.text_files import same_name
@@ -99,18 +100,32 @@ def read_stack(folder: Path) -> ObjectMasks:
     Raises
     ------
     DataError
-        There is none, one cannot be read or is empty, or they are of several sizes.
+        There is none, one cannot be read, does not keep its values or is empty, or they are of several sizes.
     """
     files = sound_files(folder)
-    masks = {path: read_mask(path) > 0 for path in files.values()}
+    masks = {path: read_object(path) for path in files.values()}
     if not masks:
-        raise DataError(f"{folder} holds no mask: put a PNG an object there.")
+        raise DataError(
+            f"{folder} holds no mask: put a PNG an object there. That an image has no object an annotation file of "
+            f"COCO can say, {FILE} or {FOLDER}/<stem>.json, which lists it without annotations."
+        )
     (first, shape), *others = [(path, mask.shape) for path, mask in masks.items()]
     if odd := [path for path, other in others if other != shape]:
         raise DataError(f"{odd[0]} is of another size than {first}: make them equal.")
     if empty := [path for path, mask in masks.items() if not mask.any()]:
         raise DataError(f"{empty[0]} holds no object, it is 0 throughout: remove it.")
     return of_stack(np.stack(list(masks.values())))
+
+
+def read_object(path: Path) -> Bits:
+    """Read the mask of one object, bool (height, width): what is not 0; raises DataError if it is kept only nearly."""
+    mask: Bits = read_mask(path) > 0
+    if mask.any() and (lossy := lossy_format(path)):
+        raise DataError(
+            f"{path} keeps the mask of an object as {lossy}, which invents values beside it: save it as PNG, from the "
+            "original."
+        )
+    return mask
 
 
 def _alone(path: Path, name: str) -> ObjectMasks:

@@ -88,6 +88,11 @@ class ObjectMasks:
         return len(self.regions)
 
     @property
+    def in_crowds(self) -> Bits:
+        """Which objects are crowds, bool (objects,)."""
+        return np.array(self.crowds or (False,) * len(self), dtype=bool)
+
+    @property
     def counted(self) -> Bits:
         """Which objects count, bool (objects,): all true ones, and predicted ones from the threshold on."""
         scores = self.scores or (np.inf,) * len(self)
@@ -108,15 +113,18 @@ class ObjectMasks:
         return depth
 
     def overlapping(self) -> Bits:
-        """Return which objects share a pixel with another, bool (objects,)."""
-        shared = self.depth() > 1
-        found = (bool((region.pixels & shared[region.window]).any()) for region in self.regions)
-        return np.fromiter(found, dtype=bool, count=len(self))
+        """Return which objects share a pixel with another, bool (objects,); crowds are no objects in this."""
+        shared = self.without_crowds().depth() > 1
+        found = [bool((region.pixels & shared[region.window]).any()) for region in self.regions]
+        return np.array(found, dtype=bool) & ~self.in_crowds
 
     def numbers(self) -> NDArray[np.int32]:
-        """Return the number of the object of each pixel, from 1, 0 for none; where several lie, that of the last."""
+        """Return the number of the object of each pixel, from 1, 0 for none; where several lie, that of the last.
+
+        A crowd, which is not one object, has no number.
+        """
         numbers = np.zeros((self.height, self.width), dtype=np.int32)
-        for number, region in enumerate(self.regions, start=1):
+        for number, region in enumerate(self.without_crowds().regions, start=1):
             numbers[region.window][region.pixels] = number
         return numbers
 
@@ -134,6 +142,10 @@ class ObjectMasks:
             scores=some(self.scores),
             lines=some(self.lines),
         )
+
+    def without_crowds(self) -> "ObjectMasks":
+        """Return the objects that somebody told apart."""
+        return self.chosen(~self.in_crowds)
 
     def window(self, top: int, left: int, height: int, width: int) -> "ObjectMasks":
         """Return what lies in a window of the image; objects at its edges are cut, those outside are gone.

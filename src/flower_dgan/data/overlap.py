@@ -71,9 +71,8 @@ def require_fit(objects: ObjectMasks, label_map: Pixels, classes: int, place: st
         )
     if classes == 1:
         return
-    crowds = np.array(objects.crowds or [False] * len(objects), dtype=bool)
-    of_many = objects.chosen(crowds).depth() > 0
-    numbered = (objects.chosen(~crowds).depth() > 0) & ~of_many
+    of_many = objects.chosen(objects.in_crowds).depth() > 0
+    numbered = (objects.without_crowds().depth() > 0) & ~of_many
     if problem := misfit(numbered, (label_map > 0) & ~of_many, all_numbered=classes == 2):
         raise DataError(f"{place}: what they cover {problem}")
 

@@ -186,6 +186,10 @@ class Task(ABC):
         """
         raise ConfigError("The model is of a task that finds nothing that could be drawn: give one of another task.")
 
+    def remark_found(self, model: "nn.Module", found: "Sequence[ObjectMasks]") -> str:
+        """Return a sentence on the objects that a model found, those that count; empty where there is none to say."""
+        return ""
+
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Return a sentence on what the truth in these pairs is, for below the table; empty where it is plain."""
         return ""

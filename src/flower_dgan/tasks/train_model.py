@@ -78,17 +78,25 @@ def _fitted(task: Task, pairs: Pairs, config: Config) -> nn.Module:
 
 
 def _data(folder: Path, data: DataConfig) -> DataConfig:
-    """Return the settings of a folder; its names tell a split where all of them are as the pattern wants them."""
+    """Return the settings of a folder, without the pattern where none of its names is as that wants them.
+
+    Where some are, the others are misnamed, which is an error: a split that is dropped lets test images be learned.
+    """
     found = replace(data, source="folder", root=str(folder.absolute()), condition="label-map")
     if found.name_pattern is None or found.table is not None:
         return found
     images = folder / "images"
     stems = list_images(images) if images.is_dir() else {}
+    fitting = any(_fits(stem, folder, found) for stem in stems)
+    return found if fitting else replace(found, name_pattern=None)
+
+
+def _fits(stem: str, folder: Path, data: DataConfig) -> bool:
     try:
-        read_origins(list(stems), folder, found)
-    except DataError:  # names that say nothing
-        return replace(found, name_pattern=None)
-    return found
+        read_origins([stem], folder, data)
+    except DataError:
+        return False
+    return True
 
 
 def _other(folder: Path, config: Config, classes: int) -> Pairs:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, median
 
@@ -10,10 +11,11 @@ import numpy as np
 from torch import nn
 
 from flower_dgan.data.array_files import write_image
-from flower_dgan.data.centre_lines import centre_line, length
+from flower_dgan.data.centre_lines import length, lines_of
 from flower_dgan.data.coco_annotations import write_coco, write_results
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, read_image, sound_files
 from flower_dgan.data.object_masks import ObjectMasks
+from flower_dgan.device import enough_memory_for
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.names import folded, portable_stem
 from flower_dgan.tasks import find_task
@@ -34,10 +36,13 @@ class Written:
         How many images were looked at.
     objects : int or None
         How many objects count in them; None for masks.
+    remark : str
+        What else is to be said of the objects; empty for nothing.
     """
 
     images: int
     objects: int | None
+    remark: str = ""
 
 
 def write_predictions(
@@ -71,8 +76,10 @@ def write_predictions(
     Raises
     ------
     ConfigError, DataError
-        Nothing that the model finds could be drawn, or lengths are asked of what has none; there is no image, or one
-        cannot be used.
+        Nothing that the model finds could be drawn, or lengths are asked of what has none, or in a unit that is no
+        length; there is no image, or one cannot be used.
+    DeviceMemoryError
+        An image is too large for the memory of the device.
     StorageError
         A file cannot be written.
     """
@@ -82,6 +89,8 @@ def write_predictions(
         raise DataError(f"There is no folder {images.absolute()}: give a folder of images.")
     if um_per_pixel is not None and "instances" not in task.compares:
         raise ConfigError("--um-per-pixel is for lengths of objects, and this model finds masks: leave it out.")
+    if um_per_pixel is not None and not (isfinite(um_per_pixel) and um_per_pixel > 0):
+        raise ConfigError(f"--um-per-pixel {um_per_pixel:g}: give the micrometres of a pixel, a number above 0.")
     files = sound_files(folder, IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"{folder} holds no PNG, JPEG, TIFF or .npy image: put images there.")
@@ -89,8 +98,10 @@ def write_predictions(
     found: dict[str, ObjectMasks] = {}
     for name in track(list(files)):
         pixels = read_image(files[name], kind.channels)
+        size = f"{files[name]} of {pixels.shape[0]} x {pixels.shape[1]} pixels"
         try:
-            made = task.look_at(model, pixels, kind.image_size)
+            with enough_memory_for(size, "the size of the images: cut them into tiles"):
+                made = task.look_at(model, pixels, kind.image_size)
         except DataError as error:
             raise DataError(f"{files[name]} cannot be looked at: {error}.") from error
         if isinstance(made, ObjectMasks):
@@ -108,7 +119,8 @@ def write_predictions(
     write_coco(output / "instances.json", counted, kind.class_names[1] if len(kind.class_names) == 2 else "object")
     write_results(output / "results.json", found.values())
     _write_tables(output, counted, um_per_pixel)
-    return Written(len(files), sum(map(len, counted.values())))
+    remark = task.remark_found(model, list(counted.values()))
+    return Written(len(files), sum(map(len, counted.values())), remark)
 
 
 def _stems(files: Mapping[str, Path]) -> dict[str, str]:
@@ -129,7 +141,7 @@ def _write_tables(output: Path, counted: dict[str, ObjectMasks], um_per_pixel: f
     rows: list[tuple[object, ...]] = [("image", "object", "score", f"length_{unit}", f"area_{unit}2")]
     totals: list[tuple[object, ...]] = [("image", "objects", f"mean_length_{unit}", f"median_length_{unit}")]
     for name, objects in counted.items():
-        lengths = [pixel * length(centre_line(region, _LINE_POINTS)) for region in objects.regions]
+        lengths = [pixel * length(line) for line in lines_of(objects, _LINE_POINTS)]
         for number, (region, score, long) in enumerate(zip(objects.regions, objects.scores, lengths, strict=True), 1):
             rows.append((name, number, f"{score:.4f}", f"{long:.2f}", f"{pixel**2 * region.area:.2f}"))
         both = [f"{each(lengths):.2f}" for each in (fmean, median)] if lengths else ["", ""]

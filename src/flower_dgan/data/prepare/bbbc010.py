@@ -7,6 +7,7 @@ whole. The split is that of PatchPerPix (Hirsch et al. 2020): wells A01 to C02 t
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from flower_dgan.data.class_maps import CLASSES, class_map
 from flower_dgan.data.coco_annotations import CocoFile
-from flower_dgan.data.image_files import SUFFIXES, read_mask
+from flower_dgan.data.image_files import SUFFIXES
+from flower_dgan.data.object_files import read_object
 from flower_dgan.data.object_masks import Bits, of_stack
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.data.prepare.files import read_samples
@@ -33,9 +35,11 @@ _RANGE = (80.0, 3100.0)
 _LAST_TO_TRAIN = "C02"
 _IMAGE = re.compile(r"(?:^|_)(?P<well>[A-P]\d\d)(?:_w2_.*)?\.[a-z]+$", re.IGNORECASE)
 _MASK = re.compile(r"(?P<well>[A-P]\d\d)_(?P<number>\d+)_ground_truth\.png$", re.IGNORECASE)
+Worms = tuple[Bits, tuple[bool, ...]]
+"""Masks (worms, height, width), and which of them are crowds; empty where none is."""
 _LAYOUT = (
     "the folder of the download, with images *_w2_*.tif and masks <well>_<nn>_ground_truth.png anywhere in it, or one "
-    "with images/ and an annotation file of COCO beside it."
+    "with images/ and an annotation file of COCO beside it. Without any mask, images *_w2_*.tif become images alone."
 )
 
 
@@ -43,7 +47,7 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
     """Find the wells; the site is the half of the plate, in one of which worms are curved and in the other straight.
 
     Images and objects are written at half size, 240 x 240 pixels, and masks are class maps drawn from the objects; with
-    ``masks="binary"`` they are the foreground alone.
+    ``masks="binary"`` they are the foreground alone. Without any mask images are written alone, to predict.
     """
     if settings.tile is not None or settings.size is not None:
         raise ConfigError("bbbc010 is written at half size, each well whole: leave --tile and --size out.")
@@ -51,6 +55,16 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
     images, readers = _of_coco(root, annotations) if annotations else _of_download(root)
     if not images:
         raise DataError(f"{root.absolute()} has no well with image and masks. Expected is {_LAYOUT} {content_of(root)}")
+    if not readers:
+        alone = [
+            Original(
+                str(path.relative_to(root)),
+                name_pair(None, _half(well), well, "0"),
+                partial(_read_image, path, settings),
+            )
+            for well, path in sorted(images.items())
+        ]
+        return Found(tuple(alone), ())
     binary = settings.masks == "binary"
     originals = [
         Original(
@@ -60,7 +74,7 @@ def find_bbbc010(root: Path, settings: PrepareSettings) -> Found:
         )
         for well, path in sorted(images.items())
     ]
-    return Found(tuple(originals), ("background", "worm") if binary else tuple(CLASSES))
+    return Found(tuple(originals), ("background", "worm") if binary else tuple(CLASSES), category="worm")
 
 
 def halved(masks: Bits) -> Bits:
@@ -68,19 +82,19 @@ def halved(masks: Bits) -> Bits:
     return _means(masks.astype(np.float32)) >= 0.5
 
 
-def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[], Bits]]]:
+def _of_download(root: Path) -> tuple[dict[str, Path], Mapping[str, Callable[[], Worms]]]:
     images = _by_well(path for path in root.rglob("*_w2_*") if path.suffix.lower() in SUFFIXES)
     masks: dict[str, list[Path]] = {}
     for path in visible(root.rglob("*_ground_truth.png")):
         if found := _MASK.search(path.name):
             masks.setdefault(found["well"].upper(), []).append(path)
     # Three wells of the public set lack an image where copies of it are kept; one without masks cannot be used.
-    if bare := sorted(str(path) for well, path in images.items() if well not in masks):
+    if bare := sorted(str(path) for well, path in images.items() if masks and well not in masks):
         raise DataError(f"No masks <well>_<nn>_ground_truth.png for {some(bare)}: add them, or remove the image.")
     return images, {well: partial(_stack, paths) for well, paths in masks.items()}
 
 
-def _of_coco(root: Path, annotations: list[Path]) -> tuple[dict[str, Path], Mapping[str, Callable[[], Bits]]]:
+def _of_coco(root: Path, annotations: list[Path]) -> tuple[dict[str, Path], Mapping[str, Callable[[], Worms]]]:
     if len(annotations) > 1:
         raise DataError(f"{root.absolute()} holds several JSON files, {some(map(str, annotations))}: leave one there.")
     file = CocoFile(annotations[0])
@@ -102,21 +116,22 @@ def _by_well(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _stack(paths: list[Path]) -> Bits:
-    masks = [read_mask(path) > 0 for path in paths]
+def _stack(paths: list[Path]) -> Worms:
+    masks = [read_object(path) for path in paths]
     if odd := [path for path, mask in zip(paths, masks, strict=True) if mask.shape != _SHAPE]:
         raise DataError(f"{odd[0]} is not {_SHAPE[0]} x {_SHAPE[1]} pixels: get it again.")
-    return np.stack(masks)
+    return np.stack(masks), ()
 
 
-def _listed(file: CocoFile, stem: str) -> Bits:
-    return file.objects(stem).stack()
+def _listed(file: CocoFile, stem: str) -> Worms:
+    objects = file.objects(stem)
+    return objects.stack(), objects.crowds
 
 
 def _read(
-    path: Path, objects: Callable[[], Bits], settings: PrepareSettings, binary: bool
+    path: Path, objects: Callable[[], Worms], settings: PrepareSettings, binary: bool
 ) -> list[tuple[str, OriginalPair]]:
-    samples, masks = read_samples(path), objects()
+    samples, (masks, crowds) = read_samples(path), objects()
     if samples.shape != _SHAPE or masks.shape[1:] != _SHAPE:
         raise DataError(
             f"{path} is {' x '.join(map(str, samples.shape))} pixels and its masks {masks.shape[1]} x "
@@ -125,9 +140,19 @@ def _read(
     small = halved(masks[:, *WELL])
     if not len(small) or not small.any((1, 2)).all():
         raise DataError(f"{path} has no worm, or one outside of the well: get its masks again.")
-    found = of_stack(small)
+    found = replace(of_stack(small), crowds=crowds)
     mask: Pixels = (found.depth() > 0).astype(np.uint8) if binary else class_map(found)
     return [("", OriginalPair(_small_image(samples, settings, path), mask, objects=found))]
+
+
+def _read_image(path: Path, settings: PrepareSettings) -> list[tuple[str, OriginalPair]]:
+    samples = read_samples(path)
+    if samples.shape != _SHAPE:
+        raise DataError(
+            f"{path} is {' x '.join(map(str, samples.shape))} pixels; grey images of {_SHAPE[0]} x "
+            f"{_SHAPE[1]} are wanted."
+        )
+    return [("", OriginalPair(_small_image(samples, settings, path), None))]
 
 
 def _small_image(samples: Samples, settings: PrepareSettings, path: Path) -> Pixels | NDArray[np.float32]:

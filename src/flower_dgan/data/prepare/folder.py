@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flower_dgan.config.data_settings import MasksName
 from flower_dgan.data.image_files import IMAGE_SUFFIXES, open_image, read_mask, sound_files
+from flower_dgan.data.lossy_files import lossy_format
 from flower_dgan.data.mask_values import decide_classes, mask_values
 from flower_dgan.data.object_files import FILE as INSTANCES_FILE
 from flower_dgan.data.object_files import FOLDER as INSTANCES_FOLDER
@@ -113,10 +115,16 @@ def _with_objects(
     return [(part, replace(pair, objects=objects))]
 
 
+def _numbers(path: Path) -> NDArray[np.uint16]:
+    if lossy := lossy_format(path):
+        raise DataError(f"{path} numbers objects as {lossy}, which invents numbers: save it as PNG, from the original.")
+    return object_numbers(read_mask(path), str(path))
+
+
 def _read(
     image: Path, mask: Path, instances: Path | None, settings: PrepareSettings, binary: bool
 ) -> list[tuple[str, OriginalPair]]:
-    numbers = None if instances is None else object_numbers(read_mask(instances), str(instances))
+    numbers = None if instances is None else _numbers(instances)
     if settings.palette:
         ids = to_class_ids(open_image(mask, 3), settings.palette, settings.nearest_colour, str(mask))
     elif settings.instances:

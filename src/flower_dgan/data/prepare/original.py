@@ -75,11 +75,14 @@ class Found:
         What the class ids of its masks mean, background first; empty for a data set without masks.
     ids : bool
         Whether masks keep their class ids even if there are two: another part of the data may have more.
+    category : str
+        What objects that are kept whole are called in their annotation files.
     """
 
     originals: tuple[Original, ...]
     classes: tuple[str, ...]
     ids: bool = False
+    category: str = "object"
 
     @property
     def binary(self) -> bool:

@@ -108,7 +108,7 @@ def write_folder(
         if original.source in done:
             continue
         try:
-            line = _write_pairs(original, output, settings, found.binary, normalize, names)
+            line = _write_pairs(original, output, settings, found, normalize, names)
         except DataError as error:
             unreadable.append(str(error))
             if len(unreadable) == _MOST_ERRORS and not settings.skip_unreadable:
@@ -233,7 +233,7 @@ def _write_pairs(
     original: Original,
     output: Path,
     settings: PrepareSettings,
-    binary: bool,
+    found: Found,
     normalize: Callable[[Pixels, str], Pixels] | None,
     names: dict[str, str],
 ) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def _write_pairs(
         for part, pair in original.read():
             deep = settings.value_range is None and pair.highest is None and pair.image.dtype != np.uint8
             brightest = 0
-            for tile, piece, beyond in pieces(pair, settings, binary, original.source, normalize):
+            for tile, piece, beyond in pieces(pair, settings, found.binary, original.source, normalize):
                 all_beyond += beyond
                 if settings.only_labelled and piece.mask is not None and not piece.mask.any():
                     empty += 1
@@ -265,7 +265,7 @@ def _write_pairs(
                     write_image(pixels, output / folder, name)
                 if piece.objects is not None:
                     folders.append("instances")
-                    _write_objects(piece.objects, output / "instances", name)
+                    _write_objects(piece.objects, output / "instances", name, found.category)
             dark += deep and 0 < brightest < _DARK
     except DataError:
         for name in made:
@@ -283,10 +283,10 @@ def _write_pairs(
     }
 
 
-def _write_objects(objects: ObjectMasks, folder: Path, name: str) -> None:
+def _write_objects(objects: ObjectMasks, folder: Path, name: str, category: str) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_coco(inside(folder, f"{name}.json"), {f"{name}.png": objects}, "object")
+    write_coco(inside(folder, f"{name}.json"), {f"{name}.png": objects}, category)
 
 
 def _write(path: Path, text: str) -> None:

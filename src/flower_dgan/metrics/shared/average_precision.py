@@ -55,8 +55,7 @@ class AveragePrecision:
                 )
             number = len(self._images) + 1
             self._images.append({"id": number, "height": one.height, "width": one.width})
-            crowds = np.array(one.crowds or (False,) * len(one), dtype=bool)
-            ignored = crowds | ~one.overlapping() if self._overlapping else crowds
+            ignored = ~one.overlapping() if self._overlapping else one.in_crowds
             for region, crowd in zip(one.regions, ignored.tolist(), strict=True):
                 entry = {"id": len(self._true) + 1, "image_id": number, "category_id": 1, "iscrowd": int(crowd)}
                 self._true.append({**entry, **_described(region, one)})
@@ -112,7 +111,7 @@ class ShareFound:
         """Count images, ObjectMasks (images,)."""
         for one, other in zip(true, predicted, strict=True):
             hit, _ = matched(one, other, 0.5)
-            wanted = one.overlapping()[~_crowds(one)] if self._overlapping else np.ones(len(hit), bool)
+            wanted = one.overlapping()[~one.in_crowds] if self._overlapping else np.ones(len(hit), bool)
             self._found += int(hit[wanted].sum())
             self._all += int(wanted.sum())
 
@@ -138,8 +137,8 @@ def matched(true: ObjectMasks, predicted: ObjectMasks, threshold: float) -> tupl
     false : int
         Predicted objects without one, of which not more than half lies in a crowd.
     """
-    crowds = _crowds(true)
-    wanted, counted = true.chosen(~crowds), predicted.chosen(predicted.counted)
+    crowds = true.in_crowds
+    wanted, counted = true.without_crowds(), predicted.chosen(predicted.counted)
     hit = np.zeros(len(wanted), dtype=bool)
     alone = np.ones(len(counted), dtype=bool)
     if len(wanted) and len(counted):
@@ -150,7 +149,8 @@ def matched(true: ObjectMasks, predicted: ObjectMasks, threshold: float) -> tupl
         hit[rows[good]], alone[columns[good]] = True, False
     if crowds.any():
         area = true.chosen(crowds).depth() > 0
-        alone &= [2 * np.count_nonzero(each.pixels & area[each.window]) <= each.area for each in counted.regions]
+        outside = [2 * np.count_nonzero(each.pixels & area[each.window]) <= each.area for each in counted.regions]
+        alone &= np.array(outside, dtype=bool)
     return hit, int(alone.sum())
 
 
@@ -165,10 +165,6 @@ def _unions(true: ObjectMasks, predicted: ObjectMasks) -> NDArray[np.float64]:
         areas = region.area + np.array([other.area for other in theirs])
         found[row] = np.array(common) / (areas - common)
     return found
-
-
-def _crowds(objects: ObjectMasks) -> Bits:
-    return np.array(objects.crowds or (False,) * len(objects), dtype=bool)
 
 
 def _described(region: Any, objects: ObjectMasks) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Instances(Task):
         from flower_dgan.tasks.instances.predict import true_objects
 
         require("faster_coco_eval", "instances", "Average precision")
-        if not any(map(len, true_objects(pairs))):
+        if not any(len(objects.without_crowds()) for objects in true_objects(pairs)):
             raise DataError("The images to score against hold no object; pick other test data.")
 
     def with_truth(
@@ -82,6 +82,12 @@ class Instances(Task):
         from flower_dgan.tasks.instances.predict import find_objects
 
         return find_objects(model, image)
+
+    def remark_found(self, model: "nn.Module", found: "Sequence[ObjectMasks]") -> str:
+        """Say how large the objects are that the model learned, and whether those that it found are not."""
+        from flower_dgan.tasks.instances.learned_scale import scale_remark
+
+        return scale_remark(model, found)
 
     def remark(self, pairs: "Pairs", kinds: frozenset[Compared]) -> str:
         """Say what the true objects were."""

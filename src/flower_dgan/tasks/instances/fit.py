@@ -60,8 +60,8 @@ def fit_dense(
     scale = measure(learned.label_maps)
     if scale is None:
         raise DataError(
-            "The label maps to learn instances from have no centre line: give class maps (docs/instances.md), or masks "
-            "of background and objects."
+            "The label maps to learn instances from have no centre line: objects that are long and thin are learned, "
+            "not round ones, from class maps (docs/instances.md) or masks of background and objects."
         )
 
     def build() -> DenseModel:

@@ -38,7 +38,7 @@ def predict_instances(model: nn.Module, pairs: Pairs) -> Iterator[Compare]:
     """
     there = False
     for true, image in zip(true_objects(pairs), pairs.images, strict=True):
-        there |= bool(len(true))
+        there |= bool(len(true.without_crowds()))
         yield {"instances": (in_array([true]), in_array([find_objects(model, image)]))}
     if not there:
         raise DataError("The test pairs hold no object; pick other test data.")

@@ -5,6 +5,7 @@ end, those first that lie straight on and near. An object is the foreground near
 the line where several lie.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +16,13 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from skimage.morphology import skeletonize
 
 from flower_dgan.data import class_maps
-from flower_dgan.data.centre_lines import draw, evenly, length, longest_way
+from flower_dgan.data.centre_lines import draw, evenly, is_closed, length, longest_way, to_tips
 from flower_dgan.data.object_masks import Bits, Line, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import Pixels
 
 Map = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
 
 _EIGHT = np.ones((3, 3), int)
 _LINE = 0.65  # probability; lines in training weigh more than what is beside them, so that half is too little
@@ -74,7 +77,7 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     Returns
     -------
     ObjectMasks
-        With scores and lines, in the size of the maps times ``enlarged``.
+        With scores, and lines from tip to tip, in the size of the maps times ``enlarged``.
     """
     solid = foreground > 0.5
     thin: Bits = skeletonize(solid if line is None else line > _LINE)  # type: ignore[no-untyped-call]
@@ -83,14 +86,14 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     sure = foreground if line is None else line
     scores = [_score(each, sure, scale) for each in lines]
     bodies = _bodies(lines, foreground, scale, enlarged)
-    kept = [index for index, body in enumerate(bodies) if body is not None]
+    kept = [(index, body) for index, body in enumerate(bodies) if body is not None]
     height, width = (enlarged * side for side in foreground.shape)
     return ObjectMasks(
         height,
         width,
-        tuple(body for body in bodies if body is not None),
-        scores=tuple(scores[index] for index in kept),
-        lines=tuple(_enlarged(lines[index], enlarged) for index in kept),
+        tuple(body for _, body in kept),
+        scores=tuple(scores[index] for index, _ in kept),
+        lines=tuple(_whole_line(lines[index], body, enlarged) for index, body in kept),
     )
 
 
@@ -108,7 +111,10 @@ def traced_truth(label_maps: Sequence[Pixels]) -> list[ObjectMasks]:
 
 
 def measure(label_maps: Sequence[Pixels]) -> Scale | None:
-    """Measure how long and wide the objects of class maps are, uint8 (height, width); None where there is no line."""
+    """Measure how long and wide the objects of class maps are, uint8 (height, width); None where there is no line.
+
+    Where no line is whole, the parts are measured, which the log says.
+    """
     lengths: list[float] = []
     parts: list[float] = []  # of lines that are cut off, which are shorter than their objects
     half_widths: list[float] = []
@@ -122,6 +128,11 @@ def measure(label_maps: Sequence[Pixels]) -> Scale | None:
     measured = sorted(lengths or parts)
     if not measured:
         return None
+    if not lengths:
+        logger.warning(
+            "Every centre line of the class maps ends at a crossing or at the edge of its map, so that objects are "
+            "taken for as long as the parts between, and longer ones are cut: add images in which some lie alone."
+        )
     longer = measured[len(measured) // 4 :]  # the shortest are specks
     return Scale(float(np.median(longer)), max(1.0, float(np.median(half_widths))))
 
@@ -237,6 +248,12 @@ def _bodies(lines: Sequence[Line], foreground: Map, scale: Scale, enlarged: int)
         mask[window] = solid[window] & (own | (distance <= _SURE * half_width))
         found.append(region_of(mask) if mask.any() else None)
     return found
+
+
+def _whole_line(line: Line, body: Region, enlarged: int) -> Line:
+    """Return a line in the size of the masks, on to the tips of its body."""
+    large, corner = _enlarged(line, enlarged), np.array([body.top, body.left])
+    return large if is_closed(line) else to_tips(large - corner, body.pixels) + corner
 
 
 def _distance(line: Line, shape: tuple[int, int], farthest: float) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
