@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
@@ -20,7 +21,7 @@ from flower_dgan.memory import peak_memory_mib
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.begin import begin_training
 from flower_dgan.node.kept_parts import answer_in_parts
-from flower_dgan.node.node import Node, node_key, open_node, settings_at, takes_messages_in_order
+from flower_dgan.node.node import Node, hashes_at, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.open_sessions import forget_session, open_session
 from flower_dgan.node.outbound import check_and_note, note_reply, training_of
 from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
@@ -144,7 +145,10 @@ def _describe(message: Message, context: Context) -> RecordDict:
     state = _state(request.training, context)
     forget_session(state)
     with state.forgotten_if_it_fails():
-        begin = partial(begin_training, policy, request.training, state, node.pairs, config.seed)
+
+        def begin() -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
+            return begin_training(policy, request.training, state, hashes_at(config, node_config), config.seed)
+
         token = state.join(
             node.name,
             node.pairs,

@@ -13,7 +13,6 @@ import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from flower_dgan.client_app import app as client_app
@@ -168,9 +167,10 @@ def test_three_owners_behind_tls_get_what_one_process_gets(machine: Machine, tmp
     assert [set(each.clients) for each in metrics.rounds] == [set(OWNERS)] * 3
     assert all(not each.rejected for each in metrics.rounds)
 
-    Book().path.unlink()  # the same nodes once more, which have seen one training of this seed
+    with Book().changing() as rows:  # the same nodes once more, which have seen one training of this seed
+        rows.execute("DELETE FROM trainings")
     for owner in OWNERS:
-        Book().begin("stopped", owner, 0, np.zeros((0, 32), np.uint8))
+        Book().begin("stopped", owner, 0)
     (tmp_path / "standard.yaml").write_text("preset: standard\napproval: false\n")
     for owner in ("clinic-a", "clinic-b"):
         node_configs[owner]["policy"] = str(tmp_path / "standard.yaml")

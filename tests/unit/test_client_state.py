@@ -93,7 +93,7 @@ class Node(ClientState):
                         yield half
                     return
         with self.locked() as lock:
-            self._memory = lock, Progress(self, lock, fresh, 3, Counts(Book(), hashes(some_pairs())))
+            self._memory = lock, Progress(self, lock, fresh, 3, Counts(Book(), hashes(some_pairs()), self.token()))
             with self._memory[1].answering(envelope, policy, use) as half:
                 yield half
 

@@ -1,6 +1,7 @@
 """What a node with an owner holds against a server: messages to the real ClientApp, as no honest server sends them."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from flwr.app import Message
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.node import open_sessions
+from flower_dgan.node.book import Book
 from flower_dgan.node.own_policy import read_policy
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.presets import PRESETS
@@ -146,7 +148,10 @@ def test_trainings_are_limited_whatever_they_are_called(clinic: Clinic, tmp_path
     clinic.policy.write_text(f"{BASE}trainings: 2\n")
     found = []
     for identity in ("a", "b", "c"):
-        found.append(clinic.refusal(clinic.join(training=Training(identity * 16, 1))))
+        training = Training(identity * 16, 1)
+        found.append(clinic.refusal(clinic.join(training=training)))
+        if identity != "c":
+            assert clinic.refusal(clinic.ask(1, training=training)) is None
         clinic.send(Training(identity * 16, 1).to_records("leave"), LEAVE)
     assert found == [None, None, Refusal.TRAININGS]
     copied = make_folder(tmp_path / "copy", sites=1, images=9, size=24)  # the same pixels in another place
@@ -236,3 +241,62 @@ def test_a_policys_file_builds_on_a_preset(tmp_path: Path) -> None:
     file.write_text("preset: standard\nscores: true\nbounds: {image_size: [32, 64]}\n")
     bounds = replace(standard.bounds, image_size=(32, 64))
     assert read_policy(file) == replace(standard, scores=True, bounds=bounds)
+
+
+def test_starts_that_failed_use_up_no_trainings(clinic: Clinic) -> None:
+    """A server that begins and leaves takes nothing; two that began together are counted as each is answered."""
+    clinic.policy.write_text(f"{BASE}trainings: 1\n")
+    for _ in range(3):
+        assert clinic.refusal(clinic.join()) is None
+        clinic.send(FIRST.to_records("leave"), LEAVE)
+    other = Training("b" * 16, 1)
+    for training in (FIRST, other):
+        assert clinic.refusal(clinic.join(training=training)) is None
+    assert clinic.refusal(clinic.ask(1)) is None
+    assert clinic.refusal(clinic.ask(2)) is None
+    assert clinic.refusal(clinic.ask(1, training=other)) == Refusal.TRAININGS
+
+
+MASKS = (
+    "data.target=label-maps data.condition=none data.channels=1 model=dcgan-small algorithm=dgan downstream=none "
+    "data.image_size=16"
+)
+
+
+@pytest.mark.parametrize("extra", ["data.channels=1", MASKS])
+def test_no_setting_makes_other_images_of_the_same_files(clinic: Clinic, extra: str) -> None:
+    for identity, settings in (("a", ""), ("b", extra)):
+        training = Training(identity * 16, 1)
+        assert clinic.refusal(clinic.join(settings, training)) is None
+    kept = [ClientState(identity * 16, "clinic").images().tolist() for identity in "ab"]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 9
+
+
+def test_a_directory_that_was_put_back_is_no_way_back(clinic: Clinic, tmp_path: Path) -> None:
+    """Other images are drawn for another bundle of a round that the book knows of, and it is counted and limited."""
+    clinic.policy.write_text(f"{BASE}returns: 1\n")
+    clinic.join()
+    bytes_of(clinic.ask(1))
+    path = ClientState(FIRST.identity, "clinic").path
+    shutil.copytree(path, tmp_path / "backup")
+    bytes_of(clinic.ask(2, grey=50))
+
+    def put_back() -> None:
+        shutil.rmtree(path)
+        shutil.copytree(tmp_path / "backup", path)
+        open_sessions._OPEN.clear()
+
+    put_back()
+    bytes_of(clinic.ask(2, grey=51))
+    assert (path / "returns.txt").read_text() == "1"
+    put_back()
+    assert clinic.refusal(clinic.ask(2, grey=52)) == Refusal.RETURNS
+
+
+def test_each_step_on_an_image_is_a_use_of_it(clinic: Clinic) -> None:
+    """Two exchanges of four passes, batches of four, seven steps each: 224 uses of nine images."""
+    clinic.join("algorithm.discriminator_steps=7")
+    bytes_of(clinic.ask(1))
+    with Book().changing() as rows:
+        assert rows.execute("SELECT SUM(drawn) FROM images").fetchone() == (224,)

@@ -10,9 +10,11 @@ import pytest
 from flwr.app import Array, ArrayRecord, RecordDict
 
 from flower_dgan import client_app
+from flower_dgan.errors import StorageError
 from flower_dgan.node import open_sessions, owner_ledger
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.book import Book
+from flower_dgan.node.new_book import PURPOSE, begin_new_book
 from flower_dgan.node.owner_ledger import OwnerLedger, ledgers_in, line_hash
 from flower_dgan.wire.join_messages import LABEL_MAPS, LEAVE
 from flower_dgan.wire.packing import pack_content
@@ -209,3 +211,36 @@ def test_a_book_of_another_machine_knows_nothing_of_a_ledger(tmp_path: Path) -> 
     found.note({"purpose": "x", "records": []})
     moved = OwnerLedger(found.path, Book(tmp_path / "book.sqlite"))
     assert moved.verify().problems == ("the owner's book knows nothing of this ledger",)
+
+
+@pytest.mark.parametrize("node", ["clinic", "other"])
+def test_an_older_book_that_was_put_back_is_noticed(tmp_path: Path, own_home: Path, node: str) -> None:
+    """By any node of the user. One line ahead of the book is that of a process that died, and no older book."""
+    found = OwnerLedger.of("clinic")
+    found.note({"purpose": "x", "records": []})
+    old = Book().path.read_bytes()
+    found.note({"purpose": "x", "records": []})
+    newest = Book().path.read_bytes()
+    Book().path.write_bytes(old)
+    found.require_newest_book()
+    Book().path.write_bytes(newest)
+    found.note({"purpose": "x", "records": []})
+    Book().path.write_bytes(old)
+    assert any("is an older one, put back" in each for each in found.verify().problems)
+    with pytest.raises(StorageError, match=r"knows of 1 of 3 messages.*policy new-book"):
+        OwnerLedger.of(node).note({"purpose": "x", "records": []})
+    begin_new_book(own_home / "state/flower-dgan")
+    found.note({"purpose": "x", "records": []})
+    verdict = found.verify()
+    assert ([line["purpose"] for line in verdict.lines[3:]], verdict.problems) == ([PURPOSE, "x"], ())
+
+
+def test_a_copy_of_a_ledger_is_read_without_a_change(tmp_path: Path) -> None:
+    found = OwnerLedger.of("clinic")
+    found.note({"purpose": "x", "records": []})
+    copy = tmp_path / "ledger/clinic.jsonl"
+    copy.parent.mkdir()
+    copy.write_bytes(found.path.read_bytes())
+    (verdict,) = (each.verify() for each in ledgers_in(tmp_path))
+    assert verdict.problems == ("the owner's book knows nothing of this ledger",)
+    assert [each.name for each in tmp_path.iterdir()] == ["ledger"]

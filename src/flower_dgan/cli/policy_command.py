@@ -113,6 +113,44 @@ def approve(
 
 
 @policy.command()
+def counts() -> None:
+    """Say how often this user's images were used at most, in all trainings: what a policy's limits are held against."""
+    from flower_dgan.node.book import Book
+
+    images, asked, drawn, trainings = Book().most_used()
+    table = Table("of one image at most", "times")
+    for what, times in (
+        ("queries on its label map (queries_per_image)", asked),
+        ("steps that it was drawn for (queries_per_image)", drawn),
+        ("trainings of which something left (trainings)", trainings),
+    ):
+        table.add_row(what, f"{times:,}")
+    print_table(table)
+    console.print(f"{images:,} images were used.")
+
+
+@policy.command(name="new-book")
+def new_book(yes: Yes = False) -> None:
+    """Begin a book in place of one that was lost, or go on with an older one that was put back."""
+    from platformdirs import user_state_path
+
+    from flower_dgan.node.new_book import begin_new_book
+
+    console.print(
+        "The book says how often each image was used, which trainings you approved or ended, and what was released of "
+        "each patient. What a lost book knew is forgotten for good: every limit is counted from 0, or from what the "
+        "older book knows, and a server gets as much once more as it had before. If the newest book can be found, put "
+        "it back in place of this.",
+        soft_wrap=True,
+    )
+    if not yes:
+        typer.confirm("Begin a new book?", abort=True)
+    for path in begin_new_book(user_state_path("flower-dgan")):
+        console.print(f"{path} says so.", soft_wrap=True)
+    console.print("The nodes of this user answer again.")
+
+
+@policy.command()
 def revoke(settings: Hash) -> None:
     """End a training at once: this user's nodes answer nothing of it any more, and the run goes on without them."""
     from flower_dgan.node.approvals import Approvals

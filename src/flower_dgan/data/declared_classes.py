@@ -1,9 +1,9 @@
 """Sources whose number of classes is set, rather than guessed from what they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from flower_dgan.data.pairs import Entry, Pairs, Source
+from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source, own_images
 from flower_dgan.errors import DataError
 
 
@@ -31,6 +31,10 @@ class DeclaredClasses:
         self._source = source
         self.classes, self.image_classes = classes, source.image_classes
         self.train, self.test = source.train, source.test
+
+    def own_images(self, entries: Sequence[Entry]) -> Iterator[Pixels]:
+        """Yield the images of the source, see :func:`~flower_dgan.data.pairs.own_images`."""
+        return own_images(self._source, entries)
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the pixels of some entries; raises DataError if a label map holds what is no class."""

@@ -1,12 +1,12 @@
 """Pairs from a folder with ``images/`` and ``masks/``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import FolderScan, ScannedPair, require_sound, scan_folder
-from flower_dgan.data.image_files import read_image, read_mask
+from flower_dgan.data.image_files import own_channels, read_image, read_mask
 from flower_dgan.data.origins import Origin, read_origins
 from flower_dgan.data.pairs import Entry, Pairs, Pixels
 from flower_dgan.data.splits import split_entries
@@ -69,6 +69,12 @@ class FolderSource:
             If a file cannot be read.
         """
         return read_pairs(self._scan, [entry.name for entry in entries], self._channels)
+
+    def own_images(self, entries: Sequence[Entry]) -> Iterator[Pixels]:
+        """Yield the image of each entry with the channels that its file has, whatever the settings want of it."""
+        for entry in entries:
+            path = self._scan.pairs[entry.name].image
+            yield read_image(path, own_channels(path, self._channels))
 
 
 def read_pairs(scan: FolderScan, names: Sequence[str], channels: int) -> Pairs:

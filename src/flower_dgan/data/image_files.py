@@ -152,6 +152,14 @@ def read_image(path: Path, channels: int) -> Pixels:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
+def own_channels(path: Path, channels: int) -> int:
+    """Return how many channels a picture has, 1 for grey; for an array, which is read as it is, ``channels``."""
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return channels
+    with opened(path) as image:
+        return 1 if image.mode in ("1", "L", "LA") else 3
+
+
 def open_image(path: Path, channels: int) -> Windowed:
     """Open an image as :func:`read_image` reads it, to be fetched by windows; (height, width) for one channel."""
     if path.suffix.lower() == ARRAY_SUFFIX:

@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST from files, whole as torchvision keeps them or a part alone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,10 @@ class MnistSource:
                 entries.append(Entry(name, names[label], name, label, self._size, self._size))
                 splits.append(_PARTS.get(part, part))
         self.train, self.test = split_entries(entries, splits if len(parts) > 1 else None, config)
+
+    def own_images(self, entries: Sequence[Entry]) -> Iterator[Pixels]:
+        """Yield the image of each entry in the size that it has in its file."""
+        return (self._images[entry.name] for entry in entries)
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Resize the images of some entries of this source.

@@ -1,6 +1,6 @@
 """Pairs of image and label map, and the sources that they are read from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -119,3 +119,15 @@ class Source(Protocol):
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the pixels of the given entries."""
         ...
+
+
+def own_images(source: Source, entries: Sequence[Entry]) -> Iterator[Pixels]:
+    """Yield the image of each entry as its file holds it: channels, sizes and targets of a training change nothing.
+
+    A source that has no such method shows its images as it loads them, one after the other.
+    """
+    if (method := getattr(source, "own_images", None)) is not None:
+        yield from method(entries)
+        return
+    for entry in entries:
+        yield from source.load([entry]).images

@@ -1,12 +1,12 @@
 """Sources that show less than there is: label maps of the image's class or of nothing; or label maps as images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.declared_classes import not_a_class
-from flower_dgan.data.pairs import Entry, Pairs, Source
+from flower_dgan.data.pairs import Entry, Pairs, Pixels, Source, own_images
 from flower_dgan.errors import ConfigError, DataError
 
 
@@ -53,6 +53,10 @@ class ConstantLabelMaps:
             if entry.label >= self.classes:
                 raise DataError(not_a_class(entry.name, entry.label, self.classes))
 
+    def own_images(self, entries: Sequence[Entry]) -> Iterator[Pixels]:
+        """Yield the images of the source, see :func:`~flower_dgan.data.pairs.own_images`."""
+        return own_images(self._source, entries)
+
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the images of some entries; their label maps hold the class of the image, or 0."""
         images = self._source.load(entries).images
@@ -91,6 +95,10 @@ class LabelMapsAsImages:
         self._source = source
         self.classes, self.image_classes = source.classes, source.image_classes
         self.train, self.test = source.train, source.test
+
+    def own_images(self, entries: Sequence[Entry]) -> Iterator[Pixels]:
+        """Yield the images of the source, see :func:`~flower_dgan.data.pairs.own_images`."""
+        return own_images(self._source, entries)
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the label maps of some entries, as images too."""

@@ -1,20 +1,20 @@
 """Whether a node may begin a training, by what its images and its disk have seen of others."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from flower_dgan.data import Pairs
 from flower_dgan.node.book import Book
-from flower_dgan.node.kept_pairs import hashes
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.protocol import Training
 
 
 def begin_training(
-    policy: ReleasePolicy, training: Training, state: ClientState, pairs: Pairs, seed: int
-) -> tuple[int, NDArray[np.uint8]]:
-    """Note in the owner's book that a training begins.
+    policy: ReleasePolicy, training: Training, state: ClientState, images: Sequence[NDArray[np.uint8]], seed: int
+) -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
+    """Note in the owner's book that a training begins; it is counted once something leaves, by :func:`count_training`.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def begin_training(
         Which training.
     state : ClientState
         The node's directory of it.
-    pairs : Pairs
-        The real pairs that it trains on.
+    images : sequence of two uint8 arrays (images, 32)
+        Hashes of the images that it trains on, and of those that are held out for validation.
     seed : int
         Of the training.
 
@@ -33,8 +33,8 @@ def begin_training(
     -------
     repeat : int
         How many trainings of that seed the node was in before.
-    images : uint8 array (images, 32)
-        Hashes of the images' pixels.
+    images, held : uint8 arrays (images, 32)
+        The hashes.
 
     Raises
     ------
@@ -43,9 +43,22 @@ def begin_training(
     StorageError
         If the book cannot be read or written.
     """
-    book, images = Book(), hashes(pairs)
-    policy.check_distinct(images)
+    book, (own, held) = Book(), images
+    policy.check_distinct(own)
     if policy.trainings is not None:
-        policy.check_trainings(book.most_trainings(images) + 1, 0)
+        policy.check_trainings(book.most_trainings(np.concatenate([own, held])) + 1, 0)
     policy.check_trainings(0, state.kept_beside() + 1)
-    return book.begin(training.identity, state.node, seed, images), images
+    return book.begin(training.identity, state.node, seed), own, held
+
+
+def count_training(policy: ReleasePolicy, state: ClientState) -> None:
+    """Count a training of a node's images, once, before what is more than a join leaves.
+
+    Raises
+    ------
+    PolicyError
+        If an image would be in too many trainings.
+    StorageError
+        If the book cannot be read or written.
+    """
+    Book().count_training(state.token(), state.images, lambda number: policy.check_trainings(number, 0))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,7 @@ from flower_dgan.node.spooled_pairs import SpooledPairs, copy_file, read_arrays
 from flower_dgan.private import private_file
 from flower_dgan.whole_file import whole_file
 
-_IMAGES, _LABEL_MAPS, _SHAPES, _HASHES = "images.npy", "label_maps.npy", "shapes.npy", "hashes.npy"
+_IMAGES, _LABEL_MAPS, _SHAPES, HASHES = "images.npy", "label_maps.npy", "shapes.npy", "hashes.npy"
 
 
 def keep_pairs(directory: Path, pairs: Pairs) -> None:
@@ -59,23 +60,31 @@ def digest(pairs: Pairs) -> str:
 
 
 def hashes(pairs: Pairs) -> NDArray[np.uint8]:
-    """Return a hash of the pixels of each image, (images, 32): what the book of the node's owner knows it by."""
-    shapes = [image.shape for image in pairs.images]
+    """Return a hash of the pixels of each image, (images, 32)."""
     spooled = _spooled(pairs, _IMAGES)
-    pixels = map(_bytes, pairs.images) if spooled is None else read_arrays(spooled, shapes)
-    found = [hashlib.sha256(f"{s}".encode() + content).digest() for s, content in zip(shapes, pixels, strict=True)]
+    if spooled is None:
+        return hashes_of(pairs.images)
+    shapes = [image.shape for image in pairs.images]
+    return hashes_of(
+        np.frombuffer(c, np.uint8).reshape(s) for s, c in zip(shapes, read_arrays(spooled, shapes), strict=True)
+    )
+
+
+def hashes_of(images: Iterable[Pixels]) -> NDArray[np.uint8]:
+    """Return a hash of each image, (images, 32): what the book of the node's owner knows it by."""
+    found = [hashlib.sha256(f"{image.shape}".encode() + _bytes(image)).digest() for image in images]
     return np.frombuffer(b"".join(found), np.uint8).reshape(-1, hashlib.sha256().digest_size)
 
 
-def keep_hashes(directory: Path, images: NDArray[np.uint8]) -> None:
-    """Write the hashes of the images of a directory beside them."""
-    with whole_file(directory / _HASHES, private=True) as partial, partial.open("wb") as opened:
+def keep_hashes(file: Path, images: NDArray[np.uint8]) -> None:
+    """Write the hashes of images into a file."""
+    with whole_file(file, private=True) as partial, partial.open("wb") as opened:
         np.save(opened, images)
 
 
 def kept_hashes(directory: Path, pairs: Pairs) -> NDArray[np.uint8]:
     """Return the hashes that were kept of a directory's images; where none were, those of its pairs."""
-    file = directory / _HASHES
+    file = directory / HASHES
     return np.asarray(np.load(file)) if file.is_file() else hashes(pairs)
 
 

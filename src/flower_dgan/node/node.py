@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flower_dgan.config import DataConfig, PartitionConfig, TrainingConfig
 from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
 from flower_dgan.data.channels import (
@@ -12,9 +15,11 @@ from flower_dgan.data.channels import (
     require_clients_of_missing_channels,
     simulated_channels,
 )
+from flower_dgan.data.pairs import own_images
 from flower_dgan.data.splits import validation_groups
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.names import check_name
+from flower_dgan.node.kept_pairs import hashes_of
 from flower_dgan.node.own_data import on_own_device, own_data, without_paths
 from flower_dgan.node.simulation import NodeConfig, in_ray, in_simulation
 from flower_dgan.node.spooled_pairs import load_or_spool
@@ -199,3 +204,24 @@ def _load(
     validation = [entry for entry in entries if entry.group in held_out]
     require_batch(train, batch_size, name, len(validation))
     return read(train), read(validation) if validation else None, tuple(entry.group for entry in train)
+
+
+def hashes_at(config: TrainingConfig, node_config: NodeConfig) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the hashes, uint8 (images, 32), of a node's images as their files hold them: what its owner's book says.
+
+    The first are of those that it trains on, the second of those that are held out for validation. Channels, target and
+    size of a training change no hash: counts would begin anew with each.
+    """
+    if "data-path" in node_config:
+        source = _source(own_data(config.data, node_config)[0])
+        entries: Sequence[Entry] = source.train
+        shared = [entries]
+    else:
+        source = _source(config.data)
+        clients = int(node_config["num-partitions"])
+        shared = [part for _, part in _parts(config.data, config.partition, clients, config.seed)]
+        entries = shared[int(node_config["partition-id"])]
+    held_out = validation_groups(shared, config.selection.validation_fraction)
+    train = [entry for entry in entries if entry.group not in held_out]
+    held = [entry for entry in entries if entry.group in held_out]
+    return hashes_of(own_images(source, train)), hashes_of(own_images(source, held))

@@ -87,7 +87,7 @@ class NodeSession:
         shape = ImageShape(pairs.classes, channels, config.data.image_size, (), levels)
         build = partial(discriminator_half, config, shape, self.name, secret)
         self._images = kept_hashes(state.path, pairs) if is_guarded(node_config) else None
-        counts = None if self._images is None else Counts(Book(), self._images)
+        counts = None if self._images is None else Counts(Book(), self._images, state.token())
         self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name), counts)
         self._session = session_of(config, self.name, pairs, self._progress.half, secret)
 
@@ -133,7 +133,7 @@ class NodeSession:
             drawn = [self._session.real_views(envelope.round_number, batch).ids for batch in batches]
             for each in drawn:
                 self._policy.check_distinct(each if self._images is None else self._images[each])
-            return asked, np.concatenate(drawn)
+            return asked, np.tile(np.concatenate(drawn), self.config.algorithm.discriminator_steps)
 
         with self._progress.answering(envelope, self._policy, use) as half:
             if self._session.half is not half:

@@ -15,6 +15,7 @@ from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.errors import PolicyError
 from flower_dgan.node.approvals import Approvals
+from flower_dgan.node.begin import count_training
 from flower_dgan.node.node import node_key
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
@@ -75,6 +76,7 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
         raise _undeclared("figures that are not rounded")
     if kind not in (JOIN, LEAVE):
         Approvals().note_use(identity)
+        count_training(policy, state)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
     if kind == NOISY_SUM:
         entry["privacy"] = spent_at(state, config, policy, partial(check_code, node_config))

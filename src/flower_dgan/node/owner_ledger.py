@@ -17,7 +17,7 @@ from platformdirs import user_state_path
 from flower_dgan.data.plain_values import parse_json
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.names import file_stem
-from flower_dgan.node.book import Book
+from flower_dgan.node.book import PUT_BACK, Book
 from flower_dgan.private import private_directory
 
 _START = "0" * 64
@@ -53,6 +53,7 @@ class OwnerLedger:
         try:
             private_directory(self.path.parent)
             with self._opened() as file:
+                self.require_newest_book()
                 number, previous = self._last(file)
                 with self._book.changing() as rows:
                     head = self._head(rows)
@@ -73,6 +74,45 @@ class OwnerLedger:
                 f"What leaves this node cannot be noted in {self.path}: {error.strerror}. Nothing leaves: free space "
                 "there."
             ) from error
+
+    def require_newest_book(self) -> None:
+        """Raise StorageError if the book knows less than any ledger beside this one: an older copy was put back.
+
+        One line may be ahead, whose process died before the book knew of it.
+        """
+        for each in self._beside():
+            number, previous, _ = each.last_line()  # before the book, which is ahead if a line is added meanwhile
+            with self._book.changing() as rows:
+                known, hashed = each._head(rows) or (0, _START)
+            if known < number and (known, hashed) != (number - 1, previous):
+                raise StorageError(
+                    f"The book of this node's owner, {self._book.path}, is older than {each.path}: it knows of "
+                    f"{known} of {number} messages, and of what was done with each image as little. {PUT_BACK}"
+                )
+
+    def adopt(self) -> None:
+        """Let the book know of the last line, whatever it knew."""
+        number, _, said = self.last_line()
+        if number:
+            with self._book.changing() as rows:
+                rows.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", (self.path.stem, number, said))
+
+    def last_line(self) -> tuple[int, str, str]:
+        """Return number of the last whole line, hash of the one before it, and its own; changes nothing."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+                tail = file.read()
+        except FileNotFoundError:
+            return 0, _START, _START
+        try:
+            last = json.loads(tail[: tail.rfind(b"\n") + 1].splitlines()[-1])
+            return int(last["number"]), str(last["previous"]), str(last["hash"])
+        except (ValueError, KeyError, TypeError, IndexError):  # its own node says more
+            return 0, _START, _START
+
+    def _beside(self) -> list["OwnerLedger"]:
+        return [OwnerLedger(each, self._book) for each in sorted(self.path.parent.glob("*.jsonl"))]
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -112,8 +152,10 @@ class OwnerLedger:
 
     def verify(self) -> "Verdict":
         """Read every line and hold it against the one before it; raises DataError if the file cannot be read."""
-        with self._book.changing() as rows:
-            head = self._head(rows)  # before the file: a line that is added meanwhile is none too few
+        with self._book.reading() as rows:
+            head = (
+                None if rows is None else self._head(rows)
+            )  # before the file: a line that is added meanwhile is none too few
         try:
             lines = self.path.read_bytes().splitlines()
         except OSError as error:
@@ -139,6 +181,8 @@ class OwnerLedger:
             number, previous = named, said
         if head is None and found:
             problems.append("the owner's book knows nothing of this ledger")
+        elif head is not None and number > head[0] + 1:
+            problems.append(f"the owner's book knows of message {head[0]} as the last: it is an older one, put back")
         elif head is not None and not any((each["number"], each["hash"]) == head for each in found):
             problems.append(f"message {head[0]}, the last that the owner's book knows of, is missing or was changed")
         return Verdict(tuple(found), tuple(problems), previous)

@@ -7,6 +7,7 @@ that was computed but not stored is forgotten.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -94,6 +95,9 @@ class Progress:
         self._catch_up()
         check_attempt(envelope.training, self._attempt)
         place = self._rounds.before(envelope)
+        number, bundle = envelope.round_number, envelope.digest
+        if self._counts is not None and not place.again:
+            place = replace(place, returns=self._counts.returns(number, bundle, place.returns))
         asked, drawn = use(place.returns)
         with torch.random.fork_rng(devices=[]):
             if place.again:
@@ -103,7 +107,7 @@ class Progress:
             policy.check_returns(place.returns)
             # Before the answer: one that dies on its way counts, too.
             if self._counts is not None:
-                self._counts.add(asked, drawn, policy)
+                self._counts.add(asked, drawn, policy, (number, bundle, place.returns))
             self._seen = None
             nonce = self._lock.renew()
             self._rounds.note(place)

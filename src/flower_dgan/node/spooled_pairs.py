@@ -61,8 +61,8 @@ def load_or_spool(source: Source, entries: Sequence[Entry], channels: int) -> Pa
         return _spool(source, entries, place)
     except OSError as error:
         raise StorageError(
-            f"The node cannot keep its pairs in {place}: {error.strerror or error}. Free space there, or start it with "
-            "XDG_STATE_HOME set to a directory of its own with more."
+            f"The node cannot keep its pairs in {place}: {error.strerror or error}. Free space there. Whoever "
+            "moves the state directory to another disk moves all of it: the owner's book is in it."
         ) from error
 
 

@@ -26,7 +26,8 @@ from flower_dgan.data import Pairs
 from flower_dgan.data.plain_values import read_json
 from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
 from flower_dgan.names import file_stem
-from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_pairs
+from flower_dgan.node.kept_pairs import HASHES as _HASHES
+from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_hashes, kept_pairs
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.private import private_directory
@@ -35,6 +36,7 @@ from flower_dgan.wire.join_messages import TOKEN_BYTES
 from flower_dgan.wire.protocol import Training
 
 _NODE, _LOCK, _VALIDATION, _GROUPS = "node.json", "lock", "validation", "groups.json"
+_HELD_HASHES = "held_hashes.npy"
 
 
 class ClientState:
@@ -67,7 +69,7 @@ class ClientState:
         config: TrainingConfig,
         attempt: int,
         validation: Pairs | None = None,
-        begin: Callable[[], tuple[int, NDArray[np.uint8]]] | None = None,
+        begin: Callable[[], tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] | None = None,
         groups: Sequence[str] = (),
     ) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
@@ -78,8 +80,8 @@ class ClientState:
         is the node that had this name before, and not another that took it.
 
         ``begin`` is called where the node had not joined before, and returns how many trainings of the same seed it was
-        in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images. ``groups`` say whose
-        each of the pairs is, where that is known.
+        in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images of both pairs. ``groups``
+        say whose each of the pairs is, where that is known.
 
         Raises
         ------
@@ -108,8 +110,9 @@ class ClientState:
                 self._clear(but=_LOCK)  # of a start that died
                 lock.renew()
                 if begin:
-                    node["repeat"], images = begin()
-                    keep_hashes(self.path, images)
+                    node["repeat"], *images = begin()
+                    for file, found in zip((_HASHES, _HELD_HASHES), images, strict=True):
+                        keep_hashes(self.path / file, found)
                 keep_pairs(self.path, pairs)
                 with whole_file(self.path / _GROUPS, private=True) as partial:
                     partial.write_text(json.dumps(list(groups)), encoding="utf-8")
@@ -226,6 +229,21 @@ class ClientState:
         """Return how many trainings of the same seed the node was in before this one."""
         return int(self._node().get("repeat", 0))
 
+    def token(self) -> str:
+        """Return the node's token in the training: another once it left and joined anew."""
+        return str(self._node()["token"])
+
+    def images(self) -> NDArray[np.uint8]:
+        """Return the hashes of all images that the node keeps of the training, those for validation too."""
+        kept = [kept_hashes(self.path, self._kept(self.path))]
+        if (self.path / _HELD_HASHES).is_file():
+            kept.append(np.asarray(np.load(self.path / _HELD_HASHES)))
+        return np.concatenate(kept)
+
+    def has_joined(self) -> bool:
+        """Return whether the node has joined the training."""
+        return (self.path / _NODE).is_file()
+
     def stamp(self) -> Stamp:
         """Return what tells whether the node has joined once more since."""
         return stamp(self.path / _NODE)
@@ -324,8 +342,8 @@ class ClientState:
             refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StorageError(
                 f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
-                f"{'Let its user write' if refused else 'Free space'} there, or start it with XDG_STATE_HOME set to a "
-                "directory of its own with more."
+                f"{'Let its user write' if refused else 'Free space'} there. Whoever moves the state "
+                "directory to another disk moves all of it: the owner's book is in it."
             ) from error
 
     def _node(self) -> dict[str, Any]:
