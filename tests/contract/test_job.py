@@ -22,6 +22,7 @@ from flower_dgan.federation.round_report import RoundReport
 from flower_dgan.federation.strategy import DganStrategy
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
+from flower_dgan.report.run_files import files_of_run
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
 from flower_dgan.run.event_reader import read_events
@@ -76,6 +77,7 @@ def test_run_directory_holds_everything(federation: Federation, drawn_figures: N
     assert len(images) == 6
     assert Image.open(images[0]).size == (32, 32)
     assert set(np.unique(np.asarray(Image.open(masks[0])))) == {0, 255}
+    assert files_of_run(path)[1] == [], "`flower-dgan clean` knows each of its files"
 
 
 def test_segmentation_without_pooled_data_is_a_row_with_its_traffic(federation: Federation) -> None:
