@@ -27,7 +27,7 @@ from flower_dgan.resolve import resolve
 from flower_dgan.run.event_log import EventLog
 
 WRITER = (
-    (EventLog, "measure"),
+    (EventLog, "_append"),
     (strategy, "answer_figures"),
     (KeptGenerators, "keep"),
     (samples, "_write_picture"),
