@@ -13,7 +13,7 @@ from flower_dgan.node.state import ClientState
 from flower_dgan.privacy.class_sums import Layout
 from flower_dgan.privacy.gaussian_mechanism import METHOD, epsilon_of, sigma_of
 
-USELESS = 0.25
+USELESS = 0.3
 """Signal to noise below which a release says next to nothing."""
 
 _PATIENTS = (100, 1_000, 10_000)
