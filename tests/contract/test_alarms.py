@@ -1,7 +1,8 @@
 """Alarms in runs of the real strategy and the real ClientApp."""
 
 import pytest
-from flwr.app import Context, Message
+import torch
+from flwr.app import Context, Error, Message
 
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.report.run_metrics import read_metrics
@@ -82,3 +83,28 @@ def test_images_that_saturate_are_named(federation: Federation) -> None:
     """Adam's first step moves each weight by its rate: 3 drives every pixel to an end."""
     run = federation.run("algorithm.generator_learning_rate=3 algorithm.average_decay=0")
     assert begun(run, "images saturate") == [("part-0", 1, 1), ("part-1", 1, 1)]
+
+
+def kinds(run: RunDirectory) -> set[tuple[str, str]]:
+    return {(alarm.name, alarm.site) for alarm in read_metrics(run.path).alarms}
+
+
+def test_noise_that_does_not_reach_the_generator_is_named(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *size, **options: torch.zeros_like(real(*size, **options)))
+    run = federation.run("exchange.rounds=3")
+    assert kinds(run) == {("draws collapse", "part-0"), ("draws collapse", "part-1")}
+    assert begun(run, "draws collapse") == [("part-0", 1, 1), ("part-1", 1, 1)]
+
+
+def test_a_client_that_falls_silent_is_named(federation: Federation) -> None:
+    def frozen(message: Message, context: Context, reply: Reply) -> Message:
+        if message.metadata.message_type.startswith("train") and context.node_config["partition-id"] == 0:
+            return Message(Error(code=0, reason="it hangs"), reply_to=message)
+        return reply(message, context)
+
+    run = federation.run("exchange.rounds=5", clients=3, client_app=TamperedApp(frozen))
+    assert kinds(run) == {("a client is missing", "part-0")}
+    assert begun(run, "a client is missing")[0][1] <= 4

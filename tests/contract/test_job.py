@@ -24,6 +24,7 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.run.event_reader import read_events
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wiring import server_state, threads
@@ -52,7 +53,22 @@ def test_run_directory_holds_everything(federation: Federation, drawn_figures: N
     for row in ("Real-All", "Real-labels 5-9", "Syn-All", "DGAN"):
         assert row in report
     assert (path / "curves.png").stat().st_size > 1000
-    assert sorted(p.name for p in (path / "samples").iterdir()) == ["round-00001.png", "round-00002.png"]
+    grids = {f"round-0000{number}{suffix}" for number in (1, 2) for suffix in ("", ".png")}
+    assert {p.name for p in (path / "samples").iterdir()} == {*grids, "always"}
+    events = read_events(path)
+    assert all(event.record is not None and event.time for event in events)
+    training = "begin device stage-begin stage classes join ledger round samples generator record memory end"
+    assert {event.kind for event in events} - {"heartbeat"} == {*training.split(), "tstr"}
+    assert [event.time for event in events] == sorted(event.time or 0 for event in events)
+    files = [file for event in events if event.kind == "samples" for file in event.record.files]
+    assert {(each.site, each.column) for each in files} == {
+        (site, column) for site in ("labels 0-4", "labels 5-9") for column in ("label map", "draw 1", "draw 2", "real")
+    }
+    assert all((path / each.file).is_file() for each in files)
+    kept = [event.record.file for event in events if event.kind == "generator"]
+    assert load_generator(path / kept[-1])[2].sites == ("labels 0-4", "labels 5-9")
+    begun, ended = ([e.record.name for e in events if e.kind == kind] for kind in ("stage-begin", "stage"))
+    assert begun == ended == ["join", "training", "synthetic dataset", "centralised GAN", "segmentation"]
     # label map, two draws and the embedded real image, 8 rows, twice as large
     assert Image.open(path / "samples" / "round-00002.png").size == (4 * 32 * 2, 8 * 32 * 2)
     images, masks = sorted((path / "synthetic/images").iterdir()), sorted((path / "synthetic/masks").iterdir())

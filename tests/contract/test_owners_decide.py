@@ -50,7 +50,12 @@ def test_who_approved_is_not_held_up_by_who_does_not(federation: Federation, cap
     owner = Owner(JOIN, Refusal.APPROVAL, 1, 10**6)
     overrides = "exchange.min_nodes=1 exchange.join_timeout=0.05 model.site_condition=false"
     path = federation.run(overrides, client_app=TamperedApp(owner)).path
-    assert [each.site for each in read_metrics(path).joins] == ["part-0"]
+    metrics = read_metrics(path)
+    assert [each.site for each in metrics.joins] == ["part-0"]
+    (change,) = metrics.changes
+    assert (change.who, change.change, change.round) == ("node 2", "refused", 0)
+    assert change.what.startswith("does not take part: The node's owner has not approved this training")
+    assert metrics.alarms == ()
     assert "The run starts without some nodes: node 2: The node's owner has not approved this training" in caplog.text
 
 
@@ -60,6 +65,11 @@ def test_without_enough_owners_there_is_no_run(federation: Federation, refusal: 
     with pytest.raises(FederationError, match=r"cannot start with 1 nodes \(exchange\.min_nodes\): node 2: ") as error:
         federation.run("exchange.min_nodes=2", client_app=TamperedApp(owner))
     assert refusal.sentence in str(error.value)
+    metrics = read_metrics(federation.directory)
+    assert [(each.who, each.change, each.what) for each in metrics.changes] == [
+        ("node 2", "refused", f"does not take part: {refusal.sentence}")
+    ]
+    assert [(stage.name, stage.how) for stage in metrics.stages] == [("join", "failed")]
 
 
 def test_a_run_goes_on_without_a_node_whose_owner_ended_it(federation: Federation) -> None:
@@ -69,4 +79,5 @@ def test_a_run_goes_on_without_a_node_whose_owner_ended_it(federation: Federatio
     rounds = read_metrics(path).rounds
     assert [sorted(each.clients) for each in rounds] == [["part-0", "part-1"], *[["part-0"]] * 5]
     assert [each.rejected.get("part-1") for each in rounds[1:4]] == [Refusal.REVOKED.sentence] * 3
+    assert [(each.who, each.change, each.round) for each in read_metrics(path).changes] == [("part-1", "left out", 3)]
     assert owner.asked == 4

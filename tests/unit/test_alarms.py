@@ -48,6 +48,10 @@ def found(*records: Any) -> list[Alarm]:
     return alarms_of(map(event, records))
 
 
+def found_kinds(*records: Any) -> list[str]:
+    return [alarm.name for alarm in found(*records)]
+
+
 def report_of(round_number: int, **losses: float) -> Round:
     return round_of(round_number, **{name: {"discriminator_loss": loss} for name, loss in losses.items()})
 
@@ -268,6 +272,19 @@ def test_colours_are_held_against_what_the_site_said(mean: float, deviation: flo
     assert found(begin(), *joins, samples_of(2, a=look, b=look)) == []  # of 8 rounds
     alarms = found(begin(), *joins, samples_of(3, a=look, b=look))
     assert when(alarms) == ([("colours are not the site's", "a", 3, 3, True)] if raised else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "raised"), [(40, 3.9, True), (40, 4.1, False), (39, 0.0, False), (60, 5.9, True)]
+)
+def test_sites_that_differ_are_to_look_different(said: int, found: float, raised: bool) -> None:
+    """In the channel in which they said that they differ most, by a tenth of that."""
+    joins = Join("a", "1", 9, "all", (100, 50), (99, 99)), Join("b", "2", 9, "all", (101, 50 + said), (99, 99))
+    pictures = [replace(PLAIN, mean=mean, deviation=(99.0, 99.0)) for mean in ((100.0, 50.0), (190.0, 50.0 + found))]
+    drawn = dict(zip("ab", pictures, strict=True))
+    assert found_kinds(begin(), *joins, samples_of(3, **drawn)) == (["sites look the same"] if raised else [])
+    assert found_kinds(begin(), *joins, samples_of(2, **drawn)) == []
+    assert found_kinds(begin(), joins[0], samples_of(3, **drawn)) == []
 
 
 def test_feedback_is_held_against_that_of_the_others() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flower_dgan import gan
 from flower_dgan.algorithms.base import AnyAlgorithm
+from flower_dgan.steps import step_done
 
 
 def train(
@@ -49,3 +50,4 @@ def train(
             answers[name] = algorithm.answer(sessions[name], round_number, question)
         algorithm.learn(state, round_number, proposals, answers, dict.fromkeys(answers, 1.0))
         after_round(round_number)
+        step_done()

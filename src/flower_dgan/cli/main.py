@@ -14,6 +14,7 @@ from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
 from flower_dgan.cli.data import data
 from flower_dgan.cli.device_option import Device, on_device
+from flower_dgan.cli.export import export
 from flower_dgan.cli.gain import gain
 from flower_dgan.cli.init import init
 from flower_dgan.cli.ledger_command import ledger
@@ -32,6 +33,7 @@ app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
 app.command()(compare)
 app.command()(gain)
+app.command()(export)
 app.command()(init)
 app.command()(train_model)
 app.command()(predict)

@@ -66,12 +66,15 @@ class OutputConfig:
         Seconds between two checkpoints, written at the end of a round; 0 for one each round.
     synthetic_images : int
         Pairs of the synthetic dataset.
+    trackers : tuple of str
+        Trackers of experiments that are told of the run, by their names (see ``flower_dgan.trackers``) or import paths.
     """
 
     directory: Text | None
     sample_interval: Steps
     checkpoint_interval: Annotated[SecondsOrNone, Because("seconds; 0 is after each round")]
     synthetic_images: Steps
+    trackers: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True)

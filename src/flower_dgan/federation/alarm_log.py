@@ -7,7 +7,6 @@ from threading import Lock
 from flower_dgan.run.alarms import Watch
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event, read_events
-from flower_dgan.run.run_records import Alarm
 
 logger = logging.getLogger("flwr")
 
@@ -39,17 +38,4 @@ class AlarmLog:
                 found += self._watch.look(time.time())
         for alarm in found:
             self._events.write(alarm)
-            say(alarm)
-
-
-def say(alarm: Alarm) -> None:
-    """Log one alarm in one line."""
-    where = f" at {alarm.site}" if alarm.site else ""
-    if alarm.begins:
-        logger.warning(
-            "%s%s since round %d: %s. What may help: %s.", alarm.name, where, alarm.since, alarm.said, alarm.help_by
-        )
-    else:
-        logger.info(
-            "%s%s since round %d is over in round %d: %s.", alarm.name, where, alarm.since, alarm.round, alarm.said
-        )
+            logger.log(logging.WARNING if alarm.begins else logging.INFO, "%s", alarm.in_words)

@@ -1,6 +1,7 @@
 """What is written down before the first round: what a reader of the events has to know of a training."""
 
-from flower_dgan import __version__
+from importlib.metadata import version
+
 from flower_dgan.config import Config
 from flower_dgan.federation.alarm_log import AlarmLog
 from flower_dgan.federation.run_directory import RunDirectory
@@ -36,7 +37,7 @@ def begin_of(config: Config, attempt: int, done: int, last_seen: float | None) -
     undecided = UNDECIDED[algorithm.loss]
     return Begin(
         attempt=attempt,
-        version=__version__,
+        version=version("flower-dgan"),
         rounds=config.exchange.rounds,
         done=done,
         algorithm=algorithm.name,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from flower_dgan.config import LossName
@@ -34,6 +33,7 @@ class AnswerFigures:
 
 
 NO_FIGURES = AnswerFigures()
+_NOTHING = 1e-3  # length of a sum of unit vectors that cancel each other
 
 SCORE_OF: Mapping[LossName, Callable[[Tensor], Tensor]] = MappingProxyType(
     {
@@ -70,35 +70,47 @@ def answer_figures(
         By client name; without feedback there are none. Directions there are where at least two clients have feedback
         on images of the same shape that is not zero.
     """
-    means = {name: each.feedback.gradients.mean(0) for name, each in answers.items() if len(each.feedback.losses)}
-    units = {
-        name: mean / norm for name, mean in means.items() if (norm := mean.norm()) > 0 and math.isfinite(float(norm))
-    }
+    directions = _directions({name: each.feedback.gradients for name, each in answers.items()})
     return {
-        name: _figures(_scores(losses[name], loss), _gradients(name, answer.feedback, units))
-        for name, answer in answers.items()
+        name: _figures(losses[name], loss, answer.feedback, directions.get(name)) for name, answer in answers.items()
     }
 
 
-def _figures(scores: tuple[float | None, float | None], gradients: tuple[float | None, float | None]) -> AnswerFigures:
-    return AnswerFigures(scores[0], scores[1], gradients[0], gradients[1])
+def _figures(losses: Tensor, loss: LossName | None, feedback: Feedback, direction: float | None) -> AnswerFigures:
+    score = spread = length = None
+    if loss is not None and len(losses):
+        scores = SCORE_OF[loss](losses.double())
+        score, spread = _finite(scores.mean()), _finite(scores.std(correction=0))
+    if len(feedback.losses):
+        length = _finite(feedback.gradients.flatten(1).norm(dim=1).mean())
+    return AnswerFigures(score, spread, length, direction)
 
 
-def _scores(losses: Tensor, loss: LossName | None) -> tuple[float | None, float | None]:
-    if loss is None or not len(losses):
-        return None, None
-    scores = SCORE_OF[loss](losses.double())
-    mean, spread = float(scores.mean()), float(scores.std(correction=0))
-    return (mean, spread) if math.isfinite(mean) and math.isfinite(spread) else (None, None)
+def _finite(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
-def _gradients(name: str, feedback: Feedback, units: Mapping[str, Tensor]) -> tuple[float | None, float | None]:
-    if not len(feedback.losses):
-        return None, None
-    length = float(feedback.gradients.flatten(1).norm(dim=1).mean())
-    direction = None
-    if (own := units.get(name)) is not None:
-        others = [each for other, each in units.items() if other != name and each.shape == own.shape]
-        if others and (together := torch.stack(others).sum(0)).norm() > 0:
-            direction = float(F.cosine_similarity(own.flatten(), together.flatten(), dim=0))
-    return (length if math.isfinite(length) else None), direction
+def _directions(gradients: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the cosine of each mean gradient u_k, of length one, with the sum of the others: one pass over all.
+
+    It is (u_k . s - 1) / |s - u_k| for the sum s of all of them.
+    """
+    by_shape: dict[torch.Size, dict[str, Tensor]] = {}
+    for name, each in gradients.items():
+        if len(each):
+            mean = each.mean(0)
+            norm = float(mean.norm())
+            if norm > 0 and math.isfinite(norm):
+                by_shape.setdefault(mean.shape, {})[name] = mean.flatten() / norm
+    found = {}
+    for units in by_shape.values():
+        together = torch.stack(list(units.values()))
+        total = together.sum(0)
+        along, whole = together @ total, total @ total
+        others = (whole - 2 * along + 1).clamp(min=0).sqrt()
+        cosines = ((along - 1) / others).tolist()
+        for name, cosine, length in zip(units, cosines, others.tolist(), strict=True):
+            if length > _NOTHING:
+                found[name] = min(1.0, max(-1.0, cosine))
+    return found

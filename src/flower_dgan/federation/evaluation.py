@@ -112,7 +112,8 @@ def make_table(
                 rows[row] = drawn
             if row == fedgan_row.ROW and PLUS_FEDGAN in asked:
                 rows |= plus_rows(PLUS_FEDGAN, federation.members, drawn)
-    with directory.stage(config.downstream.task):
+    trainings = len(rows) * config.downstream.seeds
+    with directory.stage(config.downstream.task, trainings * config.downstream.steps):
         train_on_synthetic_test_on_real(
             rows,
             test,

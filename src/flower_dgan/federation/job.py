@@ -39,6 +39,8 @@ from flower_dgan.networks.build import ImageShape, discriminator_form
 from flower_dgan.private import private_directory
 from flower_dgan.synthesis import drawn_label_maps, synthesize, write_pairs
 from flower_dgan.tasks import find_task
+from flower_dgan.trackers import open_tracker
+from flower_dgan.trackers.running import tracked
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
 from flower_dgan.wiring import bundle_settings, computing, free_cores, server_state
@@ -65,6 +67,7 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     DganError
         Says what was wrong and what to do.
     """
+    trackers = [(name, open_tracker(name)) for name in config.output.trackers]
     previous = open_previous_task(config)
     foreign = read_foreign_label_maps(config.data)
     if config.selection.checks:
@@ -74,7 +77,7 @@ def run_job(grid: Grid, config: Config, run_id: int) -> RunDirectory:
     directory = RunDirectory.open(config, run_id)
     logger.info("Run directory: %s", directory.path)
     logger.info("To watch it: flower-dgan watch %s", shlex.quote(str(directory.path)))
-    with directory.in_use(), ending(directory), directory.pulse.beating():
+    with directory.in_use(), ending(directory), tracked(directory.events, trackers), directory.pulse.beating():
         if foreign is not None:
             directory.keep_to_label_maps(foreign.content)
         _run(grid, config, directory, test, previous, foreign)
@@ -161,7 +164,7 @@ def _run(
         _keep(directory, config, state, shape, labels)
         generator = state.generator.average
         if candidates.rounds:
-            with directory.stage("selection"):
+            with directory.stage("selection", len(candidates.rounds) * config.downstream.steps):
                 generator = select_generator(grid, directory, config, clients, labels, candidates, generator)
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images

@@ -14,6 +14,7 @@ from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.metrics import figure
 from flower_dgan.run.run_records import Change, ClientRound, Join, RecordCount, Round
 from flower_dgan.run.status_records import LedgerRows
+from flower_dgan.steps import step_done
 
 logger = logging.getLogger("flwr")
 
@@ -125,7 +126,7 @@ class Recorder:
                 attempt=self._directory.training.attempt,
             )
         )
-        self._directory.pulse.step()
+        step_done()
         self._log(report, moved, sum(seconds.values()))
         if report.round_number % self._config.output.sample_interval == 0:
             self._draw_samples(report.round_number)
@@ -198,7 +199,7 @@ def record_ledger(directory: RunDirectory, ledger: Ledger, names: Mapping[int, s
     """Write down what crossed the wire, record by record; the names are the clients', by node id."""
     for node_id, direction, record, key, count in ledger.rows():
         site = names.get(node_id, f"node {node_id}")
-        directory.measure("record", site=site, direction=direction, record=record, key=key, **vars(count))
+        directory.events.write(RecordCount(site, direction, record, key, **vars(count)), durable=False)  # more follows
 
 
 def _mean(losses: Iterable[float]) -> str:

@@ -29,6 +29,7 @@ from flower_dgan.run.events import METRICS
 from flower_dgan.run.pulse import Pulse
 from flower_dgan.run.run_records import FAILED, STOPPED, Stage
 from flower_dgan.run.status_records import StageBegin
+from flower_dgan.steps import steps_told_to
 from flower_dgan.tasks.patient_scores import FILE as SCORES
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
@@ -239,7 +240,7 @@ class RunDirectory:
         """
         start = time.monotonic()
         self.events.write(StageBegin(name, self.training.attempt))
-        with self.pulse.stage(name, steps):
+        with self.pulse.stage(name, steps), steps_told_to(self.pulse.step):
             try:
                 yield
             except BaseException as error:  # which is raised, whether it can be written down or not
@@ -291,7 +292,7 @@ def read_settings(directory: Path) -> Config:
 
 def _settings_of_training(config: Config) -> Config:
     """Return the configuration without what may differ between two attempts."""
-    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None))
+    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None, trackers=()))
 
 
 def _read_training(file: Path) -> Training:

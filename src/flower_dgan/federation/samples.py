@@ -114,7 +114,7 @@ def _write_picture(path: Path, picture: NDArray[np.uint8], title: str) -> None:
     text = PngInfo()
     text.add_itxt("Title", title)
     with whole_file(path, durable=False) as partial:
-        Image.fromarray(picture).save(partial, format="PNG", pnginfo=text)
+        Image.fromarray(picture).save(partial, format="PNG", pnginfo=text, compress_level=1)
 
 
 def plan_samples(config: Config, clients: Sequence[JoinedClient], federation: LocalFederation | None) -> SamplePlan:

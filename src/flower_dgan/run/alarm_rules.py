@@ -1,7 +1,7 @@
 """The rules of the alarms: each is a function of what is known of a training and of one event; thresholds are here."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -51,6 +51,9 @@ OFF_BY = 2.0
 
 CONTRAST = 4.0
 """Factor by which their standard deviations may differ, beyond 5 grey levels."""
+
+SITES_APART = 40
+"""Grey levels by which the means of sites have to differ for their synthetic images to differ by a tenth of that."""
 
 LONGER = 10.0
 """Times the others' median from which a client's feedback is too long."""
@@ -146,6 +149,30 @@ def collapse(known: Known, record: Any) -> Iterator[Finding]:
                 "want one image of a label map",
                 differ < least and not (pictures and look.saturated >= SATURATED),
             )
+
+
+def sites(known: Known, record: Any) -> Iterator[Finding]:
+    """Whether sites that said they differ in brightness or colour have images that do not."""
+    if not isinstance(record, Samples) or known.begin is None:
+        return
+    pairs = [(known.joins[name].mean, look.mean) for name, look in record.looks.items() if name in known.joins]
+    if len(pairs) < 2 or not all(len(said) == len(found) > 0 for said, found in pairs):
+        return
+    apart = [[_spread(values) for values in zip(*each, strict=True)] for each in zip(*pairs, strict=True)]
+    said, found = max(zip(*apart, strict=True), key=lambda pair: pair[0])
+    yield Finding(
+        "sites look the same",
+        "",
+        record.round,
+        found,
+        f"the means of their images are within {found:.0f} grey levels, where they said {said:.0f}",
+        "model.site_condition=true with model.levels=site, or more rounds",
+        said >= SITES_APART and found < said / 10 and record.round > BEGINNING * known.begin.rounds,
+    )
+
+
+def _spread(values: Sequence[float]) -> float:
+    return max(values) - min(values)
 
 
 def looks(known: Known, record: Any) -> Iterator[Finding]:
@@ -280,4 +307,4 @@ def missing(_: Known, record: Any) -> Iterator[Finding]:
             yield Finding("a client is missing", name, record.round, 0.0, "it answers again", "", holds=False)
 
 
-RULES: tuple[Rule, ...] = (discriminators, collapse, looks, feedback, finite, missing)
+RULES: tuple[Rule, ...] = (discriminators, collapse, sites, looks, feedback, finite, missing)

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -48,12 +47,16 @@ class EventLog:
         durable : bool
             Whether it is on disk when this returns; so it is for what a report is made of.
         """
-        self.measure(KIND_OF[type(record)], asdict(record), durable=durable)
+        self._append(KIND_OF[type(record)], vars(record), record, durable)
 
     def measure(self, kind: str, values: dict[str, Any], *, durable: bool = True) -> None:
         """Append an event of a kind with these fields; raises StorageError."""
+        self._append(kind, values, None, durable)
+
+    def _append(self, kind: str, values: dict[str, Any], record: Any, durable: bool) -> None:
         with self._lock:
             line = {"kind": kind, "time": round(self._clock(), 3), **values}
-            append_line(self.path, json.dumps(line), durable=durable)
+            append_line(self.path, json.dumps(line, default=vars), durable=durable)
+        event = Event.of(line, record)
         for listener in self.listeners:
-            listener(Event.of(line))
+            listener(event)

@@ -26,7 +26,7 @@ class Event:
     time : float or None
         When, in seconds since 1970; None in lines of earlier versions.
     fields : mapping of str to object
-        The line as JSON has it, ``kind`` and ``time`` too.
+        The line as JSON has it, ``kind`` and ``time`` too; of one that was written just now, with records in it.
     """
 
     kind: str
@@ -34,12 +34,14 @@ class Event:
     fields: Mapping[str, Any]
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Event":
-        """Return the event of a line, whatever is in it."""
+    def of(cls, fields: Mapping[str, Any], record: Any = None) -> "Event":
+        """Return the event of a line, whatever is in it; and as a record, where that is known."""
         kind, time = fields.get("kind"), fields.get("time")
-        return cls(
-            kind if isinstance(kind, str) else "", float(time) if isinstance(time, int | float) else None, fields
-        )
+        when = float(time) if isinstance(time, int | float) else None
+        event = cls(kind if isinstance(kind, str) else "", when, fields)
+        if record is not None:
+            event.__dict__["record"] = record  # where the property below keeps it
+        return event
 
     @cached_property
     def record(self) -> Any:

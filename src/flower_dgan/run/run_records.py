@@ -114,6 +114,14 @@ class Alarm:
     said: str
     help_by: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """All of it in one line."""
+        where = f" at {self.site}" if self.site else ""
+        if self.begins:
+            return f"{self.name}{where} since round {self.since}: {self.said}. What may help: {self.help_by}."
+        return f"{self.name}{where} since round {self.since} is over in round {self.round}: {self.said}."
+
 
 @dataclass(frozen=True)
 class ClientRound:

@@ -12,6 +12,7 @@ from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.device import chosen_device, device_of, to_cpu
 from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.placing import place
+from flower_dgan.steps import step_done
 
 _LOOKING_BATCH = 32
 
@@ -100,6 +101,7 @@ class ViewTraining:
         torch.autograd.backward(loss)
         self._optimizer.step()
         self._schedule.step()
+        step_done()
 
 
 def _schedule(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> torch.optim.lr_scheduler.LRScheduler:

@@ -1,0 +1,46 @@
+"""MLflow: the server of MLFLOW_TRACKING_URI, or else a database of its own in the run directory."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from flower_dgan.run.run_records import FINISHED, Alarm
+from flower_dgan.trackers.tracker import Settings
+
+
+class MlFlow:
+    """Writes into the experiment ``flower-dgan``."""
+
+    def begin(self, run: Path, settings: Settings) -> None:
+        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run}/mlflow.db"
+        self._client = MlflowClient(place)
+        known = self._client.get_experiment_by_name("flower-dgan")
+        experiment = known.experiment_id if known else self._client.create_experiment("flower-dgan")
+        self._run = self._client.create_run(experiment, run_name=run.name).info.run_id
+        for name, value in settings.items():
+            self._client.log_param(self._run, _name(name), value)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._client.log_metric(self._run, _name(name), value, step=step)
+
+    def images(self, step: int, files: Mapping[str, Path]) -> None:
+        for file in files.values():
+            self._client.log_artifact(self._run, str(file), "samples")
+
+    def alarm(self, alarm: Alarm) -> None:
+        self._client.set_tag(self._run, _name(f"alarm {alarm.round} {alarm.name} {alarm.site}"), alarm.in_words)
+
+    def end(self, how: str, why: str) -> None:
+        self._client.set_tag(self._run, "end", f"{how} {why}".strip())
+        self._client.set_terminated(self._run, "FINISHED" if how == FINISHED else "FAILED")
+
+
+def _name(name: str) -> str:
+    return re.sub(r"[^\w\-. /]", "_", name).strip("/ ")
+
+
+TRACKER = MlFlow
