@@ -10,7 +10,7 @@ import pytest
 
 from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board
-from flower_dgan.watch.export import export
+from flower_dgan.watch.page_file import export
 from tests.watched import begin_event, end_event, round_event, samples_event, write_events
 
 TRICK = "</script><script>alert(1)</script>"

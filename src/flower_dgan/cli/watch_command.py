@@ -29,7 +29,7 @@ def watch(
     from platformdirs import user_data_path, user_state_path
 
     from flower_dgan.watch.board import Board
-    from flower_dgan.watch.export import export as write_page
+    from flower_dgan.watch.page_file import export as write_page
     from flower_dgan.watch.painting import Painting
     from flower_dgan.watch.serve import Door, serve
     from flower_dgan.watch.server import make_app
