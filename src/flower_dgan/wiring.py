@@ -174,11 +174,13 @@ def computing(config: TrainingConfig) -> Iterator[None]:
 def enough_memory(config: TrainingConfig) -> AbstractContextManager[None]:
     """Let a lack of memory of a device in the body name the sizes of a training; raises DeviceMemoryError."""
     exchange, model, side = config.exchange, config.model, config.data.image_size
+    # The server draws the images of a step anew, all at once: those of a message, over the steps that it takes on them.
+    more_steps = ". Or raise exchange.generator_steps" if exchange.generator_steps < exchange.exchanges else ""
     return enough_memory_for(
         f"batches of {exchange.batch_size} images of {side} x {side} pixels with networks of width "
         f"{model.generator_width} and {model.discriminator_width}",
         "exchange.batch_size (of a table downstream.batch_size), data.image_size, model.generator_width or "
-        "model.discriminator_width",
+        f"model.discriminator_width{more_steps}",
     )
 
 

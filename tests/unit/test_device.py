@@ -191,6 +191,18 @@ def test_a_lack_of_memory_says_what_to_lower() -> None:
     assert "Tried to allocate 2 GiB." in text
     assert "reserved" not in text
     assert "Lower exchange.batch_size" in text
+    with (
+        pytest.raises(DeviceMemoryError) as error,
+        computing(resolve("exchange.exchanges=8 exchange.generator_steps=1")),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    assert str(error.value).endswith("model.discriminator_width. Or raise exchange.generator_steps.")
+    with (
+        pytest.raises(DeviceMemoryError) as error,
+        computing(resolve("exchange.exchanges=8 exchange.generator_steps=8")),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    assert str(error.value).endswith("model.discriminator_width.")
     assert refusal_of(error.value) is Refusal.MEMORY
     for other in (ZeroDivisionError, RuntimeError("mat1 and mat2 shapes cannot be multiplied")):
         with pytest.raises((ZeroDivisionError, RuntimeError), match=r"^$|mat1"), enough_memory_for("a", "b"):
