@@ -260,11 +260,12 @@ def test_forgetting_is_tested_on_the_real_images_of_the_first_task(script: Modul
 def test_a_batch_passes_few_modules_and_types(script: ModuleType, algorithm: str) -> None:
     """By a trace, from the generator to the client and back: half as many as when each paper lay in many files.
 
-    Three more modules hold it without looking at it: two move it to the network's device and back, and one keeps the
-    pass that drew it.
+    Five more modules change nothing of it: two move it to the network's device and back, one keeps the pass that drew
+    it, one keeps it in a file where there are many clients, and one measures the answer for the page.
     """
     found = script.follow(f"algorithm={algorithm}")
-    assert len(found.modules) - len({"device", "placing", "gan.kept_graphs"} & set(found.modules)) <= 20
+    beside = {"device", "placing", "gan.kept_graphs", "federation.spill", "federation.answer_figures"}
+    assert len(set(found.modules) - beside) <= 20
     assert len(found.types) <= 5
     # it was followed: drawn, written, read, judged, and learned from
     passed = {"gan.generator", "wire.question_message", "gan.discriminator", "wire.answer_message", "gan.learning"}

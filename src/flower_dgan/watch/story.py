@@ -15,7 +15,7 @@ MEASURES = ("discriminator_loss", "generator_loss", "score")
 _ROUNDS_SHOWN = 60  # on the time line
 _KEPT = 400  # alarms, changes, stages, results: the last ones of each
 _LEDGER_ROWS = 20_000
-_LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership")
+_LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release")
 _PATIENCE = 60.0  # seconds without a line, where the run does not say how often it gives a sign of life
 _HEARTBEATS = 3
 

@@ -5,6 +5,8 @@
   const { el, card, fillIfNew } = dgan;
   const left = el("div");
   const sent = el("div");
+  const noise = el("div");
+  const NONE = "No epsilon exists for this training: no mechanism of differential privacy was applied, and no figure bounds what the feedback tells of one image. docs/privacy.md says what holds instead.";
   const FROM = "from node";
   let looked = "";
   let key = null;
@@ -21,10 +23,13 @@
         rows.slice().sort((a, b) => b.bytes - a.bytes).map((each) => [each.record, each.key, each.dtype, each.shape, dgan.count(each.messages), dgan.bytes(each.bytes)])));
   });
 
+  const epsilons = (releases) => dgan.table("What each site released with noise", ["site", ">epsilon", ">delta", ">sigma"],
+    releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta.toExponential(), dgan.number(each.sigma)]));
+
   dgan.tabs.push({
     id: "privacy", title: "Privacy",
     build: (panel) => panel.append(el("div", { class: "grid" },
-      card("Differential privacy", { size: "wide" }, el("p", {}, "No epsilon exists for this training: no mechanism of differential privacy was applied, and no figure bounds what the feedback tells of one image. docs/privacy.md says what holds instead.")),
+      card("Differential privacy", { size: "wide" }, noise),
       card("What left each site", { size: "wide", note: "As the server received it, every array of every record, over the whole training. What a site's owner counted and allowed is on the owner's own page: flower-dgan watch --node." }, left),
       card("What was sent to each site", { size: "wide" }, sent))),
     view: async (view) => {
@@ -34,6 +39,8 @@
       key = view.key;
       const { records } = await dgan.source.get(`runs/${key}/records`);
       if (key !== view.key) return;
+      const releases = view["noisy-release"];
+      fillIfNew(noise, releases, () => [releases.length ? epsilons(releases) : el("p", {}, NONE)]);
       const opened = new Set([...left.querySelectorAll("details[open] summary b")].map((each) => each.textContent));
       const parts = [[left, records.filter((each) => each.direction === FROM), "left"], [sent, records.filter((each) => each.direction !== FROM), "were sent"]];
       for (const [box, rows, word] of parts) {
