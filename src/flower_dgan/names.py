@@ -120,16 +120,16 @@ def portable_stem(text: str) -> str:
     Parameters
     ----------
     text : str
-        What is before the suffix; it may be a device of Windows, have signs that no name there has, or end with dots
-        and blanks that are lost there.
+        What is before the suffix, so that dots and blanks at its end are not at the name's, where Windows loses them.
+        It may be a device of Windows, or have signs that no name there has.
 
     Returns
     -------
     str
-        The text itself, if it can be; otherwise with ``-`` for each such sign, without what is lost at its end, and
-        with ``-`` after the name of a device. Two texts may become the same: whoever writes looks at :func:`folded`.
+        The text itself, if it can be; otherwise with ``-`` for each such sign, and with ``-`` after the name of a
+        device. Two texts may become the same: whoever writes looks at :func:`folded`.
     """
-    name = _FORBIDDEN.sub("-", text).rstrip(" .") or "-"
+    name = _FORBIDDEN.sub("-", text)
     if is_reserved(name):
         device, dot, rest = name.partition(".")
         return f"{device.rstrip()}-{dot}{rest}"

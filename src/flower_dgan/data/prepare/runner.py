@@ -148,8 +148,8 @@ def _check_names(originals: Sequence[Original], about: dict[str, Any]) -> None:
         if (name := folded(stem)) in seen:
             raise DataError(
                 f"{original.source} and {seen[name]} would both be called {stem}, as some file systems know no "
-                "difference of case or accents, and have no devices, signs and ends of names that others have: remove "
-                "one, or rename it."
+                "difference of case or accents, and no devices and signs in names that others have: remove one, or "
+                "rename it."
             )
         seen[name] = original.source
         if (size := len(os.fsencode(original.stem))) > _LONGEST_STEM:
