@@ -11,10 +11,39 @@ from flower_dgan.config.read import read_settings
 from flower_dgan.data.text_files import read_text
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.presets import PRESETS, STANDARD
+from flower_dgan.node.presets import PRESETS, RESEARCH, STANDARD
 from flower_dgan.node.simulation import NodeConfig, in_simulation
 from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.plugins import import_paths, package_of
+
+ANY = "any"
+"""What a policy's file says where a rule allows any number."""
+
+# Of a node that holds the embedded digits, of which everybody has a copy: what would fill it is bounded all the same.
+_OF_DIGITS = ReleasePolicy(
+    True, False, False, False, None, kept_trainings=RESEARCH.kept_trainings, bounds=RESEARCH.bounds
+)
+
+
+class _Strict(yaml.SafeLoader):
+    """Reads no line that says nothing, and no line twice: either would lift a limit without a word."""
+
+
+def _only_null(_: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
+    if not node.value:
+        where = f"line {node.start_mark.line + 1}"
+        raise ConfigError(f"{where} has a name and no value: write {ANY} for any number, or leave the line out.")
+
+
+def _no_doubles(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    if doubled := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise ConfigError(f"{doubled[0]} is said twice: leave one of the lines out.")
+    return loader.construct_mapping(node)
+
+
+_Strict.add_constructor("tag:yaml.org,2002:null", _only_null)
+_Strict.add_constructor("tag:yaml.org,2002:map", _no_doubles)
 
 
 def check_code(node_config: NodeConfig, setting: str, path: str) -> None:
@@ -50,7 +79,7 @@ def is_guarded(node_config: NodeConfig) -> bool:
 def own_policy(node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a deployed node, whatever the training; raises as :func:`release_policy`."""
     if "policy" not in node_config:
-        return STANDARD if is_guarded(node_config) else ReleasePolicy(True, False, False, False, None)
+        return STANDARD if is_guarded(node_config) else _OF_DIGITS
     path = _policy_path(node_config)
     return PRESETS[str(node_config["policy"])] if path is None else read_policy(path)
 
@@ -64,7 +93,9 @@ def read_policy(path: Path) -> ReleasePolicy:
         If it cannot be read, or does not say exactly what a policy says.
     """
     try:
-        values = yaml.safe_load(read_text(path))
+        values = yaml.load(read_text(path), _Strict)
+        if isinstance(values, dict):
+            values = {name: None if value == ANY else value for name, value in values.items()}
         return read_settings(ReleasePolicy, _on_preset(values))
     except (OSError, ValueError, yaml.YAMLError, TypeError) as error:
         raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error
