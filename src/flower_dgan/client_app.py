@@ -20,6 +20,7 @@ from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.begin import begin_training
+from flower_dgan.node.each_message import check_message, largest_message
 from flower_dgan.node.kept_parts import answer_in_parts
 from flower_dgan.node.node import Node, hashes_at, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.open_sessions import forget_session, open_session
@@ -28,7 +29,7 @@ from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
 from flower_dgan.node.rounded import rounded
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
-from flower_dgan.node.state import ClientState
+from flower_dgan.node.state import ClientState, check_attempt
 from flower_dgan.wire.answer_message import Effort, write_answer
 from flower_dgan.wire.join_messages import LEAVE, JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.protocol import Training
@@ -110,7 +111,10 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
     def check(training: str) -> None:
         ends = message.metadata.message_type == LEAVE  # what was kept can be forgotten whatever the owner said
         if guarded and not ends and training:
-            Approvals().require_not_revoked(training)
+            check_message(message.metadata.message_type, training, context.node_config)
+
+    def largest(training: str) -> int:
+        return largest_message(training, context.node_config)
 
     def handle_whole(whole: Message) -> RecordDict:
         check(training_of(whole))
@@ -120,7 +124,7 @@ def _answer(message: Message, context: Context, handle: Callable[[Message, Conte
         return found
 
     try:
-        answer = answer_in_parts(message, node_key(context.node_config), handle_whole, check)
+        answer = answer_in_parts(message, node_key(context.node_config), handle_whole, check, largest)
         return Message(answer, reply_to=message)
     except Exception as error:
         ours = isinstance(error, DganError)
@@ -143,6 +147,8 @@ def _describe(message: Message, context: Context) -> RecordDict:
         Approvals().require(policy, request.training.identity, config)
     node = open_node(config, node_config)
     state = _state(request.training, context)
+    if not state.has_joined():
+        policy.check_trainings(0, state.kept_beside() + 1)
     forget_session(state)
     with state.forgotten_if_it_fails():
 
@@ -159,6 +165,8 @@ def _describe(message: Message, context: Context) -> RecordDict:
             node.groups,
         )
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
+        if is_guarded(node_config) and not policy.approval:
+            Approvals().note_unasked(request.training.identity, config)
         return _description(node, config, token).to_records()
 
 
@@ -219,6 +227,8 @@ def _refuse_whole(message: Message, context: Context) -> RecordDict:
 def _forget(message: Message, context: Context) -> RecordDict:
     training = Training.from_records(message.content, "leave")
     state = _state(training, context)
+    if state.has_joined():
+        check_attempt(training, state.attempt())
     forget_session(state)
     if is_guarded(context.node_config):
         Approvals().end(training.identity, used=state.answered())
@@ -243,7 +253,7 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
             compute_seconds = time.monotonic() - begin
         effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
         if not node.exact_figures:
-            answer, effort = rounded(answer, effort)
+            answer, effort = rounded(answer, effort, node.config)
         content = write_answer(answer, effort, node.config.exchange.feedback_format)
         node.keep_answer(envelope, content)
         return content

@@ -166,3 +166,55 @@ def test_a_server_that_asks_about_any_number_of_trainings_fills_no_book() -> Non
             Approvals().require(PRESETS["standard"], f"{number:016x}", replace(config, seed=number))
     seeds = {json.loads(each.description)["seed"] for each in Approvals().all()}
     assert seeds == set(range(5, 105))  # the oldest are forgotten
+
+
+def test_revoking_opens_no_training_that_had_ended(clinic: Clinic) -> None:
+    """The one that was under way goes on once that is taken back; the one that was left asks anew."""
+    clinic.node_config["policy"] = "research"
+    for training in (FIRST, OTHER):
+        clinic.join(training=training)
+        clinic.ask(1, training=training)
+    clinic.send(FIRST.to_records("leave"), LEAVE)
+    settings = settings_hash(as_read())
+    Approvals().revoke(settings)
+    assert clinic.refusal(clinic.ask(2, training=OTHER)) == Refusal.REVOKED
+    Approvals().approve(settings)
+    clinic.node_config["policy"] = "standard"
+    assert clinic.refusal(clinic.ask(2, training=OTHER)) is None
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
+
+
+def test_a_training_that_began_unasked_waits_where_its_owner_wants_to_be_asked(clinic: Clinic) -> None:
+    clinic.node_config["policy"] = "research"
+    clinic.join()
+    clinic.node_config["policy"] = "standard"
+    assert clinic.refusal(clinic.ask(1)) == Refusal.APPROVAL
+    assert clinic.refusal(clinic.join()) == Refusal.APPROVAL
+    Approvals().approve(settings_hash(as_read()))
+    assert clinic.refusal(clinic.ask(1)) is None
+
+
+def test_another_attempt_ends_nothing(clinic: Clinic) -> None:
+    clinic.node_config["policy"] = "research"
+    clinic.join(training=Training(FIRST.identity, 2))
+    for attempt in (1, 99):
+        reply = clinic.send(Training(FIRST.identity, attempt).to_records("leave"), LEAVE)
+        assert clinic.refusal(reply) == Refusal.PROTOCOL
+    assert ClientState(FIRST.identity, "clinic").has_joined()
+
+
+def test_a_training_that_is_refused_is_not_noted_where_nobody_is_asked(clinic: Clinic) -> None:
+    """Its settings are as long as the server likes."""
+    clinic.node_config |= {"policy": "research", "data-path": "/nowhere"}
+    assert clinic.refusal(clinic.join()) is not None
+    assert Approvals().all() == []
+
+
+def test_what_waits_is_listed_although_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, now = as_read(), time.time()
+    for number, ahead in ((101, 1e8), (1, 0)):
+        monkeypatch.setattr(approvals.time, "time", lambda ahead=ahead: now + ahead)
+        for each in range(number):
+            with pytest.raises(PolicyError):
+                Approvals().require(PRESETS["standard"], f"{number:08x}{each:08x}", replace(config, seed=number + each))
+    assert Approvals().all()[-1].settings == settings_hash(replace(config, seed=1))

@@ -11,7 +11,6 @@ from flower_dgan.cli.main import app
 from flower_dgan.errors import ConfigError
 from flower_dgan.node.approvals import Approvals, settings_hash
 from flower_dgan.node.book import Book
-from flower_dgan.node.presets import RESEARCH
 from flower_dgan.node.state import ClientState
 from flower_dgan.removal import survey
 from flower_dgan.resolve import resolve
@@ -86,8 +85,10 @@ def test_a_state_directory_keeps_its_records_unless_they_are_named(state: Path) 
 
 def test_a_training_that_may_be_under_way_stays_until_its_owner_ends_it(state: Path) -> None:
     path, config = ClientState(TRAINING, "Clinic A").path, resolve("")
-    approvals = Approvals(Book(state / "book.sqlite"))
-    approvals.require(RESEARCH, TRAINING, config)
+    book = Book(state / "book.sqlite")
+    book.begin_anew()
+    approvals = Approvals(book)
+    approvals.note_unasked(TRAINING, config)
     os.utime(path / "lock")
     output = cleaned(state, "--yes", code=1)
     assert f"policy revoke {settings_hash(config)}" in output.replace("\n", "")

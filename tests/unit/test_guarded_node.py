@@ -12,11 +12,13 @@ import pytest
 import torch
 from flwr.app import Message
 
+from flower_dgan.errors import ConfigError, PolicyError
 from flower_dgan.gan.exchange import Batch
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.node import open_sessions
 from flower_dgan.node.book import Book
-from flower_dgan.node.own_policy import read_policy
+from flower_dgan.node.bounds import memory_mib, parameters_of
+from flower_dgan.node.own_policy import own_policy, read_policy
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.presets import PRESETS
 from flower_dgan.node.secret import derive_secret
@@ -24,10 +26,11 @@ from flower_dgan.node.state import ClientState
 from flower_dgan.wire.formats import decode_images
 from flower_dgan.wire.join_messages import LEAVE
 from flower_dgan.wire.packing import pack_content
+from flower_dgan.wire.parcels import PART, Parcel, Whole
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal
 from flower_dgan.wiring import discriminator_half
-from tests.clinic import BASE, FIRST, Clinic
+from tests.clinic import BASE, FIRST, Clinic, settings
 from tests.pairs import make_folder
 
 
@@ -227,6 +230,7 @@ def test_files_of_a_node_are_its_owners_alone_whatever_the_umask(clinic: Clinic,
     try:
         clinic.join()
         bytes_of(clinic.ask(1))
+        clinic.send(Parcel(FIRST.identity, 30_000, 0, Whole("0" * 64, 1000, 2)).records(bytes(500)), PART)
     finally:
         os.umask(before)
     kept = [own_home / "state/flower-dgan", *(own_home / "state/flower-dgan").rglob("*")]
@@ -265,9 +269,9 @@ MASKS = (
 
 @pytest.mark.parametrize("extra", ["data.channels=1", MASKS])
 def test_no_setting_makes_other_images_of_the_same_files(clinic: Clinic, extra: str) -> None:
-    for identity, settings in (("a", ""), ("b", extra)):
+    for identity, chosen in (("a", ""), ("b", extra)):
         training = Training(identity * 16, 1)
-        assert clinic.refusal(clinic.join(settings, training)) is None
+        assert clinic.refusal(clinic.join(chosen, training)) is None
     kept = [ClientState(identity * 16, "clinic").images().tolist() for identity in "ab"]
     assert kept[0] == kept[1]
     assert len(kept[0]) == 9
@@ -300,3 +304,45 @@ def test_each_step_on_an_image_is_a_use_of_it(clinic: Clinic) -> None:
     bytes_of(clinic.ask(1))
     with Book().changing() as rows:
         assert rows.execute("SELECT SUM(drawn) FROM images").fetchone() == (224,)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("trainings:\n", "write any for any number"),
+        ("bounds: {rounds: }\n", "write any for any number"),
+        ("trainings: 3\ntrainings: 50\n", "trainings is said twice"),
+        ("bounds: {rounds: 3, rounds: 5}\n", "rounds is said twice"),
+    ],
+)
+def test_no_slip_of_the_pen_lifts_a_limit(tmp_path: Path, line: str, says: str) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"preset: standard\n{line}")
+    with pytest.raises(ConfigError, match=says):
+        read_policy(file)
+
+
+def test_any_number_is_said_by_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    for word in ("any", "null"):
+        file.write_text(f"preset: standard\ntrainings: {word}\n")
+        assert read_policy(file) == replace(PRESETS["standard"], trainings=None)
+
+
+def test_scores_leave_only_with_the_label_maps_that_they_tell_of() -> None:
+    """The Dice of a network that finds something everywhere is the area of the masks."""
+    with pytest.raises(PolicyError, match="tells how large the masks are"):
+        replace(PRESETS["standard"], label_maps=False, scores=True).check_scores()
+    replace(PRESETS["standard"], scores=True).check_scores()
+
+
+def test_memory_counts_the_label_maps_of_all_classes() -> None:
+    """Two exchanges of four windows of 16 x 16: 2048 pixels, whose label maps have 4 bytes a class."""
+    few, many = (settings(f"data.classes={classes}") for classes in (2, 60))
+    more = 16 * (parameters_of(many) - parameters_of(few)) + 58 * 4 * 2048
+    assert memory_mib(many) - memory_mib(few) == pytest.approx(more / 2**20)
+
+
+def test_a_node_of_digits_is_not_filled_either() -> None:
+    policy = own_policy({"partition-id": 0, "num-partitions": 2})
+    assert (policy.bounds, policy.kept_trainings) == (PRESETS["research"].bounds, 20)

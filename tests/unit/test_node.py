@@ -65,7 +65,8 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
         whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True, epsilon=None)
         assert release_policy(config, {"partition-id": 0}) == whole
         assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
-    assert release_policy(config, {"partition-id": 0}) == ReleasePolicy(True, False, False, False, None)
+    digits = ReleasePolicy(True, False, False, False, None, kept_trainings=20, bounds=PRESETS["research"].bounds)
+    assert release_policy(config, {"partition-id": 0}) == digits
     deployed = {"data-path": "/data", "name": "clinic"}
     assert release_policy(config, deployed) == PRESETS["standard"]
     for name, preset in PRESETS.items():

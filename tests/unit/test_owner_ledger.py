@@ -4,23 +4,26 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 
 from flower_dgan import client_app
-from flower_dgan.errors import StorageError
+from flower_dgan.errors import PolicyError, StorageError
 from flower_dgan.node import open_sessions, owner_ledger
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.book import Book
 from flower_dgan.node.new_book import PURPOSE, begin_new_book
+from flower_dgan.node.outbound import check_and_note
 from flower_dgan.node.owner_ledger import OwnerLedger, ledgers_in, line_hash
-from flower_dgan.wire.join_messages import LABEL_MAPS, LEAVE
+from flower_dgan.node.rounded import are_rounded
+from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
 from flower_dgan.wire.packing import pack_content
-from flower_dgan.wire.parcels import PARCEL, Parcel, room
+from flower_dgan.wire.parcels import PARCEL, PART, Parcel, Whole, room, state_of
 from flower_dgan.wire.refusals import Refusal
-from tests.clinic import BASE, FIRST, Clinic
+from tests.clinic import BASE, FIRST, Clinic, settings
 from tests.pairs import make_folder
 
 
@@ -88,8 +91,20 @@ def test_parts_of_a_large_answer_are_lines_too_and_end_with_their_training(clini
     whole_answer = Parcel.from_records(reply.content).whole
     asks_for_more = Parcel(FIRST.identity, room_for(700), 1, whole_answer).records()
     assert clinic.refusal(clinic.send(asks_for_more, LABEL_MAPS)) is None
+    rules = clinic.policy.read_text()
+    clinic.policy.write_text(f"{rules}label_maps: false\n")  # which no whole answer would obey less
+    assert clinic.refusal(clinic.send(asks_for_more, LABEL_MAPS)) == Refusal.LABEL_MAPS
+    clinic.policy.write_text(f"{rules}approval_hours: 5\n")  # made under other rules: to be asked for anew
+    assert state_of(clinic.send(asks_for_more, LABEL_MAPS).content) == "missing"
     Approvals().revoke(Approvals().all()[0].settings)
     assert clinic.refusal(clinic.send(asks_for_more, LABEL_MAPS)) == Refusal.REVOKED
+
+
+def test_no_message_in_parts_is_larger_than_any_of_the_training(clinic: Clinic) -> None:
+    """Two gigabytes in a training of 16 x 16 windows would fill the disk."""
+    clinic.join()
+    parcel = Parcel(FIRST.identity, 30_000, 0, Whole("0" * 64, 2_000_000_000, 20_000))
+    assert clinic.refusal(clinic.send(parcel.records(bytes(100_000)), PART)) == Refusal.PROTOCOL
 
 
 CHANGES: list[tuple[Callable[[list[str]], list[str]], str]] = [
@@ -179,7 +194,14 @@ def with_weights(content: RecordDict) -> RecordDict:
     return content
 
 
-@pytest.mark.parametrize("change", [with_more, with_a_key, exact, with_weights])
+def with_images(content: RecordDict) -> RecordDict:
+    """Real images in place of losses, under a name that may leave."""
+    arrays = content.array_records["feedback"]
+    arrays["losses"] = Array(np.zeros((9, 24, 24, 3), np.uint8))
+    return content
+
+
+@pytest.mark.parametrize("change", [with_more, with_a_key, exact, with_weights, with_images])
 def test_an_answer_with_more_than_was_declared_does_not_leave(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, change: Callable[[RecordDict], RecordDict]
 ) -> None:
@@ -244,3 +266,22 @@ def test_a_copy_of_a_ledger_is_read_without_a_change(tmp_path: Path) -> None:
     (verdict,) = (each.verify() for each in ledgers_in(tmp_path))
     assert verdict.problems == ("the owner's book knows nothing of this ledger",)
     assert [each.name for each in tmp_path.iterdir()] == ["ledger"]
+
+
+@pytest.mark.parametrize("values", [{"levels": [1, 2, 3, 4, 5, 6, 1]}, {"name": "x" * 10**6}, {"token": "0" * 32}])
+def test_a_join_tells_no_more_than_it_may(clinic: Clinic, values: dict[str, Any]) -> None:
+    extra = "model.levels=none"
+    answer = clinic.join(extra).content
+    answer.config_records["node"].update(values)
+    message = Message(FIRST.to_records("join"), dst_node_id=1, message_type=JOIN, group_id="1")
+    with pytest.raises(PolicyError, match="another form than it should have"):
+        check_and_note(message, answer, clinic.node_config)
+
+
+def test_the_loss_is_as_coarse_whatever_it_is_multiplied_by() -> None:
+    """A tenth of a loss of weight 100 is 10."""
+    config = settings("algorithm.discriminator_weight=100.0")
+    metrics = {"discriminator-loss": 70.0, "busy-seconds": 1.0, "compute-seconds": 1.0, "peak-memory-mib": 1024.0}
+    assert are_rounded(metrics, config)
+    assert not are_rounded(metrics | {"discriminator-loss": 70.1}, config)
+    assert are_rounded(metrics | {"discriminator-loss": round(0.7 / 0.1) * 0.1}, settings())

@@ -186,7 +186,10 @@ def test_a_policy_file_lists_packages(tmp_path: Path) -> None:
     path.write_text(f"{lines}plugins: [own_networks, own_algorithm]\n")
     assert release_policy(config, own).plugins == ("own_networks", "own_algorithm")
     release_policy(config, own).check_settings(config)
-    for nothing in ("plugins: own_networks\n", "plugins:\n"):
+    for nothing, says in (
+        ("plugins: own_networks\n", r"plugins=.* is no list"),
+        ("plugins:\n", r"line 6 has a name and no value"),
+    ):
         path.write_text(f"{lines}{nothing}")
-        with pytest.raises(ConfigError, match=r"plugins=.* is no list"):
+        with pytest.raises(ConfigError, match=says):
             release_policy(config, own)

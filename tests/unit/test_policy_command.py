@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
 from flower_dgan.node import open_sessions
+from flower_dgan.node.book import Book
 from flower_dgan.node.own_policy import read_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
 from flower_dgan.node.presets import PRESETS
 from flower_dgan.resolve import to_yaml
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import Refusal
 from tests.clinic import Clinic, settings
 from tests.pairs import make_folder
@@ -62,6 +64,10 @@ def test_check_names_the_rule_that_refuses(tmp_path: Path) -> None:
     words = command("policy", "check", str(tmp_path / "run"), "--policy", "research")
     assert "REFUSED" not in words
     assert "whoever starts the run can read the images" in words
+    (tmp_path / "few.yaml").write_text("preset: research\ndistinct_images: 4\n")  # and no bounds on rates and weights
+    assert "This policy has no hurdles" in command(
+        "policy", "check", str(tmp_path / "run"), "--policy", str(tmp_path / "few.yaml")
+    )
 
 
 def test_init_asks_what_is_not_given(tmp_path: Path) -> None:
@@ -75,6 +81,22 @@ def test_init_asks_what_is_not_given(tmp_path: Path) -> None:
     assert read_policy(tmp_path / "strict.yaml") == PRESETS["strict"]
     with pytest.raises(Exception, match="is there already"):
         CliRunner().invoke(app, ["policy", "init", str(file)], catch_exceptions=False)
+
+
+def test_a_new_book_is_the_owners_word(clinic: Clinic) -> None:
+    """Until then nothing is answered, and the start of another training is refused; the counts are said."""
+    clinic.node_config["policy"] = "research"
+    clinic.join()
+    clinic.ask(1)
+    assert "9 images were used" in command("policy", "counts")
+    Book().path.unlink()
+    assert clinic.refusal(clinic.ask(2)) == Refusal.STORAGE
+    assert clinic.refusal(clinic.join(training=Training("b" * 16, 1))) == Refusal.STORAGE
+    assert "forgotten for good" in command("policy", "new-book", typed="n\n", code=1)
+    assert clinic.refusal(clinic.ask(2)) == Refusal.STORAGE
+    assert "clinic.jsonl says so" in command("policy", "new-book", "--yes")
+    assert clinic.refusal(clinic.ask(2)) is None
+    assert "none changed, removed or moved" in command("ledger")
 
 
 def test_ledger_fails_where_a_line_was_changed() -> None:

@@ -31,24 +31,7 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(_TOO_DEEP) from error
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file in UTF-8, UTF-16 or UTF-32, of plain values; one that says a thing twice says nothing.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be read, or is none; says why, in one line.
-    """
-    text = read_text(path)
-    try:
-        return yaml.load(text, _Once)
-    except RecursionError as error:
-        raise ValueError(_TOO_DEEP) from error
-    except (yaml.YAMLError, TypeError) as error:  # TypeError where a list is a key
-        raise ValueError(" ".join(str(error).split())) from error
-
-
-class _Once(yaml.SafeLoader):
+class Once(yaml.SafeLoader):
     """Refuses a mapping with a key that comes twice, of which others take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -58,3 +41,20 @@ class _Once(yaml.SafeLoader):
             if twice := next((key for place, key in enumerate(keys) if key in keys[:place] and key != "<<"), None):
                 raise ValueError(f"it says '{twice}' twice: keep one")
         return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, loader: type[Once] = Once) -> Any:
+    """Read a YAML file in UTF-8, UTF-16 or UTF-32, of plain values; one that says a thing twice says nothing.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read, or is none; says why, in one line.
+    """
+    text = read_text(path)
+    try:
+        return yaml.load(text, loader)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    except (yaml.YAMLError, TypeError) as error:  # TypeError where a list is a key
+        raise ValueError(" ".join(str(error).split())) from error

@@ -39,7 +39,7 @@ def begin_training(
     Raises
     ------
     PolicyError
-        If an image is in too many trainings, the node keeps too many, or has too few different images.
+        If an image is in too many trainings, or the node has too few different images.
     StorageError
         If the book cannot be read or written.
     """
@@ -47,7 +47,6 @@ def begin_training(
     policy.check_distinct(own)
     if policy.trainings is not None:
         policy.check_trainings(book.most_trainings(np.concatenate([own, held])) + 1, 0)
-    policy.check_trainings(0, state.kept_beside() + 1)
     return book.begin(training.identity, state.node, seed), own, held
 
 

@@ -13,6 +13,8 @@ from flower_dgan.networks.build import ImageShape, build_discriminator
 
 _MOST_CLASSES = 256
 _BYTES_A_PARAMETER = 16  # itself, its gradient, and Adam's two moments
+_BYTES_A_CLASS = 4  # of a pixel: label maps are one-hot in float32
+_FEWEST_CLASSES = 2
 _BYTES_A_VALUE = 8  # of an image, and of its gradient
 _MIB = 2**20
 
@@ -45,7 +47,8 @@ class Bounds:
         Most steps of the discriminator that a message may ask for: exchanges times passes times
         ``algorithm.discriminator_steps``.
     memory_mib : int
-        Most MiB of a discriminator with what Adam keeps of it, and of the images of a message with their gradients.
+        Most MiB of a discriminator with what Adam keeps of it, and of the images of a message with their gradients and
+        label maps.
     """
 
     image_size: tuple[Side, Side] = (1, 32_767)
@@ -99,12 +102,19 @@ class Bounds:
 def memory_mib(config: TrainingConfig) -> float:
     """Return how many MiB a training takes at a node for what its settings choose, before any of it is taken."""
     data, exchange = config.data, config.exchange
+    pixels = exchange.exchanges * exchange.batch_size * data.image_size**2
+    classes = data.classes or _FEWEST_CLASSES  # where no training says it, they are those of the owner's own data
+    one_hot = _BYTES_A_CLASS * classes * pixels
+    return (_BYTES_A_PARAMETER * parameters_of(config) + _BYTES_A_VALUE * data.channels * pixels + one_hot) / _MIB
+
+
+def parameters_of(config: TrainingConfig) -> int:
+    """Return how many parameters the discriminator of a training has, without taking memory for them."""
+    data = config.data
     with torch.device("meta"):
         shape = ImageShape(data.classes or _MOST_CLASSES, data.channels, data.image_size, ())
         network = build_discriminator(config.model, shape)
-    parameters = sum(each.numel() for each in network.parameters())
-    values = exchange.exchanges * exchange.batch_size * data.channels * data.image_size**2
-    return (_BYTES_A_PARAMETER * parameters + _BYTES_A_VALUE * values) / _MIB
+    return sum(each.numel() for each in network.parameters())
 
 
 def _beyond(rule: str, found: str, allowed: str) -> PolicyError:

@@ -1,5 +1,6 @@
 """A node's side of messages in parts: files in the directory of the training, as one process may not see all parts."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,10 @@ from flwr.app import Message, RecordDict
 
 from flower_dgan.errors import ProtocolError
 from flower_dgan.node.state import ClientState
+from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.packing import pack_content
-from flower_dgan.wire.parcels import PARCEL, Parcel, Whole, brings_part, has_arrays, kept, missing, too_large
+from flower_dgan.wire.parcels import LARGEST, PARCEL, Parcel, Whole, brings_part, has_arrays, kept, missing, too_large
 
 _KEPT = 2
 """Messages, and answers, that are kept: a server has at most so many under way."""
@@ -21,6 +23,7 @@ def answer_in_parts(
     node: str,
     handle: Callable[[Message], RecordDict],
     check: Callable[[str], None] = lambda _: None,
+    largest: Callable[[str], int] = lambda _: LARGEST,
 ) -> RecordDict:
     """Answer a message that may be a part of one, with an answer that may be a part of one.
 
@@ -34,6 +37,8 @@ def answer_in_parts(
         Answers whole messages. It is called again where a part was lost on its way, so it answers as it did before.
     check : callable
         Takes the training of a message that says its parts, and raises if that may have none.
+    largest : callable
+        Takes the training too, and returns how many bytes a message of it may have in all its parts.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def answer_in_parts(
     Raises
     ------
     ProtocolError
-        If the part is none, or of another length than it says.
+        If the part is none, or of another length than it says, or the message is larger than any of the training.
     FederationError
         If the node has not joined the training.
     """
@@ -57,6 +62,8 @@ def answer_in_parts(
     if parcel.whole is None:
         message.content = RecordDict({name: each for name, each in message.content.items() if name != PARCEL})
         return _cut(handle(message), state, parcel.limit)
+    if brings_part(message.content) and parcel.whole.size > (most := largest(parcel.training)):
+        raise ProtocolError(f"a message of {parcel.whole.size} bytes in a training whose largest has {most}")
     if brings_part(message.content) and parcel.whole.count == 1:
         message.content = parcel.whole.join(parcel.part(message.content))
         return _cut(handle(message), state, parcel.limit, as_bytes=True)
@@ -96,8 +103,19 @@ class KeptParts:
 
     def __init__(self, directory: Path) -> None:
         self._messages, self._answers = directory / "messages", directory / "answers"
-        for each in (self._messages, self._answers):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._rules = directory / "rules"
+        for each in (directory, self._messages, self._answers):
+            private_directory(each)
+
+    def under(self, rules: str) -> None:
+        """Forget the answers that are kept, unless they were made under the same rules as these."""
+        found = hashlib.sha256(rules.encode()).hexdigest()
+        if self._rules.is_file() and self._rules.read_text(encoding="utf-8") == found:
+            return
+        for each in self._answers.iterdir():
+            each.unlink(missing_ok=True)
+        with whole_file(self._rules, private=True, durable=False) as partial:
+            partial.write_text(found, encoding="utf-8")
 
     def keep(self, whole: Whole, number: int, part: bytes) -> None:
         """Keep a part; the oldest message goes where there are more than may be under way."""

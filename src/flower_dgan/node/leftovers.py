@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flower_dgan.errors import ConfigError
-from flower_dgan.node.approvals import APPROVED, WAITING, Approvals, Asked
+from flower_dgan.node.approvals import APPROVED, UNASKED, WAITING, Approvals, Asked
 from flower_dgan.node.book import Book
 from flower_dgan.removal import Found, remove, shown, survey, unused
 
@@ -42,7 +42,7 @@ class Leftover:
     def under_way(self, now: float) -> str | None:
         """Return why it may not be removed now, and what to do; None where it may."""
         minutes = (now - self.found.changed) / 60
-        over = self.asked is not None and self.asked.state not in (WAITING, APPROVED)
+        over = self.asked is not None and self.asked.state not in (WAITING, APPROVED, UNASKED)
         if over or minutes * 60 >= QUIET_SECONDS:
             return None
         end = f"`flower-dgan policy revoke {self.asked.settings}` ends it at once" if self.asked else "end its run"

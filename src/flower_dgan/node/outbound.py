@@ -13,7 +13,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
-from flower_dgan.errors import PolicyError
+from flower_dgan.errors import PolicyError, ProtocolError
+from flower_dgan.node.answer_form import check_form
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.begin import count_training
 from flower_dgan.node.node import node_key
@@ -31,6 +32,7 @@ from flower_dgan.wire.noisy_sum_messages import NOISY_SUM, RECORD
 from flower_dgan.wire.packing import pack_content
 from flower_dgan.wire.parameters import DISCRIMINATOR
 from flower_dgan.wire.parcels import PARCEL
+from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.question_message import EXCHANGE
 from flower_dgan.wire.score_messages import SCORE
 
@@ -60,7 +62,10 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
         config = state.settings(partial(check_code, node_config))
         policy = release_policy(config, node_config)
         policy.check_settings(config)
-        Approvals().require_not_revoked(identity)
+        if kind == JOIN:
+            Approvals().require_not_revoked(identity)
+        else:
+            Approvals().require_still(policy, identity)
         allowed = _allowed(kind, policy, config)
     else:
         allowed = {"leave"}
@@ -70,10 +75,15 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
             raise _undeclared(f"the record '{name[:40]}'")
         if name != DISCRIMINATOR and (foreign := set(record) - known[name]):
             raise _undeclared(f"'{min(foreign)[:40]}' in the record '{name}'")
-    if kind == JOIN and not config.data.counts_leave and "images" in answer["node"]:
-        raise _undeclared("a number of images")
-    if kind == EXCHANGE and not policy.exact_figures and not are_rounded(answer.metric_records["metrics"]):
+    if kind == EXCHANGE and not policy.exact_figures and not are_rounded(answer.metric_records["metrics"], config):
         raise _undeclared("figures that are not rounded")
+    if kind != LEAVE:
+        try:
+            check_form(kind, message.content, answer, state, config)
+        except (ProtocolError, KeyError) as error:
+            raise _undeclared(f"another form than it should have: {error}") from error
+    elif RecordDict({**answer}) != Training.from_records(message.content, "leave").to_records("leave"):
+        raise _undeclared("more than that the training was left")
     if kind not in (JOIN, LEAVE):
         Approvals().note_use(identity)
         count_training(policy, state)

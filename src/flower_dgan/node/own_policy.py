@@ -4,15 +4,38 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from flower_dgan.config import TrainingConfig
 from flower_dgan.config.read import read_settings
-from flower_dgan.data.plain_values import read_yaml
+from flower_dgan.data.plain_values import Once, read_yaml
 from flower_dgan.errors import ConfigError, unknown_name
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.presets import PRESETS, STANDARD
+from flower_dgan.node.presets import PRESETS, RESEARCH, STANDARD
 from flower_dgan.node.simulation import NodeConfig, in_simulation
 from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.plugins import import_paths, package_of
+
+ANY = "any"
+"""What a policy's file says where a rule allows any number."""
+
+# Of a node that holds the embedded digits, of which everybody has a copy: what would fill it is bounded all the same.
+_OF_DIGITS = ReleasePolicy(
+    True, False, False, False, None, kept_trainings=RESEARCH.kept_trainings, bounds=RESEARCH.bounds
+)
+
+
+class _Strict(Once):
+    """Reads no line that says nothing, which would lift a limit without a word."""
+
+
+def _only_null(_: Once, node: yaml.ScalarNode) -> None:
+    if not node.value:
+        where = f"line {node.start_mark.line + 1}"
+        raise ConfigError(f"{where} has a name and no value: write {ANY} for any number, or leave the line out.")
+
+
+_Strict.add_constructor("tag:yaml.org,2002:null", _only_null)
 
 
 def check_code(node_config: NodeConfig, setting: str, path: str) -> None:
@@ -49,7 +72,7 @@ def is_guarded(node_config: NodeConfig) -> bool:
 def own_policy(node_config: NodeConfig) -> ReleasePolicy:
     """Return the policy of a deployed node, whatever the training; raises as :func:`release_policy`."""
     if "policy" not in node_config:
-        return STANDARD if is_guarded(node_config) else ReleasePolicy(True, False, False, False, None)
+        return STANDARD if is_guarded(node_config) else _OF_DIGITS
     path = _policy_path(node_config)
     return PRESETS[str(node_config["policy"])] if path is None else read_policy(path)
 
@@ -63,7 +86,9 @@ def read_policy(path: Path) -> ReleasePolicy:
         If it cannot be read, or does not say exactly what a policy says.
     """
     try:
-        values = read_yaml(path)
+        values = read_yaml(path, _Strict)
+        if isinstance(values, dict):
+            values = {name: None if value == ANY else value for name, value in values.items()}
         return read_settings(ReleasePolicy, _on_preset(values))
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"This node's policy {path} cannot be read: {error}.") from error

@@ -6,7 +6,7 @@ from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.errors import PolicyError
 from flower_dgan.node.approvals import settings_hash
-from flower_dgan.node.bounds import memory_mib
+from flower_dgan.node.bounds import Bounds, memory_mib
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.privacy_words import release_in_words
 
@@ -123,6 +123,13 @@ def _more_leaves(config: TrainingConfig, policy: ReleasePolicy) -> bool:
     return bool((config.selection.checks and policy.scores) or (config.downstream.dist_fid and policy.moments))
 
 
+def _has_hurdles(policy: ReleasePolicy) -> bool:
+    """Return whether a policy bounds what the attacks that were seen to work need."""
+    bounds, free = policy.bounds, Bounds()
+    needed = ("discriminators", "loss_weights", "learning_rate", "second_decay", "gradient_penalty")
+    return policy.distinct_images > 1 and all(getattr(bounds, each) != getattr(free, each) for each in needed)
+
+
 def _against_feedback(policy: ReleasePolicy) -> str:
     rules = ["own draws and a start of the discriminator that no server knows"]
     if policy.distinct_images > 1:
@@ -144,7 +151,7 @@ def _verdict(policy: ReleasePolicy, config: TrainingConfig) -> Iterator[str]:
     if algorithm_of(config).releases.noisy_sums and not _more_leaves(config, policy):
         yield _PROMISE
     else:
-        yield _GUARANTEE if policy.distinct_images > 1 else _NO_HURDLE
+        yield _GUARANTEE if _has_hurdles(policy) else _NO_HURDLE
     if policy.approval:
         hours = f"{policy.approval_hours:g}"
         yield f"The node would wait {hours} hours for: flower-dgan policy approve {settings_hash(config)}"

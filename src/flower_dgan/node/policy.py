@@ -230,6 +230,12 @@ class ReleasePolicy:
 
     def check_scores(self) -> None:
         """Raise PolicyError, which names the rule, if scores on the real validation images may not leave."""
+        if self.scores and not self.label_maps:
+            raise PolicyError(
+                "scores",
+                "This node's policy lets scores on its validation images leave (scores), but no label maps "
+                "(label_maps): the score of a network that finds something everywhere tells how large the masks are.",
+            )
         if not self.scores:
             raise PolicyError(
                 "scores",

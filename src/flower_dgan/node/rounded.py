@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from flower_dgan.config import TrainingConfig
 from flower_dgan.gan.exchange import Answer
 from flower_dgan.wire.answer_message import Effort
 
@@ -12,25 +13,32 @@ _LOSS = 0.1
 _SMALLEST = 2.0**-4  # seconds, or MiB
 
 
-def rounded(answer: Answer, effort: Effort) -> tuple[Answer, Effort]:
+def rounded(answer: Answer, effort: Effort, config: TrainingConfig) -> tuple[Answer, Effort]:
     """Return an answer with the discriminator's loss to a tenth, and what it cost as the next power of two.
 
-    The loss is of real and synthetic images together, and time and memory follow the sizes of real ones.
+    The loss is of real and synthetic images together, and time and memory follow the sizes of real ones. Where the
+    training multiplies a part of the loss by a weight above 1, it is rounded to as many times a tenth.
     """
+    step = step_of(config)
     costs = (effort.busy_seconds, effort.compute_seconds, effort.peak_memory_mib)
-    return replace(answer, discriminator_loss=_tenth(answer.discriminator_loss)), Effort(*map(_bucket, costs))
+    return replace(answer, discriminator_loss=_to(step, answer.discriminator_loss)), Effort(*map(_bucket, costs))
 
 
-def are_rounded(metrics: Mapping[str, Any]) -> bool:
+def step_of(config: TrainingConfig) -> float:
+    """Return what the discriminator's loss is rounded to multiples of."""
+    return _LOSS * max(1.0, config.algorithm.discriminator_weight, config.algorithm.gradient_penalty)
+
+
+def are_rounded(metrics: Mapping[str, Any], config: TrainingConfig) -> bool:
     """Return whether the figures of an answer, as they travel, are such."""
     loss, *costs = (
         float(metrics[key]) for key in ("discriminator-loss", "busy-seconds", "compute-seconds", "peak-memory-mib")
     )
-    return loss == _tenth(loss) and all(cost == _bucket(cost) for cost in costs)
+    return loss == _to(step_of(config), loss) and all(cost == _bucket(cost) for cost in costs)
 
 
-def _tenth(value: float) -> float:
-    return round(value / _LOSS) * _LOSS if math.isfinite(value) else value
+def _to(step: float, value: float) -> float:
+    return round(value / step) * step if math.isfinite(value) else value
 
 
 def _bucket(value: float) -> float:

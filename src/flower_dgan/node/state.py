@@ -97,6 +97,7 @@ class ClientState:
             "pairs": digest(pairs),
             "validation": digest(validation) if validation else None,
             "classes": pairs.classes,
+            "channels": pairs.images[0].shape[2],
             "attempt": attempt,
             "repeat": 0,
         }
@@ -232,6 +233,13 @@ class ClientState:
     def token(self) -> str:
         """Return the node's token in the training: another once it left and joined anew."""
         return str(self._node()["token"])
+
+    def form(self) -> tuple[int, int]:
+        """Return how many classes the label maps have, and how many channels the images."""
+        node = self._node()
+        if "channels" not in node:  # one that joined before this was kept
+            node["channels"] = self._kept(self.path).images[0].shape[2]
+        return int(node["classes"]), int(node["channels"])
 
     def images(self) -> NDArray[np.uint8]:
         """Return the hashes of all images that the node keeps of the training, those for validation too."""
