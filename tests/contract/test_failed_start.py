@@ -31,7 +31,7 @@ def test_nodes_forget_where_one_of_them_refuses(federation: Federation, own_home
         federation.run(client_app=TamperedApp(refuse))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1000
-    assert seen[0][1] == ["images.npy", "label_maps.npy", "lock", "node.json", "shapes.npy"]
+    assert seen[0][1] == ["groups.json", "images.npy", "label_maps.npy", "lock", "node.json", "shapes.npy"]
     assert [kind for kind, _ in seen].count(LEAVE) == 2  # the one that refused may have kept something too
     assert kept_at_nodes(own_home) == []
 

@@ -69,6 +69,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, byt
 
 
 PLACES = (
+    "groups.json",
     "config.yaml",
     "training.json",
     "metrics.jsonl",

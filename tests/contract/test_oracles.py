@@ -84,7 +84,9 @@ def both(overrides: str, directory: Path, distance: Distance | None = None) -> t
 
 
 def test_all_presets_are_here() -> None:
-    assert set(PRESETS) == {path.stem for path in (conf_directory() / "algorithm").glob("*.yaml")} - {"base"}
+    """All but that of sums with noise, whose nodes have no discriminator: tests/unit/test_dpmerf.py has its numbers."""
+    presets = {path.stem for path in (conf_directory() / "algorithm").glob("*.yaml")}
+    assert set(PRESETS) == presets - {"base", "dpmerf"}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -311,8 +311,8 @@ def test_each_step_on_an_image_is_a_use_of_it(clinic: Clinic) -> None:
     [
         ("trainings:\n", "write any for any number"),
         ("bounds: {rounds: }\n", "write any for any number"),
-        ("trainings: 3\ntrainings: 50\n", "trainings is said twice"),
-        ("bounds: {rounds: 3, rounds: 5}\n", "rounds is said twice"),
+        ("trainings: 3\ntrainings: 50\n", "it says 'trainings' twice"),
+        ("bounds: {rounds: 3, rounds: 5}\n", "it says 'rounds' twice"),
     ],
 )
 def test_no_slip_of_the_pen_lifts_a_limit(tmp_path: Path, line: str, says: str) -> None:

@@ -8,7 +8,7 @@ APART = {
     "flower_dgan.tasks.segmentation, flower_dgan.tasks.classification": ("flwr", "hydra", "scipy", "torch"),
     "flower_dgan.metrics.aji, flower_dgan.metrics.f1, flower_dgan.metrics.hd95": ("flwr", "hydra", "torch"),
     "flower_dgan.report, flower_dgan.plugins": ("flwr", "hydra", "torch"),
-    "flower_dgan.watch.server, flower_dgan.watch.serve, flower_dgan.watch.export": ("flwr", "hydra", "torch"),
+    "flower_dgan.watch.server, flower_dgan.watch.serve, flower_dgan.watch.page_file": ("flwr", "hydra", "torch"),
     "flower_dgan.algorithms.find": ("flwr", "hydra", "torch"),
     "flower_dgan.algorithms.in_process, flower_dgan.gan.learning": ("flwr", "hydra", "ray", "sklearn"),
     "flower_dgan.data, flower_dgan.tasks.tstr, flower_dgan.networks.small": ("flwr", "flwr_datasets", "hydra"),
