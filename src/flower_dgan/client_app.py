@@ -11,6 +11,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.data.levels import levels_of
@@ -153,7 +154,8 @@ def _describe(message: Message, context: Context) -> RecordDict:
     with state.forgotten_if_it_fails():
 
         def begin() -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
-            return begin_training(policy, request.training, state, hashes_at(config, node_config), config.seed)
+            images, by_noise = hashes_at(config, node_config), algorithm_of(config).releases.noisy_sums
+            return begin_training(policy, request.training, state, images, config.seed, by_noise=by_noise)
 
         token = state.join(
             node.name,
