@@ -151,10 +151,11 @@ def _describe(message: Message, context: Context) -> RecordDict:
     if not state.has_joined():
         policy.check_trainings(0, state.kept_beside() + 1)
     forget_session(state)
+    by_noise = algorithm_of(config).releases.noisy_sums
     with state.forgotten_if_it_fails():
 
         def begin() -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
-            images, by_noise = hashes_at(config, node_config), algorithm_of(config).releases.noisy_sums
+            images = hashes_at(config, node_config)
             return begin_training(policy, request.training, state, images, config.seed, by_noise=by_noise)
 
         token = state.join(
@@ -165,6 +166,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
             node.validation,
             begin if is_guarded(node_config) else None,
             node.groups,
+            by_noise,
         )
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         if is_guarded(node_config) and not policy.approval:

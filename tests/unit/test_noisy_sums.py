@@ -263,9 +263,9 @@ def test_a_sum_is_sent_again_though_a_patient_came(clinic: Clinic, folder: Path,
     for part in ("images", "masks"):
         some = next((root / part).glob("tr_*.png"))
         (root / part / "tr_site0_newcomer_0.png").write_bytes(some.read_bytes())
-    other = Training("b" * 16, 1)
-    assert clinic.refusal(clinic.join(MOMENTS, other)) is None
-    assert (steps(ask(clinic, other)) == first).all()
+    for again in (Training(FIRST.identity, 2), Training("b" * 16, 1)):
+        assert clinic.refusal(clinic.join(MOMENTS, again)) is None
+        assert (steps(ask(clinic, again)) == first).all()
 
 
 def test_without_splits_of_the_owner_no_patient_is_left_out(tmp_path: Path) -> None:
