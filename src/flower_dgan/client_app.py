@@ -11,6 +11,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import content_hash, pack, sizes_of
 from flower_dgan.data.levels import levels_of
@@ -150,10 +151,12 @@ def _describe(message: Message, context: Context) -> RecordDict:
     if not state.has_joined():
         policy.check_trainings(0, state.kept_beside() + 1)
     forget_session(state)
+    by_noise = algorithm_of(config).releases.noisy_sums
     with state.forgotten_if_it_fails():
 
         def begin() -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
-            return begin_training(policy, request.training, state, hashes_at(config, node_config), config.seed)
+            images = hashes_at(config, node_config)
+            return begin_training(policy, request.training, state, images, config.seed, by_noise=by_noise)
 
         token = state.join(
             node.name,
@@ -163,6 +166,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
             node.validation,
             begin if is_guarded(node_config) else None,
             node.groups,
+            by_noise,
         )
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         if is_guarded(node_config) and not policy.approval:

@@ -21,7 +21,7 @@ from flower_dgan.node.book import Book
 from flower_dgan.node.noisy_sums import layout_of, sum_of
 from flower_dgan.node.plain_words import in_plain_words
 from flower_dgan.node.presets import PRESETS
-from flower_dgan.node.privacy_book import Patient
+from flower_dgan.node.privacy_book import patients_of
 from flower_dgan.node.state import ClientState
 from flower_dgan.privacy.gaussian_mechanism import METHOD, sigma_of
 from flower_dgan.privacy.noise import GRID
@@ -74,7 +74,9 @@ def test_under_strict_a_sum_with_noise_leaves_and_no_count_of_images(clinic: Cli
     assert steps(ask(clinic)).shape == (1, 101)
     told = lines(own_home)[-1]
     assert told["purpose"] == NOISY_SUM
-    assert told["privacy"] == {
+    privacy = dict(told["privacy"])  # type: ignore[call-overload]
+    assert len(privacy.pop("name")) == 64
+    assert privacy == {
         "release": "epsilon 3 at delta 1e-05",
         "spent": "epsilon 3 at delta 1e-05",
         "unit": "patient, add or remove one",
@@ -89,7 +91,7 @@ def test_the_noise_is_as_large_as_was_paid_for(clinic: Clinic) -> None:
     _, pairs, config = ClientState(FIRST.identity, "clinic").joined(lambda *_: None)
     algorithm = algorithm_of(config)
     assert isinstance(algorithm, DpMerf)
-    patients = [Patient((index,), frozenset()) for index in range(len(pairs))]
+    patients = [(index,) for index in range(len(pairs))]
     exact = sum_of(algorithm, layout_of(algorithm, config), pairs, patients, config)
     noise = (steps(ask(clinic)) - exact) / GRID
     assert noise.std() == pytest.approx(sigma_of(3.0, 1e-5), rel=0.15)
@@ -157,7 +159,7 @@ def test_what_was_not_kept_does_not_leave(clinic: Clinic, monkeypatch: pytest.Mo
         patch.setattr(noisy_sums, "noisy", fail)
         assert clinic.refusal(ask(clinic)) == Refusal.STORAGE
     with Book().changing() as rows:
-        assert rows.execute("SELECT COUNT(*) FROM spent").fetchone() == (0,)
+        assert rows.execute("SELECT COUNT(*) FROM released").fetchone() == (0,)
     steps(ask(clinic))
 
 
@@ -186,7 +188,7 @@ def test_an_image_that_does_not_fit_adds_nothing() -> None:
     shapes, classes = [fits, small, coloured, fits, fits], [1, 1, 1, 7, 0]
     images = tuple(np.zeros(shape, np.uint8) for shape in shapes)
     maps = tuple(np.full(shape[:2], of, np.uint8) for shape, of in zip(shapes, classes, strict=True))
-    patients = [Patient((0, 1), frozenset()), Patient((2,), frozenset()), Patient((3, 4), frozenset())]
+    patients = [(0, 1), (2,), (3, 4)]
     layout = layout_of(algorithm, config)
     total = sum_of(algorithm, layout, Pairs(images, maps, 8), patients, config)
     assert layout.counts(total / GRID) == pytest.approx([1, 1], abs=1e-3)
@@ -215,7 +217,7 @@ def test_folders_that_differ_in_a_patient_have_sums_that_differ_by_one_at_most(
     images = tuple(generator.integers(0, 256, (side, side, channels), np.uint8) for side, channels, _ in every)
     maps = tuple(np.full((side, side), of, np.uint8) for side, _, of in every)
     starts = np.cumsum([0, *map(len, folder)]).tolist()
-    patients = [Patient(tuple(range(a, b)), frozenset()) for a, b in pairwise(starts)]
+    patients = [tuple(range(a, b)) for a, b in pairwise(starts)]
     pairs = Pairs(images, maps, 6)
     whole = sum_of(algorithm, layout, pairs, patients, CLASSES)
     without = sum_of(algorithm, layout, pairs, patients[1:], CLASSES)
@@ -223,7 +225,7 @@ def test_folders_that_differ_in_a_patient_have_sums_that_differ_by_one_at_most(
 
 
 def test_patients_are_those_of_the_data(tmp_path: Path) -> None:
-    """Three with two images each: what counts, and what is charged, is a patient; by six images and three names."""
+    """Three with two images each: what counts is a patient."""
     root = make_folder(tmp_path / "data", sites=1, images=3, size=16)
     for part in ("images", "masks"):
         for file in list((root / part).glob("tr_*_0.png")):
@@ -235,9 +237,55 @@ def test_patients_are_those_of_the_data(tmp_path: Path) -> None:
     found = steps(ask(clinic))[0, -1] / GRID / 0.05**0.5
     state = ClientState(FIRST.identity, "clinic")
     assert sorted(state.groups(6)) == sorted(2 * list(set(state.groups(6))))
-    with Book().changing() as rows:
-        assert rows.execute("SELECT COUNT(*) FROM spent").fetchone() == (9,)
+    assert [len(each) for each in patients_of(state.groups(6))] == [2, 2, 2]
     assert abs(found - 3) < 5 * 1.3906 / 0.05**0.5
+
+
+@pytest.mark.parametrize("images", [3, 8, 9])
+def test_whoever_is_there_a_node_joins_and_answers_alike(images: int, folder: Path, tmp_path: Path) -> None:
+    """With a batch of 8 and a limit of trainings: a refusal would tell how many images there are, or which."""
+    root = make_folder(tmp_path / "data", sites=1, images=images, size=24)
+    clinic = Clinic(root, tmp_path)
+    clinic.policy.write_text(f"{STRICT}trainings: 1\ndistinct_images: 5\n")
+    for letter in "ab":
+        training = Training(letter * 16, 1)
+        assert clinic.refusal(clinic.join(f"{MOMENTS} exchange.batch_size=8", training)) is None
+        assert steps(ask(clinic, training)).shape == (1, 101)
+
+
+def test_a_sum_is_sent_again_though_a_patient_came(clinic: Clinic, folder: Path, tmp_path: Path) -> None:
+    """Other bytes, or a refusal, would tell that somebody did."""
+    root = make_folder(tmp_path / "data", sites=1, images=4, size=24)
+    clinic = Clinic(root, tmp_path)
+    clinic.policy.write_text(STRICT)
+    clinic.join(MOMENTS)
+    first = steps(ask(clinic))
+    for part in ("images", "masks"):
+        some = next((root / part).glob("tr_*.png"))
+        (root / part / "tr_site0_newcomer_0.png").write_bytes(some.read_bytes())
+    for again in (Training(FIRST.identity, 2), Training("b" * 16, 1)):
+        assert clinic.refusal(clinic.join(MOMENTS, again)) is None
+        assert (steps(ask(clinic, again)) == first).all()
+
+
+def test_without_splits_of_the_owner_no_patient_is_left_out(tmp_path: Path) -> None:
+    """A share that was held out would be another one with a patient more, who would move others in or out."""
+    root = make_folder(tmp_path / "data", sites=1, images=6, size=24)
+    clinic = Clinic(root, tmp_path)
+    clinic.policy.write_text(STRICT)
+    clinic.node_config["name-pattern"] = "{site}_{group}_{*}_{*}"
+    assert clinic.refusal(clinic.join(MOMENTS)) is None
+    _, pairs, _ = ClientState(FIRST.identity, "clinic").joined(lambda *_: None)
+    assert len(pairs) == len(list((root / "images").iterdir()))
+
+
+def test_an_older_book_is_seen_though_a_release_is_all_that_it_lacks(clinic: Clinic, own_home: Path) -> None:
+    clinic.join(MOMENTS)
+    book = own_home / "state/flower-dgan/book.sqlite"
+    before = book.read_bytes()
+    steps(ask(clinic))
+    book.write_bytes(before)
+    assert clinic.refusal(ask(clinic)) == Refusal.STORAGE
 
 
 def test_plain_words_name_cost_and_worth() -> None:

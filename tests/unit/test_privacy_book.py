@@ -1,83 +1,62 @@
-"""What was spent of patients' privacy is kept, only grows, and is spent with what is released or not at all."""
+"""What was spent of patients' privacy is kept, only grows, depends on no image, and is spent with what is released."""
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from flower_dgan.errors import StorageError
 from flower_dgan.node.book import Book
-from flower_dgan.node.privacy_book import Patient, most_spent, patients_of, release
+from flower_dgan.node.privacy_book import is_released, name_of_request, patients_of, release, spent
+from flower_dgan.resolve import resolve
+
+MOMENTS = "privacy=moments data.condition=none downstream=none"
 
 
-def images_of(*values: int) -> NDArray[np.uint8]:
-    """Return a hash each that is told by its first byte."""
-    return np.array([[value] + [0] * 31 for value in values], np.uint8)
+def spend(mu: float, request: bytes, answer: bytes = b"!") -> bytes:
+    return release(Book(), request, mu, lambda _: None, lambda: answer)[0]
 
 
-def known(values: tuple[int, ...], groups: str, node: str = "a") -> tuple[Patient, ...]:
-    return patients_of(images_of(*values), tuple(groups), node)
+def test_images_of_a_name_are_one_patient() -> None:
+    """P has the images 0 and 2, Q the images 1 and 4, and R one."""
+    assert patients_of(("P", "Q", "P", "R", "Q")) == ((0, 2), (1, 4), (3,))
 
 
-def spend(patients: tuple[Patient, ...], mu: float, request: bytes, answer: bytes = b"!") -> bytes:
-    return release(Book(), request, patients, mu, lambda _: None, lambda: answer)
-
-
-def test_images_of_a_name_and_names_of_an_image_are_one_patient() -> None:
-    """P has 1 and 2; Q has 3; R has 4 and, as a copy, 3: Q and R are one."""
-    found = known((1, 3, 2, 4, 3), "PQPRR")
-    assert [each.images for each in found] == [(0, 2), (1, 3, 4)]
-    assert [len(each.subjects) for each in found] == [3, 4]
-
-
-def test_a_copy_joins_patients_that_were_apart_before_it() -> None:
-    assert [each.images for each in known((1, 2, 3, 2, 1), "PQRPQ")] == [(0, 1, 3, 4), (2,)]
-
-
-@pytest.mark.parametrize(
-    ("values", "groups", "node"),
-    [
-        ((1,), "P", "a"),  # as it was
-        ((1,), "Z", "b"),  # renamed, at a node of another name
-        ((9,), "P", "a"),  # all pixels changed
-        ((9, 8, 1), "XYZ", "c"),  # one of many
-        ((2,), "P", "a"),  # the image that was released is gone
-    ],
-)
-def test_what_was_spent_is_found_by_pixels_or_by_name(values: tuple[int, ...], groups: str, node: str) -> None:
-    """3^2 + 4^2 = 5^2."""
-    spend(known((1,), "P"), 3.0, b"first")
-    spend(known((1, 2), "PP"), 4.0, b"second")
-    assert most_spent(Book(), known(values, groups, node)) == pytest.approx(5.0)
-
-
-def test_who_was_not_there_has_spent_nothing() -> None:
-    spend(known((1,), "P"), 3.0, b"first")
-    assert most_spent(Book(), known((7,), "Q")) == 0.0
-    assert most_spent(Book(), known((7,), "P", "another node")) == 0.0
-
-
-def test_an_image_that_comes_to_a_patient_is_charged_for_all_that_the_patient_spent() -> None:
-    spend(known((1,), "P"), 3.0, b"first")
-    spend(known((1, 2), "PP"), 4.0, b"second")
-    assert most_spent(Book(), known((2,), "Z")) == pytest.approx(5.0)
+def test_who_comes_changes_nobody_else() -> None:
+    """Whatever the others share with whom: a patient more is one sum more, and nothing that merges or moves."""
+    before = patients_of(("P", "Q", "P"))
+    assert patients_of(("P", "Q", "P", "X"))[:2] == before
 
 
 def test_the_same_request_gets_the_same_bytes_and_costs_once() -> None:
-    patients = known((1, 2), "PQ")
-    assert spend(patients, 3.0, b"request", b"noise") == b"noise"
-    assert spend(patients, 3.0, b"request", b"other noise") == b"noise"
-    assert most_spent(Book(), patients) == pytest.approx(3.0)
-    assert spend(patients, 3.0, b"another", b"other noise") == b"other noise"
-    assert most_spent(Book(), patients) == pytest.approx(18**0.5)
+    assert release(Book(), b"request", 3.0, lambda _: None, lambda: b"noise") == (b"noise", True)
+    assert release(Book(), b"request", 3.0, lambda _: None, lambda: b"other noise") == (b"noise", False)
+    assert spent(Book()) == pytest.approx(3.0)
+    assert spend(4.0, b"another", b"other noise") == b"other noise"
+    assert spent(Book()) == pytest.approx(5.0)  # 3^2 + 4^2 = 5^2
 
 
-def test_the_check_sees_who_spent_most_with_this_release() -> None:
-    spend(known((1,), "P"), 3.0, b"first")
+def test_the_check_sees_all_that_was_spent_with_this_release() -> None:
+    """Of whatever node and whatever patients: of two nodes, as if each patient were at both."""
+    spend(3.0, b"of a node")
     seen: list[float] = []
-    release(Book(), b"second", known((1, 2), "PQ"), 4.0, seen.append, lambda: b"!")
+    release(Book(), b"of another", 4.0, seen.append, lambda: b"!")
     assert seen == [pytest.approx(5.0)]
+
+
+def test_a_book_knows_what_was_released() -> None:
+    spend(3.0, b"request")
+    assert is_released(Book(), b"request")
+    assert not is_released(Book(), b"another")
+
+
+def test_a_release_is_named_by_node_and_settings_of_the_data_and_of_what_is_added_up() -> None:
+    first = name_of_request("a", resolve(MOMENTS))
+    assert name_of_request("a", resolve(f"{MOMENTS} seed=5 exchange.rounds=3 model.generator_width=8")) == first
+    others = [name_of_request("b", resolve(MOMENTS))] + [
+        name_of_request("a", resolve(f"{MOMENTS} {change}"))
+        for change in ("data.image_size=16", "algorithm.epsilon=2", "algorithm.frequencies=9", "data.channels=3")
+    ]
+    assert len({first, *others}) == 6
 
 
 def refuse(_: float = 0.0) -> bytes:
@@ -86,14 +65,13 @@ def refuse(_: float = 0.0) -> bytes:
 
 @pytest.mark.parametrize(("check", "make"), [(refuse, lambda: b"!"), (lambda _: None, refuse)])
 def test_what_is_refused_or_not_made_costs_nothing(check: Callable[[float], None], make: Callable[[], bytes]) -> None:
-    patients = known((1,), "P")
     with pytest.raises((PermissionError, StorageError)):
-        release(Book(), b"request", patients, 3.0, check, make)
-    assert most_spent(Book(), patients) == 0.0
-    assert spend(patients, 3.0, b"request", b"later") == b"later"
+        release(Book(), b"request", 3.0, check, make)
+    assert spent(Book()) == 0.0
+    assert spend(3.0, b"request", b"later") == b"later"
 
 
 @pytest.mark.parametrize("mu", [0.0, -1.0, float("nan")])
 def test_what_has_no_noise_is_no_release(mu: float) -> None:
     with pytest.raises(ValueError, match="a release of mu"):
-        spend(known((1,), "P"), mu, b"request")
+        spend(mu, b"request")

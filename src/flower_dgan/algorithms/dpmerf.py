@@ -108,6 +108,10 @@ class DpMerf(Algorithm[DpMerfSettings]):
             )
         if data.missing_channels:
             raise ConfigError("algorithm=dpmerf wants all channels of each image: leave data.missing_channels out.")
+        if config.selection.validation_fraction:
+            raise ConfigError(
+                "algorithm=dpmerf holds no image out: which ones would depend on the others. Set selection=last."
+            )
         if self.settings.replay != "gradient":
             raise ConfigError("algorithm=dpmerf has no feedback to replay: set algorithm.replay=gradient.")
         pixels = data.channels * data.image_size**2

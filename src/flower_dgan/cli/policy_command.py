@@ -137,10 +137,10 @@ def new_book(yes: Yes = False) -> None:
     from flower_dgan.node.new_book import begin_new_book
 
     console.print(
-        "The book says how often each image was used, which trainings you approved or ended, and what was released of "
-        "each patient. What a lost book knew is forgotten for good: every limit is counted from 0, or from what the "
-        "older book knows, and a server gets as much once more as it had before. If the newest book can be found, put "
-        "it back in place of this.",
+        "The book says how often each image was used, which trainings you approved or ended, and what patients "
+        "spent of epsilon. What a lost book knew is forgotten for good: every limit is counted from 0, or from what "
+        "the older book knows, and a server gets as much once more as it had before. If the newest book can be found, "
+        "put it back in place of this.",
         soft_wrap=True,
     )
     if not yes:

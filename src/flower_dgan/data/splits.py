@@ -85,7 +85,8 @@ def split_entries(
     splits : sequence of str or None
         The split of each entry as the data give it; None to hold out ``config.test_fraction`` of the groups.
     config : DataConfig
-        ``train_splits``, ``test_splits``, ``test_fraction`` and ``sites`` are used.
+        ``train_splits``, ``test_splits``, ``test_fraction`` (0 for nothing, which no setting can be) and ``sites`` are
+        used.
 
     Returns
     -------
@@ -100,14 +101,15 @@ def split_entries(
         If a split is for neither side, a group is on both, or a side is left empty.
     """
     if splits is None:
-        held_out = held_out_groups((entry.group for entry in entries), config.test_fraction)
+        groups = (entry.group for entry in entries)
+        held_out = held_out_groups(groups, config.test_fraction) if config.test_fraction else frozenset()
         is_test = [entry.group in held_out for entry in entries]
     else:
         is_test = _given_sides(entries, splits, config)
     train = tuple(entry for entry, test in zip(entries, is_test, strict=True) if not test)
     test = tuple(entry for entry, test in zip(entries, is_test, strict=True) if test)
     for side, name, key in ((train, "training", "train_splits"), (test, "test", "test_splits")):
-        if not side:
+        if not side and (side is train or splits is not None or config.test_fraction):
             raise DataError(
                 f"No {name} pair among {len(entries)} pairs. Where the data give a split, change data.{key} (now "
                 f"{list(getattr(config, key))}); otherwise give at least two groups (patients, scenes) of images."

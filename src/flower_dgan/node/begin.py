@@ -12,7 +12,13 @@ from flower_dgan.wire.protocol import Training
 
 
 def begin_training(
-    policy: ReleasePolicy, training: Training, state: ClientState, images: Sequence[NDArray[np.uint8]], seed: int
+    policy: ReleasePolicy,
+    training: Training,
+    state: ClientState,
+    images: Sequence[NDArray[np.uint8]],
+    seed: int,
+    *,
+    by_noise: bool = False,
 ) -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
     """Note in the owner's book that a training begins; it is counted once something leaves, by :func:`count_training`.
 
@@ -28,6 +34,8 @@ def begin_training(
         Hashes of the images that it trains on, and of those that are held out for validation.
     seed : int
         Of the training.
+    by_noise : bool
+        Whether noise alone bounds what leaves: then no image is looked at, as a refusal would tell of it.
 
     Returns
     -------
@@ -44,8 +52,9 @@ def begin_training(
         If the book cannot be read or written.
     """
     book, (own, held) = Book(), images
-    policy.check_distinct(own)
-    if policy.trainings is not None:
+    if not by_noise:
+        policy.check_distinct(own)
+    if policy.trainings is not None and not by_noise:
         policy.check_trainings(book.most_trainings(np.concatenate([own, held])) + 1, 0)
     return book.begin(training.identity, state.node, seed), own, held
 

@@ -44,10 +44,7 @@ CREATE TABLE IF NOT EXISTS rounds (
 );
 CREATE TABLE IF NOT EXISTS begun_anew (first INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS used (identity TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS spent (
-    subject BLOB PRIMARY KEY, squares REAL NOT NULL, releases INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS released (request BLOB PRIMARY KEY, answer BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS released (request BLOB PRIMARY KEY, squares REAL NOT NULL, answer BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write
@@ -55,7 +52,7 @@ _TRACES = ("ledger/*.jsonl", "secrets/*", "clients/*/*/hashes.npy")  # which onl
 
 PUT_BACK = (
     "put the newest one back, or run `flower-dgan policy new-book`, after which nobody knows any more how often each "
-    "image was used before."
+    "image was used before, and how much of patients' privacy was spent."
 )
 """What to do about a book that was lost."""
 

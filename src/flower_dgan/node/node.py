@@ -1,12 +1,13 @@
 """What one node holds: its name and its real pairs."""
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import DataConfig, PartitionConfig, TrainingConfig
 from flower_dgan.data import Entry, Pairs, Source, named_clients, open_source, partition, require_batch
 from flower_dgan.data.channels import (
@@ -82,6 +83,7 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
                 """data.missing_channels is for simulations: leave it out, and start a node with --node-config """
                 """'... channels="0,2"' if its files hold only these."""
             )
+        config = all_of_it(config)
         data, channels = own_data(config.data, node_config)
         name, fraction = check_name(str(node_config["name"])), config.selection.validation_fraction
         return _open_own(data, channels, name, config.exchange.batch_size, fraction)
@@ -97,6 +99,23 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
             """--node-config 'data-path="<folder>" name="<site>"'."""
         )
     return open_partition(config, int(node_config["partition-id"]), int(node_config["num-partitions"]))
+
+
+def all_of_it(config: TrainingConfig) -> TrainingConfig:
+    """Return the settings of a training as a node with data of its own takes them.
+
+    Of a sum with noise all images are, but those that the owner's names or table put into a test split. A share that
+    is held out would have patients in or out by who else is there, and a batch that is wanted would tell how many
+    images there are: either tells of a patient more than the noise allows.
+    """
+    if not algorithm_of(config).releases.noisy_sums:
+        return config
+    return replace(
+        config,
+        data=replace(config.data, test_fraction=0.0),
+        selection=replace(config.selection, validation_fraction=0.0),
+        exchange=replace(config.exchange, batch_size=1),
+    )
 
 
 def node_key(node_config: NodeConfig) -> str:
@@ -213,6 +232,7 @@ def hashes_at(config: TrainingConfig, node_config: NodeConfig) -> tuple[NDArray[
     size of a training change no hash: counts would begin anew with each.
     """
     if "data-path" in node_config:
+        config = all_of_it(config)
         source = _source(own_data(config.data, node_config)[0])
         entries: Sequence[Entry] = source.train
         shared = [entries]

@@ -1,6 +1,5 @@
 """A node's answer to ``query.noisy_sum``: one sum over its patients with noise, charged for in its owner's book."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,9 @@ from flower_dgan.data import Pairs, Pixels, sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import ProtocolError
 from flower_dgan.node.book import Book
-from flower_dgan.node.kept_pairs import kept_hashes
 from flower_dgan.node.node import settings_at
 from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
-from flower_dgan.node.privacy_book import Patient, patients_of, release
+from flower_dgan.node.privacy_book import Patient, name_of_request, patients_of, release
 from flower_dgan.node.privacy_words import USELESS
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState, check_attempt
@@ -45,7 +43,7 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     """Return the sum of what the node's patients add, with noise.
 
     A node with an owner draws the noise from the operating system, and keeps in the owner's book what it released: who
-    asks for the same of the same images gets the same bytes, in this training and in any other, and they cost nothing.
+    asks for the same gets the same bytes, in this training and in any other, and they cost nothing.
     In a simulation the noise follows from the run's seed, and nobody is charged.
 
     Parameters
@@ -60,7 +58,7 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     Raises
     ------
     PolicyError
-        If the policy is against it, or a patient would have spent more than the owner allows.
+        If the policy is against it, or more would be spent than the owner allows.
     ProtocolError
         If the request does not follow the protocol, or the training asks for no such sum.
     StorageError
@@ -75,8 +73,7 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     algorithm = algorithm_of(config)
     if not isinstance(algorithm, DpMerf):
         raise ProtocolError("a request for a sum with noise in a training that has none")
-    settings, images = algorithm.settings, kept_hashes(state.path, pairs)
-    patients = patients_of(images, state.groups(len(pairs)), state.node)
+    settings, patients = algorithm.settings, patients_of(state.groups(len(pairs)))
     sigma = sigma_of(settings.epsilon, settings.delta)
     layout = layout_of(algorithm, config)
     with computing(config):
@@ -89,8 +86,9 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     def make() -> bytes:
         return noisy(total, sigma, os.urandom).astype("<i8").tobytes()
 
-    request = request_of(algorithm, config, pairs, images, patients)
-    kept = release(Book(), request, patients, 1 / sigma, policy.check_spent, make)
+    kept, is_new = release(Book(), name_of_request(state.node, config), 1 / sigma, policy.check_spent, make)
+    if not is_new:
+        logger.info("The sum that this node released before is sent again: what came or went since is not in it.")
     return NoisySumAnswer(np.frombuffer(kept, "<i8").astype(np.int64).reshape(layout.shape)).to_records()
 
 
@@ -119,7 +117,7 @@ def sum_of(
 
     def of_patients() -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
         for patient in patients:
-            if chosen := [index for index in patient.images if fits[index]]:
+            if chosen := [index for index in patient if fits[index]]:
                 yield _features(phi, [pairs.images[index] for index in chosen], side), classes[chosen]
 
     return layout.add_up(of_patients())
@@ -151,28 +149,3 @@ def say_signal(layout: Layout, total: NDArray[np.int64], sigma: float, patients:
     told = "The release of %d patients in %d numbers with noise of %.4g has a signal to noise of %.2g: %s."
     log = logger.warning if ratio < USELESS else logger.info
     log(told, patients, total.size, sigma, ratio, verdict)
-
-
-def request_of(
-    algorithm: DpMerf, config: TrainingConfig, pairs: Pairs, images: NDArray[np.uint8], patients: Sequence[Patient]
-) -> bytes:
-    """Return what names a release: all that it depends on, in an order that does not depend on names of files."""
-    data, settings = config.data, algorithm.settings
-    asked = (
-        "noisy sum",
-        *(data.condition, algorithm.classes_of(config), data.image_size, data.channels),
-        *(settings.epsilon, settings.delta, settings.frequencies, settings.bandwidth, settings.count_share),
-    )
-    of_each = sorted(
-        b"".join(
-            sorted(
-                images[index].tobytes() + hashlib.sha256(pairs.label_maps[index].tobytes()).digest()
-                for index in patient.images
-            )
-        )
-        for patient in patients
-    )
-    found = hashlib.sha256(repr(asked).encode())
-    for each in of_each:
-        found.update(len(each).to_bytes(8, "big") + each)
-    return found.digest()

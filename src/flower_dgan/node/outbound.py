@@ -17,7 +17,7 @@ from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.node.answer_form import check_form
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.begin import count_training
-from flower_dgan.node.node import node_key
+from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
 from flower_dgan.node.policy import ReleasePolicy
@@ -86,10 +86,11 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
         raise _undeclared("more than that the training was left")
     if kind not in (JOIN, LEAVE):
         Approvals().note_use(identity)
-        count_training(policy, state)
+        if kind != NOISY_SUM:  # bounded by its noise: a refusal would tell which images are there
+            count_training(policy, state)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
     if kind == NOISY_SUM:
-        entry["privacy"] = spent_at(state, config, policy, partial(check_code, node_config))
+        entry["privacy"] = spent_at(state.node, settings_at(config, node_config), policy)
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
 
 

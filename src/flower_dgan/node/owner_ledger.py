@@ -18,6 +18,7 @@ from flower_dgan.data.plain_values import parse_json
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.node.book import PUT_BACK, Book
+from flower_dgan.node.privacy_book import RELEASE, is_released
 from flower_dgan.private import private_directory
 
 _START = "0" * 64
@@ -78,13 +79,16 @@ class OwnerLedger:
     def require_newest_book(self) -> None:
         """Raise StorageError if the book knows less than any ledger beside this one: an older copy was put back.
 
-        One line may be ahead, whose process died before the book knew of it.
+        One line may be ahead, whose process died before the book knew of it; not of a release with noise, which the
+        book knows of before its line is written.
         """
         for each in self._beside():
-            number, previous, _ = each.last_line()  # before the book, which is ahead if a line is added meanwhile
+            # Before the book, which is ahead if a line is added meanwhile.
+            number, previous, _, told = each.last_line()
             with self._book.changing() as rows:
                 known, hashed = each._head(rows) or (0, _START)
-            if known < number and (known, hashed) != (number - 1, previous):
+            died = (known, hashed) == (number - 1, previous) and self._knows_release(told)
+            if known < number and not died:
                 raise StorageError(
                     f"The book of this node's owner, {self._book.path}, is older than {each.path}: it knows of "
                     f"{known} of {number} messages, and of what was done with each image as little. {PUT_BACK}"
@@ -92,24 +96,30 @@ class OwnerLedger:
 
     def adopt(self) -> None:
         """Let the book know of the last line, whatever it knew."""
-        number, _, said = self.last_line()
+        number, _, said, _ = self.last_line()
         if number:
             with self._book.changing() as rows:
                 rows.execute("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)", (self.path.stem, number, said))
 
-    def last_line(self) -> tuple[int, str, str]:
-        """Return number of the last whole line, hash of the one before it, and its own; changes nothing."""
+    def last_line(self) -> tuple[int, str, str, Mapping[str, Any]]:
+        """Return number of the last whole line, hash of the one before it, its own, and all of it; changes nothing."""
         try:
             with self.path.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
                 tail = file.read()
         except FileNotFoundError:
-            return 0, _START, _START
+            return 0, _START, _START, {}
         try:
             last = json.loads(tail[: tail.rfind(b"\n") + 1].splitlines()[-1])
-            return int(last["number"]), str(last["previous"]), str(last["hash"])
+            return int(last["number"]), str(last["previous"]), str(last["hash"]), last
         except (ValueError, KeyError, TypeError, IndexError):  # its own node says more
-            return 0, _START, _START
+            return 0, _START, _START, {}
+
+    def _knows_release(self, line: Mapping[str, Any]) -> bool:
+        """Return whether the book knows of what a line says was released with noise, if it says so."""
+        privacy = line.get("privacy")
+        name = privacy.get(RELEASE) if isinstance(privacy, dict) else None
+        return not isinstance(name, str) or is_released(self._book, bytes.fromhex(name))
 
     def _beside(self) -> list["OwnerLedger"]:
         return [OwnerLedger(each, self._book) for each in sorted(self.path.parent.glob("*.jsonl"))]

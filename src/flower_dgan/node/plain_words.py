@@ -16,7 +16,7 @@ _GUARANTEE = (
 )
 _PROMISE = (
     "Whatever anybody else knows, and whatever is done with it: what leaves is differentially private by patient, with "
-    "the epsilon and delta named above. The node's name, and when it answers, are not."
+    "the epsilon and delta named above. Not so are the node's name, when it answers, and whether its data can be read."
 )
 _NO_HURDLE = "This policy has no hurdles: whoever starts the run can read the images."
 
@@ -63,7 +63,7 @@ def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator
     if not data.counts_leave:
         yield (
             "once: the node's name, and the channels and classes of the training",
-            "nothing of any patient",
+            "that every image can be read as the training wants it, or, by a refusal, that one cannot",
             "nothing",
         )
     else:

@@ -1,92 +1,73 @@
-"""What was spent of each patient's privacy, in the owner's book: it only grows, whatever is renamed, moved or deleted.
+"""What was spent of patients' privacy, in the owner's book: one account for all that was released, which only grows.
 
-A patient is known by the hash of each image that is there, and by what the node's owner calls the patient. What was
-spent is that of whichever of these has spent most: so new names do not reset it, nor do images that are taken away,
-added or changed, as long as one of all these is as it was. Each of them is charged for the patient as a whole.
+It is the same whatever the images are: an account by patient would refuse by who is there, and tell that. So a patient
+is charged for every release of every node that shares the book, as if the patient had been in all of them.
 
-What is released is kept, in the same step as it is charged for: asked for once more, it is given again, byte for byte,
-and costs nothing.
+What is released is kept, in the same step as it is charged for, by the node and the settings that it was asked with:
+asked for once more, it is given again, byte for byte, and costs nothing, also where images came or went since. Another
+answer would tell that they did.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from sqlite3 import Connection
 
-import numpy as np
-from numpy.typing import NDArray
-
+from flower_dgan.config import TrainingConfig
 from flower_dgan.node.book import Book
 
+RELEASE = "name"
+"""The key of what names a release, in the line of a ledger."""
 
-@dataclass(frozen=True)
-class Patient:
-    """One whose privacy is counted as a whole.
-
-    Attributes
-    ----------
-    images : tuple of int
-        Which of the node's images are the patient's, from 0 and ascending.
-    subjects : frozenset of bytes
-        What the patient is known by in the book.
-    """
-
-    images: tuple[int, ...]
-    subjects: frozenset[bytes]
+Patient = tuple[int, ...]
+"""Which of a node's images are those of a patient, from 0 and ascending."""
 
 
-def patients_of(images: NDArray[np.uint8], groups: Sequence[str], node: str) -> tuple[Patient, ...]:
+def patients_of(groups: Sequence[str]) -> tuple[Patient, ...]:
     """Return the patients of a node, in the order of their first images.
 
-    Two that share an image, pixel by pixel, are one: a file that was copied under another name adds nobody, and who is
-    in a sum twice would change it twice as much.
+    Who is called differently is another patient, also where two have an image that looks the same: were they one for
+    that, a third who has it, too, would join them, and change the sum by more than what one patient adds.
 
     Parameters
     ----------
-    images : uint8 array (images, 32)
-        Hashes of their pixels.
     groups : sequence of str
-        Whose each image is.
-    node : str
-        What its owner calls the node: at another one the same name may be another patient's.
+        Whose each image is, as the owner's data say.
     """
-    subjects = [(_name(node, group), image.tobytes()) for group, image in zip(groups, images, strict=True)]
-    found: dict[bytes, tuple[list[int], set[bytes]]] = {}
-    for index, pair in enumerate(subjects):
-        same = list({id(found[each]): found[each] for each in pair if each in found}.values())
-        of = sorted([index, *(image for some, _ in same for image in some)])
-        merged = (of, set(pair).union(*(known for _, known in same)))
-        found |= dict.fromkeys(merged[1], merged)
-    one_each = {id(each): each for each in found.values()}.values()
-    return tuple(Patient(tuple(of), frozenset(known)) for of, known in sorted(one_each, key=lambda each: each[0]))
+    found: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        found.setdefault(group, []).append(index)
+    return tuple(map(tuple, found.values()))
+
+
+def name_of_request(node: str, config: TrainingConfig) -> bytes:
+    """Return what names a release: the node, and the settings that choose images, read them and add them up.
+
+    Nothing of the images is in it, nor what a generator makes of the sum later.
+    """
+    asked = [node, asdict(config.data), asdict(config.algorithm)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
 
 
 def release(
-    book: Book,
-    request: bytes,
-    patients: Sequence[Patient],
-    mu: float,
-    check: Callable[[float], None],
-    make: Callable[[], bytes],
-) -> bytes:
-    """Return what is released on a request: what was the first time, or, charged for, what is made now.
+    book: Book, request: bytes, mu: float, check: Callable[[float], None], make: Callable[[], bytes]
+) -> tuple[bytes, bool]:
+    """Return what is released on a request, and whether it is new: what was the first time, or what is made now.
 
-    Both happen, or neither: what was made and could not be kept does not leave.
+    What is made is charged for and kept, or neither: what could not be kept does not leave.
 
     Parameters
     ----------
     book : Book
         The owner's.
     request : bytes
-        Names what is asked for, the data that it is about included.
-    patients : sequence of Patient
-        Whom it is about.
+        Names what is asked for, see :func:`name_of_request`.
     mu : float
-        What the release costs each, see :mod:`flower_dgan.privacy.gaussian_mechanism`; above 0.
+        What the release costs a patient, see :mod:`flower_dgan.privacy.gaussian_mechanism`; above 0.
     check : callable
-        Called with the mu of all releases together, this one included, of the patient who has spent most; raises where
-        that is too much.
+        Called with the mu of all releases together, this one included; raises where that is too much.
     make : callable
         Makes it, with noise that nobody has seen.
 
@@ -102,32 +83,24 @@ def release(
     with book.changing() as rows:
         found = rows.execute("SELECT answer FROM released WHERE request = ?", (request,)).fetchone()
         if found is not None:
-            return bytes(found[0])
-        spent = [_squares(rows, patient) + mu**2 for patient in patients]
-        check(math.sqrt(max(spent, default=0.0)))
+            return bytes(found[0]), False
+        check(math.sqrt(_squares(rows) + mu**2))
         answer = make()
-        for patient, squares in zip(patients, spent, strict=True):
-            rows.executemany(
-                "INSERT INTO spent VALUES (?, ?, 1) ON CONFLICT (subject) DO UPDATE "
-                "SET squares = MAX(squares, excluded.squares), releases = releases + 1",
-                [(subject, squares) for subject in patient.subjects],
-            )
-        rows.execute("INSERT INTO released VALUES (?, ?)", (request, answer))
-    return answer
+        rows.execute("INSERT INTO released VALUES (?, ?, ?)", (request, mu**2, answer))
+    return answer, True
 
 
-def most_spent(book: Book, patients: Sequence[Patient]) -> float:
-    """Return the mu of all releases together of the patient who has spent most, 0 for none; raises StorageError."""
+def spent(book: Book) -> float:
+    """Return the mu of all releases together, 0 for none; raises StorageError."""
     with book.changing() as rows:
-        return math.sqrt(max((_squares(rows, patient) for patient in patients), default=0.0))
+        return math.sqrt(_squares(rows))
 
 
-def _squares(rows: Connection, patient: Patient) -> float:
-    read = "SELECT squares FROM spent WHERE subject = ?"
-    found = [rows.execute(read, (subject,)).fetchone() for subject in patient.subjects]
-    return max((float(each[0]) for each in found if each is not None), default=0.0)
+def is_released(book: Book, request: bytes) -> bool:
+    """Return whether the book knows of a release; raises StorageError."""
+    with book.changing() as rows:
+        return rows.execute("SELECT 1 FROM released WHERE request = ?", (request,)).fetchone() is not None
 
 
-def _name(node: str, group: str) -> bytes:
-    parts = (b"flower-dgan patient", node.encode("utf-8", "surrogateescape"), group.encode("utf-8", "surrogateescape"))
-    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+def _squares(rows: Connection) -> float:
+    return math.fsum(row[0] for row in rows.execute("SELECT squares FROM released"))

@@ -1,15 +1,13 @@
 """What a release with noise costs and is worth, in words for its owner: in the ledger, and before approval."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
 from flower_dgan.node.book import Book
-from flower_dgan.node.kept_pairs import kept_hashes
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.privacy_book import most_spent, patients_of
-from flower_dgan.node.state import ClientState
+from flower_dgan.node.privacy_book import RELEASE, name_of_request, spent
 from flower_dgan.privacy.class_sums import Layout
 from flower_dgan.privacy.gaussian_mechanism import METHOD, epsilon_of, sigma_of
 
@@ -19,16 +17,13 @@ USELESS = 0.3
 _PATIENTS = (100, 1_000, 10_000)
 
 
-def spent_at(
-    state: ClientState, config: TrainingConfig, policy: ReleasePolicy, allow_code: Callable[[str, str], None]
-) -> dict[str, str]:
-    """Return what a ledger says of a release, and of what the patient of the node who spent most has spent in all."""
+def spent_at(node: str, config: TrainingConfig, policy: ReleasePolicy) -> dict[str, str]:
+    """Return what a ledger says of a release, and of what was spent in all releases together."""
     algorithm = algorithm_of(config)
-    _, pairs, _ = state.joined(allow_code)
-    patients = patients_of(kept_hashes(state.path, pairs), state.groups(len(pairs)), state.node)
     return {
+        RELEASE: name_of_request(node, config).hex(),
         "release": f"epsilon {epsilon_of(algorithm.release_cost, policy.delta):.4g} at delta {policy.delta:g}",
-        "spent": f"epsilon {epsilon_of(most_spent(Book(), patients), policy.delta):.4g} at delta {policy.delta:g}",
+        "spent": f"epsilon {epsilon_of(spent(Book()), policy.delta):.4g} at delta {policy.delta:g}",
         "unit": "patient, add or remove one",
         "accountant": METHOD,
         "noise": f"Gaussian, {1 / algorithm.release_cost:.4f} times what a patient adds at most",

@@ -71,6 +71,7 @@ class ClientState:
         validation: Pairs | None = None,
         begin: Callable[[], tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] | None = None,
         groups: Sequence[str] = (),
+        by_noise: bool = False,
     ) -> str:
         """Keep the node's name, its real pairs and the run's configuration; return the node's token.
 
@@ -81,7 +82,8 @@ class ClientState:
 
         ``begin`` is called where the node had not joined before, and returns how many trainings of the same seed it was
         in before, see :meth:`~flower_dgan.node.book.Book.begin`, and the hashes of the images of both pairs. ``groups``
-        say whose each of the pairs is, where that is known.
+        say whose each of the pairs is, where that is known. Where noise alone bounds what leaves (``by_noise``), a node
+        that joins again goes on with the pairs of the first time whatever it has now: a refusal would tell.
 
         Raises
         ------
@@ -103,6 +105,9 @@ class ClientState:
         }
         with self.forgotten_if_it_fails(), self._written(), self._locked_where_it_will_be() as lock:
             if (self.path / _NODE).is_file():
+                if by_noise:
+                    before = self._node()
+                    node |= {key: before[key] for key in ("pairs", "validation", "classes", "channels")}
                 token = self._token_of_before(node, config)
                 node["repeat"] = self.repeat()
                 lock.renew()
