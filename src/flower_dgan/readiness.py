@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import federation_of
@@ -19,6 +20,7 @@ from flower_dgan.errors import DganError
 from flower_dgan.memory import available_memory
 from flower_dgan.node.bounds import memory_mib
 from flower_dgan.node.node import Node, node_key
+from flower_dgan.node.noisy_sums import rehearse
 from flower_dgan.node.own_data import own_data
 from flower_dgan.node.own_policy import check_code, own_policy
 from flower_dgan.node.secret import read_secret, secret_path
@@ -156,7 +158,16 @@ def dummy_pairs(config: TrainingConfig) -> Pairs:
 
 
 def _dry_run(config: Config) -> str:
-    """Train for one exchange on dummy data, with the real networks; raises what a training would."""
+    """Do on dummy data what a node does in a training, once: an exchange with the real networks, or a sum with noise.
+
+    Raises what a training would.
+    """
+    algorithm = algorithm_of(config)
+    if isinstance(algorithm, DpMerf):
+        pairs, begin = dummy_pairs(config), time.monotonic()
+        rehearse(algorithm, config, pairs)
+        seconds = time.monotonic() - begin
+        return f"a sum with noise of {len(pairs)} images took {seconds:.1f} s; a training asks for one, of all of yours"
     few = replace(config.exchange, rounds=1, exchanges=1, generator_steps=1, in_flight=1)
     once = replace(config, exchange=few, data=replace(config.data, label_maps="clients"))
     node = Node(_DEMO, dummy_pairs(once))

@@ -130,9 +130,9 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pairs"
 
 
-def look(pairs: Path, *more: str, owner: str = "") -> tuple[int, list[str]]:
+def look(pairs: Path, *more: str, owner: str = "", run: str = RUN) -> tuple[int, list[str]]:
     config = f'data-path="{pairs}" name="clinic" name-pattern="{{site}}_{{patient}}_{{*}}" {owner}'
-    result = CliRunner().invoke(app, ["preflight", RUN, "--node-config", config, *more])
+    result = CliRunner().invoke(app, ["preflight", run, "--node-config", config, *more])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result.exit_code, result.output.splitlines()
 
@@ -148,6 +148,16 @@ def test_a_node_that_is_ready_is_told_what_would_leave_it(pairs: Path, tls: Path
     assert lines[-1] == "Wrong: 0"
     assert code == 0
     assert not (pairs.parent / "state").exists(), "looking leaves nothing behind"
+
+
+def test_a_training_that_asks_for_one_sum_with_noise_is_tried_by_one(pairs: Path) -> None:
+    moments = "privacy=moments data.condition=none downstream=none algorithm.frequencies=9 exchange.batch_size=4"
+    code, lines = look(pairs, owner='policy="strict"', run=f"{RUN} {moments}")
+    (tried,) = (line for line in lines if "dry run" in line)
+    assert tried.startswith("ok     dry run: a sum with noise of 8 images took")
+    assert lines[-1] == "Wrong: 0"
+    assert code == 0
+    assert not (pairs.parent / "state").exists(), "nothing is charged for"
 
 
 def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_same(pairs: Path) -> None:
