@@ -23,6 +23,7 @@ from flower_dgan.node.node import Node, node_key
 from flower_dgan.node.noisy_sums import rehearse
 from flower_dgan.node.own_data import own_data
 from flower_dgan.node.own_policy import check_code, own_policy
+from flower_dgan.node.owner_words import as_entries, told_as_entries
 from flower_dgan.node.secret import read_secret, secret_path
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.training_file import as_at_a_node
@@ -77,16 +78,17 @@ def look_at_node(config: Config, owner: NodeConfig, state: Path) -> Iterator[Fin
 
     def data() -> str:
         settings, _ = own_data(config.data, owner)
-        checked = check_data(
-            replace(settings, label_maps="clients"),
-            batch_size=config.exchange.batch_size,
-            validation_fraction=config.selection.validation_fraction,
-        )
+        with told_as_entries():
+            checked = check_data(
+                replace(settings, label_maps="clients"),
+                batch_size=config.exchange.batch_size,
+                validation_fraction=config.selection.validation_fraction,
+            )
         found.append(checked)
         if checked.problems:
             more = len(checked.problems) - _PROBLEMS
             rest = f" And {more} more: `flower-dgan data check` names them." if more > 0 else ""
-            raise DganError(" ".join(checked.problems[:_PROBLEMS]) + rest)
+            raise DganError(" ".join(map(as_entries, checked.problems[:_PROBLEMS])) + rest)
         sites = sorted({entry.site for entry in checked.train})
         labels = ", ".join(map(settings.class_label, range(checked.classes)))
         pairs = f"{len(checked.train):,} training and {len(checked.test):,} test pairs"

@@ -23,6 +23,7 @@ from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.flower.node_config import read_node_config
 from flower_dgan.flower.reach import fingerprint, reach, read_certificates
 from flower_dgan.node.own_policy import read_policy
+from flower_dgan.node.owner_words import as_entries
 
 NOW = datetime(2026, 5, 17, 12, tzinfo=UTC)
 RUN = "data.channels=1 data.image_size=16 data.name_pattern={site}_{patient}_{*}"
@@ -172,6 +173,26 @@ def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_s
     assert not any("dry run" in line for line in lines), "what the policy refuses is not executed"
     assert lines[-1] == "Wrong: 5"
     assert code == 1
+
+
+def test_an_owner_is_told_of_entries_and_of_no_settings_of_a_server(pairs: Path) -> None:
+    for kind in ("images", "masks"):
+        (pairs / kind / "bern_p0_0.png").rename(pairs / kind / "odd.png")
+    code, lines = look(pairs)
+    assert lines[0].startswith("WRONG  data: The file name 'odd' does not match name-pattern='{site}_{patient}_{*}'")
+    assert 'or table to a CSV file, or name-pattern="none" for one site.' in lines[0]
+    assert lines[0].endswith(" Change it in the node configuration.")
+    assert not any("data.name_pattern" in line for line in lines)
+    config = f'data-path="{pairs}" name="clinic" name-pattern="{{site}}_{{patient}}_{{*}}"'
+    result = CliRunner().invoke(app, ["data", "check", RUN, "--node-config", config])
+    assert "does not match name-pattern=" in f"{result.exception} {result.output}"
+    assert code == 1
+
+
+def test_only_what_an_owner_decides_is_called_an_entry() -> None:
+    for other in ("data.classes=3", "/odd/data.table", "my-data.root", "data.sites.csv", "data.name_patterns"):
+        assert as_entries(f"Look at {other}.") == f"Look at {other}."
+    assert as_entries("Set data.root.") == "Set data-path. Change it in the node configuration."
 
 
 def invited(folder: Path, tls: Path, *more: str, owner: str = "clinic-a", address: str = "example.org:8000") -> str:
