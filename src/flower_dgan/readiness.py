@@ -1,6 +1,7 @@
 """What an owner wants to know of a node before its first training: its data, its policy, its machine, and a dry run."""
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +17,10 @@ from flower_dgan.config import Config, TrainingConfig
 from flower_dgan.data import Pairs
 from flower_dgan.data.check import DataCheck, check_data
 from flower_dgan.device import resolve_device
-from flower_dgan.errors import DganError
+from flower_dgan.errors import DganError, StorageError
 from flower_dgan.memory import available_memory
 from flower_dgan.node.bounds import memory_mib
+from flower_dgan.node.leftovers import CLIENTS, RECORDS
 from flower_dgan.node.node import Node, node_key
 from flower_dgan.node.noisy_sums import rehearse
 from flower_dgan.node.own_data import own_data
@@ -122,22 +124,45 @@ def _secret(owner: NodeConfig) -> str:
     if path is None:
         return "none needed"
     if "secret-file" not in owner and not path.exists():
+        _require_writable(path)
         return f"will be made in {path}"
     read_secret(path)
     return f"{path}, which this user alone can read"
 
 
 def _disk(state: Path, need: float) -> str:
-    above = state
-    while not above.exists():
-        above = above.parent
-    free = shutil.disk_usage(above).free / 1e6
+    for name in (CLIENTS, *RECORDS):
+        _require_writable(state / name)
+    free = shutil.disk_usage(_nearest(state)).free / 1e6
     if free < need:
         raise DganError(
             f"{free:,.0f} MB are free at {state}, and this training takes about {need:,.0f}: free some, or start the "
             "node with XDG_STATE_HOME set to a directory with more."
         )
     return f"{free:,.0f} MB free at {state}; this training takes about {need:,.0f}"
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path, or the nearest of what it would be made in that there is."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _require_writable(path: Path) -> None:
+    """Raise StorageError unless this user can change what is there, or make what is not; nothing is left behind."""
+    try:
+        there = _nearest(path)
+        if there == path and path.is_file():
+            with path.open("r+b"):
+                return
+        with tempfile.TemporaryFile(dir=there):
+            return
+    except OSError as error:
+        raise StorageError(
+            f"This user cannot write {path}: {error.strerror}. Look as the user of the node, with the node's "
+            "XDG_STATE_HOME, and let that user write there."
+        ) from error
 
 
 def _memory(of_training: float) -> str:

@@ -175,6 +175,24 @@ def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_s
     assert code == 1
 
 
+def test_a_node_that_cannot_write_what_it_keeps_is_not_ready(pairs: Path) -> None:
+    """The place of its state is in a file; then a record of it is no folder."""
+    state = pairs.parent / "state"
+    state.write_text("no folder")
+    _, lines = look(pairs)
+    wrong = [line for line in lines if line.startswith("WRONG")]
+    assert [line.split(": ")[0] for line in wrong] == ["WRONG  secret", "WRONG  disk"]
+    assert "Not a directory" in wrong[0]
+    assert "with the node's XDG_STATE_HOME" in wrong[0]
+    state.unlink()
+    (state / "flower-dgan").mkdir(parents=True)
+    os.mkfifo(state / "flower-dgan" / "ledger")
+    _, lines = look(pairs)
+    (wrong_now,) = (line for line in lines if line.startswith("WRONG"))
+    assert f"disk: This user cannot write {state / 'flower-dgan' / 'ledger'}: Not a directory" in wrong_now
+    assert [each.name for each in (state / "flower-dgan").iterdir()] == ["ledger"], "looking leaves nothing behind"
+
+
 def test_an_owner_is_told_of_entries_and_of_no_settings_of_a_server(pairs: Path) -> None:
     for kind in ("images", "masks"):
         (pairs / kind / "bern_p0_0.png").rename(pairs / kind / "odd.png")
