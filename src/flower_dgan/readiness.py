@@ -1,7 +1,6 @@
 """What an owner wants to know of a node before its first training: its data, its policy, its machine, and a dry run."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from flower_dgan.config import Config, TrainingConfig
 from flower_dgan.data import Pairs
 from flower_dgan.data.check import DataCheck, check_data
 from flower_dgan.device import resolve_device
-from flower_dgan.errors import DganError, StorageError
+from flower_dgan.errors import DganError
 from flower_dgan.memory import available_memory
 from flower_dgan.node.bounds import memory_mib
 from flower_dgan.node.leftovers import CLIENTS, RECORDS
@@ -29,6 +28,7 @@ from flower_dgan.node.owner_words import as_entries, told_as_entries
 from flower_dgan.node.secret import read_secret, secret_path
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.training_file import as_at_a_node
+from flower_dgan.node.writable import nearest, require_writable
 from flower_dgan.wiring import computing
 
 _PYTHON_MB = 1000.0
@@ -124,7 +124,7 @@ def _secret(owner: NodeConfig) -> str:
     if path is None:
         return "none needed"
     if "secret-file" not in owner and not path.exists():
-        _require_writable(path)
+        require_writable(path)
         return f"will be made in {path}"
     read_secret(path)
     return f"{path}, which this user alone can read"
@@ -132,37 +132,14 @@ def _secret(owner: NodeConfig) -> str:
 
 def _disk(state: Path, need: float) -> str:
     for name in (CLIENTS, *RECORDS):
-        _require_writable(state / name)
-    free = shutil.disk_usage(_nearest(state)).free / 1e6
+        require_writable(state / name)
+    free = shutil.disk_usage(nearest(state)).free / 1e6
     if free < need:
         raise DganError(
             f"{free:,.0f} MB are free at {state}, and this training takes about {need:,.0f}: free some, or start the "
             "node with XDG_STATE_HOME set to a directory with more."
         )
     return f"{free:,.0f} MB free at {state}; this training takes about {need:,.0f}"
-
-
-def _nearest(path: Path) -> Path:
-    """Return the path, or the nearest of what it would be made in that there is."""
-    while not path.exists():
-        path = path.parent
-    return path
-
-
-def _require_writable(path: Path) -> None:
-    """Raise StorageError unless this user can change what is there, or make what is not; nothing is left behind."""
-    try:
-        there = _nearest(path)
-        if there == path and path.is_file():
-            with path.open("r+b"):
-                return
-        with tempfile.TemporaryFile(dir=there):
-            return
-    except OSError as error:
-        raise StorageError(
-            f"This user cannot write {path}: {error.strerror}. Look as the user of the node, with the node's "
-            "XDG_STATE_HOME, and let that user write there."
-        ) from error
 
 
 def _memory(of_training: float) -> str:
