@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.algorithms.in_process import train
 from flower_dgan.baselines.rows import federation_of
@@ -18,12 +19,16 @@ from flower_dgan.device import resolve_device
 from flower_dgan.errors import DganError
 from flower_dgan.memory import available_memory
 from flower_dgan.node.bounds import memory_mib
+from flower_dgan.node.leftovers import CLIENTS, RECORDS
 from flower_dgan.node.node import Node, node_key
+from flower_dgan.node.noisy_sums import rehearse
 from flower_dgan.node.own_data import own_data
 from flower_dgan.node.own_policy import check_code, own_policy
+from flower_dgan.node.owner_words import as_entries, told_as_entries
 from flower_dgan.node.secret import read_secret, secret_path
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.training_file import as_at_a_node
+from flower_dgan.node.writable import nearest, require_writable
 from flower_dgan.wiring import computing
 
 _PYTHON_MB = 1000.0
@@ -75,16 +80,17 @@ def look_at_node(config: Config, owner: NodeConfig, state: Path) -> Iterator[Fin
 
     def data() -> str:
         settings, _ = own_data(config.data, owner)
-        checked = check_data(
-            replace(settings, label_maps="clients"),
-            batch_size=config.exchange.batch_size,
-            validation_fraction=config.selection.validation_fraction,
-        )
+        with told_as_entries():
+            checked = check_data(
+                replace(settings, label_maps="clients"),
+                batch_size=config.exchange.batch_size,
+                validation_fraction=config.selection.validation_fraction,
+            )
         found.append(checked)
         if checked.problems:
             more = len(checked.problems) - _PROBLEMS
             rest = f" And {more} more: `flower-dgan data check` names them." if more > 0 else ""
-            raise DganError(" ".join(checked.problems[:_PROBLEMS]) + rest)
+            raise DganError(" ".join(map(as_entries, checked.problems[:_PROBLEMS])) + rest)
         sites = sorted({entry.site for entry in checked.train})
         labels = ", ".join(map(settings.class_label, range(checked.classes)))
         pairs = f"{len(checked.train):,} training and {len(checked.test):,} test pairs"
@@ -118,16 +124,16 @@ def _secret(owner: NodeConfig) -> str:
     if path is None:
         return "none needed"
     if "secret-file" not in owner and not path.exists():
+        require_writable(path)
         return f"will be made in {path}"
     read_secret(path)
     return f"{path}, which this user alone can read"
 
 
 def _disk(state: Path, need: float) -> str:
-    above = state
-    while not above.exists():
-        above = above.parent
-    free = shutil.disk_usage(above).free / 1e6
+    for name in (CLIENTS, *RECORDS):
+        require_writable(state / name)
+    free = shutil.disk_usage(nearest(state)).free / 1e6
     if free < need:
         raise DganError(
             f"{free:,.0f} MB are free at {state}, and this training takes about {need:,.0f}: free some, or start the "
@@ -156,7 +162,16 @@ def dummy_pairs(config: TrainingConfig) -> Pairs:
 
 
 def _dry_run(config: Config) -> str:
-    """Train for one exchange on dummy data, with the real networks; raises what a training would."""
+    """Do on dummy data what a node does in a training, once: an exchange with the real networks, or a sum with noise.
+
+    Raises what a training would.
+    """
+    algorithm = algorithm_of(config)
+    if isinstance(algorithm, DpMerf):
+        pairs, begin = dummy_pairs(config), time.monotonic()
+        rehearse(algorithm, config, pairs)
+        seconds = time.monotonic() - begin
+        return f"a sum with noise of {len(pairs)} images took {seconds:.1f} s; a training asks for one, of all of yours"
     few = replace(config.exchange, rounds=1, exchanges=1, generator_steps=1, in_flight=1)
     once = replace(config, exchange=few, data=replace(config.data, label_maps="clients"))
     node = Node(_DEMO, dummy_pairs(once))

@@ -1,6 +1,5 @@
 """Removing what this program wrote, and nothing else: no link is followed, and nothing that is in use goes."""
 
-import fcntl
 import os
 import shutil
 import stat
@@ -38,24 +37,32 @@ class Found:
     changed: float
 
 
-def survey(path: Path) -> Found:
+def survey(path: Path, *, links: bool = False) -> Found:
     """Look at a file, or a directory with all that is in it, before it is removed.
+
+    Parameters
+    ----------
+    path : Path
+        What is looked at. It is to be on the file system of the directory that it is in: a disk that somebody put there
+        is somebody's.
+    links : bool
+        Whether links in it, but not itself, are no surprise: each is removed as a link, and what it leads to stays.
 
     Raises
     ------
     ConfigError
-        If anything there is a link, no plain file or directory, or another user's: this program made none of these, and
-        whoever did may want it to be followed to what is elsewhere.
+        If anything there is a link, no plain file or directory, on another file system, or another user's: this program
+        made none of these, and whoever did may want it to be followed to what is elsewhere.
     """
     files = size = 0
     changed = 0.0
     waiting = [path]
     try:
-        device = path.lstat().st_dev
+        device = path.absolute().parent.stat().st_dev
         while waiting:
             each = waiting.pop()
             seen = each.lstat()
-            _require_ours(each, seen, device)
+            _require_ours(each, seen, device, links and each != path)
             changed = max(changed, seen.st_mtime)
             if stat.S_ISDIR(seen.st_mode):
                 waiting += each.iterdir()
@@ -66,10 +73,11 @@ def survey(path: Path) -> Found:
     return Found(path, files, size, changed)
 
 
-def _require_ours(path: Path, seen: os.stat_result, device: int) -> None:
-    if stat.S_ISLNK(seen.st_mode):
+def _require_ours(path: Path, seen: os.stat_result, device: int, links: bool) -> None:
+    is_link = stat.S_ISLNK(seen.st_mode)
+    if is_link and not links:
         what = "is a link"
-    elif not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode)):
+    elif not (is_link or stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode)):
         what = "is neither a file nor a directory"
     elif seen.st_uid != os.geteuid():
         what = "belongs to another user"
@@ -86,6 +94,8 @@ def _require_ours(path: Path, seen: os.stat_result, device: int) -> None:
 @contextmanager
 def unused(directory: Path) -> Iterator[None]:
     """Keep other processes out of a directory inside; raises ConfigError if one works there."""
+    import fcntl  # which Windows has not: the other commands are to begin there
+
     try:
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

@@ -2,13 +2,14 @@
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
-from flower_dgan.errors import ConfigError
+from flower_dgan.errors import ConfigError, StorageError
 from flower_dgan.node.approvals import Approvals, settings_hash
 from flower_dgan.node.book import Book
 from flower_dgan.node.state import ClientState
@@ -100,6 +101,18 @@ def test_a_training_that_may_be_under_way_stays_until_its_owner_ends_it(state: P
     assert not path.exists()
 
 
+def test_a_training_that_goes_on_while_its_owner_is_asked_stays(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ClientState(TRAINING, "Clinic A").path
+
+    def answer(*_: object, **__: object) -> bool:
+        os.utime(path / "lock")
+        return True
+
+    monkeypatch.setattr("typer.confirm", answer)
+    assert "may be under way" in refused(state / "clients" / TRAINING)
+    assert (path / "node.json").is_file()
+
+
 def test_what_a_process_works_in_is_refused(state: Path) -> None:
     path = ClientState(TRAINING, "Clinic A").path
     with (path / "lock").open() as file:
@@ -134,15 +147,72 @@ def test_what_is_called_otherwise_than_a_training_is_passed_over(state: Path) ->
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    directory = tmp_path / "flower-dgan" / "runs" / "run"
     for name in ("training.json", "config.yaml", "metrics.jsonl", "lock", "checkpoints/00000001.safetensors"):
-        write(tmp_path / "run" / name)
-    return tmp_path / "run"
+        write(directory / name)
+    return directory
 
 
 def test_a_run_directory_goes(run: Path) -> None:
     assert "checkpoints" in cleaned(run, "--yes")
     assert not run.exists()
+
+
+def test_what_trackers_and_kept_generators_leave_in_a_run_goes_with_it(run: Path, tmp_path: Path) -> None:
+    """wandb makes links to its newest run and log: they go, and what they lead to stays where it is elsewhere."""
+    precious = write(tmp_path / "precious")
+    for name in ("generators/round-00001.safetensors", "tensorboard/events.out", "mlartifacts/1/a/samples/grid.png"):
+        write(run / name)
+    for name in ("mlflow.db", "mlflow.db-wal", "wandb/offline-run-1/run-1.wandb"):
+        write(run / name)
+    (run / "wandb" / "latest-run").symlink_to("offline-run-1")
+    (run / "wandb" / "debug.log").symlink_to(precious)
+    assert "is a link" not in cleaned(), "runs are listed with the links in them"
+    assert "Not of the run" not in cleaned(run, "--yes")
+    assert not run.exists()
+    assert precious.read_text() == "12345"
+
+
+def test_a_linked_folder_of_a_tracker_refuses_it_all(run: Path, tmp_path: Path) -> None:
+    precious = write(tmp_path / "precious" / "image.png")
+    (run / "wandb").symlink_to(precious.parent)
+    assert "is a link" in refused(run, "--yes")
+    assert precious.is_file()
+    assert (run / "config.yaml").is_file()
+
+
+def test_a_run_that_cannot_be_removed_whole_is_still_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the same command goes on, as the error says."""
+    unlink = Path.unlink
+
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "metrics.jsonl":
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails)
+        result = CliRunner().invoke(app, ["clean", str(run), "--yes"])
+    assert isinstance(result.exception, StorageError)
+    assert not (run / "checkpoints").exists()
+    cleaned(run, "--yes")
+    assert not run.exists()
+
+
+def test_a_disk_that_is_mounted_in_a_run_refuses_it_all(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    precious, lstat = write(run / "samples" / "precious.png"), Path.lstat
+
+    def elsewhere(path: Path) -> os.stat_result:
+        seen = list(lstat(path))
+        seen[stat.ST_DEV] += "samples" in path.parts
+        return os.stat_result(seen)
+
+    monkeypatch.setattr(Path, "lstat", elsewhere)
+    assert "samples is on another file system" in refused(run, "--yes")
+    assert precious.is_file()
+    assert (run / "config.yaml").is_file()
 
 
 def test_what_a_run_did_not_write_stays_in_its_directory(run: Path, tmp_path: Path) -> None:

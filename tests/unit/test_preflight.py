@@ -23,6 +23,7 @@ from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.flower.node_config import read_node_config
 from flower_dgan.flower.reach import fingerprint, reach, read_certificates
 from flower_dgan.node.own_policy import read_policy
+from flower_dgan.node.owner_words import as_entries
 
 NOW = datetime(2026, 5, 17, 12, tzinfo=UTC)
 RUN = "data.channels=1 data.image_size=16 data.name_pattern={site}_{patient}_{*}"
@@ -130,9 +131,9 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pairs"
 
 
-def look(pairs: Path, *more: str, owner: str = "") -> tuple[int, list[str]]:
+def look(pairs: Path, *more: str, owner: str = "", run: str = RUN) -> tuple[int, list[str]]:
     config = f'data-path="{pairs}" name="clinic" name-pattern="{{site}}_{{patient}}_{{*}}" {owner}'
-    result = CliRunner().invoke(app, ["preflight", RUN, "--node-config", config, *more])
+    result = CliRunner().invoke(app, ["preflight", run, "--node-config", config, *more])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result.exit_code, result.output.splitlines()
 
@@ -150,6 +151,16 @@ def test_a_node_that_is_ready_is_told_what_would_leave_it(pairs: Path, tls: Path
     assert not (pairs.parent / "state").exists(), "looking leaves nothing behind"
 
 
+def test_a_training_that_asks_for_one_sum_with_noise_is_tried_by_one(pairs: Path) -> None:
+    moments = "privacy=moments data.condition=none downstream=none algorithm.frequencies=9 exchange.batch_size=4"
+    code, lines = look(pairs, owner='policy="strict"', run=f"{RUN} {moments}")
+    (tried,) = (line for line in lines if "dry run" in line)
+    assert tried.startswith("ok     dry run: a sum with noise of 8 images took")
+    assert lines[-1] == "Wrong: 0"
+    assert code == 0
+    assert not (pairs.parent / "state").exists(), "nothing is charged for"
+
+
 def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_same(pairs: Path) -> None:
     (pairs / "masks" / "bern_p0_0.png").unlink()
     secret = pairs.parent / "secret"
@@ -162,6 +173,44 @@ def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_s
     assert not any("dry run" in line for line in lines), "what the policy refuses is not executed"
     assert lines[-1] == "Wrong: 5"
     assert code == 1
+
+
+def test_a_node_that_cannot_write_what_it_keeps_is_not_ready(pairs: Path) -> None:
+    """The place of its state is in a file; then a record of it is no folder."""
+    state = pairs.parent / "state"
+    state.write_text("no folder")
+    _, lines = look(pairs)
+    wrong = [line for line in lines if line.startswith("WRONG")]
+    assert [line.split(": ")[0] for line in wrong] == ["WRONG  secret", "WRONG  disk"]
+    assert "Not a directory" in wrong[0]
+    assert "with the node's XDG_STATE_HOME" in wrong[0]
+    state.unlink()
+    (state / "flower-dgan").mkdir(parents=True)
+    os.mkfifo(state / "flower-dgan" / "ledger")
+    _, lines = look(pairs)
+    (wrong_now,) = (line for line in lines if line.startswith("WRONG"))
+    assert f"disk: This user cannot write {state / 'flower-dgan' / 'ledger'}: Not a directory" in wrong_now
+    assert [each.name for each in (state / "flower-dgan").iterdir()] == ["ledger"], "looking leaves nothing behind"
+
+
+def test_an_owner_is_told_of_entries_and_of_no_settings_of_a_server(pairs: Path) -> None:
+    for kind in ("images", "masks"):
+        (pairs / kind / "bern_p0_0.png").rename(pairs / kind / "odd.png")
+    code, lines = look(pairs)
+    assert lines[0].startswith("WRONG  data: The file name 'odd' does not match name-pattern='{site}_{patient}_{*}'")
+    assert 'or table to a CSV file, or name-pattern="none" for one site.' in lines[0]
+    assert lines[0].endswith(" Change it in the node configuration.")
+    assert not any("data.name_pattern" in line for line in lines)
+    config = f'data-path="{pairs}" name="clinic" name-pattern="{{site}}_{{patient}}_{{*}}"'
+    result = CliRunner().invoke(app, ["data", "check", RUN, "--node-config", config])
+    assert "does not match name-pattern=" in f"{result.exception} {result.output}"
+    assert code == 1
+
+
+def test_only_what_an_owner_decides_is_called_an_entry() -> None:
+    for other in ("data.classes=3", "/odd/data.table", "my-data.root", "data.sites.csv", "data.name_patterns"):
+        assert as_entries(f"Look at {other}.") == f"Look at {other}."
+    assert as_entries("Set data.root.") == "Set data-path. Change it in the node configuration."
 
 
 def invited(folder: Path, tls: Path, *more: str, owner: str = "clinic-a", address: str = "example.org:8000") -> str:

@@ -3,12 +3,14 @@
 import importlib.util
 import json
 import logging
+import runpy
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -243,6 +245,38 @@ def test_mlflow_has_the_numbers_in_a_database_of_the_run(tmp_path: Path, monkeyp
         rows = database.execute("select step, value from metrics where key = 'loss/discriminator/a/b' order by step")
         assert rows.fetchall() == [(1, 0.5), (2, 0.25)]
         assert database.execute("select status from runs").fetchall() == [("FAILED",)]
+    assert len(list((run / "mlartifacts").rglob("*.png"))) == 1
+    assert not list(tmp_path.glob("mlruns/**/*.png")), "none goes where it was started"
+
+
+def test_mlflow_is_told_to_keep_pictures_in_the_run_unless_a_server_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the package: with what its client takes."""
+    begun: list[tuple[str, str | None]] = []
+
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:
+            self.place = tracking_uri
+
+        def get_experiment_by_name(self, name: str) -> None:
+            return None
+
+        def create_experiment(self, name: str, artifact_location: str | None = None) -> str:
+            begun.append((self.place, artifact_location))
+            return "1"
+
+        def create_run(self, experiment_id: str, *, run_name: str) -> SimpleNamespace:
+            return SimpleNamespace(info=SimpleNamespace(run_id=experiment_id))
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=Client))
+    monkeypatch.chdir(tmp_path)
+    made = runpy.run_path(str(Path(str(trackers.__file__)).with_name("mlflow.py")))["TRACKER"]
+    for server in ("", "http://127.0.0.1:1"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+        made().begin(Path("run"), {})
+    own = ("sqlite:///run/mlflow.db", f"file://{tmp_path}/run/mlartifacts")
+    assert begun == [own, ("http://127.0.0.1:1", None)]
 
 
 def test_trackio_has_the_numbers_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

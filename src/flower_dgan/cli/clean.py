@@ -72,18 +72,17 @@ def clean(
 
 
 def _clean_run(place: Path, yes: bool) -> None:
-    from flower_dgan.report.run_files import TRAINING, files_of_run
+    from flower_dgan.report.run_files import files_of_run, has_links
 
-    ours, others = files_of_run(place)
-    found = [survey(each) for each in ours]
-    if others:
-        names = ", ".join(shown(each) for each in others[:5])
-        console.print(f"Not of the run, and kept: {len(others)}, such as {names}", soft_wrap=True)
     with unused(place):
+        ours, others = files_of_run(place)
+        found = [survey(each, links=has_links(each)) for each in ours]
+        if others:
+            names = ", ".join(shown(each) for each in others[:5])
+            console.print(f"Not of the run, and kept: {len(others)}, such as {names}", soft_wrap=True)
         if not _agreed(found, yes):
             return
-        remove(place / TRAINING)
-        for each in ours:
+        for each in ours:  # in this order
             remove(each)
     with suppress(OSError):  # what is not of the run is still in it
         place.rmdir()
@@ -104,7 +103,7 @@ def _clean_trainings(kept: "Sequence[Leftover]", more: Sequence[Found], yes: boo
         raise ConfigError("Secrets, ledgers and the book stay too, as these trainings need them: nothing was removed.")
     if _agreed([*(each.found for each in going), *more], yes):
         for each in going:
-            remove_leftover(each, now)
+            remove_leftover(each)
         for one in more:
             remove(one.path)
     if under_way:
@@ -141,7 +140,7 @@ def _list() -> None:
     ):
         if folder.is_dir():
             try:
-                found = survey(folder)
+                found = survey(folder, links=what == "run")
                 table.add_row(what, shown(folder), f"{found.files:,}", f"{found.bytes / 1e6:,.1f}")
             except ConfigError as error:  # it would be refused; the others are listed all the same
                 table.add_row(what, shown(folder), "?", "?")

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,19 +48,25 @@ def check(
     The exit status is 1 if anything is wrong.
     """
     from flower_dgan.data.check import check_data
+    from flower_dgan.node.owner_words import as_entries, told_as_entries
     from flower_dgan.report.pairs_picture import draw_pairs
 
     if picture is not None:
         require_new_file(picture, "--picture")
     config, settings = _settings(path, overrides, node_config)
     shown = iter if as_json else partial(track, description="Reading", console=console, transient=True)
-    found = check_data(
-        settings,
-        track=shown,
-        partition=None if node_config is not None else config.partition,
-        batch_size=config.exchange.batch_size,
-        validation_fraction=config.selection.validation_fraction,
-    )
+    of_node = node_config is not None
+    with told_as_entries() if of_node else nullcontext():
+        found = check_data(
+            settings,
+            track=shown,
+            partition=None if of_node else config.partition,
+            batch_size=config.exchange.batch_size,
+            validation_fraction=config.selection.validation_fraction,
+        )
+    if of_node:
+        problems, notes = (tuple(map(as_entries, some)) for some in (found.problems, found.notes))
+        found = replace(found, problems=problems, notes=notes)
     if picture is not None and len(found.examples):
         draw_pairs(found.examples, picture, settings.class_colours)
     if as_json:

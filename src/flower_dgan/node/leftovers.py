@@ -85,26 +85,35 @@ def is_state(place: Path) -> bool:
     return place.name == "flower-dgan" and any((place / name).exists() for name in (CLIENTS, *RECORDS))
 
 
-def remove_leftover(leftover: Leftover, now: float | None = None) -> None:
+def remove_leftover(leftover: Leftover) -> None:
     """Remove what a node keeps of a training, and the training's directory where no other node is in it.
+
+    It is looked at once more first: whoever was asked may have thought about it while the training went on.
 
     Raises
     ------
     ConfigError
-        If a process works in it, or the training may be under way.
+        If a process works in it, the training may be under way, or as :func:`~flower_dgan.removal.survey`.
     StorageError
         If it cannot be removed.
     """
-    if (reason := leftover.under_way(time.time() if now is None else now)) is not None:
-        raise ConfigError(f"{shown(leftover.found.path)} stays: {reason}.")
     path = leftover.found.path
     if path.is_dir():
         with unused(path):
+            _require_over(leftover)
             remove(path, first=NODE)
     else:
+        _require_over(leftover)
         remove(path)
     with suppress(OSError):  # other nodes of this machine are still in it
         path.parent.rmdir()
+
+
+def _require_over(before: Leftover) -> None:
+    path = before.found.path
+    asked = _asked(path.parents[2]).get(before.training)
+    if (reason := Leftover(before.training, survey(path), asked).under_way(time.time())) is not None:
+        raise ConfigError(f"{shown(path)} stays: {reason}.")
 
 
 def _asked(state: Path) -> Mapping[str, Asked]:

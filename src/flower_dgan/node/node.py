@@ -22,6 +22,7 @@ from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.names import check_name
 from flower_dgan.node.kept_pairs import hashes_of
 from flower_dgan.node.own_data import on_own_device, own_data, without_paths
+from flower_dgan.node.owner_words import told_as_entries
 from flower_dgan.node.simulation import NodeConfig, in_ray, in_simulation
 from flower_dgan.node.spooled_pairs import load_or_spool
 
@@ -208,7 +209,8 @@ def _open_part(
 
 @lru_cache(maxsize=1)
 def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int, validation_fraction: float) -> Node:
-    source = _source(data)
+    with told_as_entries():
+        source = _source(data)
     held_out = validation_groups([source.train], validation_fraction)
     read = partial(load_or_spool, source, channels=data.channels)
     train, validation, groups = _load(read, source.train, held_out, batch_size, name)

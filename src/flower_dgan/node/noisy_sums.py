@@ -92,6 +92,15 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     return NoisySumAnswer(np.frombuffer(kept, "<i8").astype(np.int64).reshape(layout.shape)).to_records()
 
 
+def rehearse(algorithm: DpMerf, config: TrainingConfig, pairs: Pairs) -> None:
+    """Compute a sum with noise over pairs that are nobody's, as a node does; nothing is released or charged for."""
+    settings, layout = algorithm.settings, layout_of(algorithm, config)
+    patients = [Patient((index,), frozenset()) for index in range(len(pairs))]
+    with computing(config):
+        total = sum_of(algorithm, layout, pairs, patients, config)
+    noisy(total, sigma_of(settings.epsilon, settings.delta), os.urandom)
+
+
 def layout_of(algorithm: DpMerf, config: TrainingConfig) -> Layout:
     """Return how the sum lies."""
     settings = algorithm.settings

@@ -1,4 +1,4 @@
-"""MLflow: the server of MLFLOW_TRACKING_URI, or else a database of its own in the run directory."""
+"""MLflow: the server of MLFLOW_TRACKING_URI, or else a database and a folder of pictures in the run directory."""
 
 import os
 import re
@@ -15,10 +15,12 @@ class MlFlow:
     """Writes into the experiment ``flower-dgan``."""
 
     def begin(self, run: Path, settings: Settings) -> None:
-        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run}/mlflow.db"
-        self._client = MlflowClient(place)
+        server = os.environ.get("MLFLOW_TRACKING_URI")
+        self._client = MlflowClient(server or f"sqlite:///{run}/mlflow.db")
         known = self._client.get_experiment_by_name("flower-dgan")
-        experiment = known.experiment_id if known else self._client.create_experiment("flower-dgan")
+        # a server has a place for pictures; of a database MLflow takes whatever folder the process was started in
+        pictures = None if server else (run.absolute() / "mlartifacts").as_uri()
+        experiment = known.experiment_id if known else self._client.create_experiment("flower-dgan", pictures)
         self._run = self._client.create_run(experiment, run_name=run.name).info.run_id
         for name, value in settings.items():
             self._client.log_param(self._run, _name(name), value)
