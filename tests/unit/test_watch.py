@@ -153,6 +153,20 @@ def test_a_paint_that_fails_says_why(code: str, said: str) -> None:
         painting.close()
 
 
+def test_modules_that_lie_in_the_run_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `cd <another's run> && flower-dgan watch .`; base64 is the first that the painter imports."""
+    for name in ("base64", "json", "torch"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath('planted').touch()\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    painting = Painting()
+    try:
+        with pytest.raises(PaintError, match=r"none\.safetensors"):
+            painting.ask(describe="none.safetensors")
+    finally:
+        painting.close()
+    assert not (tmp_path / "planted").exists()
+
+
 def test_few_wait_for_the_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     painting = Painting()
 
