@@ -1,9 +1,12 @@
 """What the page tells of runs: folded from their events, in bounded memory."""
 
 import asyncio
+import errno
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,11 @@ from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
 from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
+from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
+from flower_dgan.watch.settings import settings_of
+from flower_dgan.watch.shown_files import inside
 from flower_dgan.watch.stream import events
 from tests.watched import begin_event, end_event, round_event, write_events
 
@@ -44,7 +50,7 @@ def test_curves_of_many_rounds_are_means_of_few_points() -> None:
 def test_what_was_not_measured_is_a_gap() -> None:
     curves = Curves(("loss",))
     curves.add(1, {"a": {"loss": 1.0}})
-    curves.add(2, {"a": {"loss": float("nan")}, "b": {"loss": 2.0}})
+    curves.add(2, {"a": {"loss": float("nan")}, "b": {"loss": 2.0}, "c": {"loss": 10**400}})
     curves.add(3, {"b": {"loss": 3.0}})
     assert curves.shown()["measures"]["loss"] == {"a": [1.0, None, None], "b": [None, 2.0, 3.0]}
 
@@ -96,6 +102,98 @@ def test_kinds_of_later_versions_are_passed_over_and_damage_is_counted(tmp_path:
         file.write("no json\n[1]\n" + json.dumps(round_event(1)) + "\n")
     view = read(run).view()
     assert (view["round"], view["not_understood"], view["damaged"]) == (1, 1, 2)
+
+
+ODD = [
+    {"kind": "round", "round": float("inf")},
+    {**round_event(2), "round": 10**400},
+    {**round_event(2), "seconds": {"generator": "x"}},
+    {**round_event(2), "seconds": {"generator": 10**400}},
+    {**round_event(2), "images": float("nan")},
+    {"kind": "heartbeat", "seconds_left": "x"},
+    {"kind": "heartbeat", "seconds_left": 10**400},
+    {"kind": "heartbeat", "done": []},
+    {**begin_event(), "rounds": 10**400},
+    {**begin_event(), "heartbeat": "x"},
+    {"kind": "samples", "round": "x", "files": []},
+    {"kind": "generator", "round": -1, "file": "x"},
+    {"kind": "stage", "name": "join", "seconds": "5"},
+    {"kind": "alarm", "name": "x"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_an_odd_line_leaves_what_the_others_said(tmp_path: Path, odd: dict[str, Any]) -> None:
+    lines = [begin_event(), round_event(1), odd, round_event(3)]
+    view = read(write_events(tmp_path / "run", lines)).view()
+    assert (view["round"], view["rounds"], view["not_understood"]) == (3, 10, 1)
+    assert view["seconds_left"] == 7.0
+    assert json.loads(to_json(view))["seconds"]["generator"] == 1.0
+
+
+@pytest.mark.parametrize("time", ["9" * 400, "-Infinity", "NaN", '"x"'])
+def test_an_odd_time_is_none(tmp_path: Path, time: str) -> None:
+    run = write_events(tmp_path / "run", [begin_event()])
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"kind": "heartbeat", "time": {time}}}\n')
+    watched = read(run)
+    assert watched.story.last_time == 1000.0
+    assert watched.status()["state"] == "silent"
+
+
+def test_of_many_sample_grids_the_last_are_known_one_by_one(tmp_path: Path) -> None:
+    grids = [{"kind": "samples", "round": number, "files": [], "looks": {"a": {}}} for number in range(1, 1003)]
+    watched = read(write_events(tmp_path / "run", grids))
+    assert (min(watched.story.samples), len(watched.story.samples)) == (3, 1000)
+    assert watched.story.samples[3] == {"files": []}
+    assert watched.view()["samples_count"] == 1002
+
+
+def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
+    """Ten lines of ten aliases each stand for ten thousand million values."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11))]
+    file = tmp_path / "config.yaml"
+    file.write_text("\n".join(lines))
+    assert settings_of(tmp_path) == {}
+    file.write_text(f"seed: 0x{'f' * 9000}")  # more digits than Python writes
+    assert settings_of(tmp_path) == {}
+    file.write_text("[" * 5000)
+    assert settings_of(tmp_path) == {}
+    file.write_text(f"model:\n  width: 8\n  long: {'y' * 5000}\nclasses: [a, b]\n")
+    assert settings_of(tmp_path) == {"model.width": "8", "model.long": "y" * 1000, "classes": "['a', 'b']"}
+    file.unlink()
+    os.mkfifo(file)
+    assert settings_of(tmp_path) == {}
+
+
+def test_a_pipe_as_measurements_is_said_and_holds_nobody(tmp_path: Path) -> None:
+    run = write_events(tmp_path / "run", [])
+    (run / "metrics.jsonl").unlink()
+    os.mkfifo(run / "metrics.jsonl")
+    watched = read(run)
+    assert "no regular file" in watched.view()["status"]["why"]
+
+
+def test_a_folder_that_may_not_be_entered_holds_none_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As lost+found; root may enter all, so that the system's answer is made here."""
+    write_events(tmp_path / "run", [begin_event()])
+    (tmp_path / "lost+found").mkdir()
+    is_file, is_symlink = Path.is_file, Path.is_symlink
+
+    def refusing(ask: Callable[[Path], bool]) -> Callable[[Path], bool]:
+        def answer(path: Path) -> bool:
+            if path.parent.name in ("lost+found", "generators"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return ask(path)
+
+        return answer
+
+    monkeypatch.setattr(Path, "is_file", refusing(is_file))
+    monkeypatch.setattr(Path, "is_symlink", refusing(is_symlink))
+    assert [place.name for place in find_runs(tmp_path).values()] == ["run"]
+    assert inside(tmp_path / "run", "generators/00000001.safetensors") is None
 
 
 def test_a_process_that_ended_without_a_word_was_killed(tmp_path: Path) -> None:
