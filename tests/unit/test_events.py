@@ -147,7 +147,7 @@ def test_an_odd_line_costs_none_but_itself(tmp_path: Path, line: str, time: floa
     assert [event.time for event in events] == [*[time] * (1 - damaged), None]
     assert events[-1].record == StageBegin("join", 1)
     if damaged:
-        with pytest.raises(DataError, match="line 1: .*Delete the line"):
+        with pytest.raises(DataError, match=r"line 1: .*Delete the line"):
             read_metrics(tmp_path)
 
 

@@ -41,7 +41,7 @@
     }
     try { sessionStorage.setItem("dgan-tab", chosen.id); } catch { /* as below */ }
     if (view) show();
-    if (chosen.opened && view) chosen.opened(view);
+    if (chosen.opened && view) attempt(() => chosen.opened(view));
   };
   list.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -51,14 +51,18 @@
     next.button.focus();
   });
 
+  /** Do a part of the page; one that fails is said, and the other parts are drawn. */
+  const attempt = async (step) => {
+    try { await step(); } catch (error) { dgan.fill(link, error.message); }
+  };
+
   const show = () => {
     dgan.fill(state, dgan.stateWords(view));
     state.className = `pill ${view.status.state}`;
     document.title = `${dgan.stateWords(view)} · ${view.name} · flower-dgan`;
     for (const tab of dgan.tabs) {
       if (tab.hidden || tab === shownTab) { // what no one looks at is not drawn
-        if (tab.view) Promise.resolve(tab.view(view)).catch((error) => dgan.fill(link, error.message));
-        if (tab.curves) tab.curves(curves);
+        for (const step of [() => tab.view?.(view), () => tab.curves?.(curves)]) attempt(step);
       }
     }
   };
@@ -77,7 +81,7 @@
       data.status.age ??= view?.status.age ?? null;
       view = data;
       show();
-      if (first && shownTab.opened) shownTab.opened(view);
+      if (first && shownTab.opened) attempt(() => shownTab.opened(view));
     }, (text) => dgan.fill(link, text));
   };
 

@@ -25,7 +25,7 @@
   const together = (runs, measure) => {
     const rounds = [...new Set(runs.flatMap((run) => run.curves.rounds))].sort((a, b) => a - b);
     const place = new Map(rounds.map((round, at) => [round, at]));
-    const lines = {};
+    const lines = Object.create(null); // a run may be called constructor
     for (const run of runs) {
       const line = new Array(rounds.length).fill(null);
       meanOf(run.curves.measures[measure]).forEach((value, at) => { line[place.get(run.curves.rounds[at])] = value; });
