@@ -233,6 +233,20 @@ def test_a_board_finds_new_runs_and_knows_no_other_key(tmp_path: Path) -> None:
     assert board.run("../a") is None
 
 
+def test_forty_runs_beside_each_other_are_each_read_once(tmp_path: Path) -> None:
+    for number in range(41):
+        write_events(tmp_path / f"{number:02d}", [round_event(1)])
+    board = Board(tmp_path)
+    latest = board.latest()
+    assert len(latest) == 40
+    first = {key: board.run(key) for key in latest}
+    assert all(board.run(key) is first[key] for key in latest)
+    assert board.latest() == latest
+    (newest,) = [place.key for place in board.places() if place.name == "40"]
+    write_events(tmp_path / "40", [round_event(1), round_event(2)])
+    assert {key for key, mark in board.latest().items() if mark != latest.get(key)} == {newest}
+
+
 SLOW = "import sys, time\nfor line in sys.stdin: time.sleep(60)"
 DYING = "import sys\nsys.stdin.readline()"
 REFUSING = 'import sys\nfor line in sys.stdin: print(\'{"error": "no such class"}\', flush=True)'

@@ -87,8 +87,9 @@
 
   const look = async () => {
     try {
-      const { runs, newest, node } = await dgan.source.get("runs");
-      dgan.runs = runs;
+      const { runs, latest, node } = await dgan.source.get("runs");
+      dgan.runs = runs.filter((each) => Object.hasOwn(latest, each.key));
+      dgan.marks = latest; // of each run another one once more was written
       if (!shown.length) build(Boolean(node));
       if (node) {
         state.hidden = true;
@@ -99,7 +100,7 @@
       dgan.fillIfNew(pick, runs, () => runs.map((each) => el("option", { value: each.key }, each.name)));
       const wanted = runs.find((each) => view && each.key === view.key);
       if (wanted) pick.value = wanted.key;
-      else if (runs.length && !view) { pick.value = newest || runs[0].key; open(pick.value); }
+      else if (runs.length && !view) { pick.value = Object.keys(latest)[0] || runs[0].key; open(pick.value); }
       if (!runs.length) { dgan.fill(state, "no run yet"); }
     } catch (error) {
       dgan.fill(state, "not connected");
