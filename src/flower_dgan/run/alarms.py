@@ -2,8 +2,8 @@
 
 A rule looks at one event, in the light of what the training said of itself, and says for each client whether it holds.
 It is an alarm once it has held for as many answers in a row as the rule wants, and is over once it does not hold.
-Those who read a finished or a running run, or one that goes on after a restart, come to the same alarms, but for the one
-that there is no round for long: that is seen by the clock, and known afterwards by its own lines.
+Those who read a finished or a running run, or one that goes on after a restart, come to the same alarms. That there is
+no round for long is the exception: it is seen by the clock, and known afterwards by its own lines.
 """
 
 import math
@@ -95,7 +95,7 @@ class Watch:
         )
 
     def note(self, alarm: Alarm) -> None:
-        """Take over an alarm of :meth:`look` that a run's file holds, as the clock that raised it is not in the file."""
+        """Take over an alarm of :meth:`look` that the file holds: the clock that raised it is not in the file."""
         if alarm.name == SILENT:
             self._rows.pop((alarm.name, alarm.site), None)
             if alarm.begins:
