@@ -23,6 +23,7 @@ from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
 from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import inside
+from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.stream import events
 from tests.watched import begin_event, end_event, round_event, write_events
 
@@ -327,6 +328,43 @@ def test_the_line_for_ssh_names_the_address_that_ssh_reached() -> None:
     assert ssh_target({"SSH_CONNECTION": "10.0.0.9 50000 10.0.0.2 22", "USER": "ada"}) == "ada@10.0.0.2"
     assert names(Door(), 8000) == ["127.0.0.1:8000", "localhost:8000"]
     assert names(Door("::1"), 8000)[0] == "[::1]:8000"
+
+
+def test_the_usual_ports_may_be_left_away_and_what_is_printed_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda: "dgan.example")
+    monkeypatch.setattr("socket.gethostname", lambda: "dgan")
+    tls = {"certificate": Path("cert"), "key": Path("key")}
+    assert names(Door(), 80) == ["127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"]
+    assert names(Door("10.0.0.2", **tls), 443)[3:] == ["10.0.0.2", "dgan.example", "dgan"]
+    assert all(":" in name for door in (Door("10.0.0.2", **tls), Door()) for name in names(door, 8443))
+    assert "127.0.0.1" not in names(Door(), 443)  # which is no usual one without TLS
+    assert names(Door("0.0.0.0", **tls), 8443)[0] == "dgan.example:8443"
+    assert names(Door("::", **tls), 8443)[0] == "dgan.example:8443"
+    assert names(Door("localhost"), 8000) == ["localhost:8000"]
+    Door("localhost").check()
+
+
+@pytest.mark.parametrize(
+    ("device", "line", "locked"),
+    [
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:01:42 0 EOF", True),
+        ((8, 17), "1: FLOCK  ADVISORY  WRITE 7 08:11:42 0 EOF", True),  # in hexadecimal
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:02:42 0 EOF", False),  # the same number on another disk
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:01:421 0 EOF", False),
+        ((8, 1), "1: POSIX  ADVISORY  WRITE 7 08:01:42 0 EOF", False),
+        ((8, 1), "1: -> FLOCK  ADVISORY  WRITE 7 08:01:42 0 EOF", False),  # which waits
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:32:42 0 EOF", True),
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:2f:42 0 EOF", None),
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:2f:43 0 EOF", False),
+    ],
+)
+def test_a_lock_is_on_a_file_of_a_device(
+    device: tuple[int, int], line: str, locked: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = os.stat_result((0o100600, 42, os.makedev(*device), 1, 0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(Path, "stat", lambda _: state)
+    monkeypatch.setattr(Path, "read_text", lambda _, **__: f"{line}\n")
+    assert is_locked(Path("lock")) is locked
 
 
 def test_nothing_of_the_page_comes_from_elsewhere() -> None:
