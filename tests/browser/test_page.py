@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import WAIT, Training
 
@@ -107,6 +107,33 @@ def test_the_mask_pad_paints_with_the_generator_of_the_training(page: Page) -> N
     page.mouse.up()
     drawn = paint()
     assert all(one != other for one, other in zip(blank, drawn, strict=True))
+
+
+def test_a_client_may_be_called_what_every_object_has(page: Page) -> None:
+    names = ["constructor", "toString", "__proto__"]
+    found = page.evaluate(
+        """(names) => {
+          const curves = new dgan.Curves();
+          for (const since of [0, 1]) {
+            const clients = JSON.parse("{" + names.map((name) => `"${name}": [0.5]`).join(", ") + "}");
+            curves.take({ stride: 1, since, rounds: [since + 1], measures: { generator_loss: clients } });
+          }
+          return Object.entries(curves.measures.generator_loss);
+        }""",
+        names,
+    )
+    assert found == [[name, [0.5, 0.5]] for name in names]
+
+
+def test_who_skips_to_the_content_can_load_the_page_again(browser: Browser, address: str) -> None:
+    with browser.new_page() as opened:
+        opened.goto(address)
+        opened.locator(".skip").focus()
+        opened.keyboard.press("Enter")
+        assert opened.url.endswith("#panels")
+        opened.reload()
+        expect(opened.locator("#tabs button").first).to_be_visible(timeout=WAIT)
+        expect(opened.locator("#state")).not_to_have_text("not connected")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -198,8 +198,8 @@ def test_label_maps_as_images_are_black_and_white() -> None:
 def test_draws_collapse_below_one_grey_level(apart: float, raised: bool) -> None:
     """One of 127.5 grey levels to a unit is 0.007843."""
     good = look_of(images_of(0))
-    alarms = found(begin(), samples_of(3, a=look_of(images_of(0, apart=apart)), b=good), samples_of(4, a=good, b=good))
-    both = [("draws collapse", "a", 3, 3, True), ("draws collapse", "a", 3, 4, False)]
+    alarms = found(begin(), samples_of(6, a=look_of(images_of(0, apart=apart)), b=good), samples_of(7, a=good, b=good))
+    both = [("draws collapse", "a", 6, 6, True), ("draws collapse", "a", 6, 7, False)]
     assert when(alarms) == (both if raised else [])
 
 
@@ -247,11 +247,13 @@ def test_samples_are_files_that_are_told_by_site_and_draw(tmp_path: Path) -> Non
 
 
 def test_equal_draws_mean_nothing_in_the_first_quarter_or_without_noise() -> None:
-    """Of 8 rounds; draws that do not differ at all mean that no noise reaches the generator, at any time."""
+    """Five rounds at least; draws that do not differ at all mean that no noise reaches the generator, at any time."""
     nearly, same = replace(PLAIN, draws_differ=0.01), replace(PLAIN, draws_differ=0.0)
-    assert found(begin(), samples_of(2, a=nearly)) == []
+    assert found(begin(), samples_of(5, a=nearly)) == []
+    assert found(begin("exchange.rounds=40"), samples_of(10, a=nearly)) == []
     assert when(found(begin(), samples_of(2, a=same))) == [("draws collapse", "a", 2, 2, True)]
-    assert when(found(begin(), samples_of(3, a=nearly))) == [("draws collapse", "a", 3, 3, True)]
+    assert when(found(begin(), samples_of(6, a=nearly))) == [("draws collapse", "a", 6, 6, True)]
+    assert when(found(begin("exchange.rounds=40"), samples_of(11, a=nearly))) == [("draws collapse", "a", 11, 11, True)]
     assert found(begin("model.noise_channels=0"), samples_of(8, a=same)) == []
 
 
@@ -269,9 +271,10 @@ def test_equal_draws_mean_nothing_in_the_first_quarter_or_without_noise() -> Non
 def test_colours_are_held_against_what_the_site_said(mean: float, deviation: float, raised: bool) -> None:
     joins = Join("a", "1", 9, "all", (100,), (20,)), Join("b", "2", 9, "all")
     look = replace(PLAIN, mean=(mean,), deviation=(deviation,))
-    assert found(begin(), *joins, samples_of(2, a=look, b=look)) == []  # of 8 rounds
-    alarms = found(begin(), *joins, samples_of(3, a=look, b=look))
-    assert when(alarms) == ([("colours are not the site's", "a", 3, 3, True)] if raised else [])
+    assert found(begin(), *joins, samples_of(5, a=look, b=look)) == []  # of 8 rounds
+    assert found(begin("exchange.rounds=40"), *joins, samples_of(10, a=look, b=look)) == []
+    alarms = found(begin(), *joins, samples_of(6, a=look, b=look))
+    assert when(alarms) == ([("colours are not the site's", "a", 6, 6, True)] if raised else [])
 
 
 @pytest.mark.parametrize(
@@ -282,9 +285,10 @@ def test_sites_that_differ_are_to_look_different(said: int, found: float, raised
     joins = Join("a", "1", 9, "all", (100, 50), (99, 99)), Join("b", "2", 9, "all", (101, 50 + said), (99, 99))
     pictures = [replace(PLAIN, mean=mean, deviation=(99.0, 99.0)) for mean in ((100.0, 50.0), (190.0, 50.0 + found))]
     drawn = dict(zip("ab", pictures, strict=True))
-    assert found_kinds(begin(), *joins, samples_of(3, **drawn)) == (["sites look the same"] if raised else [])
-    assert found_kinds(begin(), *joins, samples_of(2, **drawn)) == []
-    assert found_kinds(begin(), joins[0], samples_of(3, **drawn)) == []
+    assert found_kinds(begin(), *joins, samples_of(6, **drawn)) == (["sites look the same"] if raised else [])
+    assert found_kinds(begin(), *joins, samples_of(5, **drawn)) == []
+    assert found_kinds(begin("exchange.rounds=40"), *joins, samples_of(10, **drawn)) == []
+    assert found_kinds(begin(), joins[0], samples_of(6, **drawn)) == []
 
 
 def test_feedback_is_held_against_that_of_the_others() -> None:
@@ -343,6 +347,29 @@ def test_no_round_for_three_usual_ones_is_an_alarm_until_there_is_one() -> None:
     assert watch.look(2000.0) == []
     watch.take(event(Heartbeat(1, "training", 4, 40, None), 2000.0))
     assert when(watch.take(event(report_of(5, a=1.0), 2100.0))) == [("no round for long", "", 4, 5, False)]
+
+
+@pytest.mark.parametrize("came_back", [False, True])
+def test_a_hang_that_was_ended_by_a_kill_is_over_with_the_next_round(tmp_path: Path, came_back: bool) -> None:
+    """The rounds ended in 1970, so that the clock of any day says that there is none for long."""
+    times = iter(range(1, 1000))
+    log = EventLog(tmp_path, lambda: float(next(times)))
+    AlarmLog(log)
+    for record in (begin(), StageBegin("training", 1), *(report_of(number, a=1.0) for number in (1, 2, 3))):
+        log.write(record)
+    log.write(Heartbeat(1, "training", 3, 8, None))
+    if came_back:
+        log.write(report_of(4, a=1.0))
+    log = EventLog(tmp_path, lambda: float(next(times)))
+    AlarmLog(log)
+    log.write(begin(attempt=2))
+    log.write(StageBegin("training", 2))
+    log.write(Heartbeat(2, "training", 3, 8, None))  # nothing is said twice
+    log.write(report_of(5, a=1.0))
+    assert when([each.record for each in read_events(tmp_path) if each.kind == "alarm"]) == [
+        ("no round for long", "", 3, 3, True),
+        ("no round for long", "", 3, 4 if came_back else 5, False),
+    ]
 
 
 def test_short_rounds_and_other_stages_are_not_waited_for_in_vain() -> None:

@@ -1,6 +1,7 @@
 """The events of a run: what is written is read again, line by line, while it grows and after it was cut."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.run.event_log import EventLog
-from flower_dgan.run.event_reader import EventReader, read_events
+from flower_dgan.run.event_reader import Event, EventReader, read_events
 from flower_dgan.run.events import KIND_OF, KINDS, typed
 from flower_dgan.run.run_records import Change, ClientRound, End, Join, RecordCount, Round, Stage
 from flower_dgan.run.status_records import (
@@ -123,6 +124,48 @@ def test_a_field_of_another_type_is_told_to_whoever_is_strict(tmp_path: Path) ->
     assert event.record is None
     with pytest.raises(DataError, match="line 1: the field 'name' is 3, not a str"):
         read_metrics(tmp_path)
+
+
+ODD = [
+    ('{"kind": "tide", "time": %s}' % ("9" * 400), None, 0),
+    ('{"kind": "tide", "time": -Infinity}', None, 0),
+    ('{"kind": "tide", "time": NaN}', None, 0),
+    ('{"kind": "tide", "time": 17.5}', 17.5, 0),
+    ("[" * 200_000, None, 1),
+    ('{"kind": "tide", "deep": ' + "[" * 32 + "]" * 32 + "}", None, 1),
+    ('{"kind": "tide", "deep": ' + "[" * 31 + "]" * 31 + "}", None, 0),
+    ('{"kind": "tide", "wide": [' + ", ".join(["[]"] * 100) + "]}", None, 0),
+    ('{"kind": "tide", "text": "' + "[" * 100 + '"}', None, 0),
+]
+
+
+@pytest.mark.parametrize(("line", "time", "damaged"), ODD, ids=range(len(ODD)))
+def test_an_odd_line_costs_none_but_itself(tmp_path: Path, line: str, time: float | None, damaged: int) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{line}\n{{"kind": "stage-begin", "name": "join", "attempt": 1}}\n')
+    events, _, passed_over = EventReader(tmp_path).read()
+    assert passed_over == damaged
+    assert [event.time for event in events] == [*[time] * (1 - damaged), None]
+    assert events[-1].record == StageBegin("join", 1)
+    if damaged:
+        with pytest.raises(DataError, match=r"line 1: .*Delete the line"):
+            read_metrics(tmp_path)
+
+
+def test_a_number_with_which_nobody_can_calculate_is_no_record() -> None:
+    for rounds, known in ((2**63 - 1, True), (2**63, False), (-(2**63), False), (10**400, False)):
+        assert (Event.of({"kind": "begin", **vars(BEGIN), "rounds": rounds}).record is not None) is known
+
+
+def test_neither_a_pipe_nor_a_link_is_read(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for without end."""
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(DataError, match="no regular file"):
+        EventReader(tmp_path).read()
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "elsewhere").write_text('{"kind": "tide"}\n')
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="links are not followed"):
+        EventReader(tmp_path).read()
 
 
 def test_lines_of_several_threads_are_whole(tmp_path: Path) -> None:

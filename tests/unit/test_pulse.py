@@ -113,3 +113,18 @@ def test_kept_generators_are_whole_and_thinned_out_and_the_newest_stays(tmp_path
     assert (tmp_path / "generators").stat().st_mode & 0o777 == 0o700
     for file in (files[0], files[-1]):
         assert load_generator(file)[2] == shape
+
+
+def test_a_later_generator_that_was_left_over_takes_no_place(tmp_path: Path) -> None:
+    config, shape = resolve("output.checkpoint_interval=0"), ImageShape(2, 1, 32, ("a", "b"))
+    network = build_generator(config.model, shape)
+    folder = tmp_path / "generators"
+    folder.mkdir()
+    for number in (*range(1, 16), 40):
+        (folder / f"{number:08d}.safetensors").touch()
+    kept = KeptGenerators(RunDirectory(tmp_path, Training("0" * 16, 1)), config, shape)
+    kept.keep(16, network)  # 17 files, of which it is the last but one
+    assert sorted(int(file.stem) for file in folder.iterdir()) == [1, 3, 5, 7, 9, 11, 13, 15, 16, 40]
+    (folder / "notes.safetensors").touch()
+    assert RunDirectory(tmp_path, Training("0" * 16, 2)).go_on() is None  # from the beginning
+    assert [file.name for file in folder.iterdir()] == ["notes.safetensors"]

@@ -184,6 +184,16 @@ def test_settings_name_trackers() -> None:
     assert resolve("").output.trackers == ()
 
 
+def test_a_package_that_breaks_at_its_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that was built for another numpy, or protobuf, does."""
+    (tmp_path / "tensorboardX.py").write_text("raise AttributeError('module numpy has no attribute bool')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorboardX", raising=False)
+    monkeypatch.delitem(sys.modules, "flower_dgan.trackers.tensorboard", raising=False)
+    with pytest.raises(ConfigError, match=r"tensorboardX, which is installed and broken \(.*no attribute bool"):
+        open_tracker("tensorboard")
+
+
 def test_adapters_are_short() -> None:
     for name in tracker_names():
         file = Path(str(trackers.__file__)).with_name(f"{name}.py")

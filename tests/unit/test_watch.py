@@ -1,9 +1,12 @@
 """What the page tells of runs: folded from their events, in bounded memory."""
 
 import asyncio
+import errno
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,12 @@ from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
 from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
+from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
+from flower_dgan.watch.settings import settings_of
+from flower_dgan.watch.shown_files import inside
+from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.stream import events
 from tests.watched import begin_event, end_event, round_event, write_events
 
@@ -44,7 +51,7 @@ def test_curves_of_many_rounds_are_means_of_few_points() -> None:
 def test_what_was_not_measured_is_a_gap() -> None:
     curves = Curves(("loss",))
     curves.add(1, {"a": {"loss": 1.0}})
-    curves.add(2, {"a": {"loss": float("nan")}, "b": {"loss": 2.0}})
+    curves.add(2, {"a": {"loss": float("nan")}, "b": {"loss": 2.0}, "c": {"loss": 10**400}})
     curves.add(3, {"b": {"loss": 3.0}})
     assert curves.shown()["measures"]["loss"] == {"a": [1.0, None, None], "b": [None, 2.0, 3.0]}
 
@@ -98,6 +105,98 @@ def test_kinds_of_later_versions_are_passed_over_and_damage_is_counted(tmp_path:
     assert (view["round"], view["not_understood"], view["damaged"]) == (1, 1, 2)
 
 
+ODD = [
+    {"kind": "round", "round": float("inf")},
+    {**round_event(2), "round": 10**400},
+    {**round_event(2), "seconds": {"generator": "x"}},
+    {**round_event(2), "seconds": {"generator": 10**400}},
+    {**round_event(2), "images": float("nan")},
+    {"kind": "heartbeat", "seconds_left": "x"},
+    {"kind": "heartbeat", "seconds_left": 10**400},
+    {"kind": "heartbeat", "done": []},
+    {**begin_event(), "rounds": 10**400},
+    {**begin_event(), "heartbeat": "x"},
+    {"kind": "samples", "round": "x", "files": []},
+    {"kind": "generator", "round": -1, "file": "x"},
+    {"kind": "stage", "name": "join", "seconds": "5"},
+    {"kind": "alarm", "name": "x"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_an_odd_line_leaves_what_the_others_said(tmp_path: Path, odd: dict[str, Any]) -> None:
+    lines = [begin_event(), round_event(1), odd, round_event(3)]
+    view = read(write_events(tmp_path / "run", lines)).view()
+    assert (view["round"], view["rounds"], view["not_understood"]) == (3, 10, 1)
+    assert view["seconds_left"] == 7.0
+    assert json.loads(to_json(view))["seconds"]["generator"] == 1.0
+
+
+@pytest.mark.parametrize("time", ["9" * 400, "-Infinity", "NaN", '"x"'])
+def test_an_odd_time_is_none(tmp_path: Path, time: str) -> None:
+    run = write_events(tmp_path / "run", [begin_event()])
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"kind": "heartbeat", "time": {time}}}\n')
+    watched = read(run)
+    assert watched.story.last_time == 1000.0
+    assert watched.status()["state"] == "silent"
+
+
+def test_of_many_sample_grids_the_last_are_known_one_by_one(tmp_path: Path) -> None:
+    grids = [{"kind": "samples", "round": number, "files": [], "looks": {"a": {}}} for number in range(1, 1003)]
+    watched = read(write_events(tmp_path / "run", grids))
+    assert (min(watched.story.samples), len(watched.story.samples)) == (3, 1000)
+    assert watched.story.samples[3] == {"files": []}
+    assert watched.view()["samples_count"] == 1002
+
+
+def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
+    """Ten lines of ten aliases each stand for ten thousand million values."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11))]
+    file = tmp_path / "config.yaml"
+    file.write_text("\n".join(lines))
+    assert settings_of(tmp_path) == {}
+    file.write_text(f"seed: 0x{'f' * 9000}")  # more digits than Python writes
+    assert settings_of(tmp_path) == {}
+    file.write_text("[" * 5000)
+    assert settings_of(tmp_path) == {}
+    file.write_text(f"model:\n  width: 8\n  long: {'y' * 5000}\nclasses: [a, b]\n")
+    assert settings_of(tmp_path) == {"model.width": "8", "model.long": "y" * 1000, "classes": "['a', 'b']"}
+    file.unlink()
+    os.mkfifo(file)
+    assert settings_of(tmp_path) == {}
+
+
+def test_a_pipe_as_measurements_is_said_and_holds_nobody(tmp_path: Path) -> None:
+    run = write_events(tmp_path / "run", [])
+    (run / "metrics.jsonl").unlink()
+    os.mkfifo(run / "metrics.jsonl")
+    watched = read(run)
+    assert "no regular file" in watched.view()["status"]["why"]
+
+
+def test_a_folder_that_may_not_be_entered_holds_none_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As lost+found; root may enter all, so that the system's answer is made here."""
+    write_events(tmp_path / "run", [begin_event()])
+    (tmp_path / "lost+found").mkdir()
+    is_file, is_symlink = Path.is_file, Path.is_symlink
+
+    def refusing(ask: Callable[[Path], bool]) -> Callable[[Path], bool]:
+        def answer(path: Path) -> bool:
+            if path.parent.name in ("lost+found", "generators"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return ask(path)
+
+        return answer
+
+    monkeypatch.setattr(Path, "is_file", refusing(is_file))
+    monkeypatch.setattr(Path, "is_symlink", refusing(is_symlink))
+    assert [place.name for place in find_runs(tmp_path).values()] == ["run"]
+    assert inside(tmp_path / "run", "generators/00000001.safetensors") is None
+
+
 def test_a_process_that_ended_without_a_word_was_killed(tmp_path: Path) -> None:
     run = write_events(tmp_path / "run", [begin_event(), round_event(1)])
     code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('held', flush=True); input()"
@@ -135,6 +234,20 @@ def test_a_board_finds_new_runs_and_knows_no_other_key(tmp_path: Path) -> None:
     assert board.run("../a") is None
 
 
+def test_forty_runs_beside_each_other_are_each_read_once(tmp_path: Path) -> None:
+    for number in range(41):
+        write_events(tmp_path / f"{number:02d}", [round_event(1)])
+    board = Board(tmp_path)
+    latest = board.latest()
+    assert len(latest) == 40
+    first = {key: board.run(key) for key in latest}
+    assert all(board.run(key) is first[key] for key in latest)
+    assert board.latest() == latest
+    (newest,) = [place.key for place in board.places() if place.name == "40"]
+    write_events(tmp_path / "40", [round_event(1), round_event(2)])
+    assert {key for key, mark in board.latest().items() if mark != latest.get(key)} == {newest}
+
+
 SLOW = "import sys, time\nfor line in sys.stdin: time.sleep(60)"
 DYING = "import sys\nsys.stdin.readline()"
 REFUSING = 'import sys\nfor line in sys.stdin: print(\'{"error": "no such class"}\', flush=True)'
@@ -151,6 +264,20 @@ def test_a_paint_that_fails_says_why(code: str, said: str) -> None:
                 painting.ask(paint={})
     finally:
         painting.close()
+
+
+def test_modules_that_lie_in_the_run_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `cd <another's run> && flower-dgan watch .`; base64 is the first that the painter imports."""
+    for name in ("base64", "json", "torch"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath('planted').touch()\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    painting = Painting()
+    try:
+        with pytest.raises(PaintError, match=r"none\.safetensors"):
+            painting.ask(describe="none.safetensors")
+    finally:
+        painting.close()
+    assert not (tmp_path / "planted").exists()
 
 
 def test_few_wait_for_the_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +328,43 @@ def test_the_line_for_ssh_names_the_address_that_ssh_reached() -> None:
     assert ssh_target({"SSH_CONNECTION": "10.0.0.9 50000 10.0.0.2 22", "USER": "ada"}) == "ada@10.0.0.2"
     assert names(Door(), 8000) == ["127.0.0.1:8000", "localhost:8000"]
     assert names(Door("::1"), 8000)[0] == "[::1]:8000"
+
+
+def test_the_usual_ports_may_be_left_away_and_what_is_printed_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda: "dgan.example")
+    monkeypatch.setattr("socket.gethostname", lambda: "dgan")
+    tls = {"certificate": Path("cert"), "key": Path("key")}
+    assert names(Door(), 80) == ["127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"]
+    assert names(Door("10.0.0.2", **tls), 443)[3:] == ["10.0.0.2", "dgan.example", "dgan"]
+    assert all(":" in name for door in (Door("10.0.0.2", **tls), Door()) for name in names(door, 8443))
+    assert "127.0.0.1" not in names(Door(), 443)  # which is no usual one without TLS
+    assert names(Door("0.0.0.0", **tls), 8443)[0] == "dgan.example:8443"
+    assert names(Door("::", **tls), 8443)[0] == "dgan.example:8443"
+    assert names(Door("localhost"), 8000) == ["localhost:8000"]
+    Door("localhost").check()
+
+
+@pytest.mark.parametrize(
+    ("device", "line", "locked"),
+    [
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:01:42 0 EOF", True),
+        ((8, 17), "1: FLOCK  ADVISORY  WRITE 7 08:11:42 0 EOF", True),  # in hexadecimal
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:02:42 0 EOF", False),  # the same number on another disk
+        ((8, 1), "1: FLOCK  ADVISORY  WRITE 7 08:01:421 0 EOF", False),
+        ((8, 1), "1: POSIX  ADVISORY  WRITE 7 08:01:42 0 EOF", False),
+        ((8, 1), "1: -> FLOCK  ADVISORY  WRITE 7 08:01:42 0 EOF", False),  # which waits
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:32:42 0 EOF", True),
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:2f:42 0 EOF", None),
+        ((0, 50), "1: FLOCK  ADVISORY  WRITE 7 00:2f:43 0 EOF", False),
+    ],
+)
+def test_a_lock_is_on_a_file_of_a_device(
+    device: tuple[int, int], line: str, locked: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = os.stat_result((0o100600, 42, os.makedev(*device), 1, 0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(Path, "stat", lambda _: state)
+    monkeypatch.setattr(Path, "read_text", lambda _, **__: f"{line}\n")
+    assert is_locked(Path("lock")) is locked
 
 
 def test_nothing_of_the_page_comes_from_elsewhere() -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -60,6 +61,23 @@ def test_names_of_clients_are_no_scripts_and_only_its_own_may_run(page: str) -> 
 
 def test_only_its_owner_may_read_it(page: str, tmp_path: Path) -> None:
     assert (tmp_path / "page.html").stat().st_mode & 0o077 == 0
+
+
+def test_of_many_runs_those_written_to_last_are_in_it(tmp_path: Path) -> None:
+    """The names of runs begin with their time, so that the first by name are the oldest."""
+    for number in range(43):
+        run = write_events(tmp_path / "runs" / f"{number:02d}", [begin_event()])
+        os.utime(run / "metrics.jsonl", ns=(0, 1_000 * (number if number else 10**6)))
+    (tmp_path / "runs" / "42" / "metrics.jsonl").unlink()  # which has measured nothing
+    export(Board(tmp_path / "runs"), tmp_path / "page.html")
+    answers = data((tmp_path / "page.html").read_text())
+    runs, latest = answers["runs"]["runs"], answers["runs"]["latest"]
+    assert isinstance(runs, list)
+    assert isinstance(latest, dict)
+    name_of = {each["key"]: each["name"] for each in runs}
+    assert list(name_of.values()) == ["00", *(f"{number:02d}" for number in range(3, 42))]
+    assert [name_of[key] for key in latest] == ["00", *(f"{number:02d}" for number in range(41, 2, -1))]
+    assert all(f"runs/{key}/summary" in answers for key in latest)
 
 
 def test_without_a_run_there_is_nothing_to_write(tmp_path: Path) -> None:

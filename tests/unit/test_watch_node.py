@@ -99,7 +99,7 @@ def test_a_node_without_a_past_shows_its_policy(tmp_path: Path) -> None:
 
 def test_the_owners_page_shows_no_runs_and_a_servers_page_no_node(tmp_path: Path) -> None:
     with TestClient(make_app(None, Painting(), NodeView(tmp_path, "research"))) as owners:
-        assert owners.get("/api/runs").json() == {"runs": [], "newest": None, "node": True}
+        assert owners.get("/api/runs").json() == {"runs": [], "latest": {}, "node": True}
         assert owners.get("/api/node").json()["policy"] == "research"
         assert owners.get("/api/runs/0123456789abcdef/summary").status_code == 404
     with TestClient(make_app(None, Painting())) as servers:

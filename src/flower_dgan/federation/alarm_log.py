@@ -7,6 +7,7 @@ from threading import Lock
 from flower_dgan.run.alarms import Watch
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event, read_events
+from flower_dgan.run.run_records import Alarm
 
 logger = logging.getLogger("flwr")
 
@@ -26,6 +27,8 @@ class AlarmLog:
         self._lock = Lock()  # heartbeats come from a thread of their own
         for event in read_events(events.path.parent):
             self._watch.take(event)
+            if isinstance(event.record, Alarm):
+                self._watch.note(event.record)
         events.listeners.append(self.hear)
 
     def hear(self, event: Event) -> None:

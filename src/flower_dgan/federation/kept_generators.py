@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from flower_dgan.config import Config
-from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.federation.run_directory import GENERATORS, RunDirectory
 from flower_dgan.generator_file import save_generator
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.private import private_directory
@@ -15,8 +15,6 @@ from flower_dgan.run.status_records import KeptGenerator
 
 MOST_KEPT = 16
 """Files; where there would be more, every second of the older ones goes."""
-
-_FOLDER = "generators"
 
 
 class KeptGenerators:
@@ -42,7 +40,7 @@ class KeptGenerators:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
-        self._folder = directory.path / _FOLDER
+        self._folder = directory.path / GENERATORS
         self._model, self._shape = config.model, shape
         self._clock, self._apart, self._kept = clock, config.output.checkpoint_interval, -math.inf
 
@@ -75,5 +73,6 @@ class KeptGenerators:
         files = sorted(self._folder.glob("*.safetensors"))
         if len(files) > MOST_KEPT:
             for file in files[1:-1:2]:
-                file.unlink(missing_ok=True)
-        self._directory.events.write(KeptGenerator(round_number, f"{_FOLDER}/{name}"), durable=False)
+                if file.name != name:  # the newest is not the last by name where a later one was left over
+                    file.unlink(missing_ok=True)
+        self._directory.events.write(KeptGenerator(round_number, f"{GENERATORS}/{name}"), durable=False)

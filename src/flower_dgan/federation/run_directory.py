@@ -35,6 +35,8 @@ from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
 
 _CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
+GENERATORS = "generators"
+"""The folder of those that are kept while a training goes on, by the round in their names."""
 _STAY = ("begin", "classes", "device", "end", "stage", "stage-begin")
 """Kinds of events that stay when a training goes on: they are of attempts, not of rounds."""
 _DATED = ("round", "membership", "alarm", "samples", "generator", "ledger")
@@ -218,7 +220,7 @@ class RunDirectory:
         return checkpoint
 
     def _forget_after(self, round_number: int) -> None:
-        """Drop later rounds and all results from ``metrics.jsonl``."""
+        """Drop later rounds and all results from ``metrics.jsonl``, and the generators of later rounds."""
         kept = []
         for _, fields in read_lines(self.path) if self.has_measurements else ():
             dated = fields.get("kind") in _DATED
@@ -226,6 +228,9 @@ class RunDirectory:
                 kept.append(json.dumps(fields) + "\n")
         with whole_file(self.path / METRICS) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
+        for file in (self.path / GENERATORS).glob("*.safetensors"):
+            if file.stem.isdecimal() and int(file.stem) > round_number:
+                file.unlink(missing_ok=True)
 
     @contextmanager
     def stage(self, name: str, steps: int = 0) -> Iterator[None]:

@@ -29,7 +29,7 @@ SAME_SCORE = 0.02
 """Standard deviation of its scores below which it gives all images the same one: of logits, where 1 is 73 % to 50."""
 
 IDLE_ANSWERS = 5
-"""Answers in a row of a discriminator that knows nothing, and rounds of any training in which none has to know yet."""
+"""Answers in a row of a discriminator that knows nothing, and rounds of any training in which no network has to yet."""
 
 SATURATED = 0.95
 """Share of values at the ends from which images count as saturated: hardly any level between is left.
@@ -44,7 +44,10 @@ IGNORED = 1e-3
 """The same at any time: networks that have learned nothing yet differ by more where noise reaches them at all."""
 
 BEGINNING = 0.25
-"""Part of the rounds in which equal draws mean nothing yet: a generator learns first what all images have in common."""
+"""Part of the rounds, five at least, in which the generator's images mean little yet.
+
+Equal draws, for one: it learns first what all images have in common.
+"""
 
 OFF_BY = 2.0
 """Standard deviations of a site's images by which the mean of its synthetic ones may be off, beside 20 grey levels."""
@@ -103,7 +106,6 @@ def discriminators(known: Known, record: Any) -> Iterator[Finding]:
     if known.begin.replay == "target":
         help_by += ", or algorithm.replay=gradient"
     help_by += f", or a larger algorithm.gradient_penalty ({known.begin.gradient_penalty:g} now)"
-    new = max(IDLE_ANSWERS, BEGINNING * known.begin.rounds)
     for name, client in record.clients.items():
         loss = client.discriminator_loss
         said = f"discriminator loss {loss:.3g}, where one that cannot tell has {undecided:.3g}{_scores(client)}"
@@ -118,9 +120,13 @@ def discriminators(known: Known, record: Any) -> Iterator[Finding]:
             said,
             "a larger algorithm.discriminator_learning_rate, or look whether that node's images and label maps belong "
             "together: flower-dgan data check",
-            same and loss >= KNOWS_NOTHING * undecided and record.round > new,
+            same and loss >= KNOWS_NOTHING * undecided and not _is_early(known.begin, record.round),
             IDLE_ANSWERS,
         )
+
+
+def _is_early(begin: Begin, round_number: int) -> bool:
+    return round_number <= max(IDLE_ANSWERS, BEGINNING * begin.rounds)
 
 
 def _scores(client: ClientRound) -> str:
@@ -133,7 +139,7 @@ def collapse(known: Known, record: Any) -> Iterator[Finding]:
     """Whether two draws on one label map are the same; of images that are black or white all over that says nothing."""
     if not isinstance(record, Samples) or known.begin is None:
         return
-    early = record.round <= BEGINNING * known.begin.rounds
+    early = _is_early(known.begin, record.round)
     pictures = known.begin.target == "images"
     least = SAME if not early else IGNORED if pictures else 0.0
     for name, look in record.looks.items():
@@ -167,7 +173,7 @@ def sites(known: Known, record: Any) -> Iterator[Finding]:
         found,
         f"the means of their images are within {found:.0f} grey levels, where they said {said:.0f}",
         "model.site_condition=true with model.levels=site, or more rounds",
-        said >= SITES_APART and found < said / 10 and record.round > BEGINNING * known.begin.rounds,
+        said >= SITES_APART and found < said / 10 and not _is_early(known.begin, record.round),
     )
 
 
@@ -193,7 +199,6 @@ def looks(known: Known, record: Any) -> Iterator[Finding]:
         )
         join = known.joins.get(name)
         if join is not None and join.mean and len(join.mean) == len(look.mean):
-            early = record.round <= BEGINNING * known.begin.rounds
             off, said = _off(join, look)
             yield Finding(
                 "colours are not the site's",
@@ -202,7 +207,7 @@ def looks(known: Known, record: Any) -> Iterator[Finding]:
                 off,
                 said,
                 f"a lower algorithm.{step}, more rounds, or model.site_condition=true with model.levels=site",
-                off > 1 and not early,
+                off > 1 and not _is_early(known.begin, record.round),
             )
 
 

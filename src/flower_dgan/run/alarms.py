@@ -2,7 +2,8 @@
 
 A rule looks at one event, in the light of what the training said of itself, and says for each client whether it holds.
 It is an alarm once it has held for as many answers in a row as the rule wants, and is over once it does not hold.
-Those who read a finished or a running run, or one that goes on after a restart, come to the same alarms.
+Those who read a finished or a running run, or one that goes on after a restart, come to the same alarms. That there is
+no round for long is the exception: it is seen by the clock, and known afterwards by its own lines.
 """
 
 import math
@@ -92,6 +93,13 @@ class Watch:
                 holds=waited > max(USUAL_ROUNDS * usual, _LEAST_SECONDS),
             )
         )
+
+    def note(self, alarm: Alarm) -> None:
+        """Take over an alarm of :meth:`look` that the file holds: the clock that raised it is not in the file."""
+        if alarm.name == SILENT:
+            self._rows.pop((alarm.name, alarm.site), None)
+            if alarm.begins:
+                self._rows[alarm.name, alarm.site] = _Row(alarm.since, 1, said=True)
 
     def _judge(self, finding: Finding) -> list[Alarm]:
         key = finding.name, finding.site

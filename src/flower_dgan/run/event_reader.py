@@ -1,6 +1,7 @@
 """Reads the events of a run, of one that goes on too: each time what is new, and anew where the file was cut."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 from flower_dgan.errors import DataError
 from flower_dgan.run.events import METRICS, typed
+from flower_dgan.run.regular_file import open_regular
 from flower_dgan.whole_file import whole_lines
 
 _MARK = 128  # bytes before where a reader stands by which it knows the file again
 _MOST = 1 << 24  # bytes that one reading takes at most
+_DEEPEST = 32  # objects and lists within each other; those that are written have five
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Event:
     kind : str
         What it is, see :data:`flower_dgan.run.events.KINDS`; also one that this version does not know.
     time : float or None
-        When, in seconds since 1970; None in lines of earlier versions.
+        When, in seconds since 1970; None in lines of earlier versions, and where it is no finite number.
     fields : mapping of str to object
         The line as JSON has it, ``kind`` and ``time`` too; of one that was written just now, with records in it.
     """
@@ -36,9 +39,8 @@ class Event:
     @classmethod
     def of(cls, fields: Mapping[str, Any], record: Any = None) -> "Event":
         """Return the event of a line, whatever is in it; and as a record, where that is known."""
-        kind, time = fields.get("kind"), fields.get("time")
-        when = float(time) if isinstance(time, int | float) else None
-        event = cls(kind if isinstance(kind, str) else "", when, fields)
+        kind = fields.get("kind")
+        event = cls(kind if isinstance(kind, str) else "", _finite(fields.get("time")), fields)
         if record is not None:
             event.__dict__["record"] = record  # where the property below keeps it
         return event
@@ -98,10 +100,11 @@ class EventReader:
         Raises
         ------
         DataError
-            If there is a file and it cannot be read.
+            If there is a file and it cannot be read, or it is no regular one: it may be another's, and is read in
+            places where nobody may wait.
         """
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 anew = self.offset > 0 and not self._is_known(file)
                 if anew:
                     self.offset, self._mark = 0, b""
@@ -136,11 +139,33 @@ def read_events(run_directory: Path) -> list[Event]:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the object of a line; None where it has none, or one too deep for those who go through it."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return fields if isinstance(fields, dict) else None
+    return fields if isinstance(fields, dict) and _is_flat(line, fields) else None
+
+
+def _is_flat(line: bytes, fields: dict[str, Any]) -> bool:
+    if line.count(b"{") + line.count(b"[") <= _DEEPEST:
+        return True
+    inner: list[Any] = [fields]
+    for _ in range(_DEEPEST):
+        parts = (each.values() if isinstance(each, dict) else each for each in inner)
+        inner = [each for part in parts for each in part if isinstance(each, dict | list)]
+        if not inner:
+            return True
+    return False
+
+
+def _finite(value: Any) -> float | None:
+    if not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number of some hundred digits
+        return None
 
 
 def read_lines(run_directory: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -172,7 +197,9 @@ def read_lines(run_directory: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             fields = json.loads(line)
             if not isinstance(fields, dict):
                 raise TypeError("not a JSON object")
-        except (TypeError, ValueError) as error:
+            if not _is_flat(line, fields):
+                raise ValueError("its objects and lists are too deep within each other")
+        except (TypeError, ValueError, RecursionError) as error:
             damage = "it holds zero bytes, as after a power cut" if b"\0" in line else str(error)
             raise DataError(f"{path}, line {number}: {damage}. Delete the line; all others can be used.") from error
         yield number, fields

@@ -31,6 +31,8 @@ from flower_dgan.run.status_records import Begin, Classes, Heartbeat, KeptGenera
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 
+_TOO_LARGE = 2**63  # JSON has integers of any length, with which floats cannot be multiplied
+
 METRICS = "metrics.jsonl"
 """The file, in the directory of a run."""
 
@@ -144,6 +146,8 @@ def _plain(kind: type) -> Reader:
     def read(value: Any, name: str) -> Any:
         if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
             raise TypeError(f"the field '{name}' is {value!r}, not a {kind.__name__}")
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            raise ValueError(f"the field '{name}' is larger than any number that is written")
         return value
 
     return read

@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 
 from flower_dgan.config.import_path import is_import_path
-from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.errors import ConfigError, DganError, one_line, unknown_name
 from flower_dgan.plugins import make
 from flower_dgan.trackers.tracker import Tracker
 
@@ -27,7 +27,7 @@ def open_tracker(name: str, setting: str = "output.trackers") -> Tracker:
     Raises
     ------
     ConfigError
-        If there is none of that name, or the package that it needs is not installed.
+        If there is none of that name, or the package that it needs is not installed or cannot be imported.
     """
     if is_import_path(name):
         found: Tracker = make(name, setting)
@@ -40,5 +40,13 @@ def open_tracker(name: str, setting: str = "output.trackers") -> Tracker:
         package = _PACKAGES.get(name, name)
         raise ConfigError(
             f"{setting}={name} needs the package {package}, which cannot be imported ({error}): pip install {package}."
+        ) from error
+    except DganError:
+        raise
+    except Exception as error:  # a package whose own dependencies do not suit it may raise anything
+        package = _PACKAGES.get(name, name)
+        raise ConfigError(
+            f"{setting}={name} needs the package {package}, which is installed and broken ({one_line(error)}): "
+            f"pip install --upgrade {package}, or do without that tracker."
         ) from error
     return made

@@ -14,7 +14,9 @@ from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
 
 _FOUND_ANEW = 2.0  # seconds between two looks for new runs
-_OPEN = 16  # runs that are kept read; of others the one asked for longest ago is read anew
+MOST_LATEST = 40
+"""Runs that the page shows beside each other."""
+_OPEN = 80  # runs that are kept read, those beside each other and more; the one asked for longest ago is read anew
 
 
 class Watched:
@@ -134,13 +136,22 @@ class Board:
                     self._places = find_runs(self._target)
             return list(self._places.values())
 
-    def newest(self) -> str | None:
-        """Return the key of the run that was written to last; None where there is none."""
-        times = {}
+    def latest(self) -> dict[str, str]:
+        """Return the 40 runs that were written to last, the newest first.
+
+        Returns
+        -------
+        dict of str to str
+            By key, a mark that is another one once more was written.
+        """
+        found = {}
         for place in self.places():
+            found[place.key] = 0, 0  # of one that has measured nothing yet
             with suppress(OSError):
-                times[place.key] = (place.path / METRICS).stat().st_mtime
-        return max(times, key=lambda key: times[key], default=None)
+                state = (place.path / METRICS).stat()
+                found[place.key] = state.st_mtime_ns, state.st_size
+        newest = sorted(found, key=lambda key: found[key], reverse=True)[:MOST_LATEST]
+        return {key: "-".join(map(str, found[key])) for key in newest}
 
     def run(self, key: str) -> Watched | None:
         """Return a run by its key, None where no such is listed."""

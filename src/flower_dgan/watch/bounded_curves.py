@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 _MOST = 400  # points of a curve: twice as many, and two become one
 
@@ -33,8 +33,7 @@ class Curves:
         self._points = max(self._points, point + 1)
         for client, measured in values.items():
             for measure, sums in self._sums.items():
-                value = measured.get(measure)
-                if isinstance(value, int | float) and math.isfinite(value):
+                if _is_finite(value := measured.get(measure)):
                     kept = sums.setdefault(client, [])
                     kept.extend([0.0, 0] for _ in range(point + 1 - len(kept)))
                     kept[point][0] += value
@@ -66,6 +65,13 @@ class Curves:
                 for measure, sums in self._sums.items()
             },
         }
+
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number of some hundred digits
+        return False
 
 
 def _means(kept: list[list[float]], length: int) -> list[float | None]:

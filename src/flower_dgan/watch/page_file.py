@@ -15,7 +15,6 @@ from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import pictures, sample_rounds
 from flower_dgan.whole_file import whole_file
 
-_RUNS = 40
 _GRIDS = 24  # of each run: the first, the last, and those between at equal distances
 _PICTURES = 24 * 2**20  # characters of pictures in the whole page
 
@@ -26,7 +25,7 @@ def export(board: Board, file: Path) -> None:
     Parameters
     ----------
     board : Board
-        The runs; the first 40 are taken, and of each at most 24 sample grids.
+        The runs; the 40 that were written to last are taken, and of each at most 24 sample grids.
     file : Path
         The page.
 
@@ -37,11 +36,12 @@ def export(board: Board, file: Path) -> None:
     StorageError
         If the file cannot be written.
     """
-    places = board.places()[:_RUNS]
+    latest = board.latest()
+    places = [place for place in board.places() if place.key in latest]
     if not places:
         raise DataError("There is no run to export: name the directory of a run, a sweep, or several runs.")
     answers: dict[str, Any] = {
-        "runs": {"runs": [{"key": place.key, "name": place.name} for place in places], "newest": board.newest()}
+        "runs": {"runs": [{"key": place.key, "name": place.name} for place in places], "latest": latest}
     }
     room = _PICTURES
     for place in places:

@@ -53,7 +53,8 @@ class Painting:
     ) -> None:
         self._seconds = seconds
         self._to_start = to_start
-        self._command = command or (sys.executable, "-m", "flower_dgan.watch.painter")
+        # -P, as the directory that it is started in may be another's run, and `-m` would import modules from there
+        self._command = command or (sys.executable, "-P", "-m", "flower_dgan.watch.painter")
         self._process: subprocess.Popen[str] | None = None
         self._clock = clock
         self._lately: deque[float] = deque(maxlen=A_MINUTE)

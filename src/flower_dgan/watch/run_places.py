@@ -63,12 +63,13 @@ def find_runs(target: Path) -> Mapping[str, Place]:
 
 
 def _runs_in(folder: Path, depth: int) -> Iterator[Path]:
-    if any((folder / mark).is_file() for mark in _MARKS):
+    try:
+        is_run = any((folder / mark).is_file() for mark in _MARKS)
+        look = depth and not is_run
+        inside = [each.path for each in os.scandir(folder) if each.is_dir(follow_symlinks=False)] if look else []
+    except OSError:  # one that this user may not enter is none of theirs
+        return
+    if is_run:
         yield folder
-    elif depth:
-        try:
-            inside = [each.path for each in os.scandir(folder) if each.is_dir(follow_symlinks=False)]
-        except OSError:  # one that this user may not enter is none of theirs
-            return
-        for each in inside:
-            yield from _runs_in(Path(each), depth - 1)
+    for each in inside:
+        yield from _runs_in(Path(each), depth - 1)

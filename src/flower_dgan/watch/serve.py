@@ -16,6 +16,7 @@ from flower_dgan.printable import printable
 from flower_dgan.watch.gate import Gate
 
 _SHORTEST_TOKEN = 24
+_ALL = ("0.0.0.0", "::")  # addresses of this machine
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Door:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
+        if self.address == "localhost":
+            return True
         try:
             return ipaddress.ip_address(self.address).is_loopback
         except ValueError:
@@ -124,14 +127,19 @@ def serve(app: FastAPI, door: Door, say: Callable[[str], None]) -> None:
 
 
 def names(door: Door, port: int) -> list[str]:
-    """Return the hosts under which the server may be asked for, with their port; the first is the one to print."""
+    """Return the hosts under which the server may be asked for, with their port; the first is the one to print.
+
+    Browsers leave the port away where it is the usual one of HTTP or TLS.
+    """
     address = f"[{door.address}]" if ":" in door.address else door.address
-    found = [f"{address}:{port}"]
     if door.is_local:
-        found.append(f"localhost:{port}")
+        found = [address, "localhost"]
+    elif door.address in _ALL:  # which can be listened on, and not gone to
+        found = [socket.getfqdn(), socket.gethostname(), "localhost", "127.0.0.1", address]
     else:
-        found += [f"{socket.getfqdn()}:{port}", f"{socket.gethostname()}:{port}"]
-    return found
+        found = [address, socket.getfqdn(), socket.gethostname()]
+    bare = found if port == (80 if door.certificate is None else 443) else []
+    return [*(f"{name}:{port}" for name in dict.fromkeys(found)), *bare]
 
 
 def ssh_target(environment: "os._Environ[str] | dict[str, str]") -> str:

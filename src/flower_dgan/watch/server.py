@@ -66,8 +66,7 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
     def runs() -> Response:
         places = board.places() if board else []
         listed = [{"key": place.key, "name": place.name} for place in places]
-        newest = board.newest() if board else None
-        return _json({"runs": listed, "newest": newest, "node": node is not None})
+        return _json({"runs": listed, "latest": board.latest() if board else {}, "node": node is not None})
 
     @app.get("/api/node")
     def owners() -> Response:

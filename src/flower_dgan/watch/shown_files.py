@@ -3,11 +3,11 @@
 import base64
 import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flower_dgan.run.regular_file import open_regular
 from flower_dgan.watch.story import Story
 
 _PART = re.compile(r"(?!\.)[^/\\\0]{1,255}")
@@ -34,7 +34,8 @@ def pictures(story: Story, run: Path, round_number: int) -> list[dict[str, Any]]
         grid = _grids(run).get(round_number)
         named: list[Mapping[str, Any]] = [{"row": 0, "site": "", "column": "grid", "file": grid}] if grid else []
     else:
-        named = [each for each in event.get("files", ()) if isinstance(each, Mapping)]
+        files = event.get("files")
+        named = [each for each in files if isinstance(each, Mapping)] if isinstance(files, list) else []
     found, total = [], 0
     for each in named:
         read = read_shown(run, str(each.get("file")))
@@ -66,11 +67,14 @@ def inside(run: Path, name: str) -> Path | None:
     if not (listed or name == _FINAL) or not all(_PART.fullmatch(part) for part in parts):
         return None
     path = run
-    for part in parts:
-        path = path / part
-        if path.is_symlink():
-            return None
-    return path if path.is_file() else None
+    try:
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                return None
+        return path if path.is_file() else None
+    except OSError:  # a folder that this user may not enter
+        return None
 
 
 def read_shown(run: Path, name: str) -> bytes | None:
@@ -79,12 +83,11 @@ def read_shown(run: Path, name: str) -> bytes | None:
     if path is None:
         return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open_regular(path) as file:
+            found = file.read(_LARGEST + 1)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        return file.read() if stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST else None
+    return found if len(found) <= _LARGEST else None
 
 
 def _grids(run: Path) -> dict[int, str]:

@@ -8,12 +8,14 @@ from typing import Any
 from flower_dgan.run.event_reader import Event
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.clients import Clients
+from flower_dgan.watch.plain import number, round_number
 
 Fields = Mapping[str, Any]
 
 MEASURES = ("discriminator_loss", "generator_loss", "score")
 _ROUNDS_SHOWN = 60  # on the time line
 _KEPT = 400  # alarms, changes, stages, results: the last ones of each
+_GRIDS = 1_000  # sample grids whose pictures are known one by one; of earlier ones the page shows the grid as a whole
 _LEDGER_ROWS = 20_000
 _LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release")
 _PATIENCE = 60.0  # seconds without a line, where the run does not say how often it gives a sign of life
@@ -39,12 +41,12 @@ class Story:
         self._samples: dict[int, Fields] = {}
         self._generators: dict[int, Fields] = {}
         self._seconds: Counter[str] = Counter()
-        self._images = self._rounds = self._not_understood = 0
+        self._images = self._rounds = self._grids = self._not_understood = 0
         self._readers: dict[str, Callable[[Fields], None]] = {
             "begin": self._begin,
             "classes": self._fact("classes"),
             "stage-begin": self._fact("stage-begin"),
-            "heartbeat": self._fact("heartbeat"),
+            "heartbeat": self._heartbeat,
             "join": self.clients.join,
             "round": self._round,
             "device": self.clients.device,
@@ -65,7 +67,7 @@ class Story:
 
     @property
     def samples(self) -> Mapping[int, Fields]:
-        """The sample grids, by round."""
+        """The last 1,000 sample grids, by round."""
         return self._samples
 
     @property
@@ -85,25 +87,38 @@ class Story:
         reader = self._readers.get(event.kind)
         if reader is not None:
             try:
+                if event.kind in _LISTS and event.record is None:
+                    raise ValueError("not what its kind says")
                 reader(event.fields)
-            except (TypeError, ValueError, AttributeError, KeyError):
+            except (TypeError, ValueError, AttributeError, KeyError, OverflowError):
                 self._not_understood += 1
 
     def _fact(self, kind: str) -> Callable[[Fields], None]:
         return lambda fields: self._facts.update({kind: fields})
 
     def _begin(self, fields: Fields) -> None:
+        for name in ("attempt", "rounds", "done", "heartbeat"):
+            number(fields.get(name, 0))
         self._facts["begin"], self.end = fields, None
         self._facts.pop("heartbeat", None)
+
+    def _heartbeat(self, fields: Fields) -> None:
+        for name in ("done", "of", "seconds_left"):
+            if fields.get(name) is not None:
+                number(fields[name])
+        self._facts["heartbeat"] = fields
 
     def _end(self, fields: Fields) -> None:
         self.end = fields
 
     def _sample(self, fields: Fields) -> None:
-        self._samples[int(fields["round"])] = fields
+        self._samples[round_number(fields)] = {"files": fields["files"]}
+        self._grids += 1
+        if len(self._samples) > _GRIDS:
+            del self._samples[next(iter(self._samples))]
 
     def _generator(self, fields: Fields) -> None:
-        self._generators[int(fields["round"])] = fields
+        self._generators[round_number(fields)] = fields
 
     def _ledger(self, fields: Fields) -> None:
         for row in fields["rows"]:
@@ -115,15 +130,17 @@ class Story:
             self._records[key] = {name: value for name, value in fields.items() if name not in ("kind", "time")}
 
     def _round(self, fields: Fields) -> None:
-        number, clients, seconds = int(fields["round"]), fields["clients"], fields["seconds"]
-        self.curves.add(number, clients)
+        rounds, clients = round_number(fields), fields["clients"]
+        seconds = {name: number(value) for name, value in fields["seconds"].items()}
+        images = int(number(fields.get("images", 0)))
+        self.curves.add(rounds, clients)
         self.clients.round(fields)
-        self._rounds = max(self._rounds, number)
+        self._rounds = max(self._rounds, rounds)
         self._seconds.update(seconds)
-        self._images += fields.get("images", 0)
+        self._images += images
         self._lately.append(
             {
-                "round": number,
+                "round": rounds,
                 "seconds": sum(seconds.values()),
                 "answers": {
                     name: [done.get("busy_seconds"), done.get("arrived_seconds")] for name, done in clients.items()
@@ -155,7 +172,7 @@ class Story:
             "begin": begin,
             "round": self._rounds,
             "rounds": begin.get("rounds"),
-            "samples_count": len(self._samples),
+            "samples_count": self._grids,
             "generators_count": len(self._generators),
             "attempt": begin.get("attempt", 1),
             "stage": beat.get("stage") or self._facts.get("stage-begin", {}).get("name", ""),

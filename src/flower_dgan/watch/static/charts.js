@@ -7,10 +7,12 @@
 
   const STEPS = [1, 10, 100, 1000, 10000, 100000, 1000000].flatMap((power) => [power, 2 * power, 5 * power]); // whole rounds
 
+  const named = () => Object.create(null); // a client may be called constructor, which every other object has already
+
   /** Keep the points of a run's curves as they arrive: new ones, and those that were not complete. */
   dgan.Curves = class {
     constructor() { this.clear(); }
-    clear() { this.stride = 0; this.rounds = []; this.measures = {}; }
+    clear() { this.stride = 0; this.rounds = []; this.measures = named(); }
     take(part) {
       if (part.stride !== this.stride || part.since === 0) { this.clear(); this.stride = part.stride; }
       const cut = (values, wanted) => {
@@ -20,8 +22,8 @@
       };
       cut(this.rounds, part.rounds);
       for (const [measure, clients] of Object.entries(part.measures)) {
-        const mine = (this.measures[measure] = this.measures[measure] || {});
-        for (const [client, values] of Object.entries(clients)) cut((mine[client] = mine[client] || []), values);
+        const mine = (this.measures[measure] ??= named());
+        for (const [client, values] of Object.entries(clients)) cut((mine[client] ??= []), values);
       }
     }
   };
@@ -33,7 +35,7 @@
     return count ? sum / count : null;
   });
 
-  /** A chart of named lines: {name: values} over x; drawn anew when names or the theme change. */
+  /** A chart of named lines, an object without a prototype of values over x by name; drawn anew when names or the theme change. */
   dgan.Chart = class {
     constructor(label) {
       this.label = label;

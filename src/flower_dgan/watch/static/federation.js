@@ -72,12 +72,12 @@
         const y = at * height + 2;
         pen.fillStyle = colours.ground;
         pen.fillRect(x, y, Math.max(1, wide - 1), height - 4);
-        const answer = round.answers[name];
+        const answer = Object.hasOwn(round.answers, name) ? round.answers[name] : null; // one may be called constructor
         if (answer) {
           const share = Math.min(1, arrival(answer) / (round.seconds || 1));
           pen.fillStyle = name === slow ? colours.wait : colours.work;
           pen.fillRect(x, y, Math.max(1, (wide - 1) * share), height - 4);
-        } else if (name in round.rejected || round.late.includes(name)) {
+        } else if (Object.hasOwn(round.rejected, name) || round.late.includes(name)) {
           pen.strokeStyle = colours.bad;
           pen.strokeRect(x + 0.5, y + 0.5, Math.max(1, wide - 2), height - 5);
         }
@@ -95,7 +95,7 @@
 
   const show = (view) => {
     last = view;
-    const names = view.clients.map((each) => each.name).filter((name) => view.lately.some((each) => name in each.answers || name in each.rejected || each.late.includes(name)));
+    const names = view.clients.map((each) => each.name).filter((name) => view.lately.some((each) => Object.hasOwn(each.answers, name) || Object.hasOwn(each.rejected, name) || each.late.includes(name)));
     canvas.hidden = !view.lately.length;
     if (!view.lately.length || !timeline.clientWidth) return;
     draw(view.lately, names);

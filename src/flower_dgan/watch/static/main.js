@@ -41,7 +41,7 @@
     }
     try { sessionStorage.setItem("dgan-tab", chosen.id); } catch { /* as below */ }
     if (view) show();
-    if (chosen.opened && view) chosen.opened(view);
+    if (chosen.opened && view) attempt(() => chosen.opened(view));
   };
   list.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -51,14 +51,18 @@
     next.button.focus();
   });
 
+  /** Do a part of the page; one that fails is said, and the other parts are drawn. */
+  const attempt = async (step) => {
+    try { await step(); } catch (error) { dgan.fill(link, error.message); }
+  };
+
   const show = () => {
     dgan.fill(state, dgan.stateWords(view));
     state.className = `pill ${view.status.state}`;
     document.title = `${dgan.stateWords(view)} · ${view.name} · flower-dgan`;
     for (const tab of dgan.tabs) {
       if (tab.hidden || tab === shownTab) { // what no one looks at is not drawn
-        if (tab.view) Promise.resolve(tab.view(view)).catch((error) => dgan.fill(link, error.message));
-        if (tab.curves) tab.curves(curves);
+        for (const step of [() => tab.view?.(view), () => tab.curves?.(curves)]) attempt(step);
       }
     }
   };
@@ -77,14 +81,15 @@
       data.status.age ??= view?.status.age ?? null;
       view = data;
       show();
-      if (first && shownTab.opened) shownTab.opened(view);
+      if (first && shownTab.opened) attempt(() => shownTab.opened(view));
     }, (text) => dgan.fill(link, text));
   };
 
   const look = async () => {
     try {
-      const { runs, newest, node } = await dgan.source.get("runs");
-      dgan.runs = runs;
+      const { runs, latest, node } = await dgan.source.get("runs");
+      dgan.runs = runs.filter((each) => Object.hasOwn(latest, each.key));
+      dgan.marks = latest; // of each run another one once more was written
       if (!shown.length) build(Boolean(node));
       if (node) {
         state.hidden = true;
@@ -95,7 +100,7 @@
       dgan.fillIfNew(pick, runs, () => runs.map((each) => el("option", { value: each.key }, each.name)));
       const wanted = runs.find((each) => view && each.key === view.key);
       if (wanted) pick.value = wanted.key;
-      else if (runs.length && !view) { pick.value = newest || runs[0].key; open(pick.value); }
+      else if (runs.length && !view) { pick.value = Object.keys(latest)[0] || runs[0].key; open(pick.value); }
       if (!runs.length) { dgan.fill(state, "no run yet"); }
     } catch (error) {
       dgan.fill(state, "not connected");

@@ -24,7 +24,7 @@
   });
 
   const epsilons = (releases) => dgan.table("What each site released with noise", ["site", ">epsilon", ">delta", ">sigma"],
-    releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta.toExponential(), dgan.number(each.sigma)]));
+    releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta?.toExponential() ?? "–", dgan.number(each.sigma)]));
 
   dgan.tabs.push({
     id: "privacy", title: "Privacy",

@@ -3,12 +3,12 @@
 (() => {
   const dgan = window.dgan;
   const { el, card, fillIfNew } = dgan;
-  const MOST = 40;
   const table = el("div");
   const differ = el("div");
   const chart = new dgan.Chart("Mean discriminator loss by run");
   const generator = new dgan.Chart("Mean generator loss by run");
   const found = new Map(); // summaries by key
+  const read = new Map(); // the mark of each run as it was read
   const off = new Set(); // runs that are not drawn
   let reading = false;
 
@@ -25,7 +25,7 @@
   const together = (runs, measure) => {
     const rounds = [...new Set(runs.flatMap((run) => run.curves.rounds))].sort((a, b) => a - b);
     const place = new Map(rounds.map((round, at) => [round, at]));
-    const lines = {};
+    const lines = Object.create(null); // a run may be called constructor
     for (const run of runs) {
       const line = new Array(rounds.length).fill(null);
       meanOf(run.curves.measures[measure]).forEach((value, at) => { line[place.get(run.curves.rounds[at])] = value; });
@@ -64,17 +64,22 @@
       : [dgan.empty(all.length > 1 ? "None: the runs have the same settings." : "There is one run only: name a sweep, or a folder of runs.")]);
   };
 
-  const read = async () => {
+  /** Return whether a summary may be another one by now: one that runs may end without a word. */
+  const isOld = (key) => read.get(key) !== dgan.marks[key] || found.get(key).status.state === "running";
+
+  const readAll = async () => {
     if (reading) return;
     reading = true;
     try {
-      for (const each of (dgan.runs || []).slice(0, MOST)) {
+      for (const each of (dgan.runs || []).filter((run) => isOld(run.key))) {
+        const mark = dgan.marks[each.key];
         let more = true;
         while (more) {
           const summary = await dgan.source.get(`runs/${each.key}/summary`);
           found.set(each.key, summary);
           more = summary.more;
         }
+        read.set(each.key, mark);
         show();
       }
     } finally { reading = false; }
@@ -83,10 +88,10 @@
   dgan.tabs.push({
     id: "runs", title: "Runs",
     build: (panel) => panel.append(el("div", { class: "grid" },
-      card("Runs", { size: "wide", note: `The first ${MOST}. DGAN is the model that was trained on the synthetic images.` }, table),
+      card("Runs", { size: "wide", note: "The 40 that were written to last. DGAN is the model that was trained on the synthetic images." }, table),
       card("Discriminator loss", { note: "Mean over the clients." }, chart.node), card("Generator loss", { note: "Mean over the clients." }, generator.node),
       card("Settings that differ", { size: "wide" }, differ))),
-    opened: read,
-    view: () => { show(); if (!reading && dgan.source.live && performance.now() - (found.at || 0) > 5000) { found.at = performance.now(); read(); } },
+    opened: readAll,
+    view: () => { show(); if (!reading && dgan.source.live && performance.now() - (found.at || 0) > 5000) { found.at = performance.now(); readAll(); } },
   });
 })();

@@ -4,12 +4,14 @@
   const dgan = window.dgan;
   const frozen = document.getElementById("data");
 
+  const SHORTEST = 24; // letters of a token, as the server has it
+
   class SourceError extends Error {}
 
   /** Take the token out of the address, so that it is in no history and on no shared screen. */
   const takeToken = () => {
     const given = location.hash.slice(1);
-    if (given) {
+    if (given.length >= SHORTEST) { // a shorter one is a place in the page
       sessionStorage.setItem("dgan-token", given);
       history.replaceState(null, "", location.pathname);
     }
@@ -81,7 +83,7 @@
     live: false,
     made: data.made,
     get: async (path) => {
-      if (!(path in data.answers)) throw new SourceError("This is not in the exported page.");
+      if (!Object.hasOwn(data.answers, path)) throw new SourceError("This is not in the exported page.");
       return data.answers[path];
     },
     open(key, take, tell) {
