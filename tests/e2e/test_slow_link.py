@@ -74,7 +74,8 @@ def train(
 def undisturbed(scratch: Path, extra: str) -> Path:
     """Return the directory of the same training in one process."""
     overrides = settings(scratch / NAMES[0], scratch / "one-process", extra)
-    Book().path.unlink(missing_ok=True)  # the nodes have seen this seed, and would draw other images
+    with Book().changing() as rows:  # the nodes have seen this seed, and would draw other images
+        rows.execute("DELETE FROM trainings")
     contexts = simulated_contexts(2, overrides)
     for context, name in zip(contexts.values(), NAMES, strict=True):
         context.node_config = {"data-path": str(scratch / name), "name": name, "policy": "research"}

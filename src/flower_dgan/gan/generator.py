@@ -92,7 +92,9 @@ class GeneratorHalf:
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._workers = workers
         self._together = together
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        # Each thread asks first how many threads its operations may use: one whose first operation is a convolution
+        # would take all cores for that, and round otherwise.
+        self._pool = ThreadPoolExecutor(workers, initializer=torch.get_num_threads) if workers > 1 else None
         self._graphs = KeptGraphs(graph_bytes)
         self.steps_done = 0
 

@@ -95,7 +95,7 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
 def rehearse(algorithm: DpMerf, config: TrainingConfig, pairs: Pairs) -> None:
     """Compute a sum with noise over pairs that are nobody's, as a node does; nothing is released or charged for."""
     settings, layout = algorithm.settings, layout_of(algorithm, config)
-    patients = [Patient((index,), frozenset()) for index in range(len(pairs))]
+    patients = [(index,) for index in range(len(pairs))]
     with computing(config):
         total = sum_of(algorithm, layout, pairs, patients, config)
     noisy(total, sigma_of(settings.epsilon, settings.delta), os.urandom)
