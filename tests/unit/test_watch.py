@@ -78,6 +78,14 @@ def test_a_run_is_told_as_it_goes_on(tmp_path: Path) -> None:
     assert (view["damaged"], view["not_understood"]) == (0, 0)
 
 
+@pytest.mark.parametrize("change", ["refused", "left out", "away"])
+def test_a_client_that_is_gone_is_told_with_the_reason(tmp_path: Path, change: str) -> None:
+    gone = {"kind": "membership", "who": "south", "what": "its disk is full", "round": 1, "change": change}
+    run = write_events(tmp_path / "run", [begin_event(), round_event(1), gone])
+    (client,) = [each for each in read(run).view()["clients"] if each["name"] == "south"]
+    assert (client["state"], client["why"]) == (change, "its disk is full")
+
+
 def test_a_resume_begins_anew_and_says_so(tmp_path: Path) -> None:
     run = write_events(
         tmp_path / "run", [begin_event(), *(round_event(number) for number in range(1, 6)), end_event("stopped")]

@@ -57,6 +57,7 @@ class Story:
             "generator": self._generator,
             "end": self._end,
             **{kind: self._lists[kind].append for kind in _LISTS},
+            "membership": self._membership,
         }
 
     @property
@@ -110,6 +111,10 @@ class Story:
 
     def _end(self, fields: Fields) -> None:
         self.end = fields
+
+    def _membership(self, fields: Fields) -> None:
+        self.clients.change(fields)
+        self._lists["membership"].append(fields)
 
     def _sample(self, fields: Fields) -> None:
         self._samples[round_number(fields)] = {"files": fields["files"]}
