@@ -25,7 +25,6 @@ from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.noisy_start import start_from
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.networks.build import ImageShape
-from flower_dgan.node.kept_pairs import hashes
 from flower_dgan.node.noisy_sums import layout_of, sum_of
 from flower_dgan.node.privacy_book import patients_of
 from flower_dgan.privacy.class_sums import in_units
@@ -56,7 +55,7 @@ def accuracy(config: Config, clients: int, seed: int, validation: bool) -> tuple
             part: list[Entry] = train[client::clients]
             pairs: Pairs = source.load(part)
             layout = layout_of(algorithm, config)
-            patients = patients_of(hashes(pairs), [entry.group for entry in part], "node")
+            patients = patients_of([entry.group for entry in part])
             total = sum_of(algorithm, layout, pairs, patients, config)
             exact.append(total)
             secret = seeded_bytes(derive_seed(seed, "noise", client))
