@@ -8,6 +8,7 @@ import pytest
 from flower_dgan.config import DataConfig
 from flower_dgan.data import DigitsSource, open_source
 from flower_dgan.errors import ConfigError
+from flower_dgan.resolve import resolve
 
 CONFIG = DataConfig(
     "digits", None, 32, 1, (), None, None, (), (), 0.2, (), "none", "label-map", "images", "clients", None, (), ()
@@ -78,6 +79,13 @@ def test_sites_bound_the_training_only() -> None:
     assert len({entry.label for entry in source.test}) == 10
 
 
+def test_a_share_of_nothing_holds_nothing_out_and_no_setting_asks_for_it() -> None:
+    source = DigitsSource(replace(CONFIG, test_fraction=0.0))
+    assert (len(source.train), len(source.test)) == (1797, 0)
+    with pytest.raises(ConfigError, match=r"data\.test_fraction"):
+        resolve("data=digits data.test_fraction=0")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -86,7 +94,7 @@ def test_sites_bound_the_training_only() -> None:
         ({"table": "sites.csv"}, "reads no data.table"),
         ({"name_pattern": "(?P<site>.*)"}, "reads no data.name_pattern"),
         ({"sites": ("digit-10",)}, "Did you mean 'digit-1'"),
-        ({"test_fraction": 0.0}, "not in"),
+        ({"test_fraction": -0.1}, "not in"),
         ({"test_fraction": 1.0}, "not in"),
         ({"source": "digit"}, "Did you mean 'digits'"),
     ],
