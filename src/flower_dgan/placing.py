@@ -1,5 +1,6 @@
 """Networks on a device, such that they draw there what they would draw on the CPU."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -7,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.device import PrecisionName, device_of, to_device
+from flower_dgan.errors import ConfigError
 
-_PRECISION = "flower_dgan_precision"  # an attribute of a network, which copies of it have, too
+_PRECISION, _COMPILED = "flower_dgan_precision", "flower_dgan_compiled"
+"""Attributes of a network, which copies of it have, too."""
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -25,6 +28,38 @@ class DropoutDrawnOnCpu(nn.Dropout):
         if not self.training or not self.p:
             return input
         return input * to_device(F.dropout(torch.ones(input.shape, dtype=input.dtype), self.p), input.device)
+
+
+def compile_in_place(network: nn.Module) -> None:
+    """Let ``torch.compile`` compile what a network computes, at its next call; copies of it are not compiled.
+
+    Names and values of its parameters stay as they are. The order of additions does not, so results differ by rounding.
+
+    Raises
+    ------
+    ConfigError
+        If nothing can be compiled for the network's device on this machine.
+    """
+    probe = nn.Sequential(nn.Linear(1, 1)).to(device_of(network))
+    probe.compile()
+    try:
+        probe(torch.ones(1, 1, device=device_of(network)))
+    except Exception as error:
+        why = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"compile=true: torch.compile fails on this machine for {device_of(network)} ({why}). It wants a C++ "
+            "compiler such as g++, and Triton for a GPU. Or set compile=false."
+        ) from error
+    network.compile()
+    setattr(network, _COMPILED, True)
+
+
+def as_written(network: nn.Module) -> AbstractContextManager[None]:
+    """Let a network that was compiled compute as it is written inside: nothing compiled has second derivatives."""
+    if not getattr(network, _COMPILED, False):
+        return nullcontext()  # the compiler takes seconds to import
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def compute(network: nn.Module, *inputs: object) -> Tensor:

@@ -22,7 +22,7 @@ from flower_dgan.gan.server_state import PreviousTask, ServerState
 from flower_dgan.gan.session import Session
 from flower_dgan.gan.site_levels import InUnitsOf
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
-from flower_dgan.placing import place
+from flower_dgan.placing import compile_in_place, place
 from flower_dgan.randomness import derive_seed
 
 
@@ -33,12 +33,15 @@ def generator_half(config: TrainingConfig, shape: ImageShape, workers: int = 1) 
         network = build_generator(config.model, shape)
     with enough_memory(config):
         network = place(network, device, config.precision)
+        if config.compile:
+            compile_in_place(network)
     return GeneratorHalf(
         network,
         torch.optim.Adam(network.parameters(), algorithm.generator_learning_rate, algorithm.betas),
         replay=Replay(algorithm.replay, algorithm.target_step, algorithm.diversity, algorithm.passes),
         average_decay=algorithm.average_decay,
-        workers=workers if device.type == "cpu" else 1,  # on any other device they would wait for each other
+        # On any other device threads would wait for each other; what is compiled is compiled in one.
+        workers=workers if device.type == "cpu" and not config.compile else 1,
         together=device.type == "cuda",
         graph_bytes=config.exchange.graph_bytes if device.type == "cpu" else 0,  # where memory is not scarce
     )

@@ -144,6 +144,7 @@ def test_each_resolves_to_what_it_was(overrides: str) -> None:
         assert set(before["downstream.rows"]) == {"Real-All", "Real-k", "Untrained", "DGAN"}
     assert now.pop("device") == "auto"  # it was the CPU whatever there was
     assert now.pop("precision") == "float32"  # there was no other
+    assert now.pop("compile") is False  # nothing was compiled
     assert not any(now.pop(f"downstream.{name}") for name in ("skeleton", "skeleton_training_only"))  # of another task
     assert {key: now.pop(key) for key in VALIDATION} == VALIDATION
     drawn_on_masks = now["data.source"] == "folder" and now["data.condition"] == "label-map"

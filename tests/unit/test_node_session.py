@@ -411,3 +411,18 @@ def test_a_node_that_builds_its_networks_does_so_once(monkeypatch: pytest.Monkey
     assert len(built) == 1
     assert gradients(ask(bundle(3), {"name": "breast"})) == answers[2]
     assert len(built) == 2
+
+
+def test_a_discriminator_is_compiled_once_its_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(node_session, "compile_in_place", compiled.append)
+    join(config=settings("compile=true"))
+    config = {"name": "breast"}
+    for number, expected in ((1, 0), (2, 1), (3, 1)):
+        assert gradients(ask(bundle(number), config))
+        assert len(compiled) == expected
+    open_sessions._OPEN.clear()  # a process that died
+    assert gradients(ask(bundle(4), config))
+    assert len(compiled) == 1
+    assert gradients(ask(bundle(5), config))
+    assert len(set(map(id, compiled))) == 2

@@ -92,6 +92,8 @@ class TrainingConfig:
         :func:`flower_dgan.device.resolve_device`. A deployed node has its owner's.
     precision : {"float32", "bfloat16"}
         In which both networks of the GAN make their forward passes, at both ends.
+    compile : bool
+        Whether ``torch.compile`` compiles the generator, and a discriminator in a process that has answered before.
     allow_pixel_losses : bool
         In simulation, whether the (simulated) nodes answer with pixel losses; deployed nodes ask their own
         node configuration instead.
@@ -101,6 +103,7 @@ class TrainingConfig:
     threads: Annotated[int, Interval(ge=1, le=1024), Because("null is torch's own choice")] | None
     device: DeviceName
     precision: PrecisionName
+    compile: bool
     allow_pixel_losses: bool
     data: DataConfig
     partition: PartitionConfig

@@ -1,6 +1,7 @@
 """The client's half: step the discriminator, answer with feedback."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from flower_dgan.device import to_cpu
 from flower_dgan.gan.exchange import Batch, Feedback
 from flower_dgan.gan.losses import AdversarialLoss
-from flower_dgan.placing import compute
+from flower_dgan.placing import as_written, compute
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ class DiscriminatorHalf:
         for _ in range(self.steps):
             self.optimizer.zero_grad(set_to_none=True)
             images = real.images.detach().requires_grad_(self.penalty > 0)
-            on_real = compute(self.network, real.label_maps, images)
+            with as_written(self.network) if self.penalty else nullcontext():
+                on_real = compute(self.network, real.label_maps, images)
             on_synthetic = compute(self.network, synthetic.label_maps, synthetic.images)
             loss = discriminator_loss(self.loss, self.discriminator_weight, on_real, on_synthetic)
             total = loss

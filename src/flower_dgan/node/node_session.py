@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from flwr.app import RecordDict
 from numpy.typing import NDArray
+from torch import nn
 
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data.levels import levels_of
@@ -31,11 +32,12 @@ from flower_dgan.node.secret import secret_of, secret_path
 from flower_dgan.node.simulation import NodeConfig, in_simulation
 from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.node.state import ClientState
+from flower_dgan.placing import compile_in_place
 from flower_dgan.randomness import derive_seed
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.packing import pack_content, unpack_content
 from flower_dgan.wire.question_message import Envelope, read_question
-from flower_dgan.wiring import discriminator_half, session_of
+from flower_dgan.wiring import computing, discriminator_half, session_of
 
 
 class NodeSession:
@@ -90,6 +92,7 @@ class NodeSession:
         counts = None if self._images is None else Counts(Book(), self._images, state.token())
         self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name), counts)
         self._session = session_of(config, self.name, pairs, self._progress.half, secret)
+        self._compiled: nn.Module | None = None
 
     @property
     def bytes(self) -> int:
@@ -109,6 +112,14 @@ class NodeSession:
         """Hold the settings against the owner's policy once more if its file has changed; raises as the class."""
         if self._policy_stamp != stamp_of_policy(self._node_config):
             self._policy_stamp, self._policy = self._read_policy()
+
+    def compile(self) -> None:
+        """Compile the discriminator, unless it is: for a session that lives on; raises ConfigError where that fails."""
+        network = self._progress.half.network
+        if self.config.compile and self._compiled is not network:
+            with computing(self.config):
+                compile_in_place(network)
+            self._compiled = network
 
     def read(self, content: RecordDict) -> tuple[Envelope, Question]:
         """Read a question of this training; raises ProtocolError."""

@@ -54,6 +54,7 @@ def open_session(training: Training, node_config: NodeConfig) -> Iterator[NodeSe
         with known.lock.held():
             if known.is_up_to_date(node_config):
                 known.follow_policy()
+                known.compile()
                 yield known
                 return
         forget_session(state)
