@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     monkeypatch.setattr(subprocess, "run", found.run)
     monkeypatch.setattr(executor_internals, "serve_tasks", found.serve)
     monkeypatch.setattr(supernode, "load_client_app", lambda path: path)
+    monkeypatch.setattr(supernode, "_require_free", lambda *_: None)
     before = list(sys.path)
     yield found
     sys.path[:] = before
@@ -113,7 +115,26 @@ def test_another_release_of_flower_is_used_with_a_warning(
     monkeypatch.setattr(supernode, "version", lambda _: "1.60.0")
     assert supernode.run_supernode(["--insecure"]) == 0
     assert len(started.served) == 1
-    assert "tested with flwr 1.41.x. This is 1.60.0, which has all that is used of it" in caplog.text
+    assert "tested with flwr 1.41.x and 1.42.x. This is 1.60.0, which has all that is used of it" in caplog.text
+
+
+@pytest.mark.parametrize("release", ["1.41.0", "1.42.0", "1.42.3"])
+def test_nothing_is_said_of_a_release_that_the_tests_run_with(
+    release: str, started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supernode, "version", lambda _: release)
+    assert supernode.run_supernode(["--insecure"]) == 0
+    assert "tested with" not in caplog.text
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with pytest.raises(ConfigError, match=rf"port {port}: Address already in use. A second SuperNode .* --port"):
+            supernode.run_supernode(["--insecure", "--port", port])
+    for wrong in ("x", "70000"):
+        with pytest.raises(ConfigError, match=f"--port {wrong} is no port"):
+            supernode.run_supernode(["--insecure", "--port", wrong])
 
 
 def lacks_a_module(monkeypatch: pytest.MonkeyPatch) -> str:

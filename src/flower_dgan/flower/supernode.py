@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flwr")
 
-TESTED_RELEASE = "1.41."
+TESTED_RELEASES = ("1.41.", "1.42.")
 CLIENT_APP = "flower_dgan.client_app:app"
 _SUPERNODE = "from flower_dgan.flower.supernode_internals import run_fast_supernode as run; run()"
 _INTERNALS = ("flower_dgan.flower.supernode_internals", "flower_dgan.flower.executor_internals")
+_TESTED = " and ".join(f"{release}x" for release in TESTED_RELEASES)
 _DEFAULT_PORT = "9094"
 _STOP_SECONDS = 10.0
 _MOST_WORKERS = 64
@@ -41,7 +43,7 @@ _DESCRIPTION = f"""Run a SuperNode whose clients have torch imported already. It
 nothing of the app bundle that a run brings; tasks of other types are refused. All options but those of flower-dgan are
 those of flower-supernode, which `flower-supernode --help` lists. Of these, --isolation and
 --allow-runtime-dependency-installation are refused, and --superexec-auth-secret-file is made where it is not given.
-Tested with flwr {TESTED_RELEASE}x."""
+Tested with flwr {_TESTED}."""
 
 
 def run_supernode(arguments: Sequence[str]) -> int:
@@ -55,8 +57,8 @@ def run_supernode(arguments: Sequence[str]) -> int:
     Raises
     ------
     ConfigError
-        If an option is refused, names a secret that cannot be read or an app that is none, or if the installed Flower
-        does not let a node keep to the installed ClientApp and ``--allow-bundle-code`` is not given.
+        If an option is refused, names a secret that cannot be read or an app that is none, or a port that is taken, or
+        if the installed Flower does not let a node keep to the installed ClientApp and ``--allow-bundle-code`` is not given.
     """
     parser = _our_options()
     ours, arguments = parser.parse_known_args(arguments)
@@ -68,12 +70,11 @@ def run_supernode(arguments: Sequence[str]) -> int:
     check_import_path(ours.client_app, "--client-app")
     if (reason := reason_against_warm_clients()) is not None:
         return _run_plain(arguments, reason, allowed=ours.allow_bundle_code)
-    if not version("flwr").startswith(TESTED_RELEASE):
+    if not version("flwr").startswith(TESTED_RELEASES):
         logger.warning(
-            "flower-dgan is tested with flwr %sx. This is %s, which has all that is used of it.",
-            TESTED_RELEASE,
-            version("flwr"),
+            "flower-dgan is tested with flwr %s. This is %s, which has all that is used of it.", _TESTED, version("flwr")
         )
+    _require_free(options.host, options.port)
     sys.path[:] = [entry for entry in sys.path if entry]  # an empty one is the directory that this is started in
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _secret_file(options.superexec_auth_secret_file) as secret:
@@ -197,6 +198,20 @@ def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def _require_free(host: str, port: str) -> None:
+    """Raise ConfigError if another program has the port of the SuperNode's Runtime API, of which Flower says less."""
+    try:
+        with socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"--port {port} is no port: a number from 1 to 65535 is one.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"The SuperNode's Runtime API cannot listen on {host}, port {port}: {(error.strerror or str(error)).partition(' (')[0]}. A second SuperNode on "
+            "one machine wants a --port of its own."
+        ) from error
+
+
 def _count(given: str) -> int:
     """Read ``--resident-workers``."""
     if not given.isascii() or not given.isdecimal() or int(given) > _MOST_WORKERS:
@@ -208,7 +223,7 @@ def _run_plain(arguments: Sequence[str], reason: str, *, allowed: bool) -> int:
     """Run Flower's own SuperNode, which executes what a run brings, if the owner allowed that."""
     if not allowed:
         raise ConfigError(
-            f"This node cannot keep to the installed ClientApp: {reason}. Install flwr {TESTED_RELEASE}x, or give "
+            f"This node cannot keep to the installed ClientApp: {reason}. Install flwr {_TESTED.replace(' and', ' or')}, or give "
             "--allow-bundle-code to start plain `flower-supernode`: whoever starts a run can then run any code here."
         )
     logger.warning("Plain flower-supernode is started, and whoever starts a run can run any code here: %s.", reason)

@@ -66,9 +66,9 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 return ResnetGenerator(*common)
             case "mlp" | "mlp-relu" | "dcgan":
                 if model.generator == "dcgan":
-                    return DcganGenerator(*common, shape.image_size, model.noise_channels)
+                    return DcganGenerator(*common, shape.image_size, model.noise_channels, sites)
                 slope = 0.2 if model.generator == "mlp" else 0.0
-                return MlpGenerator(*common, shape.image_size, model.noise_channels, slope)
+                return MlpGenerator(*common, shape.image_size, model.noise_channels, slope, sites)
             case "fusion-mixture" | "fusion-gate":
                 fusion = MixtureGenerator if model.generator == "fusion-mixture" else GatedGenerator
                 return fusion(*common, shape.image_size, model.noise_channels, len(shape.sites))

@@ -26,11 +26,23 @@ def condition(inputs: GeneratorInput, site_count: int) -> Tensor:
     -------
     Tensor, (batch, classes + noise_channels + site_count, height, width)
     """
-    parts = [inputs.noise]
-    if site_count:
-        parts.append(F.one_hot(inputs.sites, site_count).to(inputs.noise.dtype))
-    constants = torch.cat(parts, 1)[:, :, None, None].expand(-1, -1, *inputs.label_maps.shape[2:])
+    noise = _with_site(inputs.noise, inputs, site_count)
+    constants = noise[:, :, None, None].expand(-1, -1, *inputs.label_maps.shape[2:])
     return torch.cat([inputs.label_maps, constants], 1)
+
+
+def condition_vector(inputs: GeneratorInput, site_count: int) -> Tensor:
+    """Return noise, class and one-hot site of each image, (batch, noise + classes + site_count), where maps are constant.
+
+    A single class says nothing, and is left away, see :func:`class_features`; so is the site where the count is 0.
+    """
+    return _with_site(torch.cat([inputs.noise, class_vector(inputs.label_maps)], 1), inputs, site_count)
+
+
+def _with_site(values: Tensor, inputs: GeneratorInput, site_count: int) -> Tensor:
+    if not site_count:
+        return values
+    return torch.cat([values, F.one_hot(inputs.sites, site_count).to(values.dtype)], 1)
 
 
 def class_features(classes: int) -> int:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.networks.condition import class_features, class_vector
+from flower_dgan.networks.condition import class_features, class_vector, condition_vector
 from flower_dgan.networks.limits import GENERATOR_SIZES, dcgan_base, require_size
 
 
@@ -15,7 +15,7 @@ class DcganGenerator(nn.Module):
     from N(0, 0.02). With 100 values of noise, 3 channels, 64 pixels and width 64 it has 3,576,704 parameters, as many
     as PyTorch's example. Deviation: group instead of batch normalisation. The server draws a batch a second time, in
     other parts, and must get the same images, while batch statistics tie the samples of a batch to each other. The
-    class is an input beside the noise.
+    class and the site are inputs beside the noise.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class DcganGenerator(nn.Module):
         Height and width: 4, 5, 6 or 7 times a power of two, at least 8.
     noise_channels : int
         Length of the noise vector, at least 1.
+    sites : int
+        Number of sites; 0 for none.
 
     Raises
     ------
@@ -34,13 +36,16 @@ class DcganGenerator(nn.Module):
         If the size is another, or there is no noise to draw from.
     """
 
-    def __init__(self, classes: int, channels: int, width: int, image_size: int, noise_channels: int) -> None:
+    def __init__(
+        self, classes: int, channels: int, width: int, image_size: int, noise_channels: int, sites: int = 0
+    ) -> None:
         super().__init__()
+        self.sites = sites
         if not noise_channels:
             raise ValueError("it draws from noise alone: set model.noise_channels=100")
         base, widths = _base(image_size), _widths(width, image_size)[::-1]
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(noise_channels + class_features(classes), widths[0], base, bias=False)
+            nn.ConvTranspose2d(noise_channels + class_features(classes) + sites, widths[0], base, bias=False)
         ]
         for inner, outer in zip(widths, [*widths[1:], channels], strict=True):
             layers += [_normalization(inner), nn.ReLU(), nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=False)]
@@ -48,8 +53,7 @@ class DcganGenerator(nn.Module):
 
     def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, image_size, image_size) in [-1, 1]."""
-        vector = torch.cat([inputs.noise, class_vector(inputs.label_maps)], 1)
-        return self.layers(vector[:, :, None, None])  # type: ignore[no-any-return]
+        return self.layers(condition_vector(inputs, self.sites)[:, :, None, None])  # type: ignore[no-any-return]
 
 
 class DcganDiscriminator(nn.Module):

@@ -81,8 +81,6 @@ def check_generator(model: ModelConfig, image_size: int) -> None:
     name = model.generator
     if name == "resnet9" and (model.noise_channels or model.site_condition):
         raise ValueError("it takes neither noise nor site: model.noise_channels=0 model.site_condition=false")
-    if name in _FROM_NOISE and model.site_condition:
-        raise ValueError("it takes no site: model.site_condition=false")
     if name in _FROM_NOISE and not model.noise_channels:
         raise ValueError("it draws from noise alone: set model.noise_channels=100")
     if model.fuses and model.site_condition:

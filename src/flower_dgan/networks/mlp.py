@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.networks.condition import class_features, class_vector
+from flower_dgan.networks.condition import class_features, class_vector, condition_vector
 
 
 class MlpGenerator(nn.Module):
@@ -12,7 +12,7 @@ class MlpGenerator(nn.Module):
 
     Hardy et al. 2019 (MD-GAN), their network for MNIST: layers of 512, 512 and 784 neurons; from 100 values of noise
     716,560 parameters. Activations are leaky ReLU and tanh. That of Distributed-GAN's code has layers of 256, ReLU and
-    64 values of noise: 283,920 parameters. The class is an input beside the noise.
+    64 values of noise: 283,920 parameters. Class and site are inputs beside the noise.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class MlpGenerator(nn.Module):
         Length of the noise vector, at least 1.
     slope : float
         That of the leaky ReLU below 0; 0 is ReLU.
+    sites : int
+        Number of sites; 0 for none.
 
     Raises
     ------
@@ -34,13 +36,21 @@ class MlpGenerator(nn.Module):
     """
 
     def __init__(
-        self, classes: int, channels: int, width: int, image_size: int, noise_channels: int, slope: float = 0.2
+        self,
+        classes: int,
+        channels: int,
+        width: int,
+        image_size: int,
+        noise_channels: int,
+        slope: float = 0.2,
+        sites: int = 0,
     ) -> None:
         super().__init__()
+        self.sites = sites
         if not noise_channels:
             raise ValueError("it draws from noise alone: set model.noise_channels=100")
         self.layers = nn.Sequential(
-            nn.Linear(noise_channels + class_features(classes), width),
+            nn.Linear(noise_channels + class_features(classes) + sites, width),
             nn.LeakyReLU(slope),
             nn.Linear(width, width),
             nn.LeakyReLU(slope),
@@ -51,7 +61,7 @@ class MlpGenerator(nn.Module):
 
     def forward(self, inputs: GeneratorInput) -> Tensor:
         """Return images (batch, channels, image_size, image_size) in [-1, 1]."""
-        return self.layers(torch.cat([inputs.noise, class_vector(inputs.label_maps)], 1))  # type: ignore[no-any-return]
+        return self.layers(condition_vector(inputs, self.sites))  # type: ignore[no-any-return]
 
 
 class MlpDiscriminator(nn.Module):
