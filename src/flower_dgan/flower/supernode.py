@@ -57,8 +57,9 @@ def run_supernode(arguments: Sequence[str]) -> int:
     Raises
     ------
     ConfigError
-        If an option is refused, names a secret that cannot be read or an app that is none, or a port that is taken, or
-        if the installed Flower does not let a node keep to the installed ClientApp and ``--allow-bundle-code`` is not given.
+        If an option is refused, names a secret that cannot be read, an app that is none or a port that is taken, or if
+        the installed Flower does not let a node keep to the installed ClientApp and ``--allow-bundle-code`` is not
+        given.
     """
     parser = _our_options()
     ours, arguments = parser.parse_known_args(arguments)
@@ -72,7 +73,9 @@ def run_supernode(arguments: Sequence[str]) -> int:
         return _run_plain(arguments, reason, allowed=ours.allow_bundle_code)
     if not version("flwr").startswith(TESTED_RELEASES):
         logger.warning(
-            "flower-dgan is tested with flwr %s. This is %s, which has all that is used of it.", _TESTED, version("flwr")
+            "flower-dgan is tested with flwr %s. This is %s, which has all that is used of it.",
+            _TESTED,
+            version("flwr"),
         )
     _require_free(options.host, options.port)
     sys.path[:] = [entry for entry in sys.path if entry]  # an empty one is the directory that this is started in
@@ -206,9 +209,10 @@ def _require_free(host: str, port: str) -> None:
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"--port {port} is no port: a number from 1 to 65535 is one.") from error
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (")[0]
         raise ConfigError(
-            f"The SuperNode's Runtime API cannot listen on {host}, port {port}: {(error.strerror or str(error)).partition(' (')[0]}. A second SuperNode on "
-            "one machine wants a --port of its own."
+            f"The SuperNode's Runtime API cannot listen on {host}, port {port}: {why}. A second SuperNode on one machine "
+            "wants a --port of its own."
         ) from error
 
 
@@ -223,8 +227,9 @@ def _run_plain(arguments: Sequence[str], reason: str, *, allowed: bool) -> int:
     """Run Flower's own SuperNode, which executes what a run brings, if the owner allowed that."""
     if not allowed:
         raise ConfigError(
-            f"This node cannot keep to the installed ClientApp: {reason}. Install flwr {_TESTED.replace(' and', ' or')}, or give "
-            "--allow-bundle-code to start plain `flower-supernode`: whoever starts a run can then run any code here."
+            f"This node cannot keep to the installed ClientApp: {reason}. Install a flwr that it is tested with "
+            f"({_TESTED}), or give --allow-bundle-code to start plain `flower-supernode`: whoever starts a run can then run "
+            "any code here."
         )
     logger.warning("Plain flower-supernode is started, and whoever starts a run can run any code here: %s.", reason)
     return subprocess.run([Path(sys.executable).parent / "flower-supernode", *arguments], check=False).returncode

@@ -32,7 +32,7 @@ def condition(inputs: GeneratorInput, site_count: int) -> Tensor:
 
 
 def condition_vector(inputs: GeneratorInput, site_count: int) -> Tensor:
-    """Return noise, class and one-hot site of each image, (batch, noise + classes + site_count), where maps are constant.
+    """Return noise, class and one-hot site, (batch, noise + classes + site_count), where label maps are constant.
 
     A single class says nothing, and is left away, see :func:`class_features`; so is the site where the count is 0.
     """
