@@ -211,8 +211,8 @@ def _require_free(host: str, port: str) -> None:
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0]
         raise ConfigError(
-            f"The SuperNode's Runtime API cannot listen on {host}, port {port}: {why}. A second SuperNode on one machine "
-            "wants a --port of its own."
+            f"The SuperNode's Runtime API cannot listen on {host}, port {port}: {why}. A second SuperNode on one "
+            "machine wants a --port of its own."
         ) from error
 
 
@@ -228,8 +228,8 @@ def _run_plain(arguments: Sequence[str], reason: str, *, allowed: bool) -> int:
     if not allowed:
         raise ConfigError(
             f"This node cannot keep to the installed ClientApp: {reason}. Install a flwr that it is tested with "
-            f"({_TESTED}), or give --allow-bundle-code to start plain `flower-supernode`: whoever starts a run can then run "
-            "any code here."
+            f"({_TESTED}), or give --allow-bundle-code to start plain `flower-supernode`: whoever starts a run can "
+            "then run any code here."
         )
     logger.warning("Plain flower-supernode is started, and whoever starts a run can run any code here: %s.", reason)
     return subprocess.run([Path(sys.executable).parent / "flower-supernode", *arguments], check=False).returncode
