@@ -92,8 +92,8 @@ def check_generator(model: ModelConfig, image_size: int) -> None:
         raise ValueError("its sub-generators have a site each: model.site_condition=false")
     if model.levels == "site" and (name not in _IN_UNITS or not model.site_condition):
         raise ValueError(
-            "model.levels=site wants model.generator=small or spade and model.site_condition=true, which draw in units of "
-            "each site's own levels: set model.levels=none"
+            "model.levels=site wants model.generator=small or spade and model.site_condition=true, which draw in units "
+            "of each site's own levels: set model.levels=none"
         )
     if name in GENERATOR_SIZES:
         require_size(GENERATOR_SIZES[name], image_size)
