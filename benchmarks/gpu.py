@@ -1,15 +1,17 @@
 """What a device makes of a round: images a second and peak memory, in each precision, beside a plain loop.
 
-    python benchmarks/gpu.py speed --output gpu.json          # about 5 minutes on a large card
+    python benchmarks/gpu.py speed --output gpu.json          # about 8 minutes on a large card
     python benchmarks/gpu.py table <folder> --output table.json
+    python benchmarks/gpu.py table <folder> --output strong.json --model strong
 
-``speed`` trains the papers' networks (ResNet-9, PatchGAN) and the small ones on random images of 256 x 256 pixels, in
-batches of 8, with two clients: in float32, in bfloat16, and in bfloat16 compiled by ``torch.compile``; one exchange a
-round, as the papers do. Beside it stands a plain loop that runs the generator once for both networks' steps, and has
-its data on the device already. Each is run for some seconds after its first steps, which are not counted.
+``speed`` trains the papers' networks (ResNet-9, PatchGAN), the strong and the small ones on random images of 256 x 256
+pixels, in batches of 8, with two clients: in float32, in bfloat16, and in bfloat16 compiled by ``torch.compile``; one
+exchange a round, as the papers do. Beside it stands a plain loop that runs the generator once for both networks' steps,
+and has its data on the device already. Each is run for some seconds after its first steps, which are not counted.
 
 ``table`` runs the whole job in this process, on a folder of images and masks, to its table of training on synthetic and
-testing on real images.
+testing on real images: a line a row, with the run's metrics. The file beside it says how long each stage took and where
+the run lies, with its sheets of samples.
 
 ``--tiny`` makes everything as small as it can be, for a machine without a GPU: ``torch.compile`` then finds the graphs
 and leaves them as they are. Its figures mean nothing.
@@ -47,7 +49,11 @@ from flower_dgan.wiring import computing
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 console = Console()
 
-NETWORKS = {"papers": "model=papers", "small": "model=images model.levels=none"}
+NETWORKS = {
+    "papers": "model=papers",
+    "strong": "model=strong model.levels=none",
+    "small": "model=images model.levels=none",
+}
 WAYS = {"float32": ("float32", False), "bfloat16": ("bfloat16", False), "bfloat16 compiled": ("bfloat16", True)}
 """Precision, and whether networks are compiled."""
 
@@ -163,7 +169,7 @@ def measure(config: Config, compiler: str | None, seconds: float, warm_up: int) 
 def speed(
     output: Output,
     device: Device = "auto",
-    seconds: Annotated[float, typer.Option(min=0, help="Of each of the 12 measurements.")] = 12.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Of each of the 18 measurements.")] = 12.0,
     tiny: Tiny = False,
 ) -> None:
     """Measure images a second and memory."""
@@ -210,6 +216,7 @@ def table(
     output: Output,
     device: Device = "auto",
     clients: Annotated[int, typer.Option(min=1)] = 4,
+    model: Annotated[str, typer.Option(help="Networks: a file of conf/model that takes label maps.")] = "images",
     overrides: Annotated[str, typer.Option(help="Hydra overrides of the run.")] = (
         "data=monuseg data.image_size=256 algorithm=dgan-images partition=iid exchange.rounds=40 precision=bfloat16 "
         "downstream.seeds=1 downstream.rows=[Real-All,DGAN]"
@@ -219,7 +226,7 @@ def table(
     """Train to a table of training on synthetic and testing on real images."""
     if tiny:
         overrides = (
-            "data=digits data.image_size=16 algorithm=dgan partition=iid exchange.rounds=1 exchange.exchanges=1 "
+            "data=digits algorithm=dgan model.generator_width=4 partition=iid exchange.rounds=1 exchange.exchanges=1 "
             "exchange.generator_steps=1 exchange.batch_size=2 downstream.seeds=1 downstream.steps=1 "
             "downstream.rows=[Real-All,DGAN] output.synthetic_images=4 precision=bfloat16"
         )
@@ -227,6 +234,7 @@ def table(
         raise typer.BadParameter("give the folder of images and masks, or --tiny")
     else:
         overrides = f"{overrides} data.root='{folder.absolute()}'"
+    overrides = f"{overrides} model={model}"
     config = replace(resolve(overrides), device=device)
     begin = time.monotonic()
     told = f"{overrides} device={device}"

@@ -54,6 +54,15 @@ def test_each_algorithm_is_its_loop(algorithm: str, tmp_path: Path) -> None:
     assert ours.difference(loop) <= TOLERANCE
 
 
+@pytest.mark.parametrize("algorithm", ["dgan algorithm.gradient_penalty=1 model.levels=none", "dgan-images"])
+def test_the_strong_networks_are_their_loop(algorithm: str, tmp_path: Path) -> None:
+    """Of 32 pixels, the smallest that they take: one gradient an image, and images that the clients move."""
+    small = "model=strong model.generator_width=1 model.discriminator_width=2 data.image_size=32 exchange.batch_size=2"
+    overrides = exactness_overrides(3, tmp_path / "run", f"algorithm={algorithm} {small}")
+    ours, loop = train_product(overrides, 2, tmp_path / "run"), train_reference(resolve(overrides), 2)
+    assert ours.difference(loop) <= TOLERANCE
+
+
 class LatestFirst(InProcessGrid):
     """Gives the replies of a round when all three are there, the last one first."""
 

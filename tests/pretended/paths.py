@@ -68,9 +68,14 @@ IMAGES = (
     "algorithm=dgan-images model=images model.generator_width=4 model.discriminator_width=4 algorithm.passes=2 "
     "exchange.exchanges=2 exchange.generator_steps=2"
 )
+STRONG = (
+    "algorithm=dgan-images model=strong model.generator_width=1 model.discriminator_width=4 algorithm.passes=1 "
+    "exchange.exchanges=1 exchange.generator_steps=1 data.image_size=32"
+)
 ROUNDS = (
     "algorithm=dgan algorithm.merge=agreement algorithm.gradient_penalty=1",
     IMAGES,
+    STRONG,
     f"algorithm=asyndgan {PIXEL_LOSSES}",
     f"algorithm=tdgan {PIXEL_LOSSES}",
     "algorithm=uagan",

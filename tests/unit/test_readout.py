@@ -73,7 +73,7 @@ def test_the_attacks_are_refused_by_a_rule_that_is_named(reader: Reader, overrid
 
 
 @pytest.mark.parametrize("reader", [(16, STANDARD)], indirect=True)
-@pytest.mark.parametrize("network", ["small", "dcgan"])
+@pytest.mark.parametrize("network", ["small", "dcgan", "multi-scale"])
 def test_what_the_bounds_leave_reads_no_more_than_the_mean_says(reader: Reader, network: str) -> None:
     read, refused = reader.read(f"{WITHIN} model.discriminator={network}", messages=12)
     assert refused is None

@@ -7,8 +7,10 @@ from flower_dgan.config.import_path import ImportPath
 from flower_dgan.config.ranges import NonNegative, Size, SizeOrNone
 
 LevelsName = Literal["none", "site"]
-GeneratorName = Literal["small", "unet", "resnet9", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"]
-DiscriminatorName = Literal["small", "patchgan", "mlp", "dcgan"]
+GeneratorName = Literal[
+    "small", "unet", "resnet9", "spade", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"
+]
+DiscriminatorName = Literal["small", "patchgan", "multi-scale", "mlp", "dcgan"]
 
 
 @dataclass(frozen=True)

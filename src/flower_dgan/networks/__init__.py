@@ -1,4 +1,4 @@
-"""Networks: the papers' exactly, and small ones that train on a CPU.
+"""Networks: the papers' exactly, small ones that train on a CPU, and strong ones for a GPU.
 
 A generator is called with a ``GeneratorInput`` and returns images (batch, channels, height, width) in [-1, 1]; a
 discriminator is called as ``network(label_maps, images)`` with one-hot label maps (batch, classes, height, width) and

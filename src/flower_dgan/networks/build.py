@@ -12,9 +12,11 @@ from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
 from flower_dgan.networks.limits import check_discriminator, check_generator
 from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
+from flower_dgan.networks.multiscale import MultiScaleDiscriminator
 from flower_dgan.networks.patchgan import PatchDiscriminator
 from flower_dgan.networks.resnet import ResnetGenerator
 from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.networks.spade import SpadeGenerator
 from flower_dgan.networks.unet import UnetGenerator
 from flower_dgan.plugins import make
 
@@ -58,8 +60,9 @@ def build_generator(model: ModelConfig, shape: ImageShape) -> nn.Module:
     try:
         check_generator(model, shape.image_size)
         match model.generator:
-            case "small":
-                return SmallGenerator(*common, shape.image_size, model.noise_channels, sites, shape.levels)
+            case "small" | "spade":
+                network_of = SmallGenerator if model.generator == "small" else SpadeGenerator
+                return network_of(*common, shape.image_size, model.noise_channels, sites, shape.levels)
             case "unet":
                 return UnetGenerator(*common, shape.image_size, model.noise_channels, sites)
             case "resnet9":
@@ -106,6 +109,8 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 return SmallDiscriminator(*common)
             case "patchgan":
                 return PatchDiscriminator(*common)
+            case "multi-scale":
+                return MultiScaleDiscriminator(*common)
             case "mlp":
                 return MlpDiscriminator(*common, shape.image_size)
             case "dcgan":

@@ -45,6 +45,7 @@ GENERATOR_SIZES: Mapping[str, Sizes] = MappingProxyType(
         "fusion-gate": _SMALL,
         "unet": Sizes("of 8, 16, 32, ...", lambda size: size >= 8 and size.bit_count() == 1),
         "resnet9": Sizes("divisible by 4, and at least 8", lambda size: size % 4 == 0 and size >= 8),
+        "spade": Sizes("divisible by 32", lambda size: size % 32 == 0),
         "mlp": _ANY,
         "mlp-relu": _ANY,
         "dcgan": _DCGAN,
@@ -54,12 +55,14 @@ DISCRIMINATOR_SIZES: Mapping[str, Sizes] = MappingProxyType(
     {
         "small": Sizes("of at least 4", lambda size: size >= 4),
         "patchgan": Sizes("of at least 24", lambda size: size >= 24),
+        "multi-scale": Sizes("divisible by 16", lambda size: size % 16 == 0),
         "mlp": _ANY,
         "dcgan": _DCGAN,
     }
 )
 
 _FROM_NOISE = ("mlp", "mlp-relu", "dcgan")
+_IN_UNITS = ("small", "spade")
 
 
 def require_size(sizes: Sizes, image_size: int) -> None:
@@ -85,10 +88,10 @@ def check_generator(model: ModelConfig, image_size: int) -> None:
         raise ValueError("it draws from noise alone: set model.noise_channels=100")
     if model.fuses and model.site_condition:
         raise ValueError("its sub-generators have a site each: model.site_condition=false")
-    if model.levels == "site" and (name != "small" or not model.site_condition):
+    if model.levels == "site" and (name not in _IN_UNITS or not model.site_condition):
         raise ValueError(
-            "model.levels=site wants model.generator=small and model.site_condition=true, which draw in units of each "
-            "site's own levels: set model.levels=none"
+            "model.levels=site wants model.generator=small or spade and model.site_condition=true, which draw in units "
+            "of each site's own levels: set model.levels=none"
         )
     if name in GENERATOR_SIZES:
         require_size(GENERATOR_SIZES[name], image_size)

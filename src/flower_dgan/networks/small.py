@@ -12,6 +12,12 @@ from flower_dgan.gan.site_levels import SiteLevels
 from flower_dgan.networks.limits import GENERATOR_SIZES, require_size
 
 
+def groups_of(channels: int) -> int:
+    """Return the number of groups of a group normalisation: of 8 channels or a little more, 1 if they do not divide."""
+    groups = max(1, channels // 8)
+    return 1 if channels % groups else groups
+
+
 def _convolution(inner: int, outer: int) -> nn.Conv2d:
     """Return a 3 x 3 convolution; it repeats the border, since zeros there show as a frame around the image."""
     return nn.Conv2d(inner, outer, 3, padding=1, padding_mode="replicate")
@@ -22,8 +28,7 @@ class _Modulation(nn.Module):
 
     def __init__(self, channels: int, style: int) -> None:
         super().__init__()
-        groups = max(1, channels // 8)
-        self.normalize = nn.GroupNorm(1 if channels % groups else groups, channels, affine=False)
+        self.normalize = nn.GroupNorm(groups_of(channels), channels, affine=False)
         self.scale_shift = nn.Linear(style, 2 * channels)
         nn.init.zeros_(self.scale_shift.bias)
 

@@ -9,7 +9,7 @@ from flower_dgan.node.policy import ReleasePolicy
 _STANDARD = Bounds(
     image_size=(16, 1024),
     batch_size=(4, 256),
-    discriminators=("small", "patchgan", "dcgan"),  # not mlp: its first layer holds whole images
+    discriminators=("small", "patchgan", "multi-scale", "dcgan"),  # not mlp: its first layer holds whole images
     loss_weights=(0.01, 100.0),
     learning_rate=(0.0, 0.002),
     second_decay=0.9,
