@@ -87,6 +87,18 @@ def noisy_sum(message: Message, context: Context) -> Message:
     return _answer(message, context, _give_noisy_sum)
 
 
+@app.query("sum_key")
+def sum_key(message: Message, context: Context) -> Message:
+    """Answer ``query.sum_key``: a key for a sum of several nodes, where the owner lets the node take part in one."""
+    return _answer(message, context, _give_sum_key)
+
+
+@app.query("masked_sum")
+def masked_sum(message: Message, context: Context) -> Message:
+    """Answer ``query.masked_sum``: the node's part of a sum with noise, behind masks, once."""
+    return _answer(message, context, _give_masked_sum)
+
+
 @app.query("score")
 def score(message: Message, context: Context) -> Message:
     """Answer ``query.score``: a rounded score on the validation images, where the owner lets it leave."""
@@ -215,6 +227,19 @@ def _give_noisy_sum(message: Message, context: Context) -> RecordDict:
 
     state = _state(Training.of(message.content, "request"), context)
     return give_noisy_sum(message.content, state, context.node_config)
+
+
+def _give_sum_key(message: Message, context: Context) -> RecordDict:
+    from flower_dgan.node.masked_sums import give_sum_key  # imported here for the same reason
+
+    return give_sum_key(message.content, _state(Training.of(message.content, "request"), context), context.node_config)
+
+
+def _give_masked_sum(message: Message, context: Context) -> RecordDict:
+    from flower_dgan.node.masked_sums import give_masked_sum  # imported here for the same reason
+
+    state = _state(Training.of(message.content, "request"), context)
+    return give_masked_sum(message.content, state, context.node_config)
 
 
 def _give_score(message: Message, context: Context) -> RecordDict:

@@ -46,7 +46,7 @@ COMMANDS = {
     (): "data policy verify clean compare config evaluate export gain init invite ledger predict preflight report "
     "supernode synthesize train-model watch",
     ("data",): "check download edit-masks partition prepare",
-    ("policy",): "approve check counts init new-book revoke waiting",
+    ("policy",): "approve check counts init key new-book revoke waiting",
     ("verify",): "exactness",
 }
 

@@ -77,6 +77,10 @@ class Algorithm(ABC, Generic[SettingsT]):
         """What the release of a client costs, mu of ``flower_dgan.privacy.gaussian_mechanism``; 0 if there is none."""
         return 0.0
 
+    def release_cost_if(self, honest_sites: int) -> float:
+        """What it costs if so many clients of a sum, this one included, add their noise and tell the server nothing."""
+        return self.release_cost
+
     @property
     def one_in_flight(self) -> bool:
         """Whether a bundle can only be drawn when the one before it was answered."""

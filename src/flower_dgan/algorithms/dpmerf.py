@@ -17,6 +17,10 @@ mu_y = s_y / (sqrt(1 - c) n_y). The generator minimises the squared distance (eq
 
     L = sum_y | mean of phi(G(y, z)) - mu_y |^2.
 
+With ``honest_sites`` = h each node adds noise of sigma / sqrt(h) and sends it behind masks that cancel in the sum of
+all nodes, see :mod:`flower_dgan.privacy.masks` and :mod:`flower_dgan.privacy.shared_noise`: the server sees that sum
+alone, and nothing where one of them is missing. It carries sigma where h nodes are honest, more where more are.
+
 Everything after s is post-processing and costs nothing, however many steps it takes. No other message is sent: a round
 is ``exchange.generator_steps`` steps at the server alone, on ``exchange.batch_size`` images of each class.
 
@@ -27,6 +31,7 @@ one draws images towards their mean; classes whose count is lost in the noise ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -62,6 +67,9 @@ class DpMerfSettings(AlgorithmSettings):
         Of the kernel, a pixel, in units of the range from black to white: below it, differences count for little.
     count_share : float
         c, in (0, 1): how much of what a patient adds is the count.
+    honest_sites : int or None
+        h, of how many sites the shares of noise make up that of ``epsilon``, in a sum that the server cannot take
+        apart; None where each site has its own noise and answers for itself.
     """
 
     epsilon: Annotated[float, Interval(gt=0, le=100)]
@@ -69,6 +77,7 @@ class DpMerfSettings(AlgorithmSettings):
     frequencies: Annotated[int, Interval(ge=1, le=32_768)]
     bandwidth: Annotated[float, Interval(ge=0.01, le=100)]
     count_share: ProperFraction
+    honest_sites: Annotated[int, Interval(ge=1, le=1024)] | None
 
 
 class DpMerf(Algorithm[DpMerfSettings]):
@@ -81,7 +90,7 @@ class DpMerf(Algorithm[DpMerfSettings]):
     @property
     def releases(self) -> Releases:
         """One noisy sum, and nothing else."""
-        return Releases(feedback=False, noisy_sums=True)
+        return Releases(feedback=False, noisy_sums=True, masked=self.settings.honest_sites is not None)
 
     def check(self, config: TrainingConfig) -> None:
         """Find contradictions."""
@@ -126,6 +135,11 @@ class DpMerf(Algorithm[DpMerfSettings]):
                 f"algorithm.frequencies={self.settings.frequencies} of {self.classes_of(config)} classes are a sum of "
                 f"{numbers:,} numbers, more than {_MOST_NUMBERS:,}: set fewer."
             )
+        if self.settings.honest_sites is not None and self.settings.largest_share < 1:
+            raise ConfigError(
+                "algorithm.honest_sites adds up what no server reads of each site: none can be made to count for less. "
+                "Set algorithm.largest_share=1, as privacy=moments-together does."
+            )
         if config.exchange.batch_size < 2:
             raise ConfigError("algorithm=dpmerf compares images of a class: set exchange.batch_size=2 or more.")
         if trained := sorted({"Syn-All", "Local-k"} & {*config.downstream.rows}):
@@ -143,10 +157,29 @@ class DpMerf(Algorithm[DpMerfSettings]):
 
         return 1 / sigma_of(self.settings.epsilon, self.settings.delta)
 
+    def release_cost_if(self, honest_sites: int) -> float:
+        """Mu of the release where so many sites add their share of noise: less of more of them, down to 1 / sigma."""
+        wanted = self.settings.honest_sites or 1
+        return self.release_cost * math.sqrt(wanted / min(wanted, honest_sites))
+
+    @property
+    def share(self) -> float:
+        """Noise that each site adds, in units of what a patient adds at most."""
+        return 1 / self.release_cost_if(1)
+
     @property
     def cost(self) -> dict[str, float]:
-        """epsilon, delta and sigma of the release, by name."""
-        return {"epsilon": self.settings.epsilon, "delta": self.settings.delta, "sigma": 1 / self.release_cost}
+        """epsilon, delta and sigma of the release, by name; of a sum of several sites also what is left of it alone.
+
+        That is ``alone``, epsilon where all others tell the server what they sent, and ``honest_sites``.
+        """
+        from flower_dgan.privacy.gaussian_mechanism import epsilon_of
+
+        found = {"epsilon": self.settings.epsilon, "delta": self.settings.delta, "sigma": 1 / self.release_cost}
+        if self.settings.honest_sites is not None:
+            alone = epsilon_of(self.release_cost_if(1), self.settings.delta)
+            found |= {"alone": alone, "honest_sites": self.settings.honest_sites}
+        return found
 
     @staticmethod
     def classes_of(config: TrainingConfig) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SIZES = 5
 _FILES = 3
 _OF_NODES = ("data-path", "table", "name-pattern", "train-splits", "test-splits", "sites", "channels")
-_OTHERS_OF_NODES = ("name", "policy", "secret-file", "partition-id", "num-partitions")
+_OTHERS_OF_NODES = ("name", "policy", "secret-file", "identity-file", "partition-id", "num-partitions")
 
 
 def check(

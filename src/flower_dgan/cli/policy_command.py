@@ -129,6 +129,18 @@ def counts() -> None:
     console.print(f"{images:,} images were used.")
 
 
+@policy.command()
+def key(
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Of the identity, if the node's --node-config names an identity-file.")
+    ] = None,
+) -> None:
+    """Print the public key by which other owners name your node among their peers; it is made on first use."""
+    from flower_dgan.node.identity import identity_path, public_identity_in
+
+    console.print(public_identity_in(identity_path({}) if file is None else file.expanduser()), soft_wrap=True)
+
+
 @policy.command(name="new-book")
 def new_book(yes: Yes = False) -> None:
     """Begin a book in place of one that was lost, or go on with an older one that was put back."""

@@ -24,6 +24,7 @@ from flower_dgan.federation.failed_start import forgotten_if_it_fails
 from flower_dgan.federation.join import image_shape, join, leave
 from flower_dgan.federation.kept_generators import KeptGenerators
 from flower_dgan.federation.link_report import say_how_long
+from flower_dgan.federation.masked_start import ask_together
 from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.noisy_start import ask_once
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
@@ -122,7 +123,8 @@ def _run(
             algorithm, said_once = algorithm_of(config), {}
             if isinstance(algorithm, DpMerf):
                 with directory.stage("release with noise"):
-                    start = ask_once(fast_grid, config, algorithm, clients, directory.training)
+                    asks = ask_together if algorithm.releases.masked else ask_once
+                    start = asks(fast_grid, config, algorithm, clients, directory.training)
                 left_out = {client.name for client in clients} - {client.name for client in start.clients}
                 leave(fast_grid, config, [each for each in clients if each.name in left_out], directory.training)
                 clients, said_once = start.clients, start.kept

@@ -1,11 +1,12 @@
 """The start of a training whose clients answer once, with noise: what they say, and what the server makes of it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.refusals import reason_of
 
 logger = logging.getLogger("flwr")
+
+AnswerT = TypeVar("AnswerT")
 
 _MOST_MAPS = 10_000  # label maps to draw from
 
@@ -60,26 +63,14 @@ def ask_once(
     sigma = sigma_of(settings.epsilon, settings.delta)
     if layout.classes != (wanted := algorithm.classes_of(config)):
         raise FederationError(f"The clients have {layout.classes} classes, and the training {wanted}.")
-    messages = [
-        Message(training.to_records(ASKED), dst_node_id=client.node_id, message_type=NOISY_SUM) for client in clients
-    ]
-    names = {client.node_id: client.name for client in clients}
-    missing = dict.fromkeys(names.values(), "it did not answer")
-    found: dict[str, NDArray[np.float64]] = {}
-    for reply in grid.send_and_receive(messages, timeout=config.exchange.timeout):
-        if (name := names.get(reply.metadata.src_node_id)) is None:
-            continue
-        try:
-            if reply.has_error():
-                raise ProtocolError(reason_of(reply.error))
-            noisy = in_units(NoisySumAnswer.from_records(reply.content, layout.shape).steps)
-            if not layout.is_plausible(noisy, sigma):
-                raise ProtocolError("a sum that no patients with noise can have")
-        except ProtocolError as error:
-            missing[name] = reason_of(error)
-        else:
-            found[name] = noisy
-            missing.pop(name, None)
+
+    def read(content: RecordDict) -> NDArray[np.float64]:
+        noisy = in_units(NoisySumAnswer.from_records(content, layout.shape).steps)
+        if not layout.is_plausible(noisy, sigma):
+            raise ProtocolError("a sum that no patients with noise can have")
+        return noisy
+
+    found, missing = ask_each(grid, clients, NOISY_SUM, training.to_records(ASKED), config, read)
     for name, why in missing.items():
         logger.warning("The training goes on without %s: %s.", name, why)
     if len(found) < config.exchange.min_nodes:
@@ -88,6 +79,36 @@ def ask_once(
             + "; ".join(f"{name}: {why}" for name, why in missing.items())
         )
     return start_from(found, clients, config, layout, sigma)
+
+
+def ask_each(
+    grid: Grid,
+    clients: Sequence[JoinedClient],
+    kind: str,
+    content: RecordDict,
+    config: Config,
+    read: Callable[[RecordDict], AnswerT],
+) -> tuple[dict[str, AnswerT], dict[str, str]]:
+    """Ask each client the same; return what is read of the answers, and why there is none of others, by their names.
+
+    ``read`` raises ProtocolError where an answer is none.
+    """
+    messages = [Message(content, dst_node_id=client.node_id, message_type=kind) for client in clients]
+    names = {client.node_id: client.name for client in clients}
+    missing = dict.fromkeys(names.values(), "it did not answer")
+    found: dict[str, AnswerT] = {}
+    for reply in grid.send_and_receive(messages, timeout=config.exchange.timeout):
+        if (name := names.get(reply.metadata.src_node_id)) is None:
+            continue
+        try:
+            if reply.has_error():
+                raise ProtocolError(reason_of(reply.error))
+            found[name] = read(reply.content)
+        except ProtocolError as error:
+            missing[name] = reason_of(error)
+        else:
+            missing.pop(name, None)
+    return found, missing
 
 
 def start_from(
@@ -108,6 +129,21 @@ def start_from(
     factors = {name: bounded[name] / shares[name] for name in found}
     together = np.sum([factors[name] * found[name] for name in sorted(found)], axis=0)
     noise = sigma * float(np.linalg.norm(list(factors.values())))
+    return start_of(together, counts, clients, config, layout, noise)
+
+
+def start_of(
+    together: NDArray[np.float64],
+    counts: Mapping[str, float],
+    clients: Sequence[JoinedClient],
+    config: Config,
+    layout: Layout,
+    noise: float,
+) -> NoisyStart:
+    """Return what follows from one sum, with noise of this deviation, in units of 1.
+
+    ``counts`` has how many patients each client that is part of it seems to have, by its name.
+    """
     of_class = layout.counts(together)
     seen = layout.stands_out(of_class, noise)
     if not seen.any():
@@ -125,7 +161,7 @@ def start_from(
     foreign = class_maps(np.where(seen, of_class, 0.0), config.data.image_size)
     blank = np.broadcast_to(np.uint8(0), (config.data.image_size,) * 2)
     joined = []
-    for site, client in enumerate(client for client in clients if client.name in found):
+    for site, client in enumerate(client for client in clients if client.name in counts):
         own = (blank,) * min(_MOST_MAPS, round(counts[client.name]))
         joined.append(replace(client, labels=replace(client.labels, site=site, foreign=foreign, label_maps=own)))
     means = {"means": layout.means(together).astype(np.float32), "seen": seen.astype(np.float32)}

@@ -21,6 +21,8 @@ class Releases:
         Feedback that depends on a real image pixel by pixel: a server can read the image out of it.
     noisy_sums : bool
         A sum over all images of features with noise, once, that is differentially private by patient.
+    masked : bool
+        Whether these sums leave behind masks, so that only what all clients send together can be read.
     label_maps_to_clients : bool
         Whether other clients see images made from the client's label maps, and these.
     """
@@ -31,6 +33,7 @@ class Releases:
     real_pixels: bool = False
     label_maps_to_clients: bool = False
     noisy_sums: bool = False
+    masked: bool = False
 
     @property
     def of_network(self) -> bool:

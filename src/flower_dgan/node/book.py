@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS rounds (
 CREATE TABLE IF NOT EXISTS begun_anew (first INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS used (identity TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS released (request BLOB PRIMARY KEY, squares REAL NOT NULL, answer BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS sum_keys (
+    purpose BLOB NOT NULL, node TEXT NOT NULL, public BLOB NOT NULL, private BLOB, roster BLOB,
+    PRIMARY KEY (purpose, node)
+);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write
@@ -279,6 +283,7 @@ class Book:
         """Let a book that was lost be replaced by one that knows nothing, or by an older one that was put back."""
         with contextmanager(self._changing)() as rows:
             rows.execute("INSERT INTO begun_anew VALUES (?)", (secrets.randbits(48),))
+            rows.execute("DELETE FROM sum_keys")  # an older book does not know what was sent behind their masks
 
     def _lost(self) -> Path | None:
         """Return what says that there was a book, where there is none."""

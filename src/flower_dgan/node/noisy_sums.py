@@ -20,6 +20,7 @@ from flower_dgan.errors import ProtocolError
 from flower_dgan.node.book import Book
 from flower_dgan.node.node import settings_at
 from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
+from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.privacy_book import Patient, name_of_request, patients_of, release
 from flower_dgan.node.privacy_words import USELESS
 from flower_dgan.node.simulation import NodeConfig
@@ -65,14 +66,7 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
         If the book cannot be read or written.
     """
     training = Training.from_records(content, ASKED)
-    check_attempt(training, state.attempt())
-    _, pairs, config = state.joined(partial(check_code, node_config))
-    config = settings_at(config, node_config)
-    policy = release_policy(config, node_config)
-    policy.check_settings(config)
-    algorithm = algorithm_of(config)
-    if not isinstance(algorithm, DpMerf):
-        raise ProtocolError("a request for a sum with noise in a training that has none")
+    pairs, config, policy, algorithm = asked_of(training, state, node_config, masked=False)
     settings, patients = algorithm.settings, patients_of(state.groups(len(pairs)))
     sigma = sigma_of(settings.epsilon, settings.delta)
     layout = layout_of(algorithm, config)
@@ -90,6 +84,21 @@ def give_noisy_sum(content: RecordDict, state: ClientState, node_config: NodeCon
     if not is_new:
         logger.info("The sum that this node released before is sent again: what came or went since is not in it.")
     return NoisySumAnswer(np.frombuffer(kept, "<i8").astype(np.int64).reshape(layout.shape)).to_records()
+
+
+def asked_of(
+    training: Training, state: ClientState, node_config: NodeConfig, *, masked: bool
+) -> tuple[Pairs, TrainingConfig, ReleasePolicy, DpMerf]:
+    """Return what a node goes by when it is asked for a sum, of the form that its training has; raises as above."""
+    check_attempt(training, state.attempt())
+    _, pairs, config = state.joined(partial(check_code, node_config))
+    config = settings_at(config, node_config)
+    policy = release_policy(config, node_config)
+    policy.check_settings(config)
+    algorithm = algorithm_of(config)
+    if not isinstance(algorithm, DpMerf) or algorithm.releases.masked != masked:
+        raise ProtocolError("a request for a sum of another kind than the training has, or in one that has none")
+    return pairs, config, policy, algorithm
 
 
 def rehearse(algorithm: DpMerf, config: TrainingConfig, pairs: Pairs) -> None:

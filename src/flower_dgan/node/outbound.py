@@ -21,12 +21,14 @@ from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.privacy_words import spent_at
+from flower_dgan.node.privacy_words import spent_at, spent_together
 from flower_dgan.node.rounded import are_rounded
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
+from flower_dgan.wire.masked_sum_messages import MASKED_SUM, OFFER, SUM_KEY
+from flower_dgan.wire.masked_sum_messages import RECORD as MASKED
 from flower_dgan.wire.moments_messages import MOMENTS
 from flower_dgan.wire.noisy_sum_messages import NOISY_SUM, RECORD
 from flower_dgan.wire.packing import pack_content
@@ -79,18 +81,20 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
         raise _undeclared("figures that are not rounded")
     if kind != LEAVE:
         try:
-            check_form(kind, message.content, answer, state, config)
+            check_form(kind, message.content, answer, state, config, node_config)
         except (ProtocolError, KeyError) as error:
             raise _undeclared(f"another form than it should have: {error}") from error
     elif RecordDict({**answer}) != Training.from_records(message.content, "leave").to_records("leave"):
         raise _undeclared("more than that the training was left")
-    if kind not in (JOIN, LEAVE):
+    if kind not in (JOIN, LEAVE, SUM_KEY):
         Approvals().note_use(identity)
-        if kind != NOISY_SUM:  # bounded by its noise: a refusal would tell which images are there
+        if kind not in (NOISY_SUM, MASKED_SUM):  # bounded by its noise: a refusal would tell which images are there
             count_training(policy, state)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
     if kind == NOISY_SUM:
         entry["privacy"] = spent_at(state.node, settings_at(config, node_config), policy)
+    elif kind == MASKED_SUM:
+        entry["privacy"] = spent_together(message.content, state.node, settings_at(config, node_config), policy)
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
 
 
@@ -122,6 +126,7 @@ def _allowed(kind: str, policy: ReleasePolicy, config: TrainingConfig) -> set[st
     """Return the records that an answer of a kind may have; what the policy forbids is not among them."""
     releases = algorithm_of(config).releases
     masks = policy.label_maps and config.data.label_maps_leave
+    masked = releases.masked and policy.epsilon != 0
     if kind == EXCHANGE and releases.noisy_sums:
         return set()  # such a training asks no such thing
     if kind == EXCHANGE:
@@ -133,7 +138,9 @@ def _allowed(kind: str, policy: ReleasePolicy, config: TrainingConfig) -> set[st
         JOIN: {"node"} if config.data.label_maps_leave or not config.data.counts_leave else {"node", "images"},
         LABEL_MAPS: {"node", "label-maps"} if masks else set(),
         MOMENTS: {"moments", "count"} if policy.moments else set(),
-        NOISY_SUM: {"answer", RECORD} if releases.noisy_sums and policy.epsilon != 0 else set(),
+        NOISY_SUM: {"answer", RECORD} if releases.noisy_sums and not releases.masked and policy.epsilon != 0 else set(),
+        SUM_KEY: {OFFER} if masked else set(),
+        MASKED_SUM: {"answer", MASKED} if masked else set(),
         SCORE: {"validation-score"} if policy.scores else set(),
     }.get(kind, set())
 

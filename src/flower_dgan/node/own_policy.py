@@ -10,6 +10,7 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.config.read import read_settings
 from flower_dgan.data.plain_values import Once, read_yaml
 from flower_dgan.errors import ConfigError, unknown_name
+from flower_dgan.node.peers import Anybody
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.presets import PRESETS, RESEARCH, STANDARD
 from flower_dgan.node.simulation import NodeConfig, in_simulation
@@ -61,7 +62,9 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
         return own_policy(node_config)
     plugins = tuple(package_of(path) for path in import_paths(config).values())
     pixels = config.allow_pixel_losses
-    return ReleasePolicy(True, True, True, pixels, None, plugins, moments=True, scores=True, epsilon=None)
+    return ReleasePolicy(
+        True, True, True, pixels, None, plugins, moments=True, scores=True, epsilon=None, peers=Anybody()
+    )
 
 
 def is_guarded(node_config: NodeConfig) -> bool:

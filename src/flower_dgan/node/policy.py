@@ -11,10 +11,12 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.config.ranges import Because, Count, NonNegative, Positive, ProperFraction, Steps
 from flower_dgan.errors import PolicyError
 from flower_dgan.node.bounds import Bounds
+from flower_dgan.node.peers import Peers
 from flower_dgan.plugins import import_paths, package_of
 from flower_dgan.privacy.gaussian_mechanism import epsilon_of
 
 _FREE = Bounds()
+_NOBODY = Peers()
 _ROUNDING = 1e-6  # epsilon to noise and back
 
 
@@ -70,6 +72,8 @@ class ReleasePolicy:
         release, None for any.
     delta : float
         At which delta that epsilon is.
+    peers : Peers
+        With whom the node adds up sums that no server reads alone.
     bounds : Bounds
         How far the settings of a training may go.
     """
@@ -93,6 +97,7 @@ class ReleasePolicy:
     distinct_images: Steps = 1
     epsilon: Annotated[NonNegative, Because("0 is nothing, null any number")] | None = 0.0
     delta: ProperFraction = 1e-5
+    peers: Peers = _NOBODY
     bounds: Bounds = _FREE
 
     def check_code(self, setting: str, path: str) -> None:
@@ -116,7 +121,9 @@ class ReleasePolicy:
                 "(feedback), and this training has none.",
             )
         if releases.noisy_sums:
-            self.check_spent(algorithm_of(config).release_cost)
+            self.check_spent(algorithm_of(config).release_cost_if(self.peers.honest_sites))
+        if releases.masked:
+            self.peers.require()
         if not self.label_maps and config.data.target == "label-maps":
             raise PolicyError(
                 "label_maps",

@@ -78,16 +78,28 @@ def release(
     ValueError
         If mu is not above 0: what has no noise is no release.
     """
+    with book.changing() as rows:
+        if (found := released(rows, request)) is not None:
+            return found, False
+        return charge(rows, request, mu, check, make), True
+
+
+def released(rows: Connection, request: bytes) -> bytes | None:
+    """Return what was released on a request; None if nothing was."""
+    found = rows.execute("SELECT answer FROM released WHERE request = ?", (request,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def charge(
+    rows: Connection, request: bytes, mu: float, check: Callable[[float], None], make: Callable[[], bytes]
+) -> bytes:
+    """Charge for what is made on a request on which nothing was released, and keep it; see :func:`release`."""
     if not mu > 0:
         raise ValueError(f"a release of mu {mu}")
-    with book.changing() as rows:
-        found = rows.execute("SELECT answer FROM released WHERE request = ?", (request,)).fetchone()
-        if found is not None:
-            return bytes(found[0]), False
-        check(math.sqrt(_squares(rows) + mu**2))
-        answer = make()
-        rows.execute("INSERT INTO released VALUES (?, ?, ?)", (request, mu**2, answer))
-    return answer, True
+    check(math.sqrt(_squares(rows) + mu**2))
+    answer = make()
+    rows.execute("INSERT INTO released VALUES (?, ?, ?)", (request, mu**2, answer))
+    return answer
 
 
 def spent(book: Book) -> float:

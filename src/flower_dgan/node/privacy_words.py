@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from flwr.app import RecordDict
+
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import TrainingConfig
@@ -10,6 +12,8 @@ from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.privacy_book import RELEASE, name_of_request, spent
 from flower_dgan.privacy.class_sums import Layout
 from flower_dgan.privacy.gaussian_mechanism import METHOD, epsilon_of, sigma_of
+from flower_dgan.privacy.shared_noise import MOST_SITES
+from flower_dgan.wire.masked_sum_messages import MaskedSumRequest
 
 USELESS = 0.3
 """Signal to noise below which a release says next to nothing."""
@@ -30,6 +34,24 @@ def spent_at(node: str, config: TrainingConfig, policy: ReleasePolicy) -> dict[s
     }
 
 
+def spent_together(request: RecordDict, node: str, config: TrainingConfig, policy: ReleasePolicy) -> dict[str, str]:
+    """Return the same of a vector that was sent behind masks: what it costs if whom the owner trusts, and if nobody."""
+    from flower_dgan.node.masked_sums import name_of_masked, roster_of  # imported here: few trainings want it
+
+    algorithm = algorithm_of(config)
+    asked = MaskedSumRequest.from_records(request)
+    epsilons = {honest: epsilon_of(algorithm.release_cost_if(honest), policy.delta) for honest in (1, MOST_SITES)}
+    charged = epsilon_of(algorithm.release_cost_if(policy.peers.honest_sites), policy.delta)
+    return spent_at(node, config, policy) | {
+        RELEASE: name_of_masked(node, config, roster_of(asked, config)).hex(),
+        "release": f"epsilon {charged:.4g} at delta {policy.delta:g}, as {policy.peers.honest_sites} sites are trusted",
+        "if enough sites are honest": f"epsilon {epsilons[MOST_SITES]:.4g}",
+        "if all others collude": f"epsilon {epsilons[1]:.4g}",
+        "sites": str(len(asked.offers)),
+        "noise": f"Gaussian, {1 / algorithm.release_cost_if(1):.4f} times what a patient adds at most, at this site",
+    }
+
+
 def release_in_words(config: TrainingConfig) -> Iterator[tuple[str, str, str]]:
     """Yield what leaves in a training that asks once, what it could reveal at worst, and what stands against that."""
     algorithm = algorithm_of(config)
@@ -39,6 +61,20 @@ def release_in_words(config: TrainingConfig) -> Iterator[tuple[str, str, str]]:
     layout = Layout(algorithm.classes_of(config), 2 * settings.frequencies, settings.count_share)
     sigma = sigma_of(settings.epsilon, settings.delta)
     worth = ", ".join(f"{layout.expected_signal_to_noise(n, sigma):.2g} with {n:,}" for n in _PATIENTS)
+    if settings.honest_sites is not None:
+        yield (
+            f"once: a sum over your patients of {settings.frequencies * 2:,} fixed features and a count for each "
+            f"class, with noise of {algorithm.share:.4f} times what one patient adds at most, behind masks: the server "
+            "can read what all sites of the sum send together, and nothing of one",
+            f"of any one patient no more than epsilon {settings.epsilon:g}, delta {settings.delta:g} allows if "
+            f"{settings.honest_sites} sites, yours among them, are honest; if all others tell the server what they "
+            f"sent, epsilon {algorithm.cost['alone']:.4g}",
+            "the noise, which your node draws; peers of the policy: which sites a sum may have, and how many of them "
+            f"you trust, by which epsilon is charged. Signal to noise of the sum: about {worth} patients at "
+            f"{settings.honest_sites} sites together; below {USELESS:g} it says next to nothing, and is better not "
+            "spent",
+        )
+        return
     yield (
         f"once: a sum over your patients of {settings.frequencies * 2:,} fixed features and a count for each class, "
         f"with noise of {sigma:.4f} times what one patient adds at most",

@@ -63,7 +63,7 @@ def secret_of(node_config: NodeConfig, node: str, name: str, seed: int, repeat: 
     if path is None:
         return seed
     if "secret-file" not in node_config:
-        _make(path)
+        make_secret(path)
     return derive_secret(read_secret(path), name, seed, repeat)
 
 
@@ -107,7 +107,7 @@ def read_secret(path: Path) -> bytes:
     return content
 
 
-def _make(path: Path) -> None:
+def make_secret(path: Path) -> None:
     """Make a secret file that its owner alone can read, unless there is one; of two processes the first makes it."""
     if path.exists():
         return

@@ -37,6 +37,11 @@ class Layout:
         """Shape of a sum."""
         return self.classes, self.features + 1
 
+    @property
+    def numbers(self) -> int:
+        """Entries of a sum."""
+        return math.prod(self.shape)
+
     def vector(self, features: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return v_i of a patient, of length 1 at most.
 

@@ -82,6 +82,8 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
 
 
 def _release_words(releases: Sequence[NoisyRelease]) -> str:
+    if releases[-1].honest_sites is not None:
+        return _sum_words(releases)
     rows = {each.site: (each.site, f"{each.epsilon:g}", f"{each.delta:g}", f"{each.sigma:.4f}") for each in releases}
     return (
         f"{table(('client', 'epsilon', 'delta', 'noise'), list(rows.values()))}\n\n"
@@ -90,6 +92,25 @@ def _release_words(releases: Sequence[NoisyRelease]) -> str:
         "is in their owners' books. Public are the clients' names, that they took part, and all settings. Of a "
         "deployed node nobody but itself has to be honest; in a simulation the noise follows from the seed, and "
         "protects nothing."
+    )
+
+
+def _sum_words(releases: Sequence[NoisyRelease]) -> str:
+    honest = releases[-1].honest_sites
+    rows = {
+        each.site: (each.site, f"{each.epsilon:g}", f"{each.alone or 0:.3g}", f"{each.delta:g}", f"{each.sigma:.4f}")
+        for each in releases
+    }
+    heads = ("client", f"epsilon if {honest} sites are honest", "epsilon if all others collude", "delta", "noise")
+    return (
+        f"{table(heads, list(rows.values()))}\n\n"
+        "The server received one sum of all these clients, each of which added a share of Gaussian noise; noise is in "
+        f"units of what a patient adds at most, of {honest} shares together. Epsilon is that of this release, by "
+        "patient of one site, add or remove one, by the analytic Gaussian mechanism: the first figure if at least so "
+        "many of the sites, the patient's own among them, added their noise and kept their keys from the server; the "
+        "second if only the patient's own site did. What owners' books charge follows from whom they trust. Public are "
+        "the clients' names, that they took part, and all settings. In a simulation noise and masks follow from the "
+        "seed, and protect nothing."
     )
 
 

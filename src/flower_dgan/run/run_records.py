@@ -71,12 +71,18 @@ class Where:
 
 @dataclass(frozen=True)
 class NoisyRelease:
-    """What a client released with noise: its epsilon and delta, and sigma in units of what a patient adds at most."""
+    """What a client released with noise: its epsilon and delta, and sigma in units of what a patient adds at most.
+
+    Where it is part of a sum that the server cannot take apart: of how many ``honest_sites`` that is the noise, and its
+    epsilon ``alone``, if all others tell what they sent.
+    """
 
     site: str
     epsilon: float
     delta: float
     sigma: float
+    alone: float | None = None
+    honest_sites: int | None = None
 
 
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"

@@ -26,6 +26,8 @@ def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]
         "count": frozenset({"windows"}),
         "answer": frozenset({"protocol-version"}),
         "noisy-sum": frozenset({"steps"}),
+        "sum-key": frozenset({"protocol-version", "offer"}),
+        "masked-sum": frozenset({"words"}),
         "validation-score": frozenset({"hundredths"}),
         "leave": frozenset({"protocol-version", "training", "attempt"}),
         DISCRIMINATOR: frozenset(parameters),

@@ -66,6 +66,7 @@ class Refusal(IntEnum):
     STEPS_A_MESSAGE = 1035
     MEMORY_MIB = 1036
     EPSILON = 1037
+    PEERS = 1038
 
     @property
     def sentence(self) -> str:
