@@ -14,6 +14,7 @@ import pytest
 
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.run.event_reader import EventReader
+from flower_dgan.run.settings_file import settings_of
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
@@ -21,7 +22,6 @@ from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
-from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import inside
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.stream import events
@@ -169,7 +169,7 @@ def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
     file.write_text("[" * 5000)
     assert settings_of(tmp_path) == {}
     file.write_text(f"model:\n  width: 8\n  long: {'y' * 5000}\nclasses: [a, b]\n")
-    assert settings_of(tmp_path) == {"model.width": "8", "model.long": "y" * 1000, "classes": "['a', 'b']"}
+    assert settings_of(tmp_path) == {"model.width": 8, "model.long": "y" * 1000, "classes": "['a', 'b']"}
     file.unlink()
     os.mkfifo(file)
     assert settings_of(tmp_path) == {}
