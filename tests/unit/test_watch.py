@@ -158,6 +158,20 @@ def test_of_many_sample_grids_the_last_are_known_one_by_one(tmp_path: Path) -> N
     assert watched.view()["samples_count"] == 1002
 
 
+def test_generators_that_made_room_are_forgotten(tmp_path: Path) -> None:
+    """Of 65 that were written the first and the last two are there; of 64 nothing is looked up."""
+    run = tmp_path / "run"
+    (run / "generators").mkdir(parents=True)
+    for number in (1, 64, 65):
+        (run / "generators" / f"{number}.safetensors").touch()
+    written = [{"kind": "generator", "round": n, "file": f"generators/{n}.safetensors"} for n in range(1, 66)]
+    watched = read(write_events(run, [begin_event(), *written[:64]]))
+    assert len(watched.story.generators) == 64
+    watched = read(write_events(run, [begin_event(), *written]))
+    assert list(watched.story.generators) == [1, 64, 65]
+    assert watched.view()["generators_count"] == 65
+
+
 def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
     """Ten lines of ten aliases each stand for ten thousand million values."""
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11))]

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from flower_dgan.run.event_reader import EventReader
 from flower_dgan.run.events import METRICS
 from flower_dgan.run.settings_file import settings_of
 from flower_dgan.watch.run_places import Place, find_runs
+from flower_dgan.watch.shown_files import inside
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
 
@@ -53,6 +55,7 @@ class Watched:
                 self.story, self.edition, self._damaged = Story(), self.edition + 1, 0
             for event in news.events:
                 self.story.take(event)
+            self.story.forget(partial(inside, self.place.path))
             self._damaged += news.damaged
             if news.anew or news.events or news.damaged:
                 self.version += 1
