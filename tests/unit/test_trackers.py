@@ -160,6 +160,17 @@ def test_a_tracker_that_fails_is_named_once_and_the_others_go_on(
     assert "no route to host" in said[0]
 
 
+def test_settings_are_numbers_where_databases_hold_them(tmp_path: Path) -> None:
+    """The largest whole number of 64 bits with a sign is 2 to the power of 63, less one; aliases are not read."""
+    run, noted = write_run(tmp_path / "run"), Noted()
+    (run / "config.yaml").write_text(f"a: {2**63 - 1}\nb: {2**63}\nc: true\nd: .5\n")
+    export(run, noted)
+    assert noted.told[0] == ("begin", "run", {"a": 2**63 - 1, "b": str(2**63), "c": True, "d": 0.5})
+    (run / "config.yaml").write_text("a: &a [1, 2]\nb: *a\n")
+    export(run, noted)
+    assert noted.told[-7] == ("begin", "run", {})
+
+
 def test_a_run_without_a_beginning_is_told_from_its_first_round_on(tmp_path: Path) -> None:
     log, noted = EventLog(tmp_path), Noted()
     log.listeners.append(Feed(noted, tmp_path).tell)

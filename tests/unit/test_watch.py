@@ -14,6 +14,7 @@ import pytest
 
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.run.event_reader import EventReader
+from flower_dgan.run.settings_file import settings_of
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.bounded_curves import Curves
 from flower_dgan.watch.page import SCRIPTS, STYLES, static_file
@@ -21,7 +22,6 @@ from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
-from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import inside
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.stream import events
@@ -158,6 +158,20 @@ def test_of_many_sample_grids_the_last_are_known_one_by_one(tmp_path: Path) -> N
     assert watched.view()["samples_count"] == 1002
 
 
+def test_generators_that_made_room_are_forgotten(tmp_path: Path) -> None:
+    """Of 65 that were written the first and the last two are there; of 64 nothing is looked up."""
+    run = tmp_path / "run"
+    (run / "generators").mkdir(parents=True)
+    for number in (1, 64, 65):
+        (run / "generators" / f"{number}.safetensors").touch()
+    written = [{"kind": "generator", "round": n, "file": f"generators/{n}.safetensors"} for n in range(1, 66)]
+    watched = read(write_events(run, [begin_event(), *written[:64]]))
+    assert len(watched.story.generators) == 64
+    watched = read(write_events(run, [begin_event(), *written]))
+    assert list(watched.story.generators) == [1, 64, 65]
+    assert watched.view()["generators_count"] == 65
+
+
 def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
     """Ten lines of ten aliases each stand for ten thousand million values."""
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11))]
@@ -169,7 +183,7 @@ def test_settings_with_aliases_are_not_read(tmp_path: Path) -> None:
     file.write_text("[" * 5000)
     assert settings_of(tmp_path) == {}
     file.write_text(f"model:\n  width: 8\n  long: {'y' * 5000}\nclasses: [a, b]\n")
-    assert settings_of(tmp_path) == {"model.width": "8", "model.long": "y" * 1000, "classes": "['a', 'b']"}
+    assert settings_of(tmp_path) == {"model.width": 8, "model.long": "y" * 1000, "classes": "['a', 'b']"}
     file.unlink()
     os.mkfifo(file)
     assert settings_of(tmp_path) == {}

@@ -1,16 +1,14 @@
 """Tells a tracker what the events of a run say, as they come or from its directory afterwards."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from flower_dgan.run.event_reader import Event, read_events
 from flower_dgan.run.run_records import Alarm, Distance, End, Round, Validation
+from flower_dgan.run.settings_file import settings_of
 from flower_dgan.run.status_records import Begin, Samples
 from flower_dgan.tasks.results import TstrResult
-from flower_dgan.trackers.tracker import Settings, Tracker
+from flower_dgan.trackers.tracker import Tracker
 
 
 class Feed:
@@ -78,23 +76,6 @@ def numbers(record: Round) -> Iterator[tuple[str, float]]:
     for name, seconds in record.seconds.items():
         yield f"seconds/{name}", seconds
     yield "refused answers", float(len(record.rejected))
-
-
-def settings_of(run: Path) -> Settings:
-    """Return the settings of a run by their dotted names; none where its file is missing or damaged."""
-    try:
-        found = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(_flat(found, "")) if isinstance(found, dict) else {}
-
-
-def _flat(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, str | int | float | bool]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value if isinstance(value, int | float) else str(value)
 
 
 def export(run: Path, tracker: Tracker) -> int:

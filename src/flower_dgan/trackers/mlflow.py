@@ -8,7 +8,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from flower_dgan.run.run_records import FINISHED, Alarm
-from flower_dgan.trackers.tracker import Settings
+from flower_dgan.run.settings_file import Settings
 
 
 class MlFlow:

@@ -9,7 +9,7 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 
 from flower_dgan.run.run_records import Alarm
-from flower_dgan.trackers.tracker import Settings
+from flower_dgan.run.settings_file import Settings
 
 
 class TensorBoard:

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flower_dgan.run.run_records import Alarm
-
-Settings = Mapping[str, str | int | float | bool]
-"""The settings of a run by their dotted names, as Hydra takes them."""
+from flower_dgan.run.settings_file import Settings
 
 
 class Tracker(Protocol):

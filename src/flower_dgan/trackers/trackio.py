@@ -6,7 +6,7 @@ from pathlib import Path
 import trackio
 
 from flower_dgan.run.run_records import Alarm
-from flower_dgan.trackers.tracker import Settings
+from flower_dgan.run.settings_file import Settings
 
 
 class Trackio:

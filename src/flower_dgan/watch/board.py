@@ -3,13 +3,16 @@
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flower_dgan.errors import DataError
 from flower_dgan.run.event_reader import EventReader
 from flower_dgan.run.events import METRICS
+from flower_dgan.run.settings_file import settings_of
 from flower_dgan.watch.run_places import Place, find_runs
+from flower_dgan.watch.shown_files import inside
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.story import Story
 
@@ -52,6 +55,7 @@ class Watched:
                 self.story, self.edition, self._damaged = Story(), self.edition + 1, 0
             for event in news.events:
                 self.story.take(event)
+            self.story.forget(partial(inside, self.place.path))
             self._damaged += news.damaged
             if news.anew or news.events or news.damaged:
                 self.version += 1
@@ -99,6 +103,10 @@ class Watched:
                 "damaged": self._damaged,
                 **self.story.shown(),
             }
+
+    def settings(self) -> dict[str, str]:
+        """Return the run's settings by their dotted names, in words."""
+        return {name: str(value) for name, value in settings_of(self.place.path).items()}
 
     def curves(self, since: int = 0) -> dict[str, Any]:
         """Return the curves from a point on."""

@@ -11,7 +11,6 @@ from flower_dgan.errors import DataError
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.page import SCRIPTS, STYLES, page, static_file
 from flower_dgan.watch.plain import plain
-from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import pictures, sample_rounds
 from flower_dgan.whole_file import whole_file
 
@@ -62,7 +61,7 @@ def _add(answers: dict[str, Any], run: Watched, room: int) -> int:
         **run.view(),
         "more": False,
         "curves": run.curves(),
-        "settings": settings_of(path),
+        "settings": run.settings(),
     }
     answers[f"{base}/records"] = {"records": run.story.records()}
     shown = []

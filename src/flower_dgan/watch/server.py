@@ -14,7 +14,6 @@ from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
 from flower_dgan.watch.painting import BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
-from flower_dgan.watch.settings import settings_of
 from flower_dgan.watch.shown_files import generators, pictures, sample_rounds
 from flower_dgan.watch.stream import events
 
@@ -78,7 +77,7 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
     def summary(key: _KEY) -> Response:
         run = found(key)
         more = run.refresh()
-        return _json({**run.view(), "more": more, "curves": run.curves(), "settings": settings_of(run.place.path)})
+        return _json({**run.view(), "more": more, "curves": run.curves(), "settings": run.settings()})
 
     @app.get("/api/runs/{key}/events")
     async def stream(key: _KEY) -> Response:

@@ -17,6 +17,8 @@ _ROUNDS_SHOWN = 60  # on the time line
 _KEPT = 400  # alarms, changes, stages, results: the last ones of each
 _GRIDS = 1_000  # sample grids whose pictures are known one by one; of earlier ones the page shows the grid as a whole
 _LEDGER_ROWS = 20_000
+_FILES = 64  # generators; a run keeps 16 files of them, so that of more most are gone
+_MOST_FILES = 1_000
 _LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release")
 _PATIENCE = 60.0  # seconds without a line, where the run does not say how often it gives a sign of life
 _HEARTBEATS = 3
@@ -41,7 +43,7 @@ class Story:
         self._samples: dict[int, Fields] = {}
         self._generators: dict[int, Fields] = {}
         self._seconds: Counter[str] = Counter()
-        self._images = self._rounds = self._grids = self._not_understood = 0
+        self._images = self._rounds = self._grids = self._kept = self._not_understood = 0
         self._readers: dict[str, Callable[[Fields], None]] = {
             "begin": self._begin,
             "classes": self._fact("classes"),
@@ -73,8 +75,20 @@ class Story:
 
     @property
     def generators(self) -> Mapping[int, Fields]:
-        """The generators that were written, by round."""
+        """The generators that were written, by round; those that are gone too until :meth:`forget`."""
         return self._generators
+
+    def forget(self, is_there: Callable[[str], object]) -> None:
+        """Forget generators that made room for later ones, where there are many, and beyond 1,000 the oldest.
+
+        Parameters
+        ----------
+        is_there : callable
+            Told a file of the run, says whether it is there.
+        """
+        if len(self._generators) > _FILES:
+            there = [each for each in self._generators.items() if is_there(str(each[1].get("file")))]
+            self._generators = dict(there[-_MOST_FILES:])
 
     @property
     def classes(self) -> Fields:
@@ -124,6 +138,7 @@ class Story:
 
     def _generator(self, fields: Fields) -> None:
         self._generators[round_number(fields)] = fields
+        self._kept += 1
 
     def _ledger(self, fields: Fields) -> None:
         for row in fields["rows"]:
@@ -178,7 +193,7 @@ class Story:
             "round": self._rounds,
             "rounds": begin.get("rounds"),
             "samples_count": self._grids,
-            "generators_count": len(self._generators),
+            "generators_count": self._kept,
             "attempt": begin.get("attempt", 1),
             "stage": beat.get("stage") or self._facts.get("stage-begin", {}).get("name", ""),
             "steps": [beat.get("done", 0), beat.get("of", 0)],
