@@ -2,15 +2,18 @@
 
     python benchmarks/moments.py --epsilon 3 --seeds 3
     python benchmarks/moments.py --epsilon 3 --clients 8            # each with noise of its own
+    python benchmarks/moments.py --epsilon 3 --clients 8 --together # one sum behind masks, shares of the noise
     python benchmarks/moments.py --epsilon 3 --validation algorithm.bandwidth=0.3      # to choose settings
 
 No Flower: the sums are those of the nodes, the steps those of the server. `--validation` scores on a fifth of the
 training images, which are then left out of training; without it the test images are scored, which no setting was
 chosen on. Accuracy is plain: the classifier's images are not changed. CPU seconds are of sums, noise and generator
-steps, without the classifier. With several clients each draws noise of its own.
+steps, without the classifier. With several clients each draws noise of its own; `--together`, a share for as many
+honest sites as there are, and the server adds up what each hides behind masks with keys of its own.
 """
 
 import argparse
+import os
 import time
 from dataclasses import replace
 
@@ -22,13 +25,13 @@ from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.config import Config
 from flower_dgan.data import Entry, Pairs, open_source
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.federation.noisy_start import start_from
+from flower_dgan.federation.noisy_start import start_from, start_of
 from flower_dgan.gan.bundle import ClientLabels
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.node.noisy_sums import layout_of, sum_of
 from flower_dgan.node.privacy_book import patients_of
 from flower_dgan.privacy.class_sums import in_units
-from flower_dgan.privacy.gaussian_mechanism import sigma_of
+from flower_dgan.privacy.masks import add_up, digest_of, mask, public_key
 from flower_dgan.privacy.noise import noisy, seeded_bytes
 from flower_dgan.randomness import derive_seed
 from flower_dgan.resolve import resolve
@@ -37,6 +40,20 @@ from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
 from flower_dgan.wiring import bundle_settings, computing, server_state
 
 BASE = "privacy=moments data.condition=class data.classes=10 downstream=classification partition=iid"
+
+
+def hidden(words: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the sum of what sites send behind masks, as the server gets it."""
+    private = {name.encode(): os.urandom(32) for name in words}
+    keys = {name: public_key(each) for name, each in private.items()}
+    digest = digest_of(b"benchmark", keys)
+    return add_up(
+        [
+            each.view(np.uint64)
+            + mask(private[name.encode()], name.encode(), keys, digest, each.size).reshape(each.shape)
+            for name, each in words.items()
+        ]
+    )
 
 
 def accuracy(config: Config, clients: int, seed: int, validation: bool) -> tuple[float, float, float]:
@@ -48,8 +65,7 @@ def accuracy(config: Config, clients: int, seed: int, validation: bool) -> tuple
     begin = time.process_time()
     algorithm = algorithm_of(config)
     assert isinstance(algorithm, DpMerf)
-    settings, sums, exact = algorithm.settings, {}, []
-    sigma = sigma_of(settings.epsilon, settings.delta)
+    steps, exact, sigma = {}, [], algorithm.share
     with computing(config):
         for client in range(clients):
             part: list[Entry] = train[client::clients]
@@ -59,10 +75,15 @@ def accuracy(config: Config, clients: int, seed: int, validation: bool) -> tuple
             total = sum_of(algorithm, layout, pairs, patients, config)
             exact.append(total)
             secret = seeded_bytes(derive_seed(seed, "noise", client))
-            sums[f"{client:02}"] = in_units(noisy(total, sigma, secret))
+            steps[f"{client:02}"] = noisy(total, sigma, secret)
         blank = (np.zeros((config.data.image_size,) * 2, np.uint8),)
-        joined = [JoinedClient(i, True, ClientLabels(n, blank, layout.classes, i)) for i, n in enumerate(sorted(sums))]
-        start = start_from(sums, joined, config, layout, sigma)
+        joined = [JoinedClient(i, True, ClientLabels(n, blank, layout.classes, i)) for i, n in enumerate(sorted(steps))]
+        if algorithm.releases.masked:
+            together = in_units(hidden(steps))
+            each = dict.fromkeys(steps, layout.counts(together).sum() / clients)
+            start = start_of(together, each, joined, config, layout, sigma * clients**0.5)
+        else:
+            start = start_from({name: in_units(each) for name, each in steps.items()}, joined, config, layout, sigma)
         labels = {client.name: client.labels for client in start.clients}
         shape = ImageShape(layout.classes, config.data.channels, config.data.image_size, tuple(labels))
         state = server_state(config, shape, labels)
@@ -89,16 +110,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_args()
-    overrides = " ".join([BASE, f"algorithm.epsilon={given.epsilon:g}", *given.overrides])
+    base = BASE
+    if given.together:
+        base = BASE.replace("moments", f"moments-together algorithm.honest_sites={given.clients}")
+    overrides = " ".join([base, f"algorithm.epsilon={given.epsilon:g}", *given.overrides])
     for seed in range(given.seeds):
         config = replace(resolve(overrides), seed=seed)
         found, signal, seconds = accuracy(config, given.clients, seed, given.validation)
         print(
-            f"epsilon {given.epsilon:g}, {given.clients} clients, seed {seed}: accuracy {found:.3f}; "
+            f"epsilon {given.epsilon:g}, {given.clients} clients{' together' * given.together}, seed {seed}: "
+            f"accuracy {found:.3f}; "
             f"signal to noise {signal:.2g}; {seconds:.0f} CPU s  {' '.join(given.overrides)}",
             flush=True,
         )
