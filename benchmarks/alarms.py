@@ -114,7 +114,7 @@ def plan(data: Path) -> dict[str, Run]:
             own=("images saturate",),
         ),
         "noise-of-zeros": Run(_BROKEN, broken=no_noise, own=("draws collapse",)),
-        "shuffled-labels": Run(_BROKEN, broken=shuffled_labels),
+        "shuffled-labels": Run(_BROKEN, broken=shuffled_labels, own=("images and label maps do not match",)),
         "frozen-client": Run(_BROKEN, broken=frozen_client, own=("a client is missing",)),
     }
 

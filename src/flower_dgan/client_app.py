@@ -26,7 +26,7 @@ from flower_dgan.node.kept_parts import answer_in_parts
 from flower_dgan.node.node import Node, hashes_at, node_key, open_node, settings_at, takes_messages_in_order
 from flower_dgan.node.open_sessions import forget_session, open_session
 from flower_dgan.node.outbound import check_and_note, note_reply, training_of
-from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
+from flower_dgan.node.own_policy import check_code, is_guarded, policy_word, release_policy
 from flower_dgan.node.rounded import rounded
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
@@ -183,10 +183,10 @@ def _describe(message: Message, context: Context) -> RecordDict:
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         if is_guarded(node_config) and not policy.approval:
             Approvals().note_unasked(request.training.identity, config)
-        return _description(node, config, token).to_records()
+        return _description(node, config, token, policy_word(node_config)).to_records()
 
 
-def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescription:
+def _description(node: Node, config: TrainingConfig, token: str, policy: str) -> NodeDescription:
     description = NodeDescription(
         name=node.name,
         images=len(node.pairs),
@@ -196,6 +196,7 @@ def _description(node: Node, config: TrainingConfig, token: str) -> NodeDescript
         token=token,
         label_maps_hash=None,
         levels=levels_of(node.pairs.images) if config.model.levels == "site" else None,
+        policy=policy,
     )
     if not config.data.counts_leave:
         return replace(description, images=None)

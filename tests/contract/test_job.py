@@ -143,6 +143,7 @@ def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) 
         ("node", "queue"),
         ("node", "token"),
         ("node", "levels"),
+        ("node", "policy"),
         ("node", "label-maps-hash"),
         ("label-maps", "shapes"),
         ("label-maps", "data"),

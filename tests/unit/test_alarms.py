@@ -314,6 +314,32 @@ def test_feedback_is_held_against_that_of_the_others() -> None:
     assert found(begin(), *of_two) == []
 
 
+def test_feedback_is_to_follow_the_label_maps_as_that_of_the_others() -> None:
+    """The mean of five answers, (0.9 + 4 x 0.1) / 5 = 0.26, against half of 0.4 and 0.6; then (5 x 0.1) / 5."""
+
+    def rounds(values: Sequence[float | None], b: float = 0.4, c: float = 0.6) -> list[Round]:
+        told = ({"a": a, "b": b, "c": c} for a in values)
+        return [
+            round_of(number, **{name: {"feedback_follows": each} for name, each in row.items()})
+            for number, row in enumerate(told, start=1)
+        ]
+
+    values = [0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9]
+    assert when(found(begin(), *rounds(values))) == [
+        ("images and label maps do not match", "a", 6, 6, True),
+        ("images and label maps do not match", "a", 6, 7, False),
+    ]
+    (first, _) = found(begin(), *rounds(values))
+    assert first.said == "its feedback follows the label maps by 0.10, and that of the others by 0.50 in the median"
+    assert found(begin(), *rounds([0.1] * 4)) == []
+    assert found(begin(), *rounds([0.251] * 6)) == []
+    assert found_kinds(begin(), *rounds([0.249] * 6)) == ["images and label maps do not match"]
+    assert found(begin(), *rounds([-0.9] * 6, 0.09, 0.1)) == []  # the others' median is 0.095: nobody's follows
+    assert found(begin(), *rounds([None] * 6)) == []
+    of_two = [round_of(n, a={"feedback_follows": -0.5}, b={"feedback_follows": 0.5}) for n in range(1, 8)]
+    assert found(begin(), *of_two) == []
+
+
 def test_what_is_not_finite_is_named() -> None:
     refused = round_of(2, {"b": "gradients that are not finite once they are multiplied"}, a={})
     assert when(found(begin(), refused, report_of(3, a=1.0, b=1.0))) == [

@@ -60,3 +60,30 @@ def test_nothing_is_said_of_what_is_not_there() -> None:
     assert (figures["a"].direction, figures["b"].direction) == (None, None)
     none = Answer(Feedback(torch.zeros(0), torch.zeros(0, 1, 1, 2)), 1.0)
     assert answer_figures({"a": none}, {"a": torch.zeros(0)}, "bce") == {"a": NO_FIGURES}
+
+
+def test_gradients_that_follow_the_label_maps_as_the_others_do() -> None:
+    """Two samples of two pixels and two classes, whose label maps are each other's opposite.
+
+    Less their means, and of length one, the maps are (1, -1, -1, 1) / 2 and its opposite, class by class, and gradients
+    (1, -1) and (-1, 1) are (1, -1) / sqrt(2) and its opposite: the products are (1 / sqrt(2), -1 / sqrt(2)) by class, a
+    vector of length 1. A client whose gradients are the other way round has the opposite; one whose gradients are the
+    same for both samples, however long, has nothing to compare.
+    """
+    maps = torch.tensor([[[[1, 0]], [[0, 1]]], [[[0, 1]], [[1, 0]]]], dtype=torch.uint8)
+    answers = {
+        "a": answer([[1.0, -1.0], [-1.0, 1.0]]),
+        "b": answer([[7.0, 1.0], [1.0, 7.0]]),
+        "c": answer([[-3.0, 3.0], [3.0, -3.0]]),
+        "same": answer([[5.0, -5.0], [5.0, -5.0]]),
+    }
+    losses = {name: torch.zeros(2) for name in answers}
+    figures = answer_figures(answers, losses, "hinge", dict.fromkeys(answers, maps))
+    assert figures["same"].follows is None
+    # a and b have the vector v, c has -v: of a the others sum to 0
+    assert (figures["a"].follows, figures["b"].follows) == (None, None)
+    assert figures["c"].follows == pytest.approx(-1.0, rel=1e-5)
+    two = {name: answers[name] for name in "ab"}
+    figures = answer_figures(two, losses, "hinge", dict.fromkeys(two, maps))
+    assert [each.follows for each in figures.values()] == [pytest.approx(1.0, rel=1e-5)] * 2
+    assert answer_figures(two, losses, "hinge")["a"].follows is None

@@ -12,6 +12,7 @@ from flower_dgan.node import open_sessions
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.book import Book
 from flower_dgan.node.owner_ledger import ledgers_in
+from flower_dgan.privacy.gaussian_mechanism import epsilon_of
 from flower_dgan.watch.node_view import NodeView
 from flower_dgan.watch.painting import Painting
 from flower_dgan.watch.server import make_app
@@ -75,16 +76,19 @@ def test_a_ledger_that_was_changed_is_shown_as_such(clinic: Clinic, own_home: Pa
 
 
 def test_a_budget_over_80_percent_is_warned_of(clinic: Clinic, own_home: Path) -> None:
-    clinic.policy.write_text(BASE + "queries_per_image: 100\ntrainings: 5\n")
+    clinic.policy.write_text(BASE + "queries_per_image: 100\ntrainings: 5\nepsilon: 3\ndelta: 1.0e-5\n")
     book = Book(state(own_home) / "book.sqlite")
     with book.changing() as rows:
+        rows.executemany("INSERT INTO released VALUES (?, ?, ?)", [(b"a", 0.25, b""), (b"b", 0.16, b"")])
         rows.executemany("INSERT INTO images VALUES (?, ?, ?, ?)", [(b"a", 80, 3, 1), (b"b", 7, 81, 2)])
     budgets = NodeView(state(own_home), str(clinic.policy)).shown()["budgets"]
     assert [(each["what"], each["used"], each["limit"], each["nearly"]) for each in budgets] == [
         ("asked about", 80, 100, False),
         ("drawn", 81, 100, True),
         ("trainings", 2, 5, False),
+        ("epsilon of all releases with noise", pytest.approx(epsilon_of(0.41**0.5, 1e-5)), 3, True),
     ]
+    assert all(each["help_by"] for each in budgets)
 
 
 def test_a_node_without_a_past_shows_its_policy(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from flower_dgan.federation.dist_fid import ask_for_moments, distances, require_
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.member_scores import MemberScores, equal_rounds
 from flower_dgan.federation.recorder import record_ledger
+from flower_dgan.federation.row_pictures import write_row_pictures
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
@@ -83,6 +84,11 @@ def make_table(
 
     def keep(result: TstrResult, model: nn.Module) -> None:
         members.record(result, model, test)
+        if result.seed == config.seed and not result.warning:
+            size = config.data.image_size
+            pictures = write_row_pictures(directory.path, config.downstream, result.row, model, test, size)
+            if pictures is not None:
+                directory.events.write(pictures)
         if config.downstream.dist_fid and (result.row, result.seed) == (MAIN_ROW, config.seed):
             models.append(model)
 

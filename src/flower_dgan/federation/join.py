@@ -39,11 +39,14 @@ class JoinedClient:
         Whether it takes a second message while it works on the first.
     labels : ClientLabels
         Its name, label maps and channels.
+    policy : str
+        Under which policy it said that it takes part.
     """
 
     node_id: int
     queue: bool
     labels: ClientLabels
+    policy: str = ""
 
     @property
     def name(self) -> str:
@@ -236,7 +239,7 @@ def joined(
     labels = ClientLabels(
         description.name, label_maps, description.classes, site, foreign, channels, description.levels
     )
-    return JoinedClient(node, description.queue, labels)
+    return JoinedClient(node, description.queue, labels, description.policy)
 
 
 def channels_of(description: NodeDescription, config: Config) -> Channels:

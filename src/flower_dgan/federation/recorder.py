@@ -64,7 +64,7 @@ class Recorder:
             channels = "all" if client.channels is None else ", ".join(map(str, client.channels))
             levels = client.labels.levels
             looks = (levels.mean, levels.deviation) if levels else ((), ())
-            self._events.write(Join(client.name, str(client.node_id), client.images, channels, *looks))
+            self._events.write(Join(client.name, str(client.node_id), client.images, channels, *looks, client.policy))
         self._names[client.node_id], self._nodes[client.name] = client.name, client.node_id
         self._grid.names[client.node_id] = client.name
         self._counted[client.node_id] = self._bytes(client.node_id)
@@ -110,6 +110,8 @@ class Recorder:
                     score_spread=done.figures.score_spread,
                     feedback_length=done.figures.length,
                     feedback_direction=done.figures.direction,
+                    feedback_follows=done.figures.follows,
+                    peak_memory_mib=round(done.peak_memory_mib, 1),
                 )
         seconds = self._split(report)
         self._events.write(

@@ -273,7 +273,9 @@ class DganStrategy(Strategy):
         if answers:
             step = self._algorithm.learn(self._state, round_number, proposals, answers, arrived.discounts)
             step.check(answers)
-        figures = answer_figures(answers, {name: each / self._weight for name, each in step.losses.items()}, self._loss)
+        losses = {name: each / self._weight for name, each in step.losses.items()}
+        label_maps = {name: each.one_hot for name, each in proposals.items()}
+        figures = answer_figures(answers, losses, self._loss, label_maps)
         self.answered |= {name: round_number - late for name, late in arrived.late.items()}
         self._on_round(
             RoundReport(

@@ -16,6 +16,7 @@ from flower_dgan.node.presets import PRESETS, RESEARCH, STANDARD
 from flower_dgan.node.simulation import NodeConfig, in_simulation
 from flower_dgan.node.stamp import Stamp, stamp
 from flower_dgan.plugins import import_paths, package_of
+from flower_dgan.wire.join_messages import NO_OWNER, OWN_RULES
 
 ANY = "any"
 """What a policy's file says where a rule allows any number."""
@@ -78,6 +79,15 @@ def own_policy(node_config: NodeConfig) -> ReleasePolicy:
         return STANDARD if is_guarded(node_config) else _OF_DIGITS
     path = _policy_path(node_config)
     return PRESETS[str(node_config["policy"])] if path is None else read_policy(path)
+
+
+def policy_word(node_config: NodeConfig) -> str:
+    """Return what a node says of its policy: the preset's name, or that it has rules of its owner's or no owner."""
+    if not is_guarded(node_config):
+        return NO_OWNER
+    if _policy_path(node_config) is not None:
+        return OWN_RULES
+    return str(node_config.get("policy", "standard"))
 
 
 def read_policy(path: Path) -> ReleasePolicy:

@@ -17,6 +17,7 @@ from sqlite3 import Connection
 
 from flower_dgan.config import TrainingConfig
 from flower_dgan.node.book import Book
+from flower_dgan.privacy.gaussian_mechanism import epsilon_of
 
 RELEASE = "name"
 """The key of what names a release, in the line of a ledger."""
@@ -112,6 +113,18 @@ def is_released(book: Book, request: bytes) -> bool:
     """Return whether the book knows of a release; raises StorageError."""
     with book.changing() as rows:
         return rows.execute("SELECT 1 FROM released WHERE request = ?", (request,)).fetchone() is not None
+
+
+def epsilon_spent(rows: Connection, delta: float) -> float:
+    """Return the epsilon, at a delta, of all that was released, from a connection that may be read only.
+
+    Raises
+    ------
+    sqlite3.Error
+        If it cannot be read.
+    """
+    squares = _squares(rows)
+    return epsilon_of(math.sqrt(squares), delta) if squares > 0 else 0.0
 
 
 def _squares(rows: Connection) -> float:

@@ -76,6 +76,8 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         ("## Bounds that applied", _bounds_table(metrics)),
         ("## Configuration", in_fence(config_text, "yaml")),
     ]
+    if metrics.tested:
+        sections.insert(4, ("## Worst and best test images", _test_pictures(metrics)))
     if metrics.releases:
         sections.insert(2, ("## Differential privacy", _release_words(metrics.releases)))
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
@@ -166,6 +168,19 @@ def _tstr_table(metrics: RunMetrics) -> str:
     if all(summary.seeds == 1 for summary in summaries):
         notes.append(_ONE_SEED)
     return "\n\n".join([table(header, map(row, summaries)), *notes, _COSTS])
+
+
+def _test_pictures(metrics: RunMetrics) -> str:
+    """Show what the first model of each row does worst and best on."""
+    lines = [
+        "At the left what is true, at the right what the first model of the row found: green where it is right, red "
+        "where it missed something, blue where there is nothing."
+    ]
+    for row in metrics.tested:
+        lines.append(f"**{in_markdown(row.row)}**")
+        for each in row.pictures:
+            lines.append(f"{each.rank}, {row.metric} {figure(each.figure, '.3f')}: !{_link(each.file)}")
+    return "\n\n".join(lines)
 
 
 def _selection_table(metrics: RunMetrics) -> str:

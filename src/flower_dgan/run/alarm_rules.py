@@ -1,9 +1,10 @@
 """The rules of the alarms: each is a function of what is known of a training and of one event; thresholds are here."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from flower_dgan.run.run_records import AWAY, CAME, CAME_BACK, LEFT_OUT, MOVED, Change, ClientRound, End, Join, Round
@@ -70,14 +71,31 @@ OTHERS = 3
 AGAINST_ANSWERS = 5
 """Answers in a row whose feedback is longer than, or against, that of the others."""
 
+FOLLOWING = 0.5
+"""Part of the others' median below which a client's feedback does not follow the label maps, in the mean of 5 answers.
+
+On the embedded digits, four clients, one with the label maps of other images has 0.4 to 0.5 by the tenth round and less
+than 0 later; among healthy ones the least is two thirds (``benchmarks/alarms.py``).
+"""
+
+CLEAR = 0.1
+"""How far the others' feedback has to follow the label maps for one that does not to mean anything."""
+
 
 @dataclass
 class Known:
-    """What a training has said of itself so far: its last beginning, its clients, its last round."""
+    """What a training has said of itself so far: its last beginning, its clients, its last round and answers."""
 
     begin: Begin | None = None
     joins: dict[str, Join] = field(default_factory=dict)
     round: int = 0
+    follows: dict[str, deque[float]] = field(default_factory=dict)
+
+    def note(self, record: Round) -> None:
+        """Note how far the feedback in the last five answers of each client follows the label maps."""
+        for name, client in record.clients.items():
+            if client.feedback_follows is not None and math.isfinite(client.feedback_follows):
+                self.follows.setdefault(name, deque(maxlen=AGAINST_ANSWERS)).append(client.feedback_follows)
 
 
 @dataclass(frozen=True)
@@ -275,6 +293,25 @@ def _directions(record: Round) -> Iterator[Finding]:
         )
 
 
+def label_maps(known: Known, record: Any) -> Iterator[Finding]:
+    """Whether a client's feedback follows the label maps as little as if its images had those of others."""
+    if not isinstance(record, Round):
+        return
+    there = {name: known.follows[name] for name in record.clients if name in known.follows}
+    means = {name: fmean(last) for name, last in there.items() if len(last) == AGAINST_ANSWERS}
+    for name, mean in means.items() if len(means) >= OTHERS else ():
+        usual = median(each for other, each in means.items() if other != name)
+        yield Finding(
+            "images and label maps do not match",
+            name,
+            record.round,
+            mean,
+            f"its feedback follows the label maps by {mean:.2f}, and that of the others by {usual:.2f} in the median",
+            "look at that node whether each image has its own label map: flower-dgan data check",
+            usual >= CLEAR and mean < FOLLOWING * usual,
+        )
+
+
 def finite(known: Known, record: Any) -> Iterator[Finding]:
     """Whether something is not finite: an answer that was refused for it, a figure, or what ended the run."""
     help_by = "a lower learning rate (algorithm.generator_learning_rate, algorithm.discriminator_learning_rate)"
@@ -312,4 +349,4 @@ def missing(_: Known, record: Any) -> Iterator[Finding]:
             yield Finding("a client is missing", name, record.round, 0.0, "it answers again", "", holds=False)
 
 
-RULES: tuple[Rule, ...] = (discriminators, collapse, sites, looks, feedback, finite, missing)
+RULES: tuple[Rule, ...] = (discriminators, collapse, sites, looks, feedback, label_maps, finite, missing)

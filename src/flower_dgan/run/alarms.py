@@ -58,6 +58,8 @@ class Watch:
             self._known.joins[record.site] = record
         elif isinstance(record, StageBegin | Stage | End):
             self._training = isinstance(record, StageBegin) and record.name == "training"
+        elif isinstance(record, Round):
+            self._known.note(record)
         if self._known.begin is None:
             return []
         found = [finding for rule in RULES for finding in rule(self._known, record)]

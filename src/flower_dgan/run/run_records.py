@@ -21,6 +21,9 @@ class Join:
         Which channels these have.
     mean, deviation : tuple of int
         Of each channel of these images, in grey levels; none where ``model.levels`` does not ask for them.
+    policy : str
+        Under which policy its node said that it takes part: a preset's name, ``own rules`` of its owner's, or
+        ``no owner``; empty in runs of earlier versions.
     """
 
     site: str
@@ -29,6 +32,7 @@ class Join:
     channels: str
     mean: tuple[int, ...] = ()
     deviation: tuple[int, ...] = ()
+    policy: str = ""
 
 
 CAME, CAME_BACK, MOVED, REFUSED, LEFT_OUT, AWAY = "came", "came back", "moved", "refused", "left out", "away"
@@ -170,6 +174,11 @@ class ClientRound:
         Mean length of the gradient of a sample; None where no feedback travels.
     feedback_direction : float or None
         Cosine, from -1 to 1, of its mean gradient with that of the other clients; None where nothing is comparable.
+    feedback_follows : float or None
+        How far its gradients follow the label maps as those of the others do, see
+        ``flower_dgan.federation.answer_figures``; near 0 they do not. None where nothing is comparable.
+    peak_memory_mib : float or None
+        Largest resident memory of the client's process so far, as its node said.
     """
 
     discriminator_loss: float
@@ -188,6 +197,8 @@ class ClientRound:
     score_spread: float | None = None
     feedback_length: float | None = None
     feedback_direction: float | None = None
+    feedback_follows: float | None = None
+    peak_memory_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -340,6 +351,45 @@ class MemoryPeak:
 
 
 @dataclass(frozen=True)
+class RowPicture:
+    """A window of a test image beside what a model found there.
+
+    Attributes
+    ----------
+    rank : str
+        ``worst 1``, ``worst 2`` and so on, or ``best 1``.
+    figure : float
+        The metric, of this window alone.
+    file : str
+        A PNG file, relative to the run directory: green where a class was found, red where missed, blue where there
+        is none; at the left all that is true.
+    """
+
+    rank: str
+    figure: float
+    file: str
+
+
+@dataclass(frozen=True)
+class RowPictures:
+    """What the first model of a row of the TSTR table does worst and best on, by a metric of masks.
+
+    Attributes
+    ----------
+    row : str
+        As :class:`~flower_dgan.tasks.results.TstrResult` names it.
+    metric : str
+        By its name.
+    pictures : tuple of RowPicture
+        The worst ones first. They show images of the server's own test split, and of no client.
+    """
+
+    row: str
+    metric: str
+    pictures: tuple[RowPicture, ...]
+
+
+@dataclass(frozen=True)
 class RunMetrics:
     """Everything in ``metrics.jsonl``, in the order of its lines, and the scores by patient."""
 
@@ -360,3 +410,4 @@ class RunMetrics:
     selection: Selection | None = None
     devices: tuple[Where, ...] = ()
     releases: tuple[NoisyRelease, ...] = ()
+    tested: tuple[RowPictures, ...] = ()

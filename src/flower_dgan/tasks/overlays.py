@@ -15,7 +15,7 @@ COLOURS: NDArray[np.uint8] = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)],
     np.uint8,
 )
-MISSED = (255, 0, 0)
+MISSED, RIGHT, EXTRA = (255, 0, 0), (0, 158, 115), (86, 180, 233)
 
 
 def show_objects(image: Pixels, objects: ObjectMasks, red: Bits | None = None) -> Pixels:
@@ -51,6 +51,29 @@ def show_classes(image: Pixels, label_map: Pixels) -> Pixels:
         area = label_map == number
         mixed = picture[area].astype(np.uint16) + COLOURS[(number - 1) % len(COLOURS)]
         picture[area] = (mixed // 2).astype(np.uint8)
+    return picture
+
+
+def show_errors(image: Pixels, true: NDArray[np.integer], found: NDArray[np.integer]) -> Pixels:
+    """Mix into an image, half and half, green where a class was found, red where missed, blue where there is none.
+
+    Parameters
+    ----------
+    image : uint8 array (height, width, channels)
+        As for :func:`show_objects`.
+    true, found : int array (height, width)
+        Class ids, 0 for the background. One that was found as another counts as missed.
+
+    Returns
+    -------
+    uint8 array (height, width, 3)
+        RGB.
+    """
+    picture = _rgb(image)
+    there = true > 0
+    areas = (there & (true == found), RIGHT), (there & (true != found), MISSED), (~there & (found > 0), EXTRA)
+    for area, colour in areas:
+        picture[area] = ((picture[area].astype(np.uint16) + np.array(colour, np.uint16)) // 2).astype(np.uint8)
     return picture
 
 

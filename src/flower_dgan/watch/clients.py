@@ -22,8 +22,11 @@ class Clients:
             "why": "",
             "images": None,
             "channels": None,
+            "policy": None,
             "device": None,
             "last_round": None,
+            "last_time": None,
+            "late": 0,
             "answers": 0,
             "rejected": 0,
             "repeats": 0,
@@ -38,7 +41,8 @@ class Clients:
     def join(self, fields: Fields) -> None:
         """Take that a client joined."""
         client = self._of(fields.get("site"))
-        client.update(state="connected", why="", images=fields.get("images"), channels=fields.get("channels"))
+        told = {name: fields.get(name) for name in ("images", "channels", "policy")}
+        client.update(state="connected", why="", **told)
 
     def change(self, fields: Fields) -> None:
         """Take that a client came, left, or was refused."""
@@ -51,7 +55,8 @@ class Clients:
         number = fields.get("round")
         for name, done in _items(fields, "clients"):
             client = self._of(name)
-            client.update(state="connected", why="", last_round=number)
+            client.update(state="connected", why="", last_round=number, last_time=fields.get("time"))
+            client["memory"] = done.get("peak_memory_mib", client["memory"])
             client["answers"] += 1
             client.update(busy=done.get("busy_seconds"), compute=done.get("compute_seconds"))
             client["sent"] += done.get("bytes_sent", 0)
@@ -62,6 +67,7 @@ class Clients:
             client["rejected"] += 1
             client.update(state="rejected", why=str(why))
         for name in fields.get("late", ()):
+            self._of(name)["late"] += 1
             self._of(name).update(state="late", why=f"still at work when round {number} ended")
         for name, count in _items(fields, "repeats"):
             self._of(name)["repeats"] += count

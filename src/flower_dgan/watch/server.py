@@ -14,7 +14,7 @@ from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
 from flower_dgan.watch.painting import BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
-from flower_dgan.watch.shown_files import generators, pictures, sample_rounds
+from flower_dgan.watch.shown_files import generators, pictures, sample_rounds, tested
 from flower_dgan.watch.stream import events
 
 if TYPE_CHECKING:  # it brings torch
@@ -111,6 +111,11 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
         if not shown:
             raise HTTPException(404, "There is no sample grid of this round.")
         return _json({"round": number, "pictures": shown})
+
+    @app.get("/api/runs/{key}/tested")
+    def test_pictures(key: _KEY) -> Response:
+        run = found(key)
+        return _json({"pictures": tested(run.story, run.place.path)})
 
     @app.get("/api/runs/{key}/generators")
     def kept(key: _KEY) -> Response:

@@ -45,6 +45,25 @@ def pictures(story: Story, run: Path, round_number: int) -> list[dict[str, Any]]
     return found
 
 
+def tested(story: Story, run: Path) -> list[dict[str, Any]]:
+    """Return what the model of each row of the table does worst and best on, as pictures that are there.
+
+    Returns
+    -------
+    list of dict
+        ``row``, ``metric``, ``rank``, ``figure``, and ``png`` in base64; of a row that was made twice the last, and
+        48 MiB in all.
+    """
+    found, total = [], 0
+    for event in {str(each["row"]): each for each in story.tested}.values():
+        for each in event["pictures"]:
+            read = read_shown(run, str(each["file"]))
+            if read is not None and (total := total + len(read)) <= _MOST:
+                shown = {"row": event["row"], "metric": event["metric"], "rank": each["rank"], "figure": each["figure"]}
+                found.append({**shown, "png": base64.b64encode(read).decode("ascii")})
+    return found
+
+
 def generators(story: Story, run: Path) -> dict[str, Path]:
     """Return the generators that are there: by round, and ``final`` for that of a training that ended."""
     named = {str(number): inside(run, str(event.get("file"))) for number, event in sorted(story.generators.items())}

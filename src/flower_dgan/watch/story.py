@@ -19,7 +19,7 @@ _GRIDS = 1_000  # sample grids whose pictures are known one by one; of earlier o
 _LEDGER_ROWS = 20_000
 _FILES = 64  # generators; a run keeps 16 files of them, so that of more most are gone
 _MOST_FILES = 1_000
-_LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release")
+_LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release", "test-pictures")
 _PATIENCE = 60.0  # seconds without a line, where the run does not say how often it gives a sign of life
 _HEARTBEATS = 3
 
@@ -89,6 +89,11 @@ class Story:
         if len(self._generators) > _FILES:
             there = [each for each in self._generators.items() if is_there(str(each[1].get("file")))]
             self._generators = dict(there[-_MOST_FILES:])
+
+    @property
+    def tested(self) -> list[Fields]:
+        """The pictures of what the model of each row of the table does worst and best on."""
+        return list(self._lists["test-pictures"])
 
     @property
     def classes(self) -> Fields:
@@ -205,5 +210,6 @@ class Story:
             "classes": self.classes,
             "not_understood": self._not_understood,
             "stage_ends": list(self._lists["stage"]),
-            **{kind: list(kept) for kind, kept in self._lists.items() if kind != "stage"},
+            "tested_count": len(self._lists["test-pictures"]),
+            **{kind: list(kept) for kind, kept in self._lists.items() if kind not in ("stage", "test-pictures")},
         }

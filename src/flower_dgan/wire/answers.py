@@ -15,7 +15,18 @@ def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]
     """
     return {
         "node": frozenset(
-            {"protocol-version", "name", "images", "channels", "classes", "queue", "token", "levels", "label-maps-hash"}
+            {
+                "protocol-version",
+                "name",
+                "images",
+                "channels",
+                "classes",
+                "queue",
+                "token",
+                "levels",
+                "policy",
+                "label-maps-hash",
+            }
         ),
         "images": frozenset({"sizes"}),
         "label-maps": frozenset({"shapes", "data"}),

@@ -26,6 +26,13 @@ LEAVE = "query.leave"
 TOKEN_BYTES = 16
 """Of a node's token."""
 
+NO_OWNER = "no owner"
+"""In place of a policy, of a node that has no images of an owner's: a simulated one, or one of embedded digits."""
+OWN_RULES = "own rules"
+"""In place of a preset's name, of a node whose owner has written a policy."""
+POLICIES = frozenset({"strict", "standard", "research", OWN_RULES, NO_OWNER})
+"""What a node may say of its policy: no more than a word of these, as its limits are its owner's to tell."""
+
 
 @dataclass(frozen=True)
 class JoinRequest:
@@ -90,6 +97,8 @@ class NodeDescription:
         Height and width of each image where the label maps, which would say it, stay at the node.
     levels : Levels or None
         Mean and standard deviation of its images, a channel; None where ``model.levels`` does not ask for them.
+    policy : str
+        Under which policy it says that it takes part, one of :data:`POLICIES`.
     """
 
     name: str
@@ -101,6 +110,7 @@ class NodeDescription:
     label_maps_hash: str | None
     sizes: NDArray[np.int32] | None = None
     levels: Levels | None = None
+    policy: str = NO_OWNER
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -112,6 +122,7 @@ class NodeDescription:
             "queue": self.queue,
             "token": self.token,
             "levels": _written(self.levels),
+            "policy": self.policy,
         }
         if self.images is None:
             return RecordDict({"node": ConfigRecord(values)})
@@ -127,7 +138,7 @@ class NodeDescription:
     ) -> "NodeDescription":
         """Read the message, which names label maps, or sizes, where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels"}
+        keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy"}
         keys |= {"images"} if counts_leave else set()
         if not counts_leave:
             check_names(content, {"node": (ConfigRecord, keys)})
@@ -146,6 +157,9 @@ class NodeDescription:
         token = read_value(node, "token", str)
         if not re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", token):
             raise ProtocolError("a node with a token that is none")
+        policy = read_value(node, "policy", str)
+        if policy not in POLICIES:
+            raise ProtocolError(f"a node with the policy {policy[:80]!r}")
         sizes = announced = None
         if label_maps_leave and images is not None:
             announced = read_value(node, "label-maps-hash", str)
@@ -163,6 +177,7 @@ class NodeDescription:
             label_maps_hash=announced,
             sizes=sizes,
             levels=_read_levels(read_value(node, "levels", list), len(channels)),
+            policy=policy,
         )
 
 

@@ -35,6 +35,12 @@
     return [...found].sort((a, b) => b[1].seconds - a[1].seconds);
   };
 
+  const answered = (client) => {
+    if (client.last_round === null) return "–";
+    const time = typeof client.last_time === "number" ? `, ${new Date(client.last_time * 1000).toLocaleTimeString("en-GB")}` : "";
+    return `round ${dgan.count(client.last_round)}${time}`;
+  };
+
   const state = (view, client) => {
     const over = view.status.state !== "running";
     if (client.state === "connected" && over) return dgan.badge("took part", "calm");
@@ -113,9 +119,9 @@
       card("Who came and went", { size: "wide" }, changes))),
     view: (view) => {
       fillIfNew(clients, [view.clients, view.status.state, view.stage, view.round], () => view.clients.length ? [dgan.table("Clients",
-        ["client", "state", "why", ">last round", ">images", ">busy", ">from", ">to", ">sent again", ">refused", ">peak memory"],
-        view.clients.map((each) => [each.name, state(view, each), each.why ? el("span", { class: "why" }, each.why) : "", dgan.count(each.last_round), dgan.count(each.images), dgan.duration(each.busy),
-          dgan.bytes(each.sent), dgan.bytes(each.received), dgan.count(each.repeats), dgan.count(each.rejected),
+        ["client", "state", "why", ">last answer", ">images", ">busy", ">from", ">to", ">late", ">sent again", ">refused", ">peak memory"],
+        view.clients.map((each) => [each.name, state(view, each), each.why ? el("span", { class: "why" }, each.why) : "", answered(each), dgan.count(each.images), dgan.duration(each.busy),
+          dgan.bytes(each.sent), dgan.bytes(each.received), dgan.count(each.late), dgan.count(each.repeats), dgan.count(each.rejected),
           each.memory === null ? "–" : `${dgan.count(Math.round(each.memory))} MiB`]))] : [dgan.empty("Nobody has joined yet.")]);
       fillIfNew(changes, view.membership, () => view.membership.length ? [dgan.table("Changes of membership", ["who", "what", ">after round"],
         view.membership.slice().reverse().map((each) => [each.who, each.what, dgan.count(each.round)]))] : [dgan.empty("Nobody came or went since the training began.")]);

@@ -28,7 +28,8 @@
     const waiting = node.trainings.filter((each) => each.state === "waiting");
     fillIfNew(box.waiting, waiting, () => waiting.length ? waiting.map(waits) : [dgan.empty("None.")]);
     fillIfNew(box.budgets, node.budgets, () => node.budgets.length ? node.budgets.map((each) => el("div", { class: "budget" },
-      el("p", {}, `${each.what}: `, el("b", {}, dgan.count(each.used)), ` of ${dgan.count(each.limit)} `, each.nearly ? dgan.badge("over 80 %", "bad") : null),
+      el("p", {}, `${each.what}: `, el("b", {}, dgan.number(each.used, 6)), ` of ${dgan.number(each.limit, 6)} `, each.nearly ? dgan.badge("over 80 %", "bad") : null),
+      each.nearly ? el("p", { class: "note" }, `What may help: ${each.help_by}.`) : null,
       el("progress", { max: Math.max(1, each.limit), value: each.used, "aria-label": each.what }))) : [dgan.empty("This policy sets no limit.")]);
     fillIfNew(box.ledgers, node.ledgers, () => node.ledgers.length ? node.ledgers.flatMap(ledger) : [dgan.empty("Nothing left yet.")]);
     fillIfNew(box.trainings, node.trainings, () => node.trainings.length ? [dgan.table("Trainings", ["settings", "state", "since", "training"],
@@ -48,7 +49,7 @@
       el("div", { class: "wide" }, box.problems),
       card("Trainings that wait for your approval", { size: "wide" }, box.waiting),
       card("What left", { size: "wide", note: "As this node's own ledger says, which was verified just now." }, box.ledgers),
-      card("Use of the image that was used most", { note: "In all trainings, under whatever name." }, box.budgets),
+      card("Budgets", { note: "Of the image that was used most, in all trainings, under whatever name; epsilon is that of a patient who was in all." }, box.budgets),
       card("Trainings", {}, box.trainings),
       card("Policy", { size: "wide" }, box.rules))),
     begin: read,

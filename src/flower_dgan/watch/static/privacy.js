@@ -6,6 +6,14 @@
   const left = el("div");
   const sent = el("div");
   const noise = el("div");
+  const policies = el("div");
+  const POLICIES = {
+    strict: "Sums with noise alone leave the site.",
+    standard: "No weights, no losses pixel by pixel, figures rounded, a budget for each image, and the owner approves.",
+    research: "Nearly all that an algorithm asks for, for images that may be shared.",
+    "own rules": "Its owner wrote them; the node refuses what they do not allow.",
+    "no owner": "The node has no images of an owner's: it is simulated, or has the embedded digits.",
+  };
   const NONE = "No epsilon exists for this training: no mechanism of differential privacy was applied, and no figure bounds what the feedback tells of one image. docs/privacy.md says what holds instead.";
   const FROM = "from node";
   let looked = "";
@@ -30,9 +38,13 @@
     id: "privacy", title: "Privacy",
     build: (panel) => panel.append(el("div", { class: "grid" },
       card("Differential privacy", { size: "wide" }, noise),
+      card("The policy each site said it has", { size: "wide", note: "What its node said as it joined. Its limits, and how far they are used up, are on the owner's own page." }, policies),
       card("What left each site", { size: "wide", note: "As the server received it, every array of every record, over the whole training. What a site's owner counted and allowed is on the owner's own page: flower-dgan watch --node." }, left),
       card("What was sent to each site", { size: "wide" }, sent))),
     view: async (view) => {
+      const said = view.clients.map((each) => [each.name, each.policy]);
+      fillIfNew(policies, said, () => said.length ? [dgan.table("Policies", ["site", "policy", "in short"], said.map(([name, policy]) =>
+        [name, policy || "not said", el("span", { class: "why" }, (Object.hasOwn(POLICIES, policy) && POLICIES[policy]) || "–")]))] : [dgan.empty("Nobody has joined yet.")]);
       const state = [view.key, view.edition, view.round, view.status.state].join("|");
       if (state === looked) return;
       looked = state;

@@ -3,7 +3,9 @@
 (() => {
   const dgan = window.dgan;
   const { el, card, fillIfNew } = dgan;
+  const UNLIKE = ["seed", "output.directory", "resume"]; // settings in which runs of one kind differ
   const table = el("div");
+  const kinds = el("div");
   const differ = el("div");
   const chart = new dgan.Chart("Mean discriminator loss by run");
   const generator = new dgan.Chart("Mean generator loss by run");
@@ -38,16 +40,39 @@
     return [rounds, lines];
   };
 
+  const metricsOf = (all) => [...new Set(all.flatMap((run) => run.tstr).flatMap((row) => Object.keys(row).filter((name) => typeof row[name] === "number" && !["seed", "time"].includes(name))))];
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const spread = (values) => Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1));
+
+  /** Put runs together whose settings are the same but for the seed, where there are several of a kind. */
+  const repeated = (all) => {
+    const kinds = new Map();
+    for (const run of all.filter((each) => Object.keys(each.settings).length)) {
+      const kind = JSON.stringify(Object.entries(run.settings).filter(([name]) => !UNLIKE.includes(name)).sort());
+      kinds.set(kind, [...(kinds.get(kind) || []), run]);
+    }
+    return [...kinds.values()].filter((runs) => runs.length > 1);
+  };
+
+  /** A line for each kind: what its runs have in common among the settings that differ, and mean ± deviation over runs. */
+  const overRuns = (kinds, metrics, names) => dgan.table("Runs with the same settings but for the seed", ["settings", ">runs", ...metrics.map((name) => `>${name} of DGAN`)],
+    kinds.map((runs) => [
+      el("span", { class: "why" }, names.filter((name) => !UNLIKE.includes(name)).map((name) => `${name}=${runs[0].settings[name] ?? "–"}`).join(" ") || "the same"),
+      dgan.count(runs.length),
+      ...metrics.map((metric) => {
+        const values = runs.map((run) => run.tstr.filter((each) => each.row === "DGAN" && typeof each[metric] === "number").map((each) => each[metric])).filter((each) => each.length).map(mean);
+        if (!values.length) return "–";
+        return dgan.number(mean(values)) + (values.length > 1 ? ` ± ${dgan.number(spread(values), 2)}` : "");
+      })]));
+
   const show = () => {
     const all = (dgan.runs || []).map((each) => found.get(each.key)).filter(Boolean);
     fillIfNew(table, [all.map((run) => [run.key, run.version, run.status.state]), [...off]], () => {
-      const metrics = [...new Set(all.flatMap((run) => run.tstr).flatMap((row) => Object.keys(row).filter((name) => typeof row[name] === "number" && !["seed", "time"].includes(name))))];
+      const metrics = metricsOf(all);
       const cell = (run, metric) => {
         const values = run.tstr.filter((each) => each.row === "DGAN" && typeof each[metric] === "number").map((each) => each[metric]);
         if (!values.length) return "–";
-        const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-        const spread = values.length > 1 ? ` ± ${dgan.number(Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)), 2)}` : "";
-        return dgan.number(mean) + spread;
+        return dgan.number(mean(values)) + (values.length > 1 ? ` ± ${dgan.number(spread(values), 2)}` : "");
       };
       return [dgan.table("Runs", ["run", "drawn", "state", ">round", ">clients", ...metrics.map((name) => `>${name} of DGAN`), ">alarms"], all.map((run) => [
         el("button", { class: "plain", title: "Show this run", onclick: () => dgan.openRun(run.key) }, run.name),
@@ -59,6 +84,9 @@
     chart.show(...together(drawn, "discriminator_loss"));
     generator.show(...together(drawn, "generator_loss"));
     const names = [...new Set(all.flatMap((run) => Object.keys(run.settings)))].filter((name) => new Set(all.map((run) => run.settings[name])).size > 1 && !["output.directory", "resume"].includes(name));
+    const several = repeated(all);
+    fillIfNew(kinds, [several.map((runs) => runs.map((run) => [run.key, run.tstr.length])), names], () => several.length
+      ? [el("h3", {}, "Over the seeds"), overRuns(several, metricsOf(all), names)] : []);
     fillIfNew(differ, [names, all.map((run) => run.key)], () => names.length
       ? [dgan.table("Settings that differ", ["setting", ...all.map((run) => run.name)], names.map((name) => [name, ...all.map((run) => run.settings[name] ?? "–")]))]
       : [dgan.empty(all.length > 1 ? "None: the runs have the same settings." : "There is one run only: name a sweep, or a folder of runs.")]);
@@ -88,7 +116,7 @@
   dgan.tabs.push({
     id: "runs", title: "Runs",
     build: (panel) => panel.append(el("div", { class: "grid" },
-      card("Runs", { size: "wide", note: "The 40 that were written to last. DGAN is the model that was trained on the synthetic images." }, table),
+      card("Runs", { size: "wide", note: "The 40 that were written to last. DGAN is the model that was trained on the synthetic images; ± is the standard deviation, in the first table over the trainings of one run." }, table, kinds),
       card("Discriminator loss", { note: "Mean over the clients." }, chart.node), card("Generator loss", { note: "Mean over the clients." }, generator.node),
       card("Settings that differ", { size: "wide" }, differ))),
     opened: readAll,

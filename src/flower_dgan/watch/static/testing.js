@@ -12,7 +12,9 @@
   const said = el("p", { class: "note", role: "status", id: "paint-said" });
   const results = el("div", { class: "painted", id: "painted" });
   const table = el("div");
+  const worst = el("div", { id: "overlaid" });
   const mine = el("div", { class: "row" });
+  let tested = "";
   let key = null;
   let known = "";
   let shape = null;
@@ -78,6 +80,27 @@
   };
   dgan.scores = scores;
 
+  /** Show, row by row, the test images that its first model does worst and best on. */
+  const overlaid = (pictures) => {
+    const rows = [...new Set(pictures.map((each) => each.row))];
+    return [el("p", { class: "note" }, "Left what is true, right what the row's first model found: green where it is right, red where it missed something, blue where there is nothing. The images are of the server's own test split."),
+      rows.map((row) => el("section", {}, el("h3", {}, row), el("div", { class: "overlaid" },
+        pictures.filter((each) => each.row === row).map((each) => {
+          const caption = `${each.rank}: ${each.metric} ${dgan.number(each.figure)}`;
+          return el("figure", {}, dgan.picture(`data:image/png;base64,${each.png}`, `${row}, ${caption}`), el("figcaption", {}, caption));
+        }))))];
+  };
+
+  const showOverlaid = async (view) => {
+    const state = [view.key, view.edition, view.tested_count].join("|");
+    if (state === tested || view.status.read < 1) return;
+    tested = state;
+    if (!view.tested_count) { dgan.fill(worst); return; }
+    if (!dgan.source.live) { dgan.fill(worst, el("p", { class: "note" }, "The worst and best test images are not in an exported page: report.md beside the run shows them.")); return; }
+    const { pictures } = await dgan.source.get(`runs/${view.key}/tested`);
+    if (state === tested) dgan.fill(worst, overlaid(pictures));
+  };
+
   const masks = () => {
     const shown = dgan.samplesShown;
     const found = shown ? shown.pictures.filter((each) => each.column === "label map") : [];
@@ -94,11 +117,12 @@
         el("h3", {}, "One of the run's"), mine) : null,
       dgan.source.live ? card("What the generator makes of it", {},
         el("div", { class: "form" }, el("label", {}, "Generator ", step), el("label", {}, "Draws ", draws), el("label", {}, "Noise ", seed), sites, go), said, results) : null,
-      card("Train on synthetic, test on real", { size: "wide", note: "A model is trained on each row's images and tested on real ones that no training saw." }, table))),
+      card("Train on synthetic, test on real", { size: "wide", note: "A model is trained on each row's images and tested on real ones that no training saw." }, table, worst))),
     view: async (view) => {
       fillIfNew(table, view.tstr, () => view.tstr.length ? [scores(view.tstr)] : [dgan.empty("There is no table yet: it is made after the training, where the run asks for it.")]);
       pad.classes(view.classes.names || [], view.classes.colours || []);
       masks();
+      await showOverlaid(view);
       if (!dgan.source.live) return;
       const state = [view.key, view.edition, view.generators_count, view.status.state].join("|");
       if (state === known || view.status.read < 1) return;
