@@ -25,7 +25,7 @@ TOGETHER = (
 
 
 class Wire:
-    """Keeps what nodes answer; the third does not send its part while it is ``away``."""
+    """Keeps what nodes answer; while they are ``away`` the third does not send its part, and the fourth no key."""
 
     def __init__(self, *, away: bool = False) -> None:
         self.away = away
@@ -33,7 +33,7 @@ class Wire:
 
     def __call__(self, message: Message, context: Context, answer: Reply) -> Message:
         kind = message.metadata.message_type
-        if self.away and context.node_id == 3 and kind == MASKED_SUM:
+        if self.away and (context.node_id, kind) in ((3, MASKED_SUM), (4, SUM_KEY)):
             return Message(Error(code=Refusal.FAILED, reason=Refusal.FAILED.sentence), reply_to=message)
         reply = answer(message, context)
         self.answers.append((context.node_id, kind, reply))
@@ -81,14 +81,16 @@ def test_the_report_has_both_figures(trained: tuple[Wire, RunDirectory]) -> None
 
 
 def test_without_one_part_nothing_is_released_and_a_resumed_run_gets_it(tmp_path: Path) -> None:
+    """Of the same three, though the fourth is there now: they would send nothing for another list."""
     federation, wire = Federation(tmp_path), Wire(away=True)
     with pytest.raises(FederationError, match=r"2 of 3 clients sent .* part-2: The node failed.* charges nobody twice"):
-        federation.run(TOGETHER, clients=3, client_app=TamperedApp(wire))
+        federation.run(TOGETHER, clients=4, client_app=TamperedApp(wire))
     wire.away = False
-    federation.run(f"{TOGETHER} resume='{federation.directory}'", clients=3, client_app=TamperedApp(wire))
+    federation.run(f"{TOGETHER} resume='{federation.directory}'", clients=4, client_app=TamperedApp(wire))
     first, second, *again = wire.parts()
     assert (again[0] == first).all()
     assert (again[1] == second).all()
+    assert len(again) == 3
 
 
 def test_one_node_alone_has_nobody_to_add_up_with(federation: Federation) -> None:
