@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from flwr.app import Context, Error, Message
 
-from flower_dgan.errors import FederationError
+from flower_dgan.errors import FederationError, StorageError
+from flower_dgan.federation.masked_start import _read
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.privacy.masks import add_up
 from flower_dgan.privacy.noise import GRID
+from flower_dgan.report.run_files import files_of_run
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.wire.join_messages import JOIN, LEAVE
 from flower_dgan.wire.masked_sum_messages import MASKED_SUM, SUM_KEY
@@ -25,7 +27,7 @@ TOGETHER = (
 
 
 class Wire:
-    """Keeps what nodes answer; the third does not send its part while it is ``away``."""
+    """Keeps what nodes answer; while they are ``away`` the third does not send its part, and the fourth no key."""
 
     def __init__(self, *, away: bool = False) -> None:
         self.away = away
@@ -33,7 +35,7 @@ class Wire:
 
     def __call__(self, message: Message, context: Context, answer: Reply) -> Message:
         kind = message.metadata.message_type
-        if self.away and context.node_id == 3 and kind == MASKED_SUM:
+        if self.away and (context.node_id, kind) in ((3, MASKED_SUM), (4, SUM_KEY)):
             return Message(Error(code=Refusal.FAILED, reason=Refusal.FAILED.sentence), reply_to=message)
         reply = answer(message, context)
         self.answers.append((context.node_id, kind, reply))
@@ -62,6 +64,8 @@ def test_each_sends_a_key_and_one_vector_and_nothing_else(trained: tuple[Wire, R
     }
     assert len(read_metrics(directory.path).rounds) == 2
     assert len(list((directory.synthetic / "images").iterdir())) == 6
+    assert (directory.path / "sum-keys.json").is_file()
+    assert files_of_run(directory.path)[1] == []
 
 
 def test_the_sum_has_the_patients_of_all_and_a_part_is_uniform(trained: tuple[Wire, RunDirectory]) -> None:
@@ -81,14 +85,25 @@ def test_the_report_has_both_figures(trained: tuple[Wire, RunDirectory]) -> None
 
 
 def test_without_one_part_nothing_is_released_and_a_resumed_run_gets_it(tmp_path: Path) -> None:
+    """Of the same three, though the fourth is there now: they would send nothing for another list."""
     federation, wire = Federation(tmp_path), Wire(away=True)
     with pytest.raises(FederationError, match=r"2 of 3 clients sent .* part-2: The node failed.* charges nobody twice"):
-        federation.run(TOGETHER, clients=3, client_app=TamperedApp(wire))
+        federation.run(TOGETHER, clients=4, client_app=TamperedApp(wire))
     wire.away = False
-    federation.run(f"{TOGETHER} resume='{federation.directory}'", clients=3, client_app=TamperedApp(wire))
+    federation.run(f"{TOGETHER} resume='{federation.directory}'", clients=4, client_app=TamperedApp(wire))
     first, second, *again = wire.parts()
     assert (again[0] == first).all()
     assert (again[1] == second).all()
+    assert len(again) == 3
+
+
+@pytest.mark.parametrize("kept", ["", "[]", '{"part-0": 7}', '{"part-0": "abcd"}', '{"part-0": "zz"}'])
+def test_keys_that_were_damaged_are_named(kept: str, tmp_path: Path) -> None:
+    """Others instead would have every owner charged for nothing."""
+    path = tmp_path / "sum-keys.json"
+    path.write_text(kept)
+    with pytest.raises(StorageError, match=r"sum-keys\.json cannot be read"):
+        _read(path)
 
 
 def test_one_node_alone_has_nobody_to_add_up_with(federation: Federation) -> None:

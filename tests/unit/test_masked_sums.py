@@ -192,6 +192,7 @@ def test_what_a_dishonest_server_may_say_of_the_others_is_refused(clinic: Clinic
     swapped = Offer(first.identity, STRANGER.offer(purpose).key, STRANGER.offer(purpose).signature)
     earlier = PEERS[0].offer(purpose_of(SECOND, ClientState(FIRST.identity, "clinic").settings(lambda *_: None)))
     assert earlier.key == first.key
+    weak = Offer(first.identity, bytes(32), sign(PEERS[0].identity, purpose, bytes(32)))
     own_for_another = honest_list(clinic, SECOND)[0]
     cases = {
         "dropped": ([own, first], Refusal.PROTOCOL),
@@ -203,6 +204,7 @@ def test_what_a_dishonest_server_may_say_of_the_others_is_refused(clinic: Clinic
         "itself of another training": ([own_for_another, first, second], Refusal.PROTOCOL),
         "twice": ([own, first, first], Refusal.PROTOCOL),
         "alone": ([own], Refusal.PROTOCOL),
+        "a key of no secret": ([own, weak, second], Refusal.PROTOCOL),
     }
     for name, (said, why) in cases.items():
         assert clinic.refusal(ask(clinic, said)) == why, name

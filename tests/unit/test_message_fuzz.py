@@ -26,6 +26,7 @@ from flower_dgan.wire.join_messages import (
     label_maps_from_records,
     label_maps_to_records,
 )
+from flower_dgan.wire.masked_sum_messages import MaskedSumAnswer, MaskedSumRequest, Offer
 from flower_dgan.wire.moments_messages import MomentsAnswer, MomentsRequest
 from flower_dgan.wire.protocol import Training
 from flower_dgan.wire.question_message import Envelope, read_question, write_question
@@ -35,6 +36,7 @@ SHAPE = BundleShape(samples=2, channels=1, image_size=4, image_format="uint8", f
 UPLOAD = replace(SHAPE, feedback=False)
 SHARED = replace(SHAPE, bundles=2, classes=2)
 TRAINING = Training("0123456789abcdef", 1)
+OFFER = Offer(b"i" * 32, b"k" * 32, b"s" * 64)
 VIEWS = Views(np.zeros(2, np.int64), np.zeros((2, 4), np.int16))
 ENVELOPE = Envelope(TRAINING, 3, 2, (1, 2))
 EFFORT = Effort(1.0, 1.0, 9.0)
@@ -94,6 +96,15 @@ KINDS: dict[str, tuple[Callable[[], RecordDict], Callable[[RecordDict], Any]]] =
     "score request": (
         lambda: ScoreRequest(TRAINING, 3, np.zeros(30, np.float32)).to_records(),
         lambda content: ScoreRequest.from_records(content, 30),
+    ),
+    "sum key": (lambda: OFFER.to_records(), Offer.from_records),
+    "masked sum request": (
+        lambda: MaskedSumRequest(TRAINING, (OFFER,)).to_records(),
+        MaskedSumRequest.from_records,
+    ),
+    "masked sum": (
+        lambda: MaskedSumAnswer(np.zeros((2, 4), np.uint64)).to_records(),
+        lambda content: MaskedSumAnswer.from_records(content, (2, 4)),
     ),
     "score": (lambda: ScoreAnswer(65).to_records(), ScoreAnswer.from_records),
     "feedback": (

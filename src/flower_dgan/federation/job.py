@@ -123,8 +123,9 @@ def _run(
             algorithm, said_once = algorithm_of(config), {}
             if isinstance(algorithm, DpMerf):
                 with directory.stage("release with noise"):
-                    asks = ask_together if algorithm.releases.masked else ask_once
-                    start = asks(fast_grid, config, algorithm, clients, directory.training)
+                    asked = fast_grid, config, algorithm, clients, directory.training
+                    masked = algorithm.releases.masked
+                    start = ask_together(*asked, directory.path / "sum-keys.json") if masked else ask_once(*asked)
                 left_out = {client.name for client in clients} - {client.name for client in start.clients}
                 leave(fast_grid, config, [each for each in clients if each.name in left_out], directory.training)
                 clients, said_once = start.clients, start.kept

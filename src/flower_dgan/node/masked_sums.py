@@ -25,7 +25,7 @@ from flower_dgan.node.own_policy import is_guarded
 from flower_dgan.node.privacy_book import name_of_request, patients_of
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
-from flower_dgan.node.sum_keys import key_for, purpose_of, release_masked
+from flower_dgan.node.sum_keys import key_for, purpose_of, release_masked, sent_before
 from flower_dgan.privacy.gaussian_mechanism import epsilon_of, sigma_of
 from flower_dgan.privacy.masks import digest_of, is_signed, mask, public_identity, public_key, sign
 from flower_dgan.privacy.noise import RandomBytes, noisy, seeded_bytes
@@ -113,27 +113,23 @@ def give_masked_sum(content: RecordDict, state: ClientState, node_config: NodeCo
     roster = digest_of(purpose, keys)
     layout = layout_of(algorithm, config)
 
-    def make(private: bytes, random_bytes: RandomBytes) -> NDArray[np.uint64]:
-        hidden = mask(private, own.identity, keys, roster, layout.numbers).reshape(layout.shape)
-        total = _own_sum(algorithm, pairs, state, config, sites)
+    def make(private: bytes, total: NDArray[np.int64], random_bytes: RandomBytes) -> NDArray[np.uint64]:
+        try:
+            hidden = mask(private, own.identity, keys, roster, layout.numbers).reshape(layout.shape)
+        except ValueError as error:
+            raise ProtocolError(f"a key that nobody can agree with: {error}") from error
         return noisy(total, share, random_bytes).view(np.uint64) + hidden
 
     if not is_guarded(node_config):
         seed = derive_seed(config.seed, "noise", state.node)
-        words = make(_Simulated.of(config, state.node, purpose).private, seeded_bytes(seed))
+        private = _Simulated.of(config, state.node, purpose).private
+        words = make(private, _own_sum(algorithm, pairs, state, config, sites), seeded_bytes(seed))
         return MaskedSumAnswer(words).to_records()
-    mu = algorithm.release_cost_if(policy.peers.honest_sites)
-    kept, is_new = release_masked(
-        Book(),
-        purpose,
-        state.node,
-        roster,
-        name_of_masked(state.node, config, roster),
-        mu,
-        policy.check_spent,
-        lambda private: make(private, os.urandom).astype("<u8").tobytes(),
-    )
-    if is_new:
+    name, mu = name_of_masked(state.node, config, roster), algorithm.release_cost_if(policy.peers.honest_sites)
+    sent = sent_before(Book(), purpose, state.node, roster, name)
+    if sent is not None:
+        logger.info("The vector that this node sent before, behind the same masks, is sent again.")
+    else:
         logger.info(
             "%s It is charged as epsilon %.4g, at the policy's delta of %g, as its owner trusts %d of the sites.",
             what_it_costs(algorithm),
@@ -141,9 +137,13 @@ def give_masked_sum(content: RecordDict, state: ClientState, node_config: NodeCo
             policy.delta,
             policy.peers.honest_sites,
         )
-    else:
-        logger.info("The vector that this node sent before, behind the same masks, is sent again.")
-    return MaskedSumAnswer(np.frombuffer(kept, "<u8").astype(np.uint64).reshape(layout.shape)).to_records()
+        total = _own_sum(algorithm, pairs, state, config, sites)  # before the book is locked, which others wait for
+
+        def packed(private: bytes) -> bytes:
+            return make(private, total, os.urandom).astype("<u8").tobytes()
+
+        sent = release_masked(Book(), purpose, state.node, roster, name, mu, policy.check_spent, packed)
+    return MaskedSumAnswer(np.frombuffer(sent, "<u8").astype(np.uint64).reshape(layout.shape)).to_records()
 
 
 def name_of_masked(node: str, config: TrainingConfig, roster: bytes) -> bytes:

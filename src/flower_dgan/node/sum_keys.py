@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from sqlite3 import Connection
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -40,6 +41,12 @@ def key_for(book: Book, purpose: bytes, node: str) -> bytes:
     return public
 
 
+def sent_before(book: Book, purpose: bytes, node: str, roster: bytes, request: bytes) -> bytes | None:
+    """Return what a node sent for a list of sites; None if it may send it yet; raises as :func:`release_masked`."""
+    with book.changing() as rows:
+        return _key_or_sent(rows, purpose, node, roster, request)[1]
+
+
 def release_masked(
     book: Book,
     purpose: bytes,
@@ -49,8 +56,8 @@ def release_masked(
     mu: float,
     check: Callable[[float], None],
     make: Callable[[bytes], bytes],
-) -> tuple[bytes, bool]:
-    """Return what a node sends behind masks, and whether it is new: what it sent the first time, or what is made now.
+) -> bytes:
+    """Return what a node sends behind masks: what it sent the first time, or what is made now.
 
     What is made is charged for and kept, and the key is deleted, or none of it.
 
@@ -78,18 +85,25 @@ def release_masked(
     """
     with book.changing() as rows:
         rows.execute("PRAGMA secure_delete = ON")  # zeros where the key was
-        read = "SELECT private, roster FROM sum_keys WHERE purpose = ? AND node = ?"
-        found = rows.execute(read, (purpose, node)).fetchone()
-        if found is None:
-            raise ProtocolError("a sum for which this node has offered no key")
-        private, used = found
-        if used is not None and bytes(used) != roster:
-            raise ProtocolError("another list of sites than the one with which this node has sent its vector")
-        if used is not None and (kept := released(rows, request)) is not None:
-            return kept, False
-        if private is None:
-            raise ProtocolError("a sum for which this node has used its key, and whose vector its book does not have")
-        answer = charge(rows, request, mu, check, lambda: make(bytes(private)))
-        use = "UPDATE sum_keys SET private = NULL, roster = ? WHERE purpose = ? AND node = ?"
-        rows.execute(use, (roster, purpose, node))
-    return answer, True
+        private, sent = _key_or_sent(rows, purpose, node, roster, request)
+        if sent is None:
+            sent = charge(rows, request, mu, check, lambda: make(private))
+            use = "UPDATE sum_keys SET private = NULL, roster = ? WHERE purpose = ? AND node = ?"
+            rows.execute(use, (roster, purpose, node))
+    return sent
+
+
+def _key_or_sent(
+    rows: Connection, purpose: bytes, node: str, roster: bytes, request: bytes
+) -> tuple[bytes, bytes | None]:
+    """Return the private key, or nothing and what was sent with it."""
+    read = "SELECT private, roster FROM sum_keys WHERE purpose = ? AND node = ?"
+    found = rows.execute(read, (purpose, node)).fetchone()
+    if found is None:
+        raise ProtocolError("a sum for which this node has offered no key")
+    private, used = found
+    if private is not None:
+        return bytes(private), None
+    if bytes(used) != roster or (sent := released(rows, request)) is None:
+        raise ProtocolError("another list of sites than the one for which this node has sent its vector")
+    return b"", sent

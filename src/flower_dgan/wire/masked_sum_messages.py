@@ -44,7 +44,12 @@ class Offer:
         """Read that answer; raises ProtocolError."""
         check_version(content, OFFER)
         check_names(content, {OFFER: (ConfigRecord, {"protocol-version", "offer"})})
-        (found,) = _offers(read_value(content.config_records[OFFER], "offer", bytes), 1)
+        return cls.unpacked(read_value(content.config_records[OFFER], "offer", bytes))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "Offer":
+        """Return what was packed; raises ProtocolError."""
+        (found,) = _offers(packed, 1)
         return found
 
     @property
