@@ -67,7 +67,7 @@ def test_a_picture_is_shown_at_full_size(page: Page) -> None:
 def test_a_broken_client_appears_with_its_reason(page: Page) -> None:
     choose(page, "Federation")
     at_least(
-        page, "() => Number(document.querySelectorAll('#panel-federation tbody tr')[1]?.cells[9].textContent ?? 0)", 1
+        page, "() => Number(document.querySelectorAll('#panel-federation tbody tr')[1]?.cells[10].textContent ?? 0)", 1
     )
     row = page.locator("#panel-federation tbody tr").nth(1)
     expect(row).to_contain_text("part-1")

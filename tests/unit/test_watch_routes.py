@@ -48,6 +48,9 @@ def run(tmp_path: Path) -> Path:
         *({"kind": "generator", "round": 2 + at, "file": file} for at, file in enumerate(generators)),
         {"kind": "ledger", "round": 2, "rows": [{"site": "north", "direction": "from node", "record": "feedback",
          "key": "losses", "dtype": "float32", "shape": "16", "messages": 2, "bytes": 128}]},
+        {"kind": "test-pictures", "row": "DGAN", "metric": "dice", "pictures": [
+            {"rank": f"worst {at}", "figure": 0.25, "file": file}
+            for at, file in enumerate(["samples/round-00002/0-draw-1.png", *named])]},
         end_event(),
     ]  # fmt: skip
     return write_events(run, events)
@@ -158,6 +161,13 @@ def test_pictures_are_those_of_the_samples_alone(page: TestClient) -> None:
     assert all(base64.b64decode(each["png"]).startswith(b"\x89PNG") for each in found)
     assert page.get(f"/api/runs/{key}/samples/1", headers=KNOWN).status_code == 404
     assert page.get(f"/api/runs/{key}/samples", headers=KNOWN).json() == {"rounds": [1, 2]}
+
+
+def test_test_images_are_those_below_samples(page: TestClient, run: Path) -> None:
+    (shown,) = page.get(f"/api/runs/{key_of(page)}/tested", headers=KNOWN).json()["pictures"]
+    assert base64.b64decode(shown.pop("png")) == (run / "samples/round-00002/0-draw-1.png").read_bytes()
+    assert shown == {"row": "DGAN", "metric": "dice", "rank": "worst 0", "figure": 0.25}
+    assert page.get(f"/api/runs/{key_of(page)}/tested").status_code == 401
 
 
 def test_generators_are_those_that_are_there(page: TestClient) -> None:
