@@ -165,6 +165,24 @@ def test_no_command_mixes_its_files_with_the_users(
     run(*check, tmp_path / "ours.png")  # which was drawn here
 
 
+def test_no_command_writes_into_a_folder_that_it_reads(
+    generator: Path, tmp_path: Path, failing: Callable[..., str]
+) -> None:
+    root = folder_of_pairs(tmp_path / "real")
+    (tmp_path / "link").symlink_to(root)
+    for inside in (root / "masks/more", tmp_path / "link/masks/a/b"):
+        for line in (
+            ("synthesize", generator, root / "masks", inside),
+            ("data", "edit-masks", root / "masks", inside),
+            ("data", "prepare", "folder", root, inside),
+            ("predict", tmp_path / "no.safetensors", root, inside),
+        ):
+            assert f"{inside} lies in {tmp_path}/real" in failing(*line)
+            assert not inside.exists()
+    run("data", "edit-masks", root / "masks", root / "masks 2", "--count", 1)  # beside it, of a name that begins alike
+    assert "lies in" in failing("data", "prepare", "folder", root, root)
+
+
 def test_two_rows_of_a_table_never_share_a_name(tmp_path: Path, failing: Callable[..., str]) -> None:
     root = folder_of_pairs(tmp_path / "real")
     assert "is named twice" in failing("evaluate", root, root, root)

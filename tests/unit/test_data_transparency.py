@@ -8,11 +8,12 @@ from typing import Any
 import lmdb
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from flower_dgan.data import open_source
-from flower_dgan.data.image_files import read_image, read_mask
+from flower_dgan.data.image_files import read_image, read_image_size, read_mask
 from flower_dgan.data.lossy_files import lossy_format
+from flower_dgan.data.picture_windows import whole
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.files import read_samples
 from flower_dgan.errors import DataError
@@ -187,6 +188,28 @@ def test_a_jpeg_with_another_behind_it_is_jpeg(tmp_path: Path) -> None:
     picture = Image.fromarray(GREY)
     picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[picture])
     assert lossy_format(tmp_path / "a.jpg") == "JPEG"
+    for read in (read_samples, lambda path: read_image(path, 1)):
+        with pytest.raises(DataError, match=r"a\.jpg holds more than one frame"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_jpeg_of_a_telephone_is_its_first_picture_as_it_is_shown(tmp_path: Path, cut: bool) -> None:
+    """It has a preview or a map behind it, which some programs cut off and leave in the table of its pictures."""
+    path, picture = tmp_path / "a.jpg", Image.fromarray(np.repeat(GREY, 8, 0))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture.save(path, "JPEG", exif=exif)
+    expected = np.rot90(np.asarray(Image.open(path)), -1)
+    picture.save(path, "MPO", exif=exif, save_all=True, append_images=[picture.resize((4, 4))])
+    if cut:
+        with Image.open(path) as image:
+            first = image.mpinfo[0xB002][0]["Size"]
+        path.write_bytes(path.read_bytes()[:first])
+    assert expected.shape[0] != expected.shape[1]
+    assert np.array_equal(read_image(path, 1)[..., 0], expected)
+    assert read_image_size(path, 1) == expected.shape
+    assert np.array_equal(np.asarray(whole(read_samples(path))), expected)
 
 
 def test_a_transparent_scene_is_refused(tmp_path: Path) -> None:

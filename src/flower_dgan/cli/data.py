@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flower_dgan.cli.consoles import console, print_table
 from flower_dgan.cli.data_check import check
-from flower_dgan.cli.new_places import new_folder, require_new_file, require_new_folder
+from flower_dgan.cli.new_places import new_folder, require_new_file, require_new_folder, require_outside
 from flower_dgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def prepare(
     """Turn a data set as it is given out into a folder that runs read; started again, it goes on where it was."""
     from flower_dgan.data.prepare import PrepareSettings, prepare
 
+    require_outside(output, path)
     settings = PrepareSettings(
         tile=tile,
         stride=stride,
@@ -167,7 +168,7 @@ def edit_masks(
     from flower_dgan.data import read_label_maps, write_label_maps
     from flower_dgan.data.edit_label_maps import edit_label_maps
 
-    require_new_folder(output)
+    require_new_folder(output, folder)
     given = read_label_maps(folder, image_size=1, masks=masks, of_command=True)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
     names = [f"edited_{number:05d}" for number in range(count)]

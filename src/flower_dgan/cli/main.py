@@ -98,7 +98,7 @@ def synthesize(
     from flower_dgan.placing import place
     from flower_dgan.synthesis import synthesize_folder, write_pairs
 
-    require_new_folder(output)
+    require_new_folder(output, label_maps)
     where = resolve_device(device)
     network, model, shape = load_generator(generator, package or ())
     size = f"images of {shape.image_size} x {shape.image_size} pixels"

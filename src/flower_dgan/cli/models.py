@@ -49,7 +49,7 @@ def predict(
     from flower_dgan.tasks.model_file import load_model
     from flower_dgan.tasks.write_predictions import write_predictions
 
-    require_new_folder(output)
+    require_new_folder(output, images)
     where = resolve_device(device)
     trained, kind = load_model(model)
     with enough_memory_for("the model", "what else is on it, or give --device cpu"):

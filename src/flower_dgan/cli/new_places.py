@@ -47,22 +47,43 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
 
 
-def require_new_folder(path: Path) -> None:
+def require_new_folder(path: Path, *inputs: Path) -> None:
     """Find before any work that a folder cannot be made.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    *inputs : Path
+        What the command reads, see :func:`require_outside`.
 
     Raises
     ------
     ConfigError
-        If something is there, which would be overwritten or mixed with what is written.
+        If something is there, which would be overwritten or mixed with what is written, or it lies in an input.
     StorageError
         If this user may not write there.
     """
+    require_outside(path, *inputs)
     with writing(path):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise ConfigError(f"{_shown(path)} is no folder: name a new one.")
         if path.is_dir() and any(path.iterdir()):
             raise ConfigError(f"{_shown(path)} is not empty: name a new folder.")
     _require_writable(path)
+
+
+def require_outside(path: Path, *inputs: Path) -> None:
+    """Raise ConfigError if a folder to write is one that is read, or lies in one, whatever links lead there.
+
+    The same command would find its own files among the user's when it is started again, and so would others.
+    """
+    for each in inputs:
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(each)) and os.path.isdir(each):
+            raise ConfigError(
+                f"{_shown(path)} lies in {_shown(each)}, which is read, so that its files would be mixed with yours: "
+                "name a new folder outside of it."
+            )
 
 
 def require_new_file(path: Path, option: str) -> None:

@@ -21,6 +21,8 @@ _WHITE_IS_ZERO, _SIGNED = 0, 2
 _OF_FAX = (2, 3, 4)
 _SUBFILE_TYPE, _DEPTH = 254, 32997
 _REDUCED_OR_MASK = 0b101
+# Of JPEG with others behind it, after CIPA DC-007: its table of the pictures.
+_PICTURES = 0xB002
 
 
 def check_picture(image: Image.Image, path: Path, modes: tuple[str, ...]) -> None:
@@ -113,8 +115,8 @@ def has_more_bands(image: Image.Image) -> bool:
 
 
 def check_pages(image: Image.Image, path: Path) -> None:
-    """Raise DataError if a TIFF or PNG file holds more pictures than one; smaller copies and masks of it are none."""
-    count = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG") else 1
+    """Raise DataError if a file holds more pictures than one; smaller copies and masks of it are none."""
+    count = getattr(image, "n_frames", 1) if image.format in ("TIFF", "PNG", "MPO") else 1
     if (depth := getattr(image, "tag_v2", {}).get(_DEPTH, 1)) > 1:
         raise DataError(f"{path} holds a volume of {depth} slices: save each slice as a file of its own.")
     if count > 1 and image.format == "TIFF":
@@ -124,8 +126,25 @@ def check_pages(image: Image.Image, path: Path) -> None:
             whole += not image.tag_v2.get(_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK  # type: ignore[attr-defined]
         image.seek(0)
         count = whole
+    if count > 1 and image.format == "MPO":
+        count = 1 + sum(_is_another_view(image, frame) for frame in range(1, count))
     if count > 1:
         raise DataError(f"{path} holds more than one frame: save each frame as a file of its own.")
+
+
+def _is_another_view(image: Image.Image, frame: int) -> bool:
+    """Return whether what is behind the first picture of a JPEG file shows as much, as a stereo camera's other eye.
+
+    Telephones put previews and maps of brightness or depth there, which are smaller, and other programs cut them off.
+    """
+    try:
+        # Opened once more, as Pillow forgets on the way how the first one is to be turned.
+        with Image.open(image.fp) as again:  # type: ignore[arg-type]
+            again.seek(frame)
+            kind = str(image.mpinfo[_PICTURES][frame]["Attribute"]["MPType"])  # type: ignore[attr-defined]
+            return again.size == image.size or kind.startswith("Multi-Frame")
+    except (ValueError, SyntaxError, OSError):  # nothing is there, or no picture
+        return False
 
 
 def levels_of(image: Image.Image) -> int:
