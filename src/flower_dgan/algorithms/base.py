@@ -20,6 +20,7 @@ from flower_dgan.gan.releases import Releases
 
 if TYPE_CHECKING:
     from flower_dgan import gan
+    from flower_dgan.privacy.accountant import Release
 
 SettingsT = TypeVar("SettingsT", bound=AlgorithmSettings)
 
@@ -76,6 +77,10 @@ class Algorithm(ABC, Generic[SettingsT]):
     def release_cost(self) -> float:
         """What the release of a client costs, mu of ``flower_dgan.privacy.gaussian_mechanism``; 0 if there is none."""
         return 0.0
+
+    def drawn_releases(self, config: TrainingConfig) -> tuple[Release, ...]:
+        """Return what else a whole training costs a client's patients, where these are drawn; nothing."""
+        return ()
 
     @property
     def one_in_flight(self) -> bool:

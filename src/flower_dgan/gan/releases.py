@@ -23,6 +23,8 @@ class Releases:
         A sum over all images of features with noise, once, that is differentially private by patient.
     label_maps_to_clients : bool
         Whether other clients see images made from the client's label maps, and these.
+    private : bool
+        Whether the feedback is that of a discriminator which learned by clipped and noisy steps alone.
     """
 
     feedback: bool = True
@@ -31,6 +33,12 @@ class Releases:
     real_pixels: bool = False
     label_maps_to_clients: bool = False
     noisy_sums: bool = False
+    private: bool = False
+
+    @property
+    def by_noise(self) -> bool:
+        """Whether noise alone bounds what leaves: then nothing else may depend on which patients are there."""
+        return self.noisy_sums or self.private
 
     @property
     def of_network(self) -> bool:

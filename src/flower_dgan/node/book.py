@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS rounds (
 CREATE TABLE IF NOT EXISTS begun_anew (first INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS used (identity TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS released (request BLOB PRIMARY KEY, squares REAL NOT NULL, answer BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS steps (
+    sigma REAL NOT NULL, share REAL NOT NULL, steps INTEGER NOT NULL, PRIMARY KEY (sigma, share)
+);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write
