@@ -44,8 +44,8 @@ def settings_in_words() -> str:
 def _algorithm(name: str) -> AlgorithmSettings:
     """Return the settings of a file in ``conf/algorithm/``, those with losses on real pixels too."""
     chosen = f"algorithm={name}"
-    if name == "dpmerf":  # a part of it
-        chosen = "privacy=moments data.condition=none downstream=none"
+    if name in (parts := {"dpmerf": "moments", "dpgan": "dp-sgd"}):
+        chosen = f"privacy={parts[name]} data.condition=none downstream=none"
     return resolve(f"{chosen} allow_pixel_losses=true").algorithm
 
 

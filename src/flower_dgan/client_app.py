@@ -27,7 +27,7 @@ from flower_dgan.node.node import Node, hashes_at, node_key, open_node, settings
 from flower_dgan.node.open_sessions import forget_session, open_session
 from flower_dgan.node.outbound import check_and_note, note_reply, training_of
 from flower_dgan.node.own_policy import check_code, is_guarded, policy_word, release_policy
-from flower_dgan.node.rounded import rounded
+from flower_dgan.node.rounded import UNTOLD, rounded
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
 from flower_dgan.node.state import ClientState, check_attempt
@@ -163,7 +163,7 @@ def _describe(message: Message, context: Context) -> RecordDict:
     if not state.has_joined():
         policy.check_trainings(0, state.kept_beside() + 1)
     forget_session(state)
-    by_noise = algorithm_of(config).releases.noisy_sums
+    by_noise = algorithm_of(config).releases.by_noise
     with state.forgotten_if_it_fails():
 
         def begin() -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
@@ -282,6 +282,8 @@ def _give_feedback(message: Message, context: Context) -> RecordDict:
             answer.check(node.algorithm.releases)
             compute_seconds = time.monotonic() - begin
         effort = Effort(time.monotonic() - start, compute_seconds, peak_memory_mib())
+        if node.algorithm.releases.private:
+            effort = UNTOLD
         if not node.exact_figures:
             answer, effort = rounded(answer, effort, node.config)
         content = write_answer(answer, effort, node.config.exchange.feedback_format)

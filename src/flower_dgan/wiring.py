@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 
 from flower_dgan.algorithms.find import algorithm_of
@@ -14,6 +15,7 @@ from flower_dgan.data import Pairs
 from flower_dgan.device import computing_on, enough_memory_for, resolve_device, to_device
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels
 from flower_dgan.gan.discriminator import DiscriminatorHalf, PixelLosses
+from flower_dgan.gan.drawn_patients import DrawnPatients
 from flower_dgan.gan.generator import GeneratorHalf
 from flower_dgan.gan.losses import LOSSES
 from flower_dgan.gan.perceptual import pretrained_perceptual_loss
@@ -116,7 +118,16 @@ def discriminator_half(
 
 
 def session_of(config: TrainingConfig, name: str, pairs: Pairs, half: DiscriminatorHalf, secret: int) -> Session:
-    """Return what a client has of a training with this discriminator."""
+    """Return what a client has of a training with this discriminator.
+
+    For an algorithm that is private each image is a patient's own, and who comes follows from the secret: a node has
+    its patients instead, see ``flower_dgan.node.private_steps``.
+    """
+    algorithm, patients, noise = algorithm_of(config), None, None
+    if algorithm.releases.private:
+        drawn = np.random.default_rng(derive_seed(secret, "patients", name))
+        patients = DrawnPatients([(index,) for index in range(len(pairs))], drawn.bytes)
+        noise = algorithm.drawn_releases(config)[0].sigma
     return Session(
         name=name,
         pairs=pairs,
@@ -127,7 +138,9 @@ def session_of(config: TrainingConfig, name: str, pairs: Pairs, half: Discrimina
         foreground=config.data.placed_windows,
         rounds=config.exchange.rounds,
         secret=secret,
-        reads_pixels=algorithm_of(config).releases.real_pixels,
+        reads_pixels=algorithm.releases.real_pixels,
+        patients=patients,
+        noise=noise,
     )
 
 

@@ -121,7 +121,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-SINCE = {"base", "dpmerf", "one-class-a-client-cpu"}
+SINCE = {"base", "dpgan", "dpmerf", "one-class-a-client-cpu"}
 """Presets and experiments that have come since."""
 
 
@@ -196,7 +196,7 @@ def test_each_model_of_a_task_runs(name: str, federation: Federation) -> None:
     assert len(read_metrics(path).tstr) == seeds
 
 
-@pytest.mark.parametrize("name", [each for each in names("algorithm") if each not in ("base", "dpmerf")])
+@pytest.mark.parametrize("name", [each for each in names("algorithm") if each not in ("base", "dpgan", "dpmerf")])
 def test_each_algorithm_runs(name: str, federation: Federation, small_perceptual_loss: None) -> None:
     extra = f"algorithm={name} partition=label {ONE_STEP} {SMALLER}"
     if name in ("asyndgan", "tdgan"):

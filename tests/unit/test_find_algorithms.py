@@ -20,6 +20,7 @@ from flower_dgan.gan.releases import Releases
 from flower_dgan.resolve import resolve
 
 WITH_NOISE = "privacy=moments data.condition=none downstream=none"
+WITH_STEPS = "privacy=dp-sgd data.condition=none downstream=none"
 FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
 
 
@@ -37,6 +38,7 @@ FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
         ("gman", SHARED),
         ("dgan-average", SHARED),
         (f"dpmerf {WITH_NOISE}", Releases(feedback=False, noisy_sums=True)),
+        (f"dpgan {WITH_STEPS}", Releases(private=True)),
         ("dgan-selective", Releases(feedback=False, changes=True, label_maps_to_clients=True)),
     ],
 )
@@ -46,7 +48,7 @@ def test_what_each_algorithm_releases(overrides: str, releases: Releases) -> Non
 
 def test_all_shipped_algorithms_are_found() -> None:
     names = {"asyndgan", "dgan-average", "dgan-selective", "dgan-sequential", "gman", "mdgan", "tdgan", "uagan"}
-    names |= {"dpmerf"}
+    names |= {"dpgan", "dpmerf"}
     assert set(shipped()) == names
     assert all(find(name).name == name for name in names)
 

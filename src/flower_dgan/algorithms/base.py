@@ -20,6 +20,7 @@ from flower_dgan.gan.releases import Releases
 
 if TYPE_CHECKING:
     from flower_dgan import gan
+    from flower_dgan.privacy.accountant import Release
 
 SettingsT = TypeVar("SettingsT", bound=AlgorithmSettings)
 
@@ -80,6 +81,10 @@ class Algorithm(ABC, Generic[SettingsT]):
     def release_cost_if(self, honest_sites: int) -> float:
         """What it costs if so many clients of a sum, this one included, add their noise and tell the server nothing."""
         return self.release_cost
+
+    def drawn_releases(self, config: TrainingConfig) -> tuple[Release, ...]:
+        """Return what else a whole training costs a client's patients, where these are drawn; nothing."""
+        return ()
 
     @property
     def one_in_flight(self) -> bool:

@@ -71,9 +71,9 @@ class DataConfig:
         What the generator learns to draw: images, or label maps of two classes as grey images of 0 and 255.
     label_maps : str
         ``clients``: the generator draws from the clients' label maps, which they send to the server; else a folder of
-        label maps at the server, which it draws from instead, and no client sends any. ``drawn``: the server makes them
-        from what clients say with noise, for algorithms that want it, and clients do not even say how many images they
-        have.
+        label maps at the server, which it draws from instead, and no client sends any. ``drawn``: the server makes
+        them, from what clients say with noise or of all classes alike, for algorithms that want it, and clients do not
+        even say how many images they have.
     classes : int or None
         Number of classes, background included: of all label maps, or of the images with ``condition="class"``. A client
         may lack some of them. None for the highest id that the source holds + 1, which clients with data of their own
@@ -129,6 +129,11 @@ class DataConfig:
     def foreign_label_maps(self) -> bool:
         """Whether synthetic images are made from the label maps of a folder, and not from the clients'."""
         return self.label_maps not in ("clients", DRAWN_LABEL_MAPS)
+
+    @property
+    def from_own_label_maps(self) -> bool:
+        """Whether a client's synthetic images are made from its own label maps, of which it need only be told which."""
+        return self.label_maps == "clients"
 
     @property
     def label_maps_leave(self) -> bool:

@@ -149,6 +149,8 @@ def join(
             "data.label_maps a folder with the clients' classes, each in at least one label map."
         )
     maps = foreign.maps if foreign else ()
+    if not config.data.counts_leave:  # nobody knows how often a class is there: all alike
+        maps = uniform_maps(ordered[0][1].classes, config.data.image_size)
     return tuple(
         joined(node, description, config, index, cache, maps) for index, (node, description) in enumerate(ordered)
     )
@@ -240,6 +242,11 @@ def joined(
         description.name, label_maps, description.classes, site, foreign, channels, description.levels
     )
     return JoinedClient(node, description.queue, labels, description.policy)
+
+
+def uniform_maps(classes: int, image_size: int) -> tuple[Pixels, ...]:
+    """Return a constant label map of each class."""
+    return tuple(np.broadcast_to(np.uint8(index), (image_size, image_size)) for index in range(classes))
 
 
 def channels_of(description: NodeDescription, config: Config) -> Channels:

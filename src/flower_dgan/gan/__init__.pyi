@@ -16,6 +16,7 @@ from .exchange import Feedback as Feedback
 from .exchange import Parameters as Parameters
 from .exchange import Proposal as Proposal
 from .exchange import Question as Question
+from .exchange import concatenate as concatenate
 from .exchange import no_feedback as no_feedback
 from .guard import bound_gradients as bound_gradients
 from .guard import bound_scores as bound_scores

@@ -166,6 +166,15 @@ class DiscriminatorHalf:
             self.optimizer.step()
         return loss.detach()
 
+    def step_along(self, gradient: Tensor) -> None:
+        """Step D along a gradient that was made elsewhere, of all parameters, one after the other, (entries,)."""
+        parameters = list(self.network.parameters())
+        parts = torch.split(gradient, [parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
     def feedback(self, synthetic: Batch, paired: Tensor | None = None) -> Feedback:
         """Return each sample's generator loss and its gradient with respect to the image.
 

@@ -25,6 +25,8 @@ class Releases:
         Whether these sums leave behind masks, so that only what all clients send together can be read.
     label_maps_to_clients : bool
         Whether other clients see images made from the client's label maps, and these.
+    private : bool
+        Whether the feedback is that of a discriminator which learned by clipped and noisy steps alone.
     """
 
     feedback: bool = True
@@ -34,6 +36,12 @@ class Releases:
     label_maps_to_clients: bool = False
     noisy_sums: bool = False
     masked: bool = False
+    private: bool = False
+
+    @property
+    def by_noise(self) -> bool:
+        """Whether noise alone bounds what leaves: then nothing else may depend on which patients are there."""
+        return self.noisy_sums or self.private
 
     @property
     def of_network(self) -> bool:

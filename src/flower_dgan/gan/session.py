@@ -17,6 +17,7 @@ from flower_dgan.data.views import Views, sizes_of
 from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.gan.drawn_patients import DrawnPatients
 from flower_dgan.gan.exchange import Batch, Parameters, Question
 from flower_dgan.randomness import derive_generator
 
@@ -46,6 +47,10 @@ class Session:
         run's seed.
     returns : int
         How often the client went back to an earlier state for another bundle; its draws are others then.
+    patients : DrawnPatients or None
+        Who comes to a step, for algorithms that are private by patient; None for others.
+    noise : float or None
+        Standard deviation of the noise of a step, in units of what a patient adds at most; None where there is none.
     foreground : float
         Share of the windows of real images that are placed on the foreground.
     reads_pixels : bool
@@ -63,6 +68,8 @@ class Session:
     foreground: float = 0.0
     reads_pixels: bool = False
     returns: int = 0
+    patients: DrawnPatients | None = None
+    noise: float | None = None
 
     def synthetic(self, question: Question) -> Batch:
         """Return the images of a question with the label maps that they were made from, on the discriminator's device.
@@ -102,6 +109,24 @@ class Session:
             Which batch of the round, from 0.
         """
         return self._real(self.real_views(round_number, batch))
+
+    def draw_patients(self, share: float) -> Batch:
+        """Return an image of each patient who comes to the next step; there may be none.
+
+        Raises
+        ------
+        ValueError
+            If the client does not know its patients.
+        """
+        if self.patients is None:
+            raise ValueError("patients of a client that has none")
+        ids = self.patients.draw(share)
+        if not len(ids):
+            blank = torch.zeros(0, self.pairs.classes, self.image_size, self.image_size, device=self._device)
+            return Batch(blank.new_zeros(0, self.pairs.images[0].shape[2], *blank.shape[2:]), blank)
+        generator = torch.Generator().manual_seed(int.from_bytes(self.patients.random_bytes(7), "little"))
+        views = draw_views(self.sizes[ids], len(ids), self.image_size, self.augmentation, generator)
+        return self._real(Views(ids[views.ids], views.windows, views.colours))
 
     def real_views(self, round_number: int, batch: int) -> Views:
         """Return which views of which pairs :meth:`draw_real` returns, for the owner's count of them."""

@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS sum_keys (
     purpose BLOB NOT NULL, node TEXT NOT NULL, public BLOB NOT NULL, private BLOB, roster BLOB,
     PRIMARY KEY (purpose, node)
 );
+CREATE TABLE IF NOT EXISTS steps (
+    sigma REAL NOT NULL, share REAL NOT NULL, steps INTEGER NOT NULL, PRIMARY KEY (sigma, share)
+);
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write

@@ -105,11 +105,11 @@ def open_node(config: TrainingConfig, node_config: NodeConfig) -> Node:
 def all_of_it(config: TrainingConfig) -> TrainingConfig:
     """Return the settings of a training as a node with data of its own takes them.
 
-    Of a sum with noise all images are, but those that the owner's names or table put into a test split. A share that
-    is held out would have patients in or out by who else is there, and a batch that is wanted would tell how many
-    images there are: either tells of a patient more than the noise allows.
+    Where noise alone bounds what leaves, all images take part but those that the owner's names or table put into a test
+    split. A share that is held out would have patients in or out by who else is there, and a batch that is wanted would
+    tell how many images there are: either tells of a patient more than the noise allows.
     """
-    if not algorithm_of(config).releases.noisy_sums:
+    if not algorithm_of(config).releases.by_noise:
         return config
     return replace(
         config,

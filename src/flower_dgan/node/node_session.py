@@ -14,6 +14,7 @@ from flwr.app import RecordDict
 from numpy.typing import NDArray
 from torch import nn
 
+from flower_dgan.algorithms.dpgan import DpGan
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.data.levels import levels_of
 from flower_dgan.errors import ProtocolError
@@ -27,6 +28,7 @@ from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.own_policy import check_code, is_guarded, release_policy, stamp_of_policy
 from flower_dgan.node.policy import ReleasePolicy
+from flower_dgan.node.private_steps import PrivateSteps
 from flower_dgan.node.progress import Progress
 from flower_dgan.node.secret import secret_of, secret_path
 from flower_dgan.node.simulation import NodeConfig, in_simulation
@@ -93,6 +95,10 @@ class NodeSession:
         self._progress = Progress(state, lock, build, derive_seed(secret, "client", self.name), counts)
         self._session = session_of(config, self.name, pairs, self._progress.half, secret)
         self._compiled: nn.Module | None = None
+        self._private: PrivateSteps | None = None
+        if isinstance(self.algorithm, DpGan):
+            groups, owned = state.groups(len(pairs)), self._images is not None
+            self._private = PrivateSteps(self.algorithm, config, pairs, groups, state.node, secret, owned)
 
     @property
     def bytes(self) -> int:
@@ -141,6 +147,8 @@ class NodeSession:
 
         def use(returns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             self._session = replace(self._session, returns=returns)
+            if self.algorithm.releases.by_noise:  # a limit by image would tell who came
+                return np.zeros(0, np.int64), np.zeros(0, np.int64)
             drawn = [self._session.real_views(envelope.round_number, batch).ids for batch in batches]
             for each in drawn:
                 self._policy.check_distinct(each if self._images is None else self._images[each])
@@ -149,7 +157,11 @@ class NodeSession:
         with self._progress.answering(envelope, self._policy, use) as half:
             if self._session.half is not half:
                 self._session = replace(self._session, half=half)
-            yield self._session
+            if self._private is None:
+                yield self._session
+            else:
+                with self._private.charged(self._session, envelope.round_number, self._policy) as session:
+                    yield session
 
     def stored(self, envelope: Envelope) -> RecordDict | None:
         """Return what a bundle was answered with, to the byte; None where it is to be computed.

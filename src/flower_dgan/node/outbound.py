@@ -21,8 +21,8 @@ from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.privacy_words import spent_at, spent_together
-from flower_dgan.node.rounded import are_rounded
+from flower_dgan.node.privacy_words import spent_at, spent_in_answer, spent_together
+from flower_dgan.node.rounded import are_rounded, is_untold
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
 from flower_dgan.wire.answers import known_answers
@@ -79,6 +79,8 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
             raise _undeclared(f"'{min(foreign)[:40]}' in the record '{name}'")
     if kind == EXCHANGE and not policy.exact_figures and not are_rounded(answer.metric_records["metrics"], config):
         raise _undeclared("figures that are not rounded")
+    if kind == EXCHANGE and algorithm_of(config).releases.private and not is_untold(answer.metric_records["metrics"]):
+        raise _undeclared("seconds or memory, which follow the number of patients")
     if kind != LEAVE:
         try:
             check_form(kind, message.content, answer, state, config, node_config)
@@ -88,13 +90,15 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
         raise _undeclared("more than that the training was left")
     if kind not in (JOIN, LEAVE, SUM_KEY):
         Approvals().note_use(identity)
-        if kind not in (NOISY_SUM, MASKED_SUM):  # bounded by its noise: a refusal would tell which images are there
+        if not algorithm_of(config).releases.by_noise:  # a refusal would tell which images are there
             count_training(policy, state)
     entry = {"records": [_told(name, record) for name, record in answer.items()], **_size(answer)}
     if kind == NOISY_SUM:
         entry["privacy"] = spent_at(state.node, settings_at(config, node_config), policy)
     elif kind == MASKED_SUM:
         entry["privacy"] = spent_together(message.content, state.node, settings_at(config, node_config), policy)
+    elif kind == EXCHANGE and algorithm_of(config).releases.private:
+        entry["privacy"] = spent_in_answer(config, policy)
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
 
 
@@ -127,10 +131,10 @@ def _allowed(kind: str, policy: ReleasePolicy, config: TrainingConfig) -> set[st
     releases = algorithm_of(config).releases
     masks = policy.label_maps and config.data.label_maps_leave
     masked = releases.masked and policy.epsilon != 0
-    if kind == EXCHANGE and releases.noisy_sums:
+    if kind == EXCHANGE and not releases.feedback and releases.noisy_sums:
         return set()  # such a training asks no such thing
     if kind == EXCHANGE:
-        feedback = policy.feedback or not releases.feedback
+        feedback = policy.feedback or releases.private or not releases.feedback
         weights = {DISCRIMINATOR} if releases.weights and policy.weights else set()
         changes = {"change"} if releases.changes and policy.weights else set()
         return ({"feedback", "metrics"} if feedback else {"metrics"}) | weights | changes

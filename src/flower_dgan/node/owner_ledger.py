@@ -18,7 +18,7 @@ from flower_dgan.data.plain_values import parse_json
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.node.book import PUT_BACK, Book
-from flower_dgan.node.privacy_book import RELEASE, is_released
+from flower_dgan.node.privacy_book import CHARGED, RELEASE, is_released, spent_in_steps
 from flower_dgan.private import private_directory
 
 _START = "0" * 64
@@ -118,7 +118,10 @@ class OwnerLedger:
     def _knows_release(self, line: Mapping[str, Any]) -> bool:
         """Return whether the book knows of what a line says was released with noise, if it says so."""
         privacy = line.get("privacy")
-        name = privacy.get(RELEASE) if isinstance(privacy, dict) else None
+        told = privacy if isinstance(privacy, dict) else {}
+        name, steps = told.get(RELEASE), told.get(CHARGED)
+        if isinstance(steps, int) and sum(each.steps for each in spent_in_steps(self._book)) < steps:
+            return False
         return not isinstance(name, str) or is_released(self._book, bytes.fromhex(name))
 
     def _beside(self) -> list["OwnerLedger"]:

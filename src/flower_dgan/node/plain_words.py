@@ -52,9 +52,14 @@ def _what(config: TrainingConfig) -> Iterator[str]:
         f"{data.image_size} x {data.image_size} pixels."
     )
     yield (
-        f"{exchange.rounds} rounds; in each, {steps} steps on {exchange.batch_size} of your images, which your node "
+        f"{exchange.rounds} rounds; in each, {steps} steps on {_how_many(config)} of your images, which your node "
         f"draws itself; about {memory_mib(config):.0f} MiB."
     )
+
+
+def _how_many(config: TrainingConfig) -> str:
+    private = algorithm_of(config).releases.private
+    return "some" if private else str(config.exchange.batch_size)
 
 
 def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator[tuple[str, str, str]]:
@@ -87,7 +92,7 @@ def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator
             "little, unless the images are few",
             "nothing; levels: false would refuse this training",
         )
-    if releases.feedback:
+    if releases.feedback and not releases.private:
         yield (
             f"in each of {config.exchange.rounds} rounds: a loss and a gradient at each of "
             f"{config.exchange.exchanges * config.exchange.batch_size} synthetic images",
@@ -148,7 +153,7 @@ def _verdict(policy: ReleasePolicy, config: TrainingConfig) -> Iterator[str]:
     except PolicyError as error:
         yield f"REFUSED by the rule {error.rule}: {error}"
         return
-    if algorithm_of(config).releases.noisy_sums and not _more_leaves(config, policy):
+    if algorithm_of(config).releases.by_noise and not _more_leaves(config, policy):
         yield _PROMISE
     else:
         yield _GUARANTEE if _has_hurdles(policy) else _NO_HURDLE

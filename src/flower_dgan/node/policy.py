@@ -13,7 +13,7 @@ from flower_dgan.errors import PolicyError
 from flower_dgan.node.bounds import Bounds
 from flower_dgan.node.peers import Peers
 from flower_dgan.plugins import import_paths, package_of
-from flower_dgan.privacy.gaussian_mechanism import epsilon_of
+from flower_dgan.privacy.accountant import Release, epsilon_of_all
 
 _FREE = Bounds()
 _NOBODY = Peers()
@@ -114,14 +114,15 @@ class ReleasePolicy:
         for setting, path in import_paths(config).items():
             self.check_code(setting, path)
         releases = algorithm_of(config).releases
-        if releases.feedback and not self.feedback:
+        if releases.feedback and not releases.private and not self.feedback:
             raise PolicyError(
                 "feedback",
                 "This node's policy lets no feedback on synthetic images leave without differential privacy "
-                "(feedback), and this training has none.",
+                "(feedback), and this training has none: privacy=dp-sgd has.",
             )
-        if releases.noisy_sums:
-            self.check_spent(algorithm_of(config).release_cost_if(self.peers.honest_sites))
+        if releases.by_noise:
+            cost = algorithm_of(config).release_cost_if(self.peers.honest_sites)
+            self.check_spent(cost, *algorithm_of(config).drawn_releases(config))
         if releases.masked:
             self.peers.require()
         if not self.label_maps and config.data.target == "label-maps":
@@ -161,7 +162,7 @@ class ReleasePolicy:
             )
         if releases.real_pixels and not self.pixel_losses:
             raise PolicyError("pixel_losses", "This node's policy does not allow pixel losses (pixel_losses).")
-        if config.exchange.batch_size < self.distinct_images:
+        if config.exchange.batch_size < self.distinct_images and not releases.by_noise:
             raise _too_few(config.exchange.batch_size, self.distinct_images)
         self.bounds.check(config)
 
@@ -211,15 +212,18 @@ class ReleasePolicy:
                 f"(queries_per_image); image {int(highest.argmax())} would have {int(highest.max())}.",
             )
 
-    def check_spent(self, mu: float) -> None:
-        """Raise PolicyError if releases of mu together, see ``flower_dgan.privacy``, are more than may be spent."""
+    def check_spent(self, mu: float, *drawn: Release) -> None:
+        """Raise PolicyError if releases of mu and steps of drawn patients together are more than may be spent.
+
+        See ``flower_dgan.privacy``.
+        """
         if self.epsilon is None:
             return
         if not self.epsilon:
             raise PolicyError(
                 "epsilon", "This node's policy lets nothing leave that spends privacy of patients (epsilon: 0)."
             )
-        if (spent := epsilon_of(mu, self.delta)) > self.epsilon * (1 + _ROUNDING):
+        if (spent := epsilon_of_all(mu, drawn, self.delta)) > self.epsilon * (1 + _ROUNDING):
             raise PolicyError(
                 "epsilon",
                 f"This node's policy lets a patient spend epsilon {self.epsilon:g} at delta {self.delta:g} in all "

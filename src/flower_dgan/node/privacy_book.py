@@ -17,10 +17,13 @@ from sqlite3 import Connection
 
 from flower_dgan.config import TrainingConfig
 from flower_dgan.node.book import Book
-from flower_dgan.privacy.gaussian_mechanism import epsilon_of
+from flower_dgan.privacy.accountant import Release, epsilon_of_all
 
 RELEASE = "name"
 """The key of what names a release, in the line of a ledger."""
+
+CHARGED = "charged steps"
+"""The key of how many steps of drawn patients were charged for, in the line of a ledger."""
 
 Patient = tuple[int, ...]
 """Which of a node's images are those of a patient, from 0 and ascending."""
@@ -53,7 +56,7 @@ def name_of_request(node: str, config: TrainingConfig) -> bytes:
 
 
 def release(
-    book: Book, request: bytes, mu: float, check: Callable[[float], None], make: Callable[[], bytes]
+    book: Book, request: bytes, mu: float, check: Callable[..., None], make: Callable[[], bytes]
 ) -> tuple[bytes, bool]:
     """Return what is released on a request, and whether it is new: what was the first time, or what is made now.
 
@@ -68,7 +71,8 @@ def release(
     mu : float
         What the release costs a patient, see :mod:`flower_dgan.privacy.gaussian_mechanism`; above 0.
     check : callable
-        Called with the mu of all releases together, this one included; raises where that is too much.
+        Called with the mu of all releases together, this one included, and the steps of drawn patients that were
+        charged for, each a :class:`~flower_dgan.privacy.accountant.Release`; raises where that is too much.
     make : callable
         Makes it, with noise that nobody has seen.
 
@@ -82,7 +86,7 @@ def release(
     with book.changing() as rows:
         if (found := released(rows, request)) is not None:
             return found, False
-        return charge(rows, request, mu, check, make), True
+        return charge_release(rows, request, mu, check, make), True
 
 
 def released(rows: Connection, request: bytes) -> bytes | None:
@@ -91,13 +95,13 @@ def released(rows: Connection, request: bytes) -> bytes | None:
     return None if found is None else bytes(found[0])
 
 
-def charge(
-    rows: Connection, request: bytes, mu: float, check: Callable[[float], None], make: Callable[[], bytes]
+def charge_release(
+    rows: Connection, request: bytes, mu: float, check: Callable[..., None], make: Callable[[], bytes]
 ) -> bytes:
     """Charge for what is made on a request on which nothing was released, and keep it; see :func:`release`."""
     if not mu > 0:
         raise ValueError(f"a release of mu {mu}")
-    check(math.sqrt(_squares(rows) + mu**2))
+    check(math.sqrt(_squares(rows) + mu**2), *_steps(rows))
     answer = make()
     rows.execute("INSERT INTO released VALUES (?, ?, ?)", (request, mu**2, answer))
     return answer
@@ -107,6 +111,44 @@ def spent(book: Book) -> float:
     """Return the mu of all releases together, 0 for none; raises StorageError."""
     with book.changing() as rows:
         return math.sqrt(_squares(rows))
+
+
+def charge(book: Book, steps: Release, check: Callable[..., None]) -> None:
+    """Charge for steps of drawn patients, before anything that follows from them leaves.
+
+    Parameters
+    ----------
+    book : Book
+        The owner's.
+    steps : Release
+        What was done.
+    check : callable
+        As for :func:`release`; raises where nothing is to be charged.
+
+    Raises
+    ------
+    StorageError
+        If the book cannot be read or written.
+    """
+    with book.changing() as rows:
+        check(math.sqrt(_squares(rows)), *_with(_steps(rows), steps))
+        rows.execute(
+            "INSERT INTO steps VALUES (?, ?, ?) "
+            "ON CONFLICT (sigma, share) DO UPDATE SET steps = steps + excluded.steps",
+            (steps.sigma, steps.share, steps.steps),
+        )
+
+
+def require_room(book: Book, steps: Release, check: Callable[..., None]) -> None:
+    """Raise what ``check`` raises if these steps would cost too much; nothing is charged."""
+    with book.changing() as rows:
+        check(math.sqrt(_squares(rows)), *_with(_steps(rows), steps))
+
+
+def spent_in_steps(book: Book) -> tuple[Release, ...]:
+    """Return all steps of drawn patients that were charged for; raises StorageError."""
+    with book.changing() as rows:
+        return _steps(rows)
 
 
 def is_released(book: Book, request: bytes) -> bool:
@@ -123,9 +165,20 @@ def epsilon_spent(rows: Connection, delta: float) -> float:
     sqlite3.Error
         If it cannot be read.
     """
-    squares = _squares(rows)
-    return epsilon_of(math.sqrt(squares), delta) if squares > 0 else 0.0
+    return epsilon_of_all(math.sqrt(_squares(rows)), _steps(rows), delta)
 
 
 def _squares(rows: Connection) -> float:
     return math.fsum(row[0] for row in rows.execute("SELECT squares FROM released"))
+
+
+def _steps(rows: Connection) -> tuple[Release, ...]:
+    found = rows.execute("SELECT sigma, share, steps FROM steps ORDER BY sigma, share")
+    return tuple(Release(*each) for each in found)
+
+
+def _with(charged: tuple[Release, ...], more: Release) -> tuple[Release, ...]:
+    """Return steps with more of them, those of one kind as one."""
+    same = sum(each.steps for each in charged if (each.sigma, each.share) == (more.sigma, more.share))
+    others = [each for each in charged if (each.sigma, each.share) != (more.sigma, more.share)]
+    return (*others, Release(more.sigma, more.share, same + more.steps))

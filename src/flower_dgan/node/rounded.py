@@ -12,6 +12,9 @@ from flower_dgan.wire.answer_message import Effort
 _LOSS = 0.1
 _SMALLEST = 2.0**-4  # seconds, or MiB
 
+UNTOLD = Effort(_SMALLEST, _SMALLEST, _SMALLEST)
+"""What is said of an answer whose cost would tell how many patients there are: always the same."""
+
 
 def rounded(answer: Answer, effort: Effort, config: TrainingConfig) -> tuple[Answer, Effort]:
     """Return an answer with the discriminator's loss to a tenth, and what it cost as the next power of two.
@@ -27,6 +30,12 @@ def rounded(answer: Answer, effort: Effort, config: TrainingConfig) -> tuple[Ans
 def step_of(config: TrainingConfig) -> float:
     """Return what the discriminator's loss is rounded to multiples of."""
     return _LOSS * max(1.0, config.algorithm.discriminator_weight, config.algorithm.gradient_penalty)
+
+
+def is_untold(metrics: Mapping[str, Any]) -> bool:
+    """Return whether the figures of an answer, as they travel, say nothing of what it cost."""
+    keys = ("busy-seconds", "compute-seconds", "peak-memory-mib")
+    return Effort(*(float(metrics[key]) for key in keys)) == UNTOLD
 
 
 def are_rounded(metrics: Mapping[str, Any], config: TrainingConfig) -> bool:

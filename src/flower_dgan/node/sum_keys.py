@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from flower_dgan.config import TrainingConfig
 from flower_dgan.errors import ProtocolError
 from flower_dgan.node.book import Book
-from flower_dgan.node.privacy_book import charge, released
+from flower_dgan.node.privacy_book import charge_release, released
 from flower_dgan.privacy.masks import public_key
 from flower_dgan.wire.protocol import Training
 
@@ -54,7 +54,7 @@ def release_masked(
     roster: bytes,
     request: bytes,
     mu: float,
-    check: Callable[[float], None],
+    check: Callable[..., None],
     make: Callable[[bytes], bytes],
 ) -> bytes:
     """Return what a node sends behind masks: what it sent the first time, or what is made now.
@@ -87,7 +87,7 @@ def release_masked(
         rows.execute("PRAGMA secure_delete = ON")  # zeros where the key was
         private, sent = _key_or_sent(rows, purpose, node, roster, request)
         if sent is None:
-            sent = charge(rows, request, mu, check, lambda: make(private))
+            sent = charge_release(rows, request, mu, check, lambda: make(private))
             use = "UPDATE sum_keys SET private = NULL, roster = ? WHERE purpose = ? AND node = ?"
             rows.execute(use, (roster, purpose, node))
     return sent

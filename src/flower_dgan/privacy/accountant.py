@@ -9,15 +9,21 @@ long trainings, so a figure is told with the name of its method.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from flower_dgan.errors import ConfigError
 
 MethodName = Literal["RDP", "PRV", "RDP, integer orders, classic"]
 
+METHOD = "RDP (Mironov 2017; Mironov, Talwar & Zhang 2019) of Opacus, Poisson sampling"
+"""How figures are found where patients are drawn, for a ledger; budgets are kept by it."""
+
 _INTEGER_ORDERS = range(2, 257)
+_LEAST_NOISE, _MOST_NOISE, _NEAR = 0.3, 1e4, 1.002
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,12 @@ def epsilon_together(releases: Sequence[Release], delta: float, method: MethodNa
     """
     if not 0 < delta < 1:
         raise ValueError(f"delta {delta}, not between 0 and 1")
-    if not releases:
-        return 0.0
+    return _of_history(tuple(releases), delta, method) if releases else 0.0
+
+
+@lru_cache(maxsize=256)
+def _of_history(releases: tuple[Release, ...], delta: float, method: MethodName) -> float:
+    """Return it of some; a node asks for the same at each message."""
     try:
         from opacus.accountants import PRVAccountant, RDPAccountant  # type: ignore[import-untyped]
         from opacus.accountants.analysis.rdp import compute_rdp  # type: ignore[import-untyped]
@@ -84,4 +94,84 @@ def epsilon_together(releases: Sequence[Release], delta: float, method: MethodNa
         return float(min(found))
     accountant = RDPAccountant() if method == "RDP" else PRVAccountant()
     accountant.history = [(each.sigma, each.share, each.steps) for each in releases]
-    return float(accountant.get_epsilon(delta=delta))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Optimal order")  # others would lower the figure, which is a bound anyway
+        return float(accountant.get_epsilon(delta=delta))
+
+
+def epsilon_of_all(mu: float, drawn: Sequence[Release], delta: float) -> float:
+    """Return what releases to all patients and steps of drawn ones cost together.
+
+    It never falls as either grows: by themselves the first have their exact figure, which is below that of RDP.
+
+    Parameters
+    ----------
+    mu : float
+        Of the releases to all together, see :mod:`flower_dgan.privacy.gaussian_mechanism`; 0 for none.
+    drawn : sequence of Release
+        The steps, chosen in view of those before or not (Feldman & Zrnic 2021, section 4).
+    delta : float
+        In (0, 1).
+
+    Raises
+    ------
+    ConfigError
+        If there are steps and Opacus is not installed.
+    ValueError
+        If mu or delta is out of bounds.
+    """
+    if not drawn:
+        from flower_dgan.privacy.gaussian_mechanism import epsilon_of  # scipy, which settings come without
+
+        return epsilon_of(mu, delta)
+    return epsilon_together([*([Release(1 / mu)] if mu else []), *drawn], delta, "RDP")
+
+
+def method_of_all(drawn: Sequence[Release]) -> str:
+    """Return how :func:`epsilon_of_all` found its figure, for a ledger."""
+    from flower_dgan.privacy.gaussian_mechanism import METHOD as EXACT
+
+    return METHOD if drawn else EXACT
+
+
+@lru_cache(maxsize=64)
+def noise_of_steps(epsilon: float, delta: float, share: float, steps: int, mu: float) -> float:
+    """Return the least noise of so many steps that cost epsilon together with releases of ``mu``, by RDP.
+
+    Parameters
+    ----------
+    epsilon, delta : float
+        What all may cost; above 0, and in (0, 1).
+    share : float
+        q, in (0, 1].
+    steps : int
+        At least 1.
+    mu : float
+        Of the releases to all patients; 0 for none.
+
+    Returns
+    -------
+    float
+        Sigma in units of what a patient adds at most, 0.2 % above the least at most.
+
+    Raises
+    ------
+    ConfigError
+        If no noise does, as the releases to all cost as much by themselves; or Opacus is not installed.
+    """
+
+    def is_enough(sigma: float) -> bool:
+        return epsilon_of_all(mu, [Release(sigma, share, steps)], delta) <= epsilon
+
+    low, high = _LEAST_NOISE, _MOST_NOISE
+    if not is_enough(high):
+        raise ConfigError(
+            f"No noise lets {steps:,} steps cost epsilon {epsilon:g} at delta {delta:g}: set fewer, or a larger "
+            "algorithm.epsilon."
+        )
+    if is_enough(low):
+        return low
+    while high / low > _NEAR:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

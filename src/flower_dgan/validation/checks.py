@@ -106,10 +106,11 @@ def _check_partition(config: TrainingConfig) -> None:
 def _check_target(config: TrainingConfig) -> None:
     """Find what label maps cannot be drawn with, or from."""
     data = config.data
-    if not data.counts_leave and not algorithm_of(config).once:
+    if not data.counts_leave and not algorithm_of(config).releases.by_noise:
         raise ConfigError(
-            f"data.label_maps={data.label_maps} is for algorithms whose clients answer once, with noise: set "
-            "privacy=moments, or data.label_maps=clients."
+            f"data.label_maps={data.label_maps} is for algorithms whose clients answer with noise, and "
+            f"algorithm={config.algorithm.name} has none: set privacy=moments or privacy=dp-sgd, which choose their "
+            "own, or data.label_maps=clients."
         )
     if data.foreign_label_maps and data.condition != "label-map":
         raise ConfigError(

@@ -49,7 +49,7 @@ class BundleShape:
             exchange.image_format,
             exchange.feedback_format,
             bundles=algorithm.bundles,
-            classes=classes if releases.label_maps_to_clients or config.data.foreign_label_maps else 0,
+            classes=classes if releases.label_maps_to_clients or not config.data.from_own_label_maps else 0,
             feedback=releases.feedback,
         )
 
