@@ -70,6 +70,8 @@ def test_a_generator_learns_two_levels_from_their_means() -> None:
         (f"{MOMENTS} downstream=classification downstream.member_folds=2", "downstream.member_folds"),
         (f"{MOMENTS} algorithm.epsilon=0", "algorithm.epsilon"),
         (f"{MOMENTS} algorithm.bandwidth=1e-9", "algorithm.bandwidth"),
+        (f"{MOMENTS} algorithm.honest_sites=3", "algorithm.largest_share=1"),
+        (f"{MOMENTS} algorithm.honest_sites=0 algorithm.largest_share=1", "algorithm.honest_sites"),
     ],
 )
 def test_settings_that_contradict_it_are_named(overrides: str, message: str) -> None:

@@ -39,6 +39,10 @@ FEEDBACK, SHARED = Releases(), Releases(label_maps_to_clients=True)
         ("dgan-average", SHARED),
         (f"dpmerf {WITH_NOISE}", Releases(feedback=False, noisy_sums=True)),
         (f"dpgan {WITH_STEPS}", Releases(private=True)),
+        (
+            f"dpmerf {WITH_NOISE} algorithm.honest_sites=2 algorithm.largest_share=1",
+            Releases(feedback=False, noisy_sums=True, masked=True),
+        ),
         ("dgan-selective", Releases(feedback=False, changes=True, label_maps_to_clients=True)),
     ],
 )

@@ -1,5 +1,6 @@
 """The owner's commands: what they say, and that they speak of the same trainings as the node."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +106,15 @@ def test_ledger_fails_where_a_line_was_changed() -> None:
         found.note({"purpose": "x", "bytes": number, "records": []})
     found.path.write_text(found.path.read_text().replace('"bytes": 1', '"bytes": 7'))
     assert "line 2 (message 2) was changed" in command("ledger", str(found.path.parents[1]), code=1)
+
+
+def test_a_key_is_printed_and_stays(own_home: Path, tmp_path: Path) -> None:
+    """The same again; another of another file; what is private is in neither, and nobody else can read it."""
+    printed = command("policy", "key").strip()
+    assert re.fullmatch("[0-9a-f]{64}", printed)
+    assert command("policy", "key").strip() == printed
+    other = command("policy", "key", "--file", str(tmp_path / "identity")).strip()
+    assert other != printed
+    for file in (own_home / "state/flower-dgan/identity", tmp_path / "identity"):
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_bytes().hex() not in (printed, other)

@@ -18,7 +18,7 @@ follows
 
     sigma:  n~ and T steps together cost epsilon at delta, see flower_dgan.privacy.accountant.
 
-What leaves is the loss and the gradient at synthetic images, as D_k finds them after its steps on them: post-processing,
+What leaves is loss and gradient at synthetic images, as D_k finds them after its steps on them: post-processing,
 which costs nothing. The server adds up the gradients as :mod:`~flower_dgan.algorithms.asyndgan` does.
 
 Deviations: the loss is hinge and not Wasserstein's, whose weights are clipped, too; the noise is added once a step and
