@@ -321,22 +321,24 @@ def test_feedback_is_to_follow_the_label_maps_as_that_of_the_others() -> None:
         told = ({"a": a, "b": b, "c": c} for a in values)
         return [
             round_of(number, **{name: {"feedback_follows": each} for name, each in row.items()})
-            for number, row in enumerate(told, start=1)
+            for number, row in enumerate(told, start=6)
         ]
 
     values = [0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9]
     assert when(found(begin(), *rounds(values))) == [
-        ("images and label maps do not match", "a", 6, 6, True),
-        ("images and label maps do not match", "a", 6, 7, False),
+        ("images and label maps do not match", "a", 11, 11, True),
+        ("images and label maps do not match", "a", 11, 12, False),
     ]
     (first, _) = found(begin(), *rounds(values))
     assert first.said == "its feedback follows the label maps by 0.10, and that of the others by 0.50 in the median"
     assert found(begin(), *rounds([0.1] * 4)) == []
+    assert found(begin("exchange.rounds=40"), *rounds([0.1] * 9)) == []  # rounds 6 to 14, of which those from 11 count
+    assert found_kinds(begin("exchange.rounds=40"), *rounds([0.1] * 10)) == ["images and label maps do not match"]
     assert found(begin(), *rounds([0.251] * 6)) == []
     assert found_kinds(begin(), *rounds([0.249] * 6)) == ["images and label maps do not match"]
     assert found(begin(), *rounds([-0.9] * 6, 0.09, 0.1)) == []  # the others' median is 0.095: nobody's follows
     assert found(begin(), *rounds([None] * 6)) == []
-    of_two = [round_of(n, a={"feedback_follows": -0.5}, b={"feedback_follows": 0.5}) for n in range(1, 8)]
+    of_two = [round_of(n, a={"feedback_follows": -0.5}, b={"feedback_follows": 0.5}) for n in range(6, 14)]
     assert found(begin(), *of_two) == []
 
 

@@ -74,8 +74,8 @@ AGAINST_ANSWERS = 5
 FOLLOWING = 0.5
 """Part of the others' median below which a client's feedback does not follow the label maps, in the mean of 5 answers.
 
-On the embedded digits, four clients, one with the label maps of other images has 0.4 to 0.5 by the tenth round and less
-than 0 later; among healthy ones the least is two thirds (``benchmarks/alarms.py``).
+On the embedded digits, four clients, one with the label maps of other images has 0.4 by the tenth round and less than
+0 later; among healthy ones the least is two thirds (``benchmarks/alarms.py``).
 """
 
 CLEAR = 0.1
@@ -92,7 +92,12 @@ class Known:
     follows: dict[str, deque[float]] = field(default_factory=dict)
 
     def note(self, record: Round) -> None:
-        """Note how far the feedback in the last five answers of each client follows the label maps."""
+        """Note how far the feedback in the last five answers of each client follows the label maps.
+
+        Early answers do not count: what a site has that others have not makes its discriminator learn at another pace.
+        """
+        if self.begin is None or _is_early(self.begin, record.round):
+            return
         for name, client in record.clients.items():
             if client.feedback_follows is not None and math.isfinite(client.feedback_follows):
                 self.follows.setdefault(name, deque(maxlen=AGAINST_ANSWERS)).append(client.feedback_follows)
