@@ -139,7 +139,7 @@ def _is_another_view(image: Image.Image, frame: int) -> bool:
     """
     try:
         # Opened once more, as Pillow forgets on the way how the first one is to be turned.
-        with Image.open(image.fp) as again:  # type: ignore[arg-type]
+        with Image.open(image.fp) as again:  # type: ignore[attr-defined]
             again.seek(frame)
             kind = str(image.mpinfo[_PICTURES][frame]["Attribute"]["MPType"])  # type: ignore[attr-defined]
             return again.size == image.size or kind.startswith("Multi-Frame")
