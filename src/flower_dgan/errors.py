@@ -104,6 +104,9 @@ def told(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, MemoryError):
         return "This machine has not enough memory for that: take fewer or smaller images, or other settings."
+    before = error.__context__
+    if isinstance(error, RuntimeError) and isinstance(before, OSError) and before.errno == errno.ELOOP:
+        error = before  # of Path.resolve before Python 3.13, where a link leads to itself
     if not isinstance(error, OSError):
         return None
     reason = error.strerror or printable(str(error))

@@ -183,6 +183,24 @@ def test_no_command_writes_into_a_folder_that_it_reads(
     assert "lies in" in failing("data", "prepare", "folder", root, root)
 
 
+def test_a_link_that_leads_to_itself_is_one_line(tmp_path: Path, failing: Callable[..., str]) -> None:
+    """Python before 3.13 raises RuntimeError of it, not an error of the system."""
+    root, loop, new = folder_of_pairs(tmp_path / "real"), tmp_path / "loop", tmp_path / "new"
+    loop.symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(loop)
+    for line in (
+        ("synthesize", loop, root / "masks", new),
+        ("data", "prepare", "folder", root, new, "--stain-reference", loop),
+        ("data", "prepare", "folder", loop, new),
+        ("data", "edit-masks", loop, new),
+        ("data", "check", loop),
+        ("predict", loop, root, new),
+        ("report", loop),
+    ):
+        assert str(loop) in failing(*line)
+    assert not new.exists()
+
+
 def test_two_rows_of_a_table_never_share_a_name(tmp_path: Path, failing: Callable[..., str]) -> None:
     root = folder_of_pairs(tmp_path / "real")
     assert "is named twice" in failing("evaluate", root, root, root)

@@ -79,7 +79,7 @@ def require_outside(path: Path, *inputs: Path) -> None:
     The same command would find its own files among the user's when it is started again, and so would others.
     """
     for each in inputs:
-        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(each)) and each.is_dir():
+        if each.is_dir() and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(each)):
             raise ConfigError(
                 f"{_shown(path)} lies in {_shown(each)}, which is read, so that its files would be mixed with yours: "
                 "name a new folder outside of it."
