@@ -200,6 +200,19 @@ def test_several_steps_draw_anew_and_are_all_counted() -> None:
     assert len({tuple(patients.draw(0.5)) for _ in range(9)}) == 9
 
 
+@pytest.mark.parametrize(("enough", "taken"), [(1.0, 3), (0.9, 1)])
+def test_steps_on_a_batch_that_is_known_are_left_out_and_not_counted(enough: float, taken: int) -> None:
+    """After one step w = 1, and D scores both black images -1."""
+    config = one_step_each()
+    algorithm = DpGan(replace(config.algorithm, discriminator_steps=3, enough=enough))
+    white = tuple(np.full((8, 8, 1), 255, np.uint8) for _ in range(2))
+    pairs = Pairs(white, tuple(np.zeros((8, 8), np.uint8) for _ in white), 3)
+    patients = DrawnPatients([(0,), (1,)], seeded_bytes(0), 2.0)
+    question = Question(-torch.ones(2, 1, 8, 8), label_maps=np.zeros((2, 8, 8), np.uint8))
+    algorithm.answer(session(config, pairs, Brightness(), 1e-9, patients), 1, question)
+    assert patients.taken == taken
+
+
 def test_noise_follows_from_epsilon_share_and_steps_and_costs_no_more() -> None:
     sigma = noise_of_steps(3.0, 1e-5, 0.35, 1500, 1 / 20)
     spent = epsilon_of_all(1 / 20, [Release(sigma, 0.35, 1500)], 1e-5)

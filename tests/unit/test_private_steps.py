@@ -133,7 +133,7 @@ def test_what_costs_too_much_by_itself_is_refused_when_it_joins(clinic: Clinic) 
     assert clinic.refusal(clinic.join(f"{STEPS} algorithm.epsilon=3.1")) == Refusal.EPSILON
     assert clinic.refusal(clinic.join(f"{STEPS} algorithm.epsilon=1 algorithm.delta=0.1")) == Refusal.EPSILON
     clinic.policy.write_text(f"{STRICT}epsilon: 0\n")
-    assert clinic.refusal(clinic.join(f"{STEPS} algorithm.epsilon=0.5")) == Refusal.EPSILON
+    assert clinic.refusal(clinic.join(STEPS)) == Refusal.EPSILON
 
 
 @pytest.mark.parametrize("images", [3, 9])
@@ -175,9 +175,9 @@ def test_sums_and_steps_are_one_account_that_only_grows() -> None:
     assert spent_in_steps(Book()) == (Release(8.0, 512 / 1438, 1500), Release(9.0, 0.5, 1))
 
     def refuse(mu: float, *drawn: Release) -> None:
-        raise PermissionError("no")
+        raise ValueError("no")
 
-    with pytest.raises(PermissionError):
+    with pytest.raises(ValueError, match="no"):
         charge(Book(), Release(9.0, 0.5, 1), refuse)
     assert spent_in_steps(Book())[1].steps == 1
 

@@ -18,8 +18,10 @@ follows
 
     sigma:  n~ and T steps together cost epsilon at delta, see flower_dgan.privacy.accountant.
 
-What leaves is loss and gradient at synthetic images, as D_k finds them after its steps on them: post-processing,
-which costs nothing. The server adds up the gradients as :mod:`~flower_dgan.algorithms.asyndgan` does.
+What leaves is the loss and the gradient at synthetic images, as D_k finds them after its steps on them: this is
+post-processing and costs nothing, and so does looking how many of them D_k knows, by which a client may leave the rest
+of its steps out (Bie et al., section 4.2). The server adds up the gradients as
+:mod:`~flower_dgan.algorithms.asyndgan` does.
 
 Deviations: the loss is hinge and not Wasserstein's, whose weights are clipped, too; the noise is added once a step and
 not once a sample; neighbours differ by a patient, of whom one image comes at a time.
@@ -66,12 +68,16 @@ class DpGanSettings(AlgorithmSettings, MergeSettings):
         q, with which probability a patient comes to a step, in (0, 1].
     clip : float
         C, the length that the gradient of a sample is shortened to.
+    enough : float
+        In (0, 1]: a client takes no more steps on a batch once its discriminator scores a larger share of it below 0,
+        and does not pay for those that it leaves out. With 1 it takes all.
     """
 
     epsilon: Annotated[float, Interval(gt=0, le=100)]
     delta: Annotated[ProperFraction, Because("far below 1 / the number of patients, such as 1e-5")]
     share: Annotated[PositiveFraction, Because("the probability with which a patient comes to a step")]
     clip: Positive
+    enough: Annotated[PositiveFraction, Because("1 is all steps of each batch")]
 
 
 class DpGan(Algorithm[DpGanSettings]):
@@ -172,11 +178,21 @@ class DpGan(Algorithm[DpGanSettings]):
         for part in session.parts(len(synthetic)):
             batch = synthetic[part]
             for _ in range(self.settings.discriminator_steps):
+                if self._knows(session, batch):
+                    break
                 self._step(session, batch)
             with torch.no_grad():
                 losses.append(session.half.loss.fake(session.half.network(batch.label_maps, batch.images)).mean())
             feedback.append(session.half.feedback(batch))
         return gan.Answer(gan.concatenate(feedback), gan.mean_of(losses))
+
+    def _knows(self, session: gan.Session, synthetic: gan.Batch) -> bool:
+        """Return whether D takes more of the batch for synthetic than is wanted of it."""
+        if self.settings.enough == 1:
+            return False
+        with torch.no_grad():
+            scores = session.half.network(synthetic.label_maps, synthetic.images).flatten(1).mean(1)
+        return float((scores < 0).float().mean()) > self.settings.enough
 
     def _step(self, session: gan.Session, synthetic: gan.Batch) -> None:
         """Step D along g."""

@@ -23,7 +23,7 @@ METHOD = "RDP (Mironov 2017; Mironov, Talwar & Zhang 2019) of Opacus, Poisson sa
 """How figures are found where patients are drawn, for a ledger; budgets are kept by it."""
 
 _INTEGER_ORDERS = range(2, 257)
-_LEAST_NOISE, _MOST_NOISE, _NEAR = 0.3, 1e4, 1.002
+_LEAST_NOISE, _MOST_NOISE, _NEAR, _NOTHING = 0.3, 1e4, 1e-3, 1e-9
 
 
 @dataclass(frozen=True)
@@ -152,26 +152,25 @@ def noise_of_steps(epsilon: float, delta: float, share: float, steps: int, mu: f
     Returns
     -------
     float
-        Sigma in units of what a patient adds at most, 0.2 % above the least at most.
+        Sigma in units of what a patient adds at most; 0.3 % above the least at most.
 
     Raises
     ------
     ConfigError
         If no noise does, as the releases to all cost as much by themselves; or Opacus is not installed.
     """
+    from scipy.optimize import brentq  # type: ignore[import-untyped]
 
-    def is_enough(sigma: float) -> bool:
-        return epsilon_of_all(mu, [Release(sigma, share, steps)], delta) <= epsilon
+    def beyond(logarithm: float) -> float:
+        found = epsilon_of_all(mu, [Release(math.exp(logarithm), share, steps)], delta)
+        return math.log(max(found, _NOTHING) / epsilon)
 
-    low, high = _LEAST_NOISE, _MOST_NOISE
-    if not is_enough(high):
+    low, high = math.log(_LEAST_NOISE), math.log(_MOST_NOISE)
+    if beyond(high) > 0:
         raise ConfigError(
             f"No noise lets {steps:,} steps cost epsilon {epsilon:g} at delta {delta:g}: set fewer, or a larger "
             "algorithm.epsilon."
         )
-    if is_enough(low):
-        return low
-    while high / low > _NEAR:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
+    if beyond(low) <= 0:
+        return _LEAST_NOISE
+    return math.exp(brentq(beyond, low, high, xtol=_NEAR, rtol=_NEAR / 100) + 1.1 * _NEAR)
