@@ -1,18 +1,17 @@
 """What an attack's scores say of all candidates there could be: intervals, and bounds of epsilon."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.stats import binom, norm  # type: ignore[import-untyped]
 
 CONFIDENCE = 0.95
 _MOST_EPSILON = 50.0
-_SHARES = (1.0, 0.5, 0.2)
-"""Of the canaries that are guessed about, the surest ones first: chosen before any score is seen."""
+_SHARES = (0.8, 0.5, 0.2)
+"""Of the canaries that are guessed about, the surest ones: not all, as coins put more in than out, or fewer."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Area:
     high: float
 
 
-def area_under_curve(members: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE) -> Area:
+def area_under_curve(members: ArrayLike, others: ArrayLike, confidence: float = CONFIDENCE) -> Area:
     """Return how often a member's score is above another's, ties by half, with an interval.
 
     The interval is that of DeLong, DeLong & Clarke-Pearson 1988 ("Comparing the areas under two or more correlated
@@ -39,7 +38,7 @@ def area_under_curve(members: Sequence[float], others: Sequence[float], confiden
 
     Parameters
     ----------
-    members, others : sequence of float
+    members, others : float arrays
         Higher for members; at least two each.
     confidence : float
         In (0, 1), of the two-sided interval.
@@ -64,7 +63,8 @@ def epsilon_at_least(
     T. Steinke, M. Nasr, M. Jagielski: "Privacy Auditing with One (1) Training Run", NeurIPS 2023, theorem 5.2: of r
     guesses about canaries, each of which is in or out by a coin, no more are right under (epsilon, delta) than of r
     coins with e^epsilon / (e^epsilon + 1), but for a term of delta. Here the surest half of r guesses says in, the
-    other half out, for r of all canaries, a half and a fifth of them; each has a third of the error.
+    other half out, for r of four fifths of all canaries, a half and a fifth of them; each has a third of the
+    error.
 
     Parameters
     ----------
@@ -89,7 +89,8 @@ def epsilon_at_least(
 
 def most_that_can_be_shown(canaries: int, delta: float, confidence: float = CONFIDENCE) -> float:
     """Return the epsilon that :func:`epsilon_at_least` returns where all guesses are right."""
-    return _epsilon_of(canaries, 2 * (canaries // 2), 2 * (canaries // 2), delta, (1 - confidence) / len(_SHARES))
+    guesses = 2 * (int(canaries * _SHARES[0]) // 2)
+    return _epsilon_of(canaries, guesses, guesses, delta, (1 - confidence) / len(_SHARES))
 
 
 def chance(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
