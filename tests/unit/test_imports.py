@@ -43,8 +43,8 @@ HEAVY = (
 )
 ABSENT = ("fcntl", "resource")
 COMMANDS = {
-    (): "data policy verify clean compare config evaluate export gain init invite ledger predict preflight report "
-    "supernode synthesize train-model watch",
+    (): "data policy verify audit clean compare config evaluate export gain init invite ledger predict preflight "
+    "report supernode synthesize train-model watch",
     ("data",): "check download edit-masks partition prepare",
     ("policy",): "approve check counts init key new-book revoke waiting",
     ("verify",): "exactness",

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from flower_dgan.cli.audit_command import audit
 from flower_dgan.cli.clean import clean
 from flower_dgan.cli.compare import compare
 from flower_dgan.cli.consoles import console, errors, print_table, require_different, show_any_name
@@ -34,6 +35,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 verify = typer.Typer(no_args_is_help=True, help="Show that the distributed run does what the algorithm says.")
 app.add_typer(verify, name="verify")
 app.add_typer(data, name="data")
+app.command()(audit)
 app.command()(clean)
 app.command()(compare)
 app.command()(gain)

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from flower_dgan.errors import DataError
+from flower_dgan.report.audit_section import audit_section
 from flower_dgan.report.curves import plot_losses
 from flower_dgan.report.markdown import CURVES_NAME, render_report
 from flower_dgan.report.member_figure import gain_figure
@@ -59,7 +60,7 @@ def write_report(run_directory: Path) -> Path:
             figure.savefig(partial, format="png")
     samples = [f"samples/{path.name}" for path in sorted((run_directory / "samples").glob("*.png"))]
     report = run_directory / "report.md"
-    text = render_report(metrics, _settings(config), samples)
+    text = render_report(metrics, _settings(config), samples, audit_section(run_directory))
     with whole_file(report) as partial:
         partial.write_text(text, encoding="utf-8")
     return report

@@ -29,7 +29,7 @@ _SCORES = (
 )
 
 
-def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] = ()) -> str:
+def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] = (), audit: str | None = None) -> str:
     """Write the report of a run.
 
     Parameters
@@ -40,6 +40,8 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         The composed configuration, shown as it is.
     samples : sequence of str
         Paths of sample images relative to the report, oldest first; the last one is shown.
+    audit : str or None
+        The section of an audit; None where there was none.
 
     Returns
     -------
@@ -80,6 +82,8 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
         sections.insert(4, ("## Worst and best test images", _test_pictures(metrics)))
     if metrics.releases:
         sections.insert(2, ("## Differential privacy", _release_words(metrics.releases)))
+    if audit is not None:
+        sections.insert(2, ("## Audit", audit))
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
 
 

@@ -9,7 +9,8 @@ TRAINING = "training.json"
 """The file by which a directory is a run's."""
 
 _NAMES = re.compile(
-    r"training\.json|config\.yaml|metrics\.jsonl|members\.json|sum-keys\.json|label-maps\.sha256|lock|report\.md|patients\.csv"
+    r"training\.json|audit\.json|config\.yaml|metrics\.jsonl|members\.json|sum-keys\.json|label-maps\.sha256|lock"
+    r"|report\.md|patients\.csv"
     r"|generator(_best)?\.safetensors|label_maps\.npz|(curves|gains)\.png"
     r"|samples|checkpoints|candidates|generators|synthetic|[0-9a-z_-]+\.partial"
     r"|tensorboard|wandb|mlflow\.db(-journal|-wal|-shm)?|mlartifacts"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flower_dgan.errors import DataError
+from flower_dgan.run.audit_file import shown_audit
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.page import SCRIPTS, STYLES, page, static_file
 from flower_dgan.watch.plain import plain
@@ -63,6 +64,7 @@ def _add(answers: dict[str, Any], run: Watched, room: int) -> int:
         "curves": run.curves(),
         "settings": run.settings(),
     }
+    answers[f"{base}/audit"] = {"audit": shown_audit(path)}
     answers[f"{base}/records"] = {"records": run.story.records()}
     shown = []
     for number in _some(sample_rounds(run.story, path)):

@@ -9,6 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from flower_dgan.errors import DataError
+from flower_dgan.run.audit_file import shown_audit
 from flower_dgan.watch.board import Board, Watched
 from flower_dgan.watch.page import STATIC, page, static_file
 from flower_dgan.watch.paint_request import TooLargeError, read_request
@@ -98,6 +99,10 @@ def make_app(board: Board | None, painting: Painting, node: "NodeView | None" = 
     @app.get("/api/runs/{key}/records")
     def records(key: _KEY) -> Response:
         return _json({"records": found(key).story.records()})
+
+    @app.get("/api/runs/{key}/audit")
+    def audit(key: _KEY) -> Response:
+        return _json({"audit": shown_audit(found(key).place.path)})
 
     @app.get("/api/runs/{key}/samples")
     def samples(key: _KEY) -> Response:

@@ -15,6 +15,7 @@
     "no owner": "The node has no images of an owner's: it is simulated, or has the embedded digits.",
   };
   const NONE = "No epsilon exists for this training: no mechanism of differential privacy was applied, and no figure bounds what the feedback tells of one image. docs/privacy.md says what holds instead.";
+  const audited = el("div");
   const FROM = "from node";
   let looked = "";
   let key = null;
@@ -34,11 +35,14 @@
   const epsilons = (releases) => dgan.table("What each site released with noise", ["site", ">epsilon", ">delta", ">sigma"],
     releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta?.toExponential() ?? "–", dgan.number(each.sigma)]));
 
+  const figures = (audit) => dgan.table(`Policy ${audit.policy}: ${audit.holds ? "what it promises holds" : "what it promises does not hold"}`, audit.columns, audit.rows);
+
   dgan.tabs.push({
     id: "privacy", title: "Privacy",
     build: (panel) => panel.append(el("div", { class: "grid" },
       card("Differential privacy", { size: "wide" }, noise),
       card("The policy each site said it has", { size: "wide", note: "What its node said as it joined. Its limits, and how far they are used up, are on the owner's own page." }, policies),
+      card("Audit", { size: "wide" }, audited),
       card("What left each site", { size: "wide", note: "As the server received it, every array of every record, over the whole training. What a site's owner counted and allowed is on the owner's own page: flower-dgan watch --node." }, left),
       card("What was sent to each site", { size: "wide" }, sent))),
     view: async (view) => {
@@ -53,6 +57,9 @@
       if (key !== view.key) return;
       const releases = view["noisy-release"];
       fillIfNew(noise, releases, () => [releases.length ? epsilons(releases) : el("p", {}, NONE)]);
+      const { audit } = await dgan.source.get(`runs/${key}/audit`);
+      if (key !== view.key) return;
+      fillIfNew(audited, audit, () => [audit ? figures(audit) : el("p", {}, "Nobody attacked this run: flower-dgan audit <run directory> does.")]);
       const opened = new Set([...left.querySelectorAll("details[open] summary b")].map((each) => each.textContent));
       const parts = [[left, records.filter((each) => each.direction === FROM), "left"], [sent, records.filter((each) => each.direction !== FROM), "were sent"]];
       for (const [box, rows, word] of parts) {

@@ -1,0 +1,1 @@
+"""Attacks on a node that were seen to work, and what they still find: ``flower-dgan audit``."""
