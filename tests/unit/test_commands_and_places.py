@@ -181,6 +181,10 @@ def test_no_command_writes_into_a_folder_that_it_reads(
             assert not inside.exists()
     run("data", "edit-masks", root / "masks", root / "masks 2", "--count", 1)  # beside it, of a name that begins alike
     assert "lies in" in failing("data", "prepare", "folder", root, root)
+    free, shape = tmp_path / "free.safetensors", ImageShape(1, 1, 16, ("all",))
+    save_generator(free, build_generator(MODEL, shape), MODEL, shape)
+    run("synthesize", free, tmp_path, tmp_path / "drawn", "--count", 1)  # it reads no label maps
+    assert len(list((tmp_path / "drawn/images").iterdir())) == 1
 
 
 def test_a_link_that_leads_to_itself_is_one_line(tmp_path: Path, failing: Callable[..., str]) -> None:

@@ -22,7 +22,7 @@ from flower_dgan.cli.init import init
 from flower_dgan.cli.invite import invite
 from flower_dgan.cli.ledger_command import ledger
 from flower_dgan.cli.models import predict, train_model
-from flower_dgan.cli.new_places import new_folder, require_new_folder
+from flower_dgan.cli.new_places import new_folder, require_new_folder, require_outside
 from flower_dgan.cli.policy_command import policy
 from flower_dgan.cli.preflight import preflight
 from flower_dgan.cli.watch_command import watch
@@ -100,9 +100,11 @@ def synthesize(
     from flower_dgan.placing import place
     from flower_dgan.synthesis import synthesize_folder, write_pairs
 
-    require_new_folder(output, label_maps)
+    require_new_folder(output)
     where = resolve_device(device)
     network, model, shape = load_generator(generator, package or ())
+    if shape.classes > 1:  # else no label maps are read, and any place may stand for them
+        require_outside(output, label_maps)
     size = f"images of {shape.image_size} x {shape.image_size} pixels"
     with enough_memory_for(size, "what else is on it, or give --device cpu"):
         trained = place(network, where), model, shape
