@@ -18,7 +18,7 @@ from collections.abc import Callable
 from flower_dgan.lazily import torch
 from flower_dgan.privacy.noise import GRID
 
-_AT_ONCE = 2**22  # numbers of single gradients in memory: 32 MiB as float64, and a few times that meanwhile
+_AT_ONCE = 2**22  # numbers of single gradients in memory: 16 MiB, and a few times that meanwhile
 _ROOM = 2**-10
 
 SampleLoss = Callable[["torch.Tensor"], "torch.Tensor"]
@@ -53,19 +53,21 @@ def clipped_sum(
     part = max(1, _AT_ONCE // entries)
     for start in range(0, len(inputs[0]), part):
         found = of_each(weights, *(each[start : start + part] for each in inputs))
-        total += whole_clipped(torch.cat([found[name].flatten(1) for name in weights], 1), bound).sum(0)
+        total += whole_clipped(torch.cat([found[name].flatten(1) for name in weights], 1), bound).sum(
+            0, dtype=torch.float64
+        )
     return total
 
 
 def whole_clipped(gradients: torch.Tensor, bound: float) -> torch.Tensor:
-    """Return single gradients (samples, entries) in units of C and whole steps, float64, none longer than 1.
+    """Return single gradients (samples, entries), float32, in units of C and whole steps, none longer than 1.
 
     Each entry is cut off towards 0, which makes no gradient longer.
     """
-    gradients = gradients.double()
-    finite = gradients.isfinite().all(1, keepdim=True)
-    gradients = torch.where(finite, gradients, 0.0)
-    largest = gradients.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-    lengths = largest * (gradients / largest).norm(dim=1, keepdim=True)
-    whole: torch.Tensor = (gradients * (GRID * (1 - _ROOM) / lengths.clamp_min(bound))).trunc()
+    lengths = torch.linalg.vector_norm(gradients, dim=1, keepdim=True, dtype=torch.float64)  # none is too large for it
+    finite = lengths.isfinite()
+    if not finite.all():
+        gradients = torch.where(finite, gradients, 0.0)
+    factors = GRID * (1 - _ROOM) / torch.where(finite, lengths, 0.0).clamp_min(bound)
+    whole: torch.Tensor = (gradients * factors.to(gradients)).trunc()
     return whole
