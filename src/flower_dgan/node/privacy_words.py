@@ -124,5 +124,5 @@ def _steps_in_words(algorithm: DpGan, config: TrainingConfig) -> tuple[str, str,
         "is known; what is true of many patients, it tells",
         f"noise of {steps.sigma:.4f} times what one patient adds to a step at most, which your node draws, and of "
         f"{COUNT_NOISE:g} patients on their number; epsilon and delta of the policy; the last step before they would "
-        "be crossed is the last one. Below some 1,000 patients little is learned",
+        "be crossed is the last one. It wants many patients",
     )
