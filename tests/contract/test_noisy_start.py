@@ -51,7 +51,7 @@ def weights(directory: RunDirectory) -> np.ndarray:
 
 
 def test_a_training_asks_once_and_nothing_else_leaves(federation: Federation) -> None:
-    """Neither a number of images nor a label map: the answer to joining has names, channels and classes."""
+    """Neither a number of images nor a label map: the answer to joining has names, channels, classes and the word of a policy."""
     wire = Wire()
     directory = federation.run(MOMENTS, client_app=TamperedApp(wire))
     assert [(node, kind) for node, kind, _ in wire.answers] == [
@@ -59,7 +59,8 @@ def test_a_training_asks_once_and_nothing_else_leaves(federation: Federation) ->
     ]
     joined = wire.answers[0][2].content
     assert list(joined) == ["node"]
-    assert set(joined["node"]) == {"protocol-version", "name", "channels", "classes", "queue", "token", "levels"}
+    keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy"}
+    assert set(joined["node"]) == keys
     assert len(read_metrics(directory.path).rounds) == 3
     report = (directory.path / "report.md").read_text()
     assert "| part-0 | 10 | 1e-05 | 0.4999 |" in report
