@@ -51,7 +51,7 @@ def weights(directory: RunDirectory) -> np.ndarray:
 
 
 def test_a_training_asks_once_and_nothing_else_leaves(federation: Federation) -> None:
-    """Neither a number of images nor a label map: the answer to joining has names, channels, classes and the word of a policy."""
+    """Neither a number of images nor a label map: joining tells names, channels, classes and the word of a policy."""
     wire = Wire()
     directory = federation.run(MOMENTS, client_app=TamperedApp(wire))
     assert [(node, kind) for node, kind, _ in wire.answers] == [
