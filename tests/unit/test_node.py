@@ -10,6 +10,7 @@ from flower_dgan.data.array_files import write_image
 from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.node.node import node_key, open_node, open_partition
 from flower_dgan.node.own_policy import release_policy
+from flower_dgan.node.peers import Anybody
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.presets import PRESETS
 from flower_dgan.node.simulation import simulating
@@ -62,7 +63,7 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     """In simulation the run decides; a deployed node is strict unless its own file says otherwise."""
     config = resolve("allow_pixel_losses=true")
     with simulating():
-        whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True, epsilon=None)
+        whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True, epsilon=None, peers=Anybody())
         assert release_policy(config, {"partition-id": 0}) == whole
         assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
     digits = ReleasePolicy(True, False, False, False, None, kept_trainings=20, bounds=PRESETS["research"].bounds)

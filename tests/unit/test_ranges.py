@@ -65,7 +65,7 @@ from flower_dgan.wire.description import describe_training, read_description
         ("model.generator=unet data.image_size=24", "it wants an image size of 8, 16, 32, ..., not 24."),
         ("data.image_size=30", "model.generator=small with data.image_size=30: it wants an image size divisible by 4"),
         ("model=mlp model.noise_channels=0 data.condition=none downstream=none", "set model.noise_channels=100"),
-        ("model=mlp model.site_condition=true data.condition=none downstream=none", "model.site_condition=false"),
+        ("model=fusion-mixture model.site_condition=true", "model.site_condition=false"),
         (
             "data.image_size=4 algorithm.perceptual_weight=1 allow_pixel_losses=true",
             "algorithm.perceptual_weight wants data.image_size=8 or more",
