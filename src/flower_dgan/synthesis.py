@@ -139,6 +139,8 @@ def synthesize_folder(
             f"{needed / 2**30:,.1f} GiB, and this machine has {machine_memory() / 2**30:,.1f}: draw fewer at a time, "
             "with another --seed each."
         )
+    if not shape.sites:
+        raise DataError("The generator says of no site that it draws for: its file is not one of a training.")
     if site is not None and site not in shape.sites:
         raise ConfigError(unknown_name("site", site, shape.sites))
     if shape.classes == 1:

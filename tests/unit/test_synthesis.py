@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from flower_dgan.data import Pairs, to_one_hot
-from flower_dgan.errors import ConfigError, ProtocolError
+from flower_dgan.errors import ConfigError, DataError, ProtocolError
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle, draw_in_parts
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.gan.schedule import scheduled_rate
@@ -198,3 +198,5 @@ def test_sites_of_a_generator_file_are_no_paths(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     with pytest.raises(ConfigError, match=r"Unknown site '\\x1b\[31m'"):
         synthesize_folder((network, model, shape), tmp_path, count=6, site="\x1b[31m", seed=0)
+    with pytest.raises(DataError, match="of no site"):
+        synthesize_folder((network, model, replace(shape, sites=())), tmp_path, count=6, site=None, seed=0)
