@@ -20,6 +20,7 @@ from flower_dgan.errors import DganError, FederationError, ProtocolError
 from flower_dgan.flower.flower_chunks import cut_arrays_small
 from flower_dgan.memory import peak_memory_mib
 from flower_dgan.node.approvals import Approvals
+from flower_dgan.node.asked_once import check_attempt
 from flower_dgan.node.begin import begin_training
 from flower_dgan.node.each_message import check_message, largest_message
 from flower_dgan.node.kept_parts import answer_in_parts
@@ -30,7 +31,7 @@ from flower_dgan.node.own_policy import check_code, is_guarded, policy_word, rel
 from flower_dgan.node.rounded import UNTOLD, rounded
 from flower_dgan.node.secret import secret_of
 from flower_dgan.node.simulation import in_simulation
-from flower_dgan.node.state import ClientState, check_attempt
+from flower_dgan.node.state import ClientState
 from flower_dgan.wire.answer_message import Effort, write_answer
 from flower_dgan.wire.join_messages import LEAVE, JoinRequest, NodeDescription, label_maps_to_records
 from flower_dgan.wire.protocol import Training

@@ -486,7 +486,7 @@ def test_joining_and_leaving_have_the_lock(monkeypatch: pytest.MonkeyPatch) -> N
 
     rmtree = shutil.rmtree
     monkeypatch.setattr("flower_dgan.node.state.keep_pairs", keep)
-    monkeypatch.setattr("flower_dgan.node.state.shutil.rmtree", delete)
+    monkeypatch.setattr("flower_dgan.node.training_directory.shutil.rmtree", delete)
     state.join("breast", some_pairs(), CONFIG, 1)
     state.leave()
     assert seen == [["lock"], ["lock"]]

@@ -11,6 +11,7 @@ from flower_dgan.data.augmentation import grid_views
 from flower_dgan.device import chosen_device
 from flower_dgan.errors import ProtocolError
 from flower_dgan.metrics.shared.feature_moments import moments_of
+from flower_dgan.node.asked_once import note_once
 from flower_dgan.node.book import Book
 from flower_dgan.node.enough_windows import check_windows
 from flower_dgan.node.kept_pairs import kept_hashes
@@ -61,7 +62,7 @@ def give_moments(content: RecordDict, state: ClientState, node_config: NodeConfi
         if request.windows > config.downstream.dist_fid:
             raise ProtocolError(f"moments of {request.windows} windows, not of up to {config.downstream.dist_fid}")
         Book().keep_to_windows(kept_hashes(state.path, pairs), size, request.windows)
-    state.note_once(request.training, "moments", request.digest())
+    note_once(state, request.training, "moments", request.digest())
     unflatten(encoder, request.network)
     windows = cut_windows(name, pairs.images, size)
     with computing(config):

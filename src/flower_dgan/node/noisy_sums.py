@@ -17,6 +17,7 @@ from flower_dgan.config import TrainingConfig
 from flower_dgan.data import Pairs, Pixels, sizes_of
 from flower_dgan.data.augmentation import grid_views
 from flower_dgan.errors import ProtocolError
+from flower_dgan.node.asked_once import check_attempt
 from flower_dgan.node.book import Book
 from flower_dgan.node.node import settings_at
 from flower_dgan.node.own_policy import check_code, is_guarded, release_policy
@@ -24,7 +25,7 @@ from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.node.privacy_book import Patient, name_of_request, patients_of, release
 from flower_dgan.node.privacy_words import USELESS
 from flower_dgan.node.simulation import NodeConfig
-from flower_dgan.node.state import ClientState, check_attempt
+from flower_dgan.node.state import ClientState
 from flower_dgan.privacy.class_sums import Layout
 from flower_dgan.privacy.fourier_features import FourierFeatures
 from flower_dgan.privacy.gaussian_mechanism import sigma_of

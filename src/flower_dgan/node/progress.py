@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from flower_dgan.gan.discriminator import DiscriminatorHalf
+from flower_dgan.node.asked_once import check_attempt
 from flower_dgan.node.counts import Counts
 from flower_dgan.node.kept_rounds import KeptRounds
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.policy import ReleasePolicy
-from flower_dgan.node.state import ClientState, check_attempt
+from flower_dgan.node.state import ClientState
 from flower_dgan.wire.question_message import Envelope
 
 

@@ -7,6 +7,7 @@ from flwr.app import RecordDict
 
 from flower_dgan.device import chosen_device
 from flower_dgan.errors import DataError, ProtocolError
+from flower_dgan.node.asked_once import note_once
 from flower_dgan.node.node import settings_at
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.simulation import NodeConfig
@@ -53,7 +54,7 @@ def give_score(content: RecordDict, state: ClientState, node_config: NodeConfig)
     request = ScoreRequest.from_records(content, len(flatten(model)))
     if request.round_number not in config.selection.rounds(config.exchange.rounds):
         raise ProtocolError(f"a score of round {request.round_number}, which has no check")
-    state.note_once(request.training, f"scores of round {request.round_number}", request.digest())
+    note_once(state, request.training, f"scores of round {request.round_number}", request.digest())
     unflatten(model, request.network)
     with computing(config):
         place(model, chosen_device())

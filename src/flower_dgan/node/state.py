@@ -6,61 +6,33 @@ each training and node: configuration and pairs as they were when the node joine
 read, and the discriminator as it was after the last answers.
 """
 
-import errno
 import json
 import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_state_path
 
 from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import TrainingConfig
 from flower_dgan.data import Pairs
 from flower_dgan.data.plain_values import read_json
-from flower_dgan.errors import FederationError, ForgottenError, ProtocolError, StorageError
-from flower_dgan.names import file_stem
+from flower_dgan.errors import FederationError, ProtocolError
 from flower_dgan.node.kept_pairs import HASHES as _HASHES
 from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_hashes, kept_pairs
-from flower_dgan.node.lock import StoreLock
-from flower_dgan.node.stamp import Stamp, stamp
-from flower_dgan.private import private_directory
+from flower_dgan.node.training_directory import LOCK, NODE, TrainingDirectory
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
-from flower_dgan.wire.protocol import Training
 
-_NODE, _LOCK, _VALIDATION, _GROUPS = "node.json", "lock", "validation", "groups.json"
+_VALIDATION, _GROUPS = "validation", "groups.json"
 _HELD_HASHES = "held_hashes.npy"
 
 
-class ClientState:
-    """The directory of one node in one training.
-
-    Parameters
-    ----------
-    training : str
-        Identity of the training, see :class:`~flower_dgan.wire.protocol.Training`.
-    node : str
-        What the node is called by its owner: two nodes of one machine never share a directory.
-
-    Attributes
-    ----------
-    node : str
-        As given.
-    path : Path
-        ``clients/<training>/<node>`` in the user's state directory, the node by its
-        :func:`~flower_dgan.names.file_stem`.
-    """
-
-    def __init__(self, training: str, node: str) -> None:
-        self.node = node
-        self.path = user_state_path("flower-dgan") / "clients" / training / file_stem(node)
+class ClientState(TrainingDirectory):
+    """What a node keeps in its directory of a training; parameters and attributes are those of the directory."""
 
     def join(
         self,
@@ -103,8 +75,8 @@ class ClientState:
             "attempt": attempt,
             "repeat": 0,
         }
-        with self.forgotten_if_it_fails(), self._written(), self._locked_where_it_will_be() as lock:
-            if (self.path / _NODE).is_file():
+        with self.forgotten_if_it_fails(), self.written(), self.locked_where_it_will_be() as lock:
+            if (self.path / NODE).is_file():
                 if by_noise:
                     before = self._node()
                     node |= {key: before[key] for key in ("pairs", "validation", "classes", "channels")}
@@ -113,7 +85,7 @@ class ClientState:
                 lock.renew()
             else:
                 token = secrets.token_hex(TOKEN_BYTES)
-                self._clear(but=_LOCK)  # of a start that died
+                self.clear(but=LOCK)  # of a start that died
                 lock.renew()
                 if begin:
                     node["repeat"], *images = begin()
@@ -126,7 +98,7 @@ class ClientState:
                     (self.path / _VALIDATION).mkdir(mode=0o700)
                     keep_pairs(self.path / _VALIDATION, validation)
             # Last: where this file is, the others are whole.
-            with whole_file(self.path / _NODE, private=True) as partial:
+            with whole_file(self.path / NODE, private=True) as partial:
                 partial.write_text(json.dumps({**node, "token": token, "config": asdict(config)}), encoding="utf-8")
         return token
 
@@ -144,32 +116,6 @@ class ClientState:
             raise ProtocolError("a training that this node has joined is described in another way")
         return str(before["token"])
 
-    @contextmanager
-    def _locked_where_it_will_be(self) -> Iterator[StoreLock]:
-        """Let no other process write into the directory, which is made where it is missing."""
-        while True:
-            try:
-                for each in (self.path.parents[1], self.path.parent, self.path):
-                    private_directory(each)  # real images will be in here
-                lock = StoreLock(self.path / _LOCK)
-            except FileNotFoundError:  # somebody left just now
-                continue
-            with lock.held():
-                if lock.in_place():
-                    yield lock
-                    return
-
-    @contextmanager
-    def forgotten_if_it_fails(self) -> Iterator[None]:
-        """Delete what the body keeps of the training if it fails, and the node had not joined before."""
-        before = (self.path / _NODE).is_file()
-        try:
-            yield
-        except BaseException:
-            if not before:
-                self.leave()
-            raise
-
     def joined(self, allow_code: Callable[[str, str], None]) -> tuple[str, Pairs, TrainingConfig]:
         """Return the node's name, its pairs mapped from disk, and the run's configuration.
 
@@ -182,13 +128,13 @@ class ClientState:
         StorageError
             If a file in it is damaged.
         """
-        self._require_joined()
+        self.require_joined()
         node = self._node()
         return node["name"], self._kept(self.path), read_config(TrainingConfig, node["config"], allow_code)
 
     def settings(self, allow_code: Callable[[str, str], None]) -> TrainingConfig:
         """Return the training's settings alone; raises as :meth:`joined`."""
-        self._require_joined()
+        self.require_joined()
         return read_config(TrainingConfig, self._node()["config"], allow_code)
 
     def groups(self, pairs: int) -> tuple[str, ...]:
@@ -201,7 +147,7 @@ class ClientState:
         StorageError
             If the file is damaged.
         """
-        self._require_joined()
+        self.require_joined()
         try:
             found = tuple(map(str, json.loads((self.path / _GROUPS).read_text(encoding="utf-8"))))
             if len(found) not in (0, pairs):
@@ -212,7 +158,7 @@ class ClientState:
 
     def validation(self) -> Pairs | None:
         """Return the pairs that are held out, mapped from disk, None if none are; raises ForgottenError as above."""
-        self._require_joined()
+        self.require_joined()
         kept = self.path / _VALIDATION
         return self._kept(kept) if kept.is_dir() else None
 
@@ -224,7 +170,7 @@ class ClientState:
 
     def parcels(self) -> Path:
         """Return the directory of messages that travel in parts; raises ForgottenError if the node has not joined."""
-        self._require_joined()
+        self.require_joined()
         return self.path / "parcels"
 
     def attempt(self) -> int:
@@ -253,115 +199,13 @@ class ClientState:
             kept.append(np.asarray(np.load(self.path / _HELD_HASHES)))
         return np.concatenate(kept)
 
-    def has_joined(self) -> bool:
-        """Return whether the node has joined the training."""
-        return (self.path / _NODE).is_file()
-
-    def stamp(self) -> Stamp:
-        """Return what tells whether the node has joined once more since."""
-        return stamp(self.path / _NODE)
-
-    @contextmanager
-    def locked(self) -> Iterator[StoreLock]:
-        """Let no other process write into the directory; raises ForgottenError if the node has not joined."""
-        while True:
-            self._require_joined()
-            try:
-                lock = StoreLock(self.path / _LOCK)
-            except FileNotFoundError:  # somebody left just now
-                continue
-            with lock.held():
-                if lock.in_place():
-                    yield lock
-                    return
-
     def answered(self) -> bool:
         """Return whether anything is kept of an answer to a bundle."""
         return any(self.path.glob("round-*"))
 
-    def kept_beside(self) -> int:
-        """Return of how many other trainings the node keeps something."""
-        kept = self.path.parents[1].glob(f"*/{self.path.name}/{_NODE}")
-        return sum(each.parent != self.path for each in kept)
-
-    def _require_joined(self) -> None:
-        if not (self.path / _NODE).is_file():
-            raise ForgottenError(f"This node has not joined the training, or what it kept in {self.path} is gone.")
-
-    def note_once(self, training: Training, what: str, digest: str) -> None:
-        """Note which figures of real images a training asked for: these it may have again, but no others.
-
-        Moments of two sets of windows that differ by one would tell of that one, and scores of any number of networks
-        of every image.
-
-        Parameters
-        ----------
-        training : Training
-            Who asks.
-        what : str
-            What there is once a training, such as ``"moments"``; with hyphens for its blanks, the stem of a file.
-        digest : str
-            Hash of what is asked.
-
-        Raises
-        ------
-        ProtocolError
-            If the message is of an earlier attempt.
-        FederationError
-            If others were asked for before.
-        """
-        with self.locked():
-            check_attempt(training, self.attempt())
-            file = self.path / f"{what.replace(' ', '-')}.sha256"
-            if not file.is_file():
-                with whole_file(file, private=True) as partial:
-                    partial.write_text(digest, encoding="utf-8")
-            elif file.read_text(encoding="utf-8") != digest:
-                raise FederationError(
-                    f"This node gives {what} once a training, and those of another network or of other windows were "
-                    "asked for already."
-                )
-
-    def leave(self) -> None:
-        """Delete the directory, when no other process writes into it any more."""
-        while self.path.is_dir():
-            try:
-                lock = StoreLock(self.path / _LOCK)
-            except FileNotFoundError:  # somebody was faster
-                continue
-            with lock.held():
-                if lock.in_place():
-                    self._clear(but=_LOCK)
-                    shutil.rmtree(self.path)  # the lock last, so that who waits for it finds nothing else
-        with suppress(OSError):  # other nodes of this machine are still in it
-            self.path.parent.rmdir()
-
-    def _clear(self, but: str) -> None:
-        """Delete what is in the directory, but for one file; node.json first, without which the node has not joined."""
-        (self.path / _NODE).unlink(missing_ok=True)
-        for each in self.path.iterdir():
-            if each.name != but:
-                shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
-
-    @contextmanager
-    def _written(self) -> Iterator[None]:
-        """Say of a write in the body that failed where that was, and what to do."""
-        try:
-            yield
-        except (OSError, StorageError) as error:
-            cause = error.__cause__ if isinstance(error, StorageError) else error
-            if not isinstance(cause, OSError):
-                raise
-            refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-            raise StorageError(
-                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
-                f"{'Let its user write' if refused else 'Free space'} there. Whoever moves the state "
-                "directory to another disk moves all of it: the owner's book is in it."
-            ) from error
-
     def _node(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = read_json(self.path / _NODE)
+            found: dict[str, Any] = read_json(self.path / NODE)
             if missing := [
                 key
                 for key in ("name", "pairs", "validation", "classes", "attempt", "token", "config")
@@ -369,18 +213,5 @@ class ClientState:
             ]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
         except (OSError, ValueError, TypeError) as error:
-            raise self.damaged(_NODE, error) from error
+            raise self.damaged(NODE, error) from error
         return found
-
-    def damaged(self, what: str, error: Exception) -> StorageError:
-        """Return what to raise where a file of the directory does not hold what was written."""
-        return StorageError(
-            f"{what} of this node in {self.path} cannot be read: {error}. The node cannot go on with this training: "
-            f"delete {self.path}, and begin a new training."
-        )
-
-
-def check_attempt(training: Training, joined: int) -> None:
-    """Raise ProtocolError if a message is of another attempt than the one that the node has joined."""
-    if training.attempt != joined:
-        raise ProtocolError(f"a message of attempt {training.attempt} at a node that has joined attempt {joined}")
