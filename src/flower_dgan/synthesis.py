@@ -17,8 +17,8 @@ from flower_dgan.data.array_files import to_picture, write_image
 from flower_dgan.data.colours import paint
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_in_parts
+from flower_dgan.gan.drawing import draw
 from flower_dgan.gan.exchange import GeneratorInput
-from flower_dgan.gan.generator import draw
 from flower_dgan.memory import machine_memory
 from flower_dgan.names import file_stems
 from flower_dgan.networks.build import ImageShape
