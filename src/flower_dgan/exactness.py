@@ -19,7 +19,8 @@ from flower_dgan.config import Config
 from flower_dgan.device import to_cpu
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.federation.job import run_job
-from flower_dgan.federation.run_directory import RunDirectory, read_settings
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.federation.run_identity import settings_of_run
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
@@ -69,7 +70,7 @@ def of_run(directory: Path) -> float:
     """
     if not RunDirectory.is_begun(directory):
         raise DataError(f"{directory} is not the directory of a run.")
-    config = read_settings(directory)
+    config = settings_of_run(directory)
     formats = (config.exchange.image_format, config.exchange.feedback_format)
     if formats != ("float32", "float32") or not config.schedule.is_synchronous:
         raise ConfigError(

@@ -177,9 +177,9 @@ def test_no_server_says_where_a_deployed_node_computes() -> None:
 
 
 def test_a_device_is_no_difference_between_two_attempts() -> None:
-    from flower_dgan.federation.run_directory import _settings_of_training
+    from flower_dgan.federation.run_identity import settings_of_training
 
-    one, two = (_settings_of_training(resolve(f"device={name}")) for name in ("cpu", "cuda"))
+    one, two = (settings_of_training(resolve(f"device={name}")) for name in ("cpu", "cuda"))
     assert differences(one, two) == []
 
 

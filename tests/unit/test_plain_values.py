@@ -8,7 +8,7 @@ import pytest
 from flower_dgan.data.plain_values import parse_json, read_json, read_yaml
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.federation.claims import Claims
-from flower_dgan.federation.run_directory import read_settings
+from flower_dgan.federation.run_identity import settings_of_run
 from flower_dgan.node.book import Book
 from flower_dgan.node.own_policy import read_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
@@ -61,7 +61,7 @@ def test_every_reader_of_such_files_says_which_it_is(tmp_path: Path, content: by
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError):
-        read_settings(tmp_path)
+        settings_of_run(tmp_path)
     with pytest.raises(ConfigError, match=r"policy\.yaml"):
         read_policy(tmp_path / "policy.yaml")
     with pytest.raises(ConfigError):

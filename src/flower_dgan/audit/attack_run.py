@@ -33,7 +33,8 @@ from flower_dgan.audit.sum_tests import (
 )
 from flower_dgan.config import Config
 from flower_dgan.errors import DataError
-from flower_dgan.federation.run_directory import RunDirectory, read_settings
+from flower_dgan.federation.run_directory import RunDirectory
+from flower_dgan.federation.run_identity import settings_of_run
 from flower_dgan.node.policy import ReleasePolicy
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
@@ -80,7 +81,7 @@ def audit(
     if not RunDirectory.is_begun(directory):
         raise DataError(f"{directory} is not the directory of a run.")
     require_known(policy)
-    config, clients = read_settings(directory), len({join.site for join in read_metrics(directory).joins})
+    config, clients = settings_of_run(directory), len({join.site for join in read_metrics(directory).joins})
     if not clients:
         raise DataError(f"No client has joined the run in {directory}, so that it has used no data.")
     found = []

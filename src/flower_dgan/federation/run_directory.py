@@ -7,20 +7,25 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import platformdirs
 
-from flower_dgan.algorithms.find import read_config
 from flower_dgan.config import Config
-from flower_dgan.data.plain_values import read_json, read_yaml
 from flower_dgan.data.splits import some
-from flower_dgan.device import AUTO
 from flower_dgan.errors import ConfigError, StorageError, one_line
 from flower_dgan.federation.checkpoint import Checkpoint, Checkpoints
 from flower_dgan.federation.claims import Claims
+from flower_dgan.federation.run_identity import (
+    CONFIG,
+    TRAINING,
+    read_training,
+    settings_of_run,
+    settings_of_training,
+    write_training,
+)
 from flower_dgan.private import private_directory
 from flower_dgan.resolve import differences, to_yaml
 from flower_dgan.run.event_log import EventLog
@@ -34,7 +39,7 @@ from flower_dgan.tasks.patient_scores import FILE as SCORES
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.protocol import Training
 
-_CONFIG, _TRAINING, _FOREIGN = "config.yaml", "training.json", "label-maps.sha256"
+_FOREIGN = "label-maps.sha256"
 GENERATORS = "generators"
 """The folder of those that are kept while a training goes on, by the round in their names."""
 _STAY = ("begin", "classes", "device", "end", "stage", "stage-begin")
@@ -103,9 +108,9 @@ class RunDirectory:
                 private_directory(path)
             (path / "samples").mkdir(mode=0o700)
             with _nothing_left(path):
-                with whole_file(path / _CONFIG) as partial:
+                with whole_file(path / CONFIG) as partial:
                     partial.write_text(to_yaml(config), encoding="utf-8")
-                _write_training(path, training)
+                write_training(path, training)
         except OSError as error:
             raise ConfigError(
                 f"The run directory {path} cannot be made: {error.strerror}. Set output.directory to a new folder, "
@@ -117,23 +122,23 @@ class RunDirectory:
     def _resume(cls, config: Config, directory: str) -> "RunDirectory":
         path = Path(directory).expanduser().resolve()
         if not cls.is_begun(path):
-            raise ConfigError(f"resume={path} is not the directory of a run: there is no {_TRAINING} in it.")
+            raise ConfigError(f"resume={path} is not the directory of a run: there is no {TRAINING} in it.")
         if config.output.directory is not None and Path(config.output.directory).expanduser().resolve() != path:
             raise ConfigError(
                 f"A training goes on in its own directory: leave output.directory away, or make it {path}."
             )
-        before = read_settings(path)
-        if changed := differences(_settings_of_training(before), _settings_of_training(config)):
+        before = settings_of_run(path)
+        if changed := differences(settings_of_training(before), settings_of_training(config)):
             raise ConfigError(f"{path} was started with other settings: {'; '.join(changed)}. Give them as they were.")
-        training = _read_training(path / _TRAINING)
+        training = read_training(path)
         training = replace(training, attempt=training.attempt + 1)
-        _write_training(path, training)
+        write_training(path, training)
         return cls(path, training)
 
     @staticmethod
     def is_begun(path: Path) -> bool:
         """Return whether a directory is that of a training, which ``resume`` takes."""
-        return (path / _TRAINING).is_file()
+        return (path / TRAINING).is_file()
 
     @property
     def has_measurements(self) -> bool:
@@ -262,7 +267,7 @@ def _nothing_left(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for name in (_TRAINING, _CONFIG):
+        for name in (TRAINING, CONFIG):
             (path / name).unlink(missing_ok=True)
         (path / "samples").rmdir()
         raise
@@ -275,50 +280,3 @@ def _require_none_other(path: Path) -> None:
     names = [each.name for each in path.iterdir()]
     if names and _OF_A_SWEEP not in names:
         raise ConfigError(f"{path} is not empty (there is {some(names)}): set output.directory to a new folder.")
-
-
-def read_settings(directory: Path) -> Config:
-    """Read the settings of a run from its directory; raises ConfigError if they are damaged or of another version."""
-    file = directory / _CONFIG
-    try:
-        found = read_yaml(file)
-        if not isinstance(found, dict):
-            raise ValueError("the file is empty or damaged")
-        return read_config(Config, found)
-    except (OSError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"The settings of the run in {file} cannot be read: {_words(error)}. Put the file back, or begin a new run."
-        ) from error
-    except ConfigError as error:
-        raise ConfigError(
-            f"{directory} was begun by another version of flower-dgan: {error} Finish it with that, or begin a new run."
-        ) from error
-
-
-def _settings_of_training(config: Config) -> Config:
-    """Return the configuration without what may differ between two attempts."""
-    return replace(config, resume=None, device=AUTO, output=replace(config.output, directory=None, trackers=()))
-
-
-def _read_training(file: Path) -> Training:
-    try:
-        found = read_json(file)
-        training = Training(**found)
-        if not isinstance(training.identity, str) or type(training.attempt) is not int:
-            raise TypeError("it does not name a training")
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{file} cannot be read: {_words(error)}. It is empty or damaged, and the training cannot go on without "
-            "it: begin a new run."
-        ) from error
-    return training
-
-
-def _words(error: Exception) -> str:
-    """Return the text of an error in one line; a parser's has several."""
-    return " ".join(str(error).split())
-
-
-def _write_training(path: Path, training: Training) -> None:
-    with whole_file(path / _TRAINING) as partial:
-        partial.write_text(json.dumps(asdict(training)) + "\n", encoding="utf-8")
