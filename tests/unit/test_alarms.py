@@ -25,7 +25,9 @@ from flower_dgan.run.alarms import UNDECIDED, Watch, alarms_of
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event, read_events
 from flower_dgan.run.events import KIND_OF
-from flower_dgan.run.run_records import Alarm, Change, ClientRound, End, Join, Round
+from flower_dgan.run.member_records import Change, Join
+from flower_dgan.run.outcome_records import Alarm, End
+from flower_dgan.run.round_records import ClientRound, Round
 from flower_dgan.run.status_records import Begin, Heartbeat, Look, Samples, StageBegin
 
 CLIENT = ClientRound(1.0, 1.0, 1.0, 1.0, 10, 10, 0, 0.5)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
-from flower_dgan.run.run_records import AWAY, CAME, CAME_BACK, LEFT_OUT, MOVED, Change, ClientRound, End, Join, Round
+from flower_dgan.run.member_records import AWAY, CAME, CAME_BACK, LEFT_OUT, MOVED, Change, Join
+from flower_dgan.run.outcome_records import End
+from flower_dgan.run.round_records import ClientRound, Round
 from flower_dgan.run.status_records import Begin, Look, Samples
 
 WON = 0.05
@@ -105,7 +107,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found: whether it holds for a client, as for :class:`~flower_dgan.run.run_records.Alarm`."""
+    """What a rule found: whether it holds for a client, as for :class:`~flower_dgan.run.outcome_records.Alarm`."""
 
     name: str
     site: str
