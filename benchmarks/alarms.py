@@ -26,10 +26,15 @@ from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.node import node
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire import answer_message
 
 _TAUGHT = "downstream.seeds=0 output.synthetic_images=10 exchange.join_timeout=1 output.checkpoint_interval=600"
 _BROKEN = "partition=iid exchange.rounds=12 output.sample_interval=1"
 _FEWER = "exchange.rounds=12 exchange.exchanges=8 exchange.generator_steps=8"  # than the presets' 64
+_HARDLY = (
+    "exchange.rounds=12 exchange.exchanges=8 output.sample_interval=12 model.site_condition=false "
+    "algorithm.discriminator_steps=4 algorithm.discriminator_learning_rate=0.002 algorithm.generator_learning_rate=1e-6"
+)
 _FOUND_WITHIN = 10  # rounds
 _CLIENTS = 4  # where the partition takes any number: one of them can be held against the others
 
@@ -79,9 +84,26 @@ def frozen_client() -> Iterator[None]:
 _frozen = False
 
 
+@contextmanager
+def another_unit() -> Iterator[None]:
+    """Let the first client's feedback be 30 times as long, as where a sum stands for a mean."""
+    real = answer_message.encode_gradients
+
+    def encode(gradients: torch.Tensor, feedback_format: Any) -> Any:
+        return real(gradients * (30 if _answering == 0 else 1), feedback_format)
+
+    with patch.object(answer_message, "encode_gradients", encode):
+        yield
+
+
+_answering = -1
+
+
 def answer(message: Message, context: Context) -> Message:
     """Answer as a client, or not at all where it is the frozen one."""
-    is_first = context.node_config["partition-id"] == 0
+    global _answering
+    _answering = int(context.node_config["partition-id"])
+    is_first = _answering == 0
     if _frozen and is_first and message.metadata.message_type.startswith("train"):
         return Message(Error(code=0, reason="it hangs"), reply_to=message)
     return app(message, context)
@@ -107,6 +129,7 @@ def plan(data: Path) -> dict[str, Run]:
         "tdgan-nuclei-cpu": Run(f"experiment=tdgan-nuclei-cpu {nuclei} data.sites=[breast,kidney] {_FEWER}", "nuclei"),
         "mdgan-mnist-cpu": Run(f"experiment=mdgan-mnist-cpu {mnist} exchange.rounds=40", "digits/mnist-10k"),
         "uagan-mnist-cpu": Run(f"experiment=uagan-mnist-cpu {mnist}", "digits/mnist-10k"),
+        "uagan-mnist-cpu-12": Run(f"experiment=uagan-mnist-cpu {mnist} exchange.rounds=12", "digits/mnist-10k"),
         "distributed-gan-mnist-cpu": Run(
             f"experiment=distributed-gan-mnist-cpu {mnist} exchange.rounds=40", "digits/mnist-10k"
         ),
@@ -117,6 +140,8 @@ def plan(data: Path) -> dict[str, Run]:
         "noise-of-zeros": Run(_BROKEN, broken=no_noise, own=("draws collapse",)),
         "shuffled-labels": Run(_BROKEN, broken=shuffled_labels, own=("images and label maps do not match",)),
         "frozen-client": Run(_BROKEN, broken=frozen_client, own=("a client is missing",)),
+        "feedback-x-30": Run(_BROKEN, broken=another_unit, own=("feedback is long",)),
+        "generator-that-hardly-learns": Run(_HARDLY, own=("D has won",)),
     }
 
 

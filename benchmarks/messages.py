@@ -18,7 +18,7 @@ from flower_dgan.federation.job import run_job
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
-from flower_dgan.run.run_records import RecordCount
+from flower_dgan.run.crossing_records import RecordCount
 
 CLIENTS = 2
 DISCRIMINATOR = "discriminator"

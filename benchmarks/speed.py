@@ -32,7 +32,7 @@ from flower_dgan.config import Config
 from flower_dgan.errors import DganError
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve, to_yaml
-from flower_dgan.run.run_records import Round
+from flower_dgan.run.round_records import Round
 from flower_dgan.wiring import seeded, threads
 from local_flower import local_flower, write_app
 

@@ -1,5 +1,6 @@
 """The page in a browser, against a training that goes on: one story, in the order of the tests."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -12,6 +13,15 @@ from tests.browser.conftest import WAIT, Training
 TABS = ("Training", "Federation", "Privacy", "Testing", "Runs")
 ROUND = "() => Number((document.querySelector('.stats dd')?.firstChild.textContent ?? '0').replaceAll(',', ''))"
 POINTS = "() => Number(/round (\\d+)/.exec(document.querySelector('.chart')?.getAttribute('aria-label'))?.[1] ?? 0)"
+AUDIT = {
+    "policy": "standard",
+    "holds": False,
+    "findings": [
+        {"attack": "pixel losses", "figure": "", "refused": ["pixel_losses"], "holds": True, "said": "refused"},
+        {"attack": "canaries", "figure": "epsilon at least", "value": 2.5, "low": 2.0, "high": 3.0, "allowed": 1.0}
+        | {"holds": False, "said": "200 canaries; they are told apart more often than the policy's epsilon allows"},
+    ],
+}
 SOURCES = "() => [...document.querySelectorAll('#samples img')].map((image) => image.src)"
 
 
@@ -138,7 +148,10 @@ def test_who_skips_to_the_content_can_load_the_page_again(browser: Browser, addr
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_everybody_can_use_every_tab(page: Page, scheme: str, width: int) -> None:
+def test_everybody_can_use_every_tab(page: Page, training: Training, scheme: str, width: int) -> None:
+    (training.directory / "audit.json").write_text(json.dumps(AUDIT))
+    choose(page, "Privacy")
+    expect(page.locator("#panel-privacy")).to_contain_text("what it promises does not hold", timeout=WAIT)
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 900})
     for tab in TABS:

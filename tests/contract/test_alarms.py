@@ -1,8 +1,9 @@
 """Alarms in runs of the real strategy and the real ClientApp."""
 
+import numpy as np
 import pytest
 import torch
-from flwr.app import Context, Error, Message
+from flwr.app import Array, Context, Error, Message
 
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.report.run_metrics import read_metrics
@@ -58,6 +59,8 @@ def test_an_alarm_is_said_once_over_a_restart(federation: Federation, from_the_b
         if "metrics" in answer.content and context.node_config["partition-id"] == 0:
             number = int(message.metadata.group_id)
             answer.content["metrics"]["discriminator-loss"] = 0.01 if number < 7 else 1.0
+            losses = answer.content["feedback"]["losses"]  # of a score of -10, where the loss is 10
+            answer.content["feedback"]["losses"] = Array(np.full_like(losses.numpy(), 10.0))
         return answer
 
     def cut(message: Message, context: Context, reply: Reply) -> Message:

@@ -12,7 +12,8 @@ from flower_dgan.data import open_source
 from flower_dgan.gan.exchange import Feedback
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.resolve import resolve
-from flower_dgan.run.run_records import ClientRound, Round, RunMetrics
+from flower_dgan.run.round_records import ClientRound, Round
+from flower_dgan.run.run_records import RunMetrics
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUN = {"data": "digits", "exchanges": 4, "generator_steps": 2, "seed": 0}

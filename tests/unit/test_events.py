@@ -11,10 +11,13 @@ import pytest
 
 from flower_dgan.errors import DataError
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.run.crossing_records import RecordCount
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event, EventReader, read_events
 from flower_dgan.run.events import KIND_OF, KINDS, typed
-from flower_dgan.run.run_records import Change, ClientRound, End, Join, RecordCount, Round, Stage
+from flower_dgan.run.member_records import Change, Join
+from flower_dgan.run.outcome_records import End, Stage
+from flower_dgan.run.round_records import ClientRound, Round
 from flower_dgan.run.status_records import (
     Begin,
     Classes,

@@ -13,8 +13,8 @@ from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.resolve import resolve
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import read_events
+from flower_dgan.run.outcome_records import Stage
 from flower_dgan.run.pulse import Pulse
-from flower_dgan.run.run_records import Stage
 from flower_dgan.run.status_records import Heartbeat, KeptGenerator, StageBegin
 from flower_dgan.steps import step_done, steps_told_to
 from flower_dgan.wire.protocol import Training

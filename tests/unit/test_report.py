@@ -13,17 +13,11 @@ from flower_dgan.report.curves import loss_figure, plot_losses
 from flower_dgan.report.markdown import render_report
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.report.table import table
-from flower_dgan.run.run_records import (
-    Alarm,
-    ClientRound,
-    Join,
-    MemoryPeak,
-    RecordCount,
-    Round,
-    RunMetrics,
-    Stage,
-    Traffic,
-)
+from flower_dgan.run.crossing_records import RecordCount, Traffic
+from flower_dgan.run.member_records import Join
+from flower_dgan.run.outcome_records import Alarm, MemoryPeak, Stage
+from flower_dgan.run.round_records import ClientRound, Round
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS
 

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from flower_dgan.errors import ConfigError, DganError
 from flower_dgan.report.sweep_jobs import JobRecord, failed_jobs, read_record, write_record
 from flower_dgan.resolve import in_quotes, resolve
-from flower_dgan.run.run_records import RunMetrics, Selection, Validation
+from flower_dgan.run.round_records import Selection, Validation
+from flower_dgan.run.run_records import RunMetrics
 from flower_dgan.sweep.launcher import default_workers
 from flower_dgan.sweep.multirun import plan
 from flower_dgan.sweep.one_run import job_directory, objective, run_overrides

@@ -23,7 +23,8 @@ from flower_dgan.cli.main import app
 from flower_dgan.errors import ConfigError
 from flower_dgan.resolve import resolve
 from flower_dgan.run.event_log import EventLog
-from flower_dgan.run.run_records import Alarm, ClientRound, End, Round
+from flower_dgan.run.outcome_records import Alarm, End
+from flower_dgan.run.round_records import ClientRound, Round
 from flower_dgan.run.status_records import Begin, Look, SampleFile, Samples
 from flower_dgan.trackers import open_tracker, tracker_names
 from flower_dgan.trackers.feed import Feed, export

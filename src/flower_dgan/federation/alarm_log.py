@@ -7,7 +7,7 @@ from threading import Lock
 from flower_dgan.run.alarms import Watch
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event, read_events
-from flower_dgan.run.run_records import Alarm
+from flower_dgan.run.outcome_records import Alarm
 
 logger = logging.getLogger("flwr")
 

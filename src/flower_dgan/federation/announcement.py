@@ -7,8 +7,8 @@ from flower_dgan.federation.alarm_log import AlarmLog
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.run.alarms import UNDECIDED
+from flower_dgan.run.member_records import REFUSED, Change
 from flower_dgan.run.pulse import HEARTBEAT
-from flower_dgan.run.run_records import REFUSED, Change
 from flower_dgan.run.status_records import Begin, Classes
 from flower_dgan.synthesis import class_colours
 

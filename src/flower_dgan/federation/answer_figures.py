@@ -14,7 +14,7 @@ from flower_dgan.gan.exchange import Answer, Feedback
 
 @dataclass(frozen=True)
 class AnswerFigures:
-    """Of one answer, see :class:`~flower_dgan.run.run_records.ClientRound`.
+    """Of one answer, see :class:`~flower_dgan.run.round_records.ClientRound`.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from flower_dgan.config import Config
 from flower_dgan.errors import FederationError
 from flower_dgan.federation.join import JoinedClient
-from flower_dgan.run.run_records import LEFT_OUT
+from flower_dgan.run.member_records import LEFT_OUT
 
 logger = logging.getLogger("flwr")
 

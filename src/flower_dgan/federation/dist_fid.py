@@ -26,7 +26,7 @@ from flower_dgan.federation.join import JoinedClient
 from flower_dgan.metrics.shared.feature_moments import Moments, combine_moments, frechet_of_moments, moments_of
 from flower_dgan.node.enough_windows import FEWEST_WINDOWS
 from flower_dgan.randomness import derive_seed
-from flower_dgan.run.run_records import Distance
+from flower_dgan.run.quality_records import Distance
 from flower_dgan.synthesis import draw_for, shares
 from flower_dgan.wire.moments_messages import MOMENTS, MomentsAnswer, MomentsRequest
 from flower_dgan.wire.parameters import flatten

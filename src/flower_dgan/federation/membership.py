@@ -16,7 +16,7 @@ from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient, channels_of, check_agreement, joined
 from flower_dgan.federation.run_directory import label_map_cache
 from flower_dgan.flower.grid import FastGrid
-from flower_dgan.run.run_records import CAME, CAME_BACK, MOVED, REFUSED
+from flower_dgan.run.member_records import CAME, CAME_BACK, MOVED, REFUSED
 from flower_dgan.wire.join_messages import LEAVE, NodeDescription
 from flower_dgan.wire.protocol import Training
 

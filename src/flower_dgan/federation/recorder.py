@@ -12,7 +12,9 @@ from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.grid import FastGrid
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
 from flower_dgan.metrics import figure
-from flower_dgan.run.run_records import Change, ClientRound, Join, RecordCount, Round
+from flower_dgan.run.crossing_records import RecordCount
+from flower_dgan.run.member_records import Change, Join
+from flower_dgan.run.round_records import ClientRound, Round
 from flower_dgan.run.status_records import LedgerRows
 from flower_dgan.steps import step_done
 

@@ -12,7 +12,7 @@ from flower_dgan.data.augmentation import grid_views
 from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.data.views import sizes_of
 from flower_dgan.metrics import Ids, Metric, find_metric
-from flower_dgan.run.run_records import RowPicture, RowPictures
+from flower_dgan.run.quality_records import RowPicture, RowPictures
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.overlays import beside, show_errors
 from flower_dgan.whole_file import whole_file

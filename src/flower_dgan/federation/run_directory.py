@@ -31,8 +31,8 @@ from flower_dgan.resolve import differences, to_yaml
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import read_events, read_lines
 from flower_dgan.run.events import METRICS
+from flower_dgan.run.outcome_records import FAILED, STOPPED, Stage
 from flower_dgan.run.pulse import Pulse
-from flower_dgan.run.run_records import FAILED, STOPPED, Stage
 from flower_dgan.run.status_records import StageBegin
 from flower_dgan.steps import steps_told_to
 from flower_dgan.tasks.patient_scores import FILE as SCORES

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from flower_dgan.errors import DganError, StorageError, one_line
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.report import write_report
-from flower_dgan.run.run_records import FAILED, FINISHED, STOPPED
+from flower_dgan.run.outcome_records import FAILED, FINISHED, STOPPED
 
 logger = logging.getLogger("flwr")
 

@@ -27,7 +27,7 @@ from flower_dgan.gan.learning import Step
 from flower_dgan.gan.schedule import replies_needed
 from flower_dgan.gan.server_state import ServerState
 from flower_dgan.networks.build import discriminator_form
-from flower_dgan.run.run_records import AWAY
+from flower_dgan.run.member_records import AWAY
 from flower_dgan.wire.bundle_shape import BundleShape
 from flower_dgan.wire.protocol import Training
 

@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS sum_keys (
 CREATE TABLE IF NOT EXISTS steps (
     sigma REAL NOT NULL, share REAL NOT NULL, steps INTEGER NOT NULL, PRIMARY KEY (sigma, share)
 );
+CREATE TABLE IF NOT EXISTS warned (what TEXT NOT NULL, allowed REAL NOT NULL, PRIMARY KEY (what, allowed));
 CREATE TABLE IF NOT EXISTS ledgers (node TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 _PATIENCE = 60.0  # seconds that another process may write

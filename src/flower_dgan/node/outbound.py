@@ -17,6 +17,8 @@ from flower_dgan.errors import PolicyError, ProtocolError
 from flower_dgan.node.answer_form import check_form
 from flower_dgan.node.approvals import Approvals
 from flower_dgan.node.begin import count_training
+from flower_dgan.node.book import Book
+from flower_dgan.node.budgets import warn_of_budgets
 from flower_dgan.node.node import node_key, settings_at
 from flower_dgan.node.own_policy import check_code, release_policy
 from flower_dgan.node.owner_ledger import OwnerLedger
@@ -100,6 +102,8 @@ def check_and_note(message: Message, answer: RecordDict, node_config: NodeConfig
     elif kind == EXCHANGE and algorithm_of(config).releases.private:
         entry["privacy"] = spent_in_answer(config, policy)
     OwnerLedger.of(node_key(node_config)).note(_purpose(message) | entry)
+    if kind not in (JOIN, LEAVE, SUM_KEY):
+        warn_of_budgets(Book(), policy)
 
 
 def note_reply(message: Message, reply: Message, node_config: NodeConfig) -> None:

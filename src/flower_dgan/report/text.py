@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from urllib.parse import quote
 
 from flower_dgan.printable import printable
 
@@ -13,6 +14,11 @@ def in_markdown(text: str) -> str:
     """Return a text for one line of Markdown, a heading or a cell of a table, that shows it; blanks become one."""
     shown = escape(printable(" ".join(text.split()), _LONGEST), quote=False)
     return _MARKUP.sub(r"\\\g<0>", shown)
+
+
+def link(path: str) -> str:
+    """Return a link to a file beside the report; behind an exclamation mark it shows the file as an image."""
+    return f"[{in_markdown(path)}](<{quote(path, errors='surrogateescape')}>)"
 
 
 def in_code(text: str) -> str:

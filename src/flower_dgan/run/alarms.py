@@ -13,7 +13,9 @@ from types import MappingProxyType
 
 from flower_dgan.run.alarm_rules import RULES, Finding, Known
 from flower_dgan.run.event_reader import Event
-from flower_dgan.run.run_records import Alarm, End, Join, Round, Stage
+from flower_dgan.run.member_records import Join
+from flower_dgan.run.outcome_records import Alarm, End, Stage
+from flower_dgan.run.round_records import Round
 from flower_dgan.run.status_records import Begin, StageBegin
 
 UNDECIDED: Mapping[str, float | None] = MappingProxyType(

@@ -10,24 +10,11 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from flower_dgan.run.run_records import (
-    Alarm,
-    Change,
-    Distance,
-    End,
-    Join,
-    MemoryPeak,
-    MissingMoments,
-    NoisyRelease,
-    RecordCount,
-    Round,
-    RowPictures,
-    Selection,
-    Stage,
-    Traffic,
-    Validation,
-    Where,
-)
+from flower_dgan.run.crossing_records import NoisyRelease, RecordCount, Traffic
+from flower_dgan.run.member_records import Change, Join, Where
+from flower_dgan.run.outcome_records import Alarm, End, MemoryPeak, Stage
+from flower_dgan.run.quality_records import Distance, MissingMoments, RowPictures
+from flower_dgan.run.round_records import Round, Selection, Validation
 from flower_dgan.run.status_records import Begin, Classes, Heartbeat, KeptGenerator, LedgerRows, Samples, StageBegin
 from flower_dgan.tasks.results import TstrResult
 from flower_dgan.tasks.segmentation.columns import OBJECTS

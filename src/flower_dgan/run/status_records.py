@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flower_dgan.run.run_records import RecordCount
+from flower_dgan.run.crossing_records import RecordCount
 
 LABEL_MAP, REAL = "label map", "real"
 """Columns of a sample grid; the others are ``draw 1``, ``draw 2``, and so on."""
@@ -65,7 +65,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class StageBegin:
-    """A stage of the job began; its end is a :class:`~flower_dgan.run.run_records.Stage` of the same name."""
+    """A stage of the job began; its end is a :class:`~flower_dgan.run.outcome_records.Stage` of the same name."""
 
     name: str
     attempt: int
@@ -127,7 +127,7 @@ class Look:
     saturated : float
         Share of the values, from 0 to 1, that are at an end of their range.
     mean, deviation : tuple of float
-        Of each channel, in grey levels, 0 to 255, as those of :class:`~flower_dgan.run.run_records.Join`.
+        Of each channel, in grey levels, 0 to 255, as those of :class:`~flower_dgan.run.member_records.Join`.
     """
 
     draws_differ: float | None
@@ -180,7 +180,7 @@ class KeptGenerator:
 class LedgerRows:
     """What has crossed the wire since the training began, after a round of it; 0 for its join.
 
-    The totals of a run that ended are :class:`~flower_dgan.run.run_records.RecordCount` lines of their own.
+    The totals of a run that ended are :class:`~flower_dgan.run.crossing_records.RecordCount` lines of their own.
     """
 
     round: int

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flower_dgan.run.event_reader import Event, read_events
-from flower_dgan.run.run_records import Alarm, Distance, End, Round, Validation
+from flower_dgan.run.outcome_records import Alarm, End
+from flower_dgan.run.quality_records import Distance
+from flower_dgan.run.round_records import Round, Validation
 from flower_dgan.run.settings_file import settings_of
 from flower_dgan.run.status_records import Begin, Samples
 from flower_dgan.tasks.results import TstrResult

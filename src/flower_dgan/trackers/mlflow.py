@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from flower_dgan.run.run_records import FINISHED, Alarm
+from flower_dgan.run.outcome_records import FINISHED, Alarm
 from flower_dgan.run.settings_file import Settings
 
 

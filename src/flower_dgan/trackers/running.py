@@ -10,7 +10,7 @@ from threading import Thread
 from flower_dgan.errors import one_line
 from flower_dgan.run.event_log import EventLog
 from flower_dgan.run.event_reader import Event
-from flower_dgan.run.run_records import FAILED, FINISHED, STOPPED
+from flower_dgan.run.outcome_records import FAILED, FINISHED, STOPPED
 from flower_dgan.trackers.feed import Feed
 from flower_dgan.trackers.tracker import Tracker
 

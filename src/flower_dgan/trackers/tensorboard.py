@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from tensorboardX import SummaryWriter
 
-from flower_dgan.run.run_records import Alarm
+from flower_dgan.run.outcome_records import Alarm
 from flower_dgan.run.settings_file import Settings
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from flower_dgan.run.run_records import Alarm
+from flower_dgan.run.outcome_records import Alarm
 from flower_dgan.run.settings_file import Settings
 
 

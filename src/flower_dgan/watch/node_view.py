@@ -11,6 +11,7 @@ from typing import Any
 
 from flower_dgan.errors import DganError, one_line
 from flower_dgan.node.approvals import WAITING
+from flower_dgan.node.budgets import Used, budgets
 from flower_dgan.node.own_policy import check_code, own_policy
 from flower_dgan.node.owner_ledger import OwnerLedger, ledgers_in
 from flower_dgan.node.plain_words import in_plain_words
@@ -18,15 +19,6 @@ from flower_dgan.node.privacy_book import epsilon_spent
 from flower_dgan.node.training_file import read_noted
 
 _LAST = 100  # messages that are shown of each ledger
-EPSILON = "epsilon of all releases with noise"
-_BY_IMAGE = (
-    "end trainings that are not wanted any more (flower-dgan policy revoke), give the node images that were used less, "
-    "or allow more in the policy: once it is used up, trainings that use the image are refused"
-)
-_BY_NOISE = "let releases be asked for with more noise: once it is used up, new ones are refused"
-_HELP = {"asked about": _BY_IMAGE, "drawn": _BY_IMAGE, "trainings": _BY_IMAGE, EPSILON: _BY_NOISE}
-"""What may help where a budget is nearly used up."""
-_USED_UP = 0.8  # share of a budget from which on the page warns
 
 
 class NodeView:
@@ -65,7 +57,7 @@ class NodeView:
             "rules": {name: _rule(value) for name, value in asdict(self._policy).items()},
             "ledgers": ledgers,
             "trainings": approvals,
-            "budgets": self._budgets(used),
+            "budgets": [asdict(each) | {"nearly": each.nearly} for each in budgets(self._policy, used)],
             "problems": problems,
         }
 
@@ -93,11 +85,11 @@ class NodeView:
             self._verdicts[ledger.path] = state, shown
         return self._verdicts[ledger.path][1]
 
-    def _book(self, problems: list[str]) -> tuple[list[dict[str, Any]], tuple[int, int, int, float]]:
+    def _book(self, problems: list[str]) -> tuple[list[dict[str, Any]], Used]:
         """Read the owner's book without the lock that its writers take."""
         file = self._directory / "book.sqlite"
         if not file.is_file():
-            return [], (0, 0, 0, 0.0)
+            return [], Used()
         try:
             with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as rows:
                 asked = rows.execute(
@@ -109,8 +101,8 @@ class NodeView:
                     spent = epsilon_spent(rows, self._policy.delta)
         except sqlite3.Error as error:
             problems.append(f"The owner's book cannot be read: {error}.")
-            return [], (0, 0, 0, 0.0)
-        return [self._training(*each) for each in asked], (used[0] or 0, used[1] or 0, used[2] or 0, spent)
+            return [], Used()
+        return [self._training(*each) for each in asked], Used(*(each or 0 for each in used), spent)
 
     def _training(self, settings: str, identity: str, state: str, since: float, description: str) -> dict[str, Any]:
         words = ""
@@ -120,26 +112,6 @@ class NodeView:
             except (DganError, ValueError) as error:
                 words = f"Its settings cannot be read: {one_line(error)}"
         return {"settings": settings, "identity": identity, "state": state, "since": since, "words": words}
-
-    def _budgets(self, used: tuple[int, int, int, float]) -> list[dict[str, Any]]:
-        """Return how far the image is that was used most, and epsilon; nothing where the policy has no limit."""
-        limits: list[tuple[str, float, float | None]] = [
-            ("asked about", used[0], self._policy.queries_per_image),
-            ("drawn", used[1], self._policy.queries_per_image),
-            ("trainings", used[2], self._policy.trainings),
-            (EPSILON, used[3], self._policy.epsilon or None),
-        ]
-        return [
-            {
-                "what": what,
-                "used": count,
-                "limit": limit,
-                "nearly": bool(limit) and count > _USED_UP * limit,
-                "help_by": _HELP[what],
-            }
-            for what, count, limit in limits
-            if limit is not None
-        ]
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:

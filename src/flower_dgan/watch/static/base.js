@@ -52,6 +52,8 @@
     if (value === null || value === undefined) return "–";
     return typeof value === "number" ? Number(value.toPrecision(digits)).toLocaleString("en") : String(value);
   };
+  /** A score with its last zeros, so that scores in a column have as many digits. */
+  dgan.score = (value, digits = 3) => (typeof value === "number" && Math.abs(value) >= 0.001 && Math.abs(value) < 100 ? value.toPrecision(digits) : dgan.number(value, digits));
   dgan.count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString("en"));
 
   /** Return what a CSS variable is now. */
@@ -64,17 +66,18 @@
     dgan.el("section", { class: `card ${size}`, id },
       dgan.el("h2", {}, title), note ? dgan.el("p", { class: "note" }, note) : null, ...children);
 
-  /** A table in a box that scrolls by itself; cells are text or nodes, numbers stand to the right. */
-  dgan.table = (caption, columns, rows) =>
+  /** A table in a box that scrolls by itself; cells are text or nodes, numbers stand to the right. A stacked one has, on
+   *  a narrow screen, the cells of a row below each other, each with its column's name. */
+  dgan.table = (caption, columns, rows, { stacked = false } = {}) =>
     dgan.el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-      dgan.el("table", {},
+      dgan.el("table", { class: stacked ? "stacked" : null },
         dgan.el("thead", {}, dgan.el("tr", {}, columns.map((name) => {
           const right = name.startsWith(">");
           return dgan.el("th", { scope: "col", class: right ? "right" : null }, right ? name.slice(1) : name);
         }))),
         dgan.el("tbody", {}, rows.map((row) => dgan.el("tr", {}, row.map((cell, index) => dgan.el(
           index === 0 ? "th" : "td",
-          { scope: index === 0 ? "row" : null, class: columns[index].startsWith(">") ? "right" : null }, cell)))))));
+          { scope: index === 0 ? "row" : null, "data-column": index === 0 ? null : columns[index].replace(/^>/, ""), class: columns[index].startsWith(">") ? "right" : null }, cell)))))));
 
   dgan.badge = (text, kind) => dgan.el("span", { class: `badge ${kind}` }, text);
   dgan.empty = (text) => dgan.el("p", { class: "empty" }, text);

@@ -122,7 +122,7 @@
         ["client", "state", "why", ">last answer", ">images", ">busy", ">from", ">to", ">late", ">sent again", ">refused", ">peak memory"],
         view.clients.map((each) => [each.name, state(view, each), each.why ? el("span", { class: "why" }, each.why) : "", answered(each), dgan.count(each.images), dgan.duration(each.busy),
           dgan.bytes(each.sent), dgan.bytes(each.received), dgan.count(each.late), dgan.count(each.repeats), dgan.count(each.rejected),
-          each.memory === null ? "–" : `${dgan.count(Math.round(each.memory))} MiB`]))] : [dgan.empty("Nobody has joined yet.")]);
+          each.memory === null ? "–" : `${dgan.count(Math.round(each.memory))} MiB`]), { stacked: view.clients.length <= 8 })] : [dgan.empty("Nobody has joined yet.")]);
       fillIfNew(changes, view.membership, () => view.membership.length ? [dgan.table("Changes of membership", ["who", "what", ">after round"],
         view.membership.slice().reverse().map((each) => [each.who, each.what, dgan.count(each.round)]))] : [dgan.empty("Nobody came or went since the training began.")]);
       show(view);

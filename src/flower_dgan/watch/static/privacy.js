@@ -28,21 +28,32 @@
   const list = (records, word) => bySite(records).map(([site, rows], at) => {
     const total = rows.reduce((sum, each) => sum + each.bytes, 0);
     return el("details", { open: at === 0 }, el("summary", {}, el("b", {}, site), ` ${dgan.bytes(total)} ${word}`),
-      dgan.table(`${site}: what ${word}`, ["record", "what", "type", "shape of one", ">messages", ">bytes"],
-        rows.slice().sort((a, b) => b.bytes - a.bytes).map((each) => [each.record, each.key, each.dtype, each.shape, dgan.count(each.messages), dgan.bytes(each.bytes)])));
+      dgan.table(`${site}: what ${word}`, ["record", "what", ">bytes", ">messages", "type", "shape of one"],
+        rows.slice().sort((a, b) => b.bytes - a.bytes).map((each) => [each.record, each.key, dgan.bytes(each.bytes), dgan.count(each.messages), each.dtype, each.shape])));
   });
 
   const epsilons = (releases) => dgan.table("What each site released with noise", ["site", ">epsilon", ">delta", ">sigma"],
     releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta?.toExponential() ?? "–", dgan.number(each.sigma)]));
 
-  const figures = (audit) => dgan.table(`Policy ${audit.policy}: ${audit.holds ? "what it promises holds" : "what it promises does not hold"}`, audit.columns, audit.rows);
+  /** The table of an audit, the verdict beside the attack: the last cell of a row is "holds" or "BROKEN", a colon, and what was found. */
+  const figures = (audit) => {
+    const words = `Policy ${audit.policy}: ${audit.holds ? "what it promises holds" : "what it promises does not hold"}`;
+    const why = (text) => (text ? el("span", { class: "why" }, text) : "");
+    const row = (cells) => {
+      const [word, ...said] = cells.at(-1).split(": ");
+      return [cells[0], dgan.badge(word, word === "holds" ? "good" : "bad"), ...cells.slice(1, -2), why(cells.at(-2)), why(said.join(": "))];
+    };
+    const columns = [audit.columns[0], audit.columns.at(-1), ...audit.columns.slice(1, -1), "found"];
+    return [el("p", { class: "row" }, dgan.badge(audit.holds ? "holds" : "BROKEN", audit.holds ? "good" : "bad"), words),
+      dgan.table(words, columns, audit.rows.map(row), { stacked: true })];
+  };
 
   dgan.tabs.push({
     id: "privacy", title: "Privacy",
     build: (panel) => panel.append(el("div", { class: "grid" },
       card("Differential privacy", { size: "wide" }, noise),
       card("The policy each site said it has", { size: "wide", note: "What its node said as it joined. Its limits, and how far they are used up, are on the owner's own page." }, policies),
-      card("Audit", { size: "wide" }, audited),
+      card("Audit", { size: "wide", note: "Attacks on what a node with this policy answers, and on this run: what each found, and whether the policy keeps what it promises." }, audited),
       card("What left each site", { size: "wide", note: "As the server received it, every array of every record, over the whole training. What a site's owner counted and allowed is on the owner's own page: flower-dgan watch --node." }, left),
       card("What was sent to each site", { size: "wide" }, sent))),
     view: async (view) => {
@@ -59,7 +70,7 @@
       fillIfNew(noise, releases, () => [releases.length ? epsilons(releases) : el("p", {}, NONE)]);
       const { audit } = await dgan.source.get(`runs/${key}/audit`);
       if (key !== view.key) return;
-      fillIfNew(audited, audit, () => [audit ? figures(audit) : el("p", {}, "Nobody attacked this run: flower-dgan audit <run directory> does.")]);
+      fillIfNew(audited, audit, () => audit ? figures(audit) : [el("p", {}, "Nobody attacked this run: flower-dgan audit <run directory> does.")]);
       const opened = new Set([...left.querySelectorAll("details[open] summary b")].map((each) => each.textContent));
       const parts = [[left, records.filter((each) => each.direction === FROM), "left"], [sent, records.filter((each) => each.direction !== FROM), "were sent"]];
       for (const [box, rows, word] of parts) {

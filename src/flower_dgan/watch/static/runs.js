@@ -62,7 +62,7 @@
       ...metrics.map((metric) => {
         const values = runs.map((run) => run.tstr.filter((each) => each.row === "DGAN" && typeof each[metric] === "number").map((each) => each[metric])).filter((each) => each.length).map(mean);
         if (!values.length) return "–";
-        return dgan.number(mean(values)) + (values.length > 1 ? ` ± ${dgan.number(spread(values), 2)}` : "");
+        return dgan.score(mean(values)) + (values.length > 1 ? ` ± ${dgan.score(spread(values), 2)}` : "");
       })]));
 
   const show = () => {
@@ -72,13 +72,13 @@
       const cell = (run, metric) => {
         const values = run.tstr.filter((each) => each.row === "DGAN" && typeof each[metric] === "number").map((each) => each[metric]);
         if (!values.length) return "–";
-        return dgan.number(mean(values)) + (values.length > 1 ? ` ± ${dgan.number(spread(values), 2)}` : "");
+        return dgan.score(mean(values)) + (values.length > 1 ? ` ± ${dgan.score(spread(values), 2)}` : "");
       };
       return [dgan.table("Runs", ["run", "drawn", "state", ">round", ">clients", ...metrics.map((name) => `>${name} of DGAN`), ">alarms"], all.map((run) => [
         el("button", { class: "plain", title: "Show this run", onclick: () => dgan.openRun(run.key) }, run.name),
         el("input", { type: "checkbox", checked: !off.has(run.key), "aria-label": `Draw ${run.name}`, onchange: (event) => { if (event.target.checked) off.delete(run.key); else off.add(run.key); show(); } }),
         dgan.badge(dgan.stateWords(run), { finished: "good", failed: "bad", running: "calm" }[run.status.state] || "warn"),
-        dgan.count(run.round), dgan.count(run.clients.length), ...metrics.map((metric) => cell(run, metric)), dgan.count(run.alarm.filter((each) => each.begins).length)]))];
+        dgan.count(run.round), dgan.count(run.clients.length), ...metrics.map((metric) => cell(run, metric)), dgan.count(run.alarm.filter((each) => each.begins).length)]), { stacked: true })];
     });
     const drawn = all.filter((run) => !off.has(run.key) && run.curves.rounds.length);
     chart.show(...together(drawn, "discriminator_loss"));

@@ -73,7 +73,7 @@
       if (!values.length) return "–";
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1));
-      return values.length > 1 ? `${dgan.number(mean)} ± ${dgan.number(spread, 2)}` : dgan.number(mean);
+      return values.length > 1 ? `${dgan.score(mean)} ± ${dgan.score(spread, 2)}` : dgan.score(mean);
     };
     return dgan.table("Train on synthetic, test on real", ["trained on", ...names.map((name) => `>${name}`), ">trainings"],
       trained.map((row) => [row, ...names.map((name) => cell(row, name)), String(rows.filter((each) => each.row === row).length)]));
@@ -83,10 +83,12 @@
   /** Show, row by row, the test images that its first model does worst and best on. */
   const overlaid = (pictures) => {
     const rows = [...new Set(pictures.map((each) => each.row))];
-    return [el("p", { class: "note" }, "Left what is true, right what the row's first model found: green where it is right, red where it missed something, blue where there is nothing. The images are of the server's own test split."),
+    const legend = [["right", "right"], ["missed", "missed"], ["extra", "where there is nothing"]];
+    return [el("p", { class: "note" }, "Left what is true, right what the row's first model found. The images are of the server's own test split."),
+      el("ul", { class: "legend" }, legend.map(([kind, words]) => el("li", {}, el("i", { class: kind }), words))),
       rows.map((row) => el("section", {}, el("h3", {}, row), el("div", { class: "overlaid" },
         pictures.filter((each) => each.row === row).map((each) => {
-          const caption = `${each.rank}: ${each.metric} ${dgan.number(each.figure)}`;
+          const caption = `${each.rank}: ${each.metric} ${dgan.score(each.figure)}`;
           return el("figure", {}, dgan.picture(`data:image/png;base64,${each.png}`, `${row}, ${caption}`), el("figcaption", {}, caption));
         }))))];
   };
