@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Masks = Literal["classes", "binary", "objects"]
 Bodies = Literal["whole", "new"]
+Shape = Literal["long", "round"]
 _BODIES_HELP = "Let objects cross: whole, given ones turned by any angle, or new ones, between two given ones in shape."
 _MASKS_HELP = "What values say, if they leave it open: class ids, 0 and 255, or a number for each object."
 
@@ -111,6 +112,9 @@ def prepare(
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
     instances: Annotated[bool, typer.Option(help="The same as --masks objects.")] = False,
+    class_maps: Annotated[
+        Shape | None, typer.Option(help="Draw masks from the objects, which are long or round: to learn instances.")
+    ] = None,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
     nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
     stain_reference: Annotated[Path | None, typer.Option(help="Give all images the colours of this one.")] = None,
@@ -132,6 +136,7 @@ def prepare(
         skip_unreadable=skip_unreadable,
         instances=instances or masks == "objects",
         masks=None if masks == "objects" else masks,
+        class_maps=class_maps,
         palette=tuple(colour or ()),
         nearest_colour=nearest_colour,
         stain_reference=None if stain_reference is None else str(stain_reference.resolve()),
