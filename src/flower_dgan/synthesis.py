@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from flower_dgan.config import ModelConfig
 from flower_dgan.data import Pairs, Pixels, read_label_maps, write_label_maps
 from flower_dgan.data.array_files import to_picture, write_image
+from flower_dgan.data.coco_annotations import write_coco
 from flower_dgan.data.colours import paint
+from flower_dgan.data.layout_files import objects_beside
+from flower_dgan.data.object_files import FILE
+from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.errors import ConfigError, DataError, unknown_name
-from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_in_parts
+from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_in_parts, views_in_parts
 from flower_dgan.gan.drawing import draw
 from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.memory import machine_memory
@@ -99,17 +103,22 @@ def draw_for(
     """
     images: list[Pixels] = []
     label_maps: list[Pixels] = []
-    for part in draw_in_parts(client, replace(settings, exchanges=1, batch_size=count, foreground=0.0), sites):
+    for part in draw_in_parts(client, _at_once(settings, count), sites):
         published = replace(part, noise=settings.published_noise * part.noise)
         images += tuple(to_pixels(draw(network, published)))
         label_maps += tuple(part.label_maps.argmax(1).to(torch.uint8).numpy())
     return Pairs(tuple(images), tuple(label_maps), client.classes)
 
 
+def _at_once(settings: BundleSettings, count: int) -> BundleSettings:
+    """Return the settings of one batch of so many samples, in windows that lie anywhere."""
+    return replace(settings, exchanges=1, batch_size=count, foreground=0.0)
+
+
 def synthesize_folder(
     trained: tuple[nn.Module, ModelConfig, ImageShape], folder: Path, *, count: int, site: str | None, seed: int
 ) -> tuple[Pairs, tuple[str, ...]]:
-    """Draw pairs on the label maps of a folder.
+    """Draw pairs on the label maps of a folder, and let them have the objects that are kept beside it, if any are.
 
     Parameters
     ----------
@@ -143,6 +152,7 @@ def synthesize_folder(
         raise DataError("The generator says of no site that it draws for: its file is not one of a training.")
     if site is not None and site not in shape.sites:
         raise ConfigError(unknown_name("site", site, shape.sites))
+    objects: Sequence[ObjectMasks] = ()
     if shape.classes == 1:
         label_maps: tuple[Pixels, ...] = (np.zeros((shape.image_size, shape.image_size), np.uint8),)
     else:
@@ -152,6 +162,7 @@ def synthesize_folder(
                 f"{folder} has {found.classes} classes, more than the {shape.classes} that the generator knows."
             )
         label_maps = found.maps
+        objects = objects_beside(found, shape.classes)
     settings = BundleSettings(
         1, count, shape.image_size, "none", model.noise_channels, seed, published_noise=model.published_noise
     )
@@ -160,7 +171,13 @@ def synthesize_folder(
         if site is None
         else torch.full((count,), shape.sites.index(site))
     )
-    pairs = draw_for(network, ClientLabels(site or "any", label_maps, shape.classes, 0), settings, count, chosen)
+    client = ClientLabels(site or "any", label_maps, shape.classes, 0)
+    pairs = draw_for(network, client, settings, count, chosen)
+    if objects:
+        views = views_in_parts(client, _at_once(settings, count))
+        places = zip(views.ids.tolist(), views.windows[:, :2].tolist(), strict=True)
+        cut = tuple(objects[index].window(top, left, side, side) for index, (top, left) in places)
+        pairs = replace(pairs, objects=cut)
     stems = file_stems(shape.sites)
     names = tuple(f"{stems[shape.sites[index]]}_{number:05d}" for number, index in enumerate(chosen.tolist()))
     return pairs, names
@@ -184,6 +201,8 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
     """Write ``images/`` and ``masks/`` with equal stems; masks are 0/255 for two classes, else class ids.
 
+    Objects, where they are known, are in ``instances.json``.
+
     All are PNG but images that are neither grey nor RGB, which are ``.npy``.
 
     Label maps of one class say nothing and are not written: nobody is to take them for masks. Raises StorageError if
@@ -194,6 +213,8 @@ def write_pairs(directory: Path, pairs: Pairs, names: Sequence[str]) -> None:
     settle(directory / "images")
     if pairs.classes > 1:
         write_label_maps(directory / "masks", pairs.label_maps, pairs.classes, names)
+    if pairs.objects is not None:
+        write_coco(directory / FILE, {f"{name}.png": each for name, each in zip(names, pairs.objects, strict=True)})
 
 
 def drawn_label_maps(pairs: Pairs) -> tuple[Pixels, ...]:

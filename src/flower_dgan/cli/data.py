@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Masks = Literal["classes", "binary", "objects"]
+Bodies = Literal["whole", "new"]
+Shape = Literal["long", "round"]
+_BODIES_HELP = "Let objects cross: whole, given ones turned by any angle, or new ones, between two given ones in shape."
 _MASKS_HELP = "What values say, if they leave it open: class ids, 0 and 255, or a number for each object."
 
 data = typer.Typer(no_args_is_help=True, help="Look at data, get them and divide them.")
@@ -109,6 +112,9 @@ def prepare(
     only_labelled: Annotated[bool, typer.Option(help="Leave out what is all background.")] = False,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
     instances: Annotated[bool, typer.Option(help="The same as --masks objects.")] = False,
+    class_maps: Annotated[
+        Shape | None, typer.Option(help="Draw masks from the objects, which are long or round: to learn instances.")
+    ] = None,
     colour: Annotated[list[str] | None, typer.Option(help="Of class 0, 1, ... in masks, such as '#ff0000'.")] = None,
     nearest_colour: Annotated[bool, typer.Option(help="Take other colours of masks for the nearest.")] = False,
     stain_reference: Annotated[Path | None, typer.Option(help="Give all images the colours of this one.")] = None,
@@ -130,6 +136,7 @@ def prepare(
         skip_unreadable=skip_unreadable,
         instances=instances or masks == "objects",
         masks=None if masks == "objects" else masks,
+        class_maps=class_maps,
         palette=tuple(colour or ()),
         nearest_colour=nearest_colour,
         stain_reference=None if stain_reference is None else str(stain_reference.resolve()),
@@ -157,24 +164,55 @@ def prepare(
 @data.command()
 def edit_masks(
     folder: Annotated[
-        Path, typer.Argument(readable=False, help="PNG, JPEG or TIFF label maps of 0 and 255 or of class ids.")
+        Path,
+        typer.Argument(
+            readable=False,
+            help="PNG, JPEG or TIFF label maps of 0 and 255 or of class ids; with --bodies a folder with masks/ and "
+            "objects beside it.",
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="New folder, a data.label_maps of runs.")],
     count: Annotated[int, typer.Option(min=1, help="How many to make.")] = 100,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     masks: Annotated[Masks | None, typer.Option(help=_MASKS_HELP)] = None,
+    bodies: Annotated[Bodies | None, typer.Option(help=_BODIES_HELP)] = None,
 ) -> None:
-    """Make new label maps from the objects of given ones, grown or shrunk by a pixel, in new places."""
+    """Make new label maps from the objects of given ones, in new places: apart, or with --bodies over each other."""
     from flower_dgan.data import read_label_maps, write_label_maps
     from flower_dgan.data.edit_label_maps import edit_label_maps
 
     require_new_folder(output, folder)
+    names = [f"edited_{number:05d}" for number in range(count)]
+    if bodies is not None:
+        _put_together(folder, output, names, seed, masks, bodies)
+        return
     given = read_label_maps(folder, image_size=1, masks=masks, of_command=True)
     made = track(edit_label_maps(given.maps, count, seed), "Editing", count, console=console, transient=True)
-    names = [f"edited_{number:05d}" for number in range(count)]
     with new_folder(output) as partial_folder:
         write_label_maps(partial_folder, made, given.classes, names, ids=not given.binary)
     console.print(
         f"{count:,} label maps from the objects of {len(given.maps):,}: data.label_maps={output.resolve()}",
+        soft_wrap=True,
+    )
+
+
+def _put_together(
+    folder: Path, output: Path, names: Sequence[str], seed: int, masks: Masks | None, bodies: Bodies
+) -> None:
+    """Make label maps of whole objects that may cross, and write the objects beside them."""
+    from flower_dgan.data import read_label_maps
+    from flower_dgan.data.layout_files import read_whole, write_layouts
+    from flower_dgan.data.new_layouts import new_layouts
+    from flower_dgan.resolve import resolve
+
+    given = read_whole(folder, resolve("data=folder").data)
+    classes = read_label_maps(folder / "masks", image_size=1, masks=masks, of_command=True).classes
+    layouts = new_layouts(given, len(names), seed, bodies)
+    with new_folder(output) as partial_folder:
+        shown = track(layouts, "Putting together", len(names), console=console, transient=True)
+        write_layouts(partial_folder, shown, names, classes)
+    console.print(
+        f"{len(names):,} label maps, and their objects beside them, from the objects of {len(given):,} images: "
+        f"data.label_maps={output.resolve() / 'masks'}",
         soft_wrap=True,
     )

@@ -129,7 +129,7 @@ class CocoFile:
         return DataError(f"{self._path} {what}.")
 
 
-def write_coco(path: Path, images: Mapping[str, ObjectMasks], category: str) -> None:
+def write_coco(path: Path, images: Mapping[str, ObjectMasks], category: str = "object") -> None:
     """Write an annotation file that COCO's API and this module read.
 
     Parameters

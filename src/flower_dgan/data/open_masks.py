@@ -64,7 +64,7 @@ def told_by_preparation(folder: Path) -> bool:
     """Return whether a folder was made from masks of classes: a public data set's, or some that were said to be."""
     try:
         about = read_json(folder / "prepared.json")
-        return bool(about["dataset"] != "folder" or any(map(about["settings"].get, ("masks", "palette"))))
+        return bool(about["dataset"] != "folder" or any(map(about["settings"].get, ("masks", "palette", "class_maps"))))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # none, or one of somebody else's
         return False
 

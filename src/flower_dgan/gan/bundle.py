@@ -143,6 +143,12 @@ def draw_in_parts(
         )
 
 
+def views_in_parts(client: ClientLabels, settings: BundleSettings) -> Views:
+    """Return the views that :func:`draw_in_parts` draws, of all samples: who draws them knows what else lies there."""
+    generator = derive_generator(settings.seed, "bundle", 0, client.name)
+    return _draw_views(client.foreign or client.label_maps, settings, generator)
+
+
 def draw_shared(
     clients: Sequence[ClientLabels], settings: BundleSettings, round_number: int, number: int
 ) -> GeneratorInput:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from flower_dgan.data.prepare.aerial import find_city_osm, find_whu
 from flower_dgan.data.prepare.asyndgan_hdf5 import find_asyndgan
 from flower_dgan.data.prepare.bbbc010 import find_bbbc010
+from flower_dgan.data.prepare.drawn_maps import with_class_maps
 from flower_dgan.data.prepare.faces import find_celeba
 from flower_dgan.data.prepare.folder import find_folder
 from flower_dgan.data.prepare.monuseg import find_kumar, find_monuseg
@@ -45,15 +46,15 @@ def _alone(find: Callable[[Path], Found]) -> DataSet:
 
 DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
-        "asyndgan-hdf5": DataSet(find_asyndgan, frozenset({"instances"})),
+        "asyndgan-hdf5": DataSet(find_asyndgan, frozenset({"instances", "class_maps"})),
         "bbbc010": DataSet(find_bbbc010, frozenset({"masks"})),
         "brats": DataSet(find_brats, frozenset({"modalities"})),
         "celeba": _alone(find_celeba),
         "city-osm": DataSet(find_city_osm, frozenset({"nearest_colour"})),
-        "folder": DataSet(find_folder, frozenset({"instances", "masks", "palette", "nearest_colour"})),
-        "kumar": DataSet(find_kumar, frozenset({"layers"})),
+        "folder": DataSet(find_folder, frozenset({"instances", "masks", "palette", "nearest_colour", "class_maps"})),
+        "kumar": DataSet(find_kumar, frozenset({"layers", "class_maps"})),
         "lsun": _alone(find_lsun),
-        "monuseg": DataSet(find_monuseg, frozenset({"layers"})),
+        "monuseg": DataSet(find_monuseg, frozenset({"layers", "class_maps"})),
         "pets": _alone(find_pets),
         "ships": _alone(find_ships),
         "whu": _alone(find_whu),
@@ -67,6 +68,7 @@ _FLAGS = MappingProxyType(
         "nearest_colour": "--nearest-colour",
         "modalities": "--modality",
         "layers": "--layer",
+        "class_maps": "--class-maps",
     }
 )
 
@@ -109,7 +111,7 @@ def prepare(
             raise ConfigError(f"{flag} is for {takers}, not for {name}: leave it out.")
     if not source.exists():
         raise DataError(f"There is no {source.absolute()}: give the folder of {name}'s own files.")
-    found = DATA_SETS[name].find(source, settings)
+    found = with_class_maps(DATA_SETS[name].find(source, settings), settings)
     if settings.only_labelled and not found.classes:
         raise ConfigError(f"{name} has no masks: leave --only-labelled out.")
     about = {"dataset": name, "source": str(source.resolve()), "classes": list(found.classes)}

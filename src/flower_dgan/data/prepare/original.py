@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flower_dgan.data.class_maps import Shape
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
 from flower_dgan.data.picture_windows import Windowed
@@ -124,6 +125,8 @@ class PrepareSettings:
         Image file whose colours all images get, see ``stain``; None to leave colours as they are.
     masks : {"classes", "binary"} or None
         Of ``folder``: what the values of masks say, where they leave it open; ``instances`` says the third.
+    class_maps : {"long", "round"} or None
+        Of data sets with objects: whether masks are class maps drawn from them, see :mod:`flower_dgan.data.class_maps`.
 
     Raises
     ------
@@ -145,6 +148,7 @@ class PrepareSettings:
     nearest_colour: bool = False
     stain_reference: str | None = None
     masks: Literal["classes", "binary"] | None = None
+    class_maps: Shape | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""

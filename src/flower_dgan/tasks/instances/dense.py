@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flower_dgan.device import to_device
-from flower_dgan.tasks.instances.tracing import Scale
+from flower_dgan.tasks.instances.scale import Scale
 
 WIDTHS = (16, 24, 40, 64, 96)
 """Channels at full size, half, a quarter, ..."""

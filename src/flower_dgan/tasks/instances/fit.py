@@ -1,5 +1,7 @@
 """The training of a model of instances, on pairs of image and class map alone: no object is told apart in them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,11 +13,13 @@ from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data import class_maps
 from flower_dgan.data.augmentation import apply_to_label_maps
 from flower_dgan.data.class_maps import CLASSES
+from flower_dgan.data.object_masks import of_numbers
 from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.data.views import Views
 from flower_dgan.errors import DataError
 from flower_dgan.tasks.instances.columns import check_numbers
 from flower_dgan.tasks.instances.dense import CROSSING, FOREGROUND, LINE, DenseModel
+from flower_dgan.tasks.instances.splitting import split_mask
 from flower_dgan.tasks.instances.tracing import measure
 from flower_dgan.tasks.on_views import ViewTraining
 
@@ -36,7 +40,7 @@ def fit_dense(
     ----------
     pairs : Pairs
         What to learn from, at least one pair: with class maps, see :mod:`flower_dgan.data.class_maps`, or with masks of
-        two classes, whose lines are then thinned masks, and which have no crossings.
+        two classes, see :func:`as_class_maps`, which have no crossings.
     config : DownstreamConfig
         Steps, batch size, learning rate, and whether there is a head for centre lines.
     image_size : int
@@ -56,12 +60,12 @@ def fit_dense(
         raise DataError(f"Instances are learned from label maps of 2 or {len(CLASSES)} classes, not {pairs.classes}.")
     if not len(pairs):
         raise DataError("There is no pair to train a model of instances on.")
-    learned = Pairs(pairs.images, tuple(as_class_map(each, pairs.classes) for each in pairs.label_maps), len(CLASSES))
+    learned = Pairs(pairs.images, as_class_maps(pairs.label_maps, pairs.classes), len(CLASSES))
     scale = measure(learned.label_maps)
     if scale is None:
         raise DataError(
-            "The label maps to learn instances from have no centre line: objects that are long and thin are learned, "
-            "not round ones, from class maps (docs/instances.md) or masks of background and objects."
+            "The label maps to learn instances from have neither a centre line nor the middle of a round object: give "
+            "class maps (docs/instances.md), or masks of background and objects."
         )
 
     def build() -> DenseModel:
@@ -111,10 +115,21 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     return total
 
 
-def as_class_map(label_map: Pixels, classes: int) -> Pixels:
-    """Return a label map of four classes as it is, and one of two with the thinned mask for centre lines."""
+def as_class_maps(label_maps: Sequence[Pixels], classes: int) -> tuple[Pixels, ...]:
+    """Return label maps of four classes as they are, and make class maps of masks, of two.
+
+    Where most connected components of masks are long, the thinned mask stands for centre lines; where they are round,
+    masks are split where they are narrow, and each part has a middle.
+    """
     if classes == len(CLASSES):
-        return label_map
+        return tuple(label_maps)
+    parts = [of_numbers(ndimage.label(each > 0, np.ones((3, 3)))[0]) for each in label_maps]
+    if class_maps.shape_of(parts) == "round":
+        return tuple(class_maps.class_map(split_mask(each > 0), "round") for each in label_maps)
+    return tuple(map(_with_line, label_maps))
+
+
+def _with_line(label_map: Pixels) -> Pixels:
     body = label_map > 0
     thin = skeletonize(body)  # type: ignore[no-untyped-call]
     line = ndimage.binary_dilation(thin, np.ones((2, 2), bool)) & body

@@ -27,15 +27,19 @@ def scale_remark(model: nn.Module, found: Sequence[ObjectMasks]) -> str:
     if not isinstance(model, DenseModel):
         raise TypeError(f"instances are predicted by a dense model, and this is a {type(model).__name__}")
     learned = model.scale
-    said = (
-        f"The model learned objects of about {learned.length:.0f} pixels in length and {2 * learned.half_width:.0f} in "
-        "width, and finds those of that size alone."
-    )
-    widths = [
-        region.area / max(length(line), 1.0)
-        for objects in found
-        for region, line in zip(objects.regions, objects.lines, strict=True)
-    ]
+    if learned.is_round:
+        said = f"The model learned round objects of about {learned.length:.0f} pixels across."
+        widths = [2 * np.sqrt(region.area / np.pi) for objects in found for region in objects.regions]
+    else:
+        said = (
+            f"The model learned objects of about {learned.length:.0f} pixels in length and "
+            f"{2 * learned.half_width:.0f} in width, and finds those of that size alone."
+        )
+        widths = [
+            region.area / max(length(line), 1.0)
+            for objects in found
+            for region, line in zip(objects.regions, objects.lines, strict=True)
+        ]
     if not widths:
         return said
     times = float(np.median(widths)) / (2 * learned.half_width)

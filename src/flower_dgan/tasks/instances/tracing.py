@@ -19,6 +19,8 @@ from flower_dgan.data import class_maps
 from flower_dgan.data.centre_lines import draw, evenly, is_closed, length, longest_way, to_tips
 from flower_dgan.data.object_masks import Bits, Line, ObjectMasks, Region, region_of
 from flower_dgan.data.pairs import Pixels
+from flower_dgan.tasks.instances.scale import LEAST_LONG, Scale
+from flower_dgan.tasks.instances.splitting import is_round, measure_round, split, split_class_map
 
 Map = NDArray[np.float32]
 
@@ -37,22 +39,6 @@ _FEWEST = 3  # pixels of a piece of a line
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How large objects are.
-
-    Attributes
-    ----------
-    length : float
-        Of the centre line, in pixels; the median.
-    half_width : float
-        From it to the outline, in pixels; the median.
-    """
-
-    length: float
-    half_width: float
-
-
-@dataclass(frozen=True)
 class _Join:
     """Two ends that may be joined: of which pieces, which end (0 or -1) of each, and how unlikely that is."""
 
@@ -61,7 +47,7 @@ class _Join:
 
 
 def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarged: int = 1) -> ObjectMasks:
-    """Make objects of the maps of an image.
+    """Make objects of the maps of an image; round ones as :func:`~flower_dgan.tasks.instances.splitting.split` does.
 
     Parameters
     ----------
@@ -77,8 +63,10 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
     Returns
     -------
     ObjectMasks
-        With scores, and lines from tip to tip, in the size of the maps times ``enlarged``.
+        With scores, and long ones with lines from tip to tip, in the size of the maps times ``enlarged``.
     """
+    if scale.is_round:
+        return split(foreground, crossing, line, scale, enlarged)
     solid = foreground > 0.5
     thin: Bits = skeletonize(solid if line is None else line > _LINE)  # type: ignore[no-untyped-call]
     pieces = _cut(thin, crossing > 0.5)
@@ -99,6 +87,8 @@ def trace(foreground: Map, crossing: Map, line: Map | None, scale: Scale, enlarg
 
 def traced_truth(label_maps: Sequence[Pixels]) -> list[ObjectMasks]:
     """Trace the objects of class maps, uint8 (height, width), which is as near as they come to the true ones."""
+    if is_round(label_maps):
+        return [split_class_map(drawn) for drawn in label_maps]
     scale = measure(label_maps)
     if scale is None:
         return [ObjectMasks(drawn.shape[0], drawn.shape[1], ()) for drawn in label_maps]
@@ -115,6 +105,8 @@ def measure(label_maps: Sequence[Pixels]) -> Scale | None:
 
     Where no line is whole, the parts are measured, which the log says.
     """
+    if is_round(label_maps):
+        return measure_round([split_class_map(drawn) for drawn in label_maps])
     lengths: list[float] = []
     parts: list[float] = []  # of lines that are cut off, which are shorter than their objects
     half_widths: list[float] = []
@@ -134,7 +126,8 @@ def measure(label_maps: Sequence[Pixels]) -> Scale | None:
             "taken for as long as the parts between, and longer ones are cut: add images in which some lie alone."
         )
     longer = measured[len(measured) // 4 :]  # the shortest are specks
-    return Scale(float(np.median(longer)), max(1.0, float(np.median(half_widths))))
+    half_width = max(1.0, float(np.median(half_widths)))
+    return Scale(max(float(np.median(longer)), LEAST_LONG * half_width), half_width)
 
 
 def _cut_off(piece: Line, crossing: Bits) -> bool:
