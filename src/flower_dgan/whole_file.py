@@ -6,6 +6,7 @@ import logging
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # commands import this before they know whether they need num
 SOFTWARE = {"Software": "flower-dgan"}
 """What PNG files that are drawn here say of that."""
 
+_WAITING = 16  # threads that wait for the disk
 _LONGEST_NAME = 255  # bytes, of a file on what people have
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -118,9 +120,10 @@ def settle(folder: Path) -> None:
         If they cannot be.
     """
     with writing(folder):
-        for file in folder.iterdir():
-            if file.is_file():
-                to_disk(file, os.O_RDONLY)
+        files = (file for file in folder.iterdir() if file.is_file())
+        with ThreadPoolExecutor(_WAITING) as pool:  # a disk writes down what several wait for at once
+            for _ in pool.map(lambda file: to_disk(file, os.O_RDONLY), files):
+                pass
         to_disk(folder, os.O_RDONLY)
 
 

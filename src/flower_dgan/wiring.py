@@ -164,6 +164,14 @@ def free_cores() -> int:
     return max(1, (os.cpu_count() or 1) // torch.get_num_threads())
 
 
+def rows_at_once(config: TrainingConfig) -> int:
+    """Return how many rows of the table are trained at a time: two on a CPU with a core for each, otherwise one.
+
+    With more, Python and memory would be what they wait for.
+    """
+    return min(2, free_cores()) if resolve_device(config.device).type == "cpu" else 1
+
+
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Seed torch's default random state for one purpose, and give it back as it was."""

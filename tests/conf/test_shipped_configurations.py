@@ -306,6 +306,6 @@ def test_perceptual_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, 
         raise OSError("no route to host")
 
     perceptual.pretrained_perceptual_loss.cache_clear()
-    monkeypatch.setattr(perceptual.torchvision.models, "vgg16", offline)
+    monkeypatch.setattr("torchvision.models.vgg16", offline)
     with pytest.raises(DataError, match=r"no route to host.*perceptual_weight=0"):
         perceptual.pretrained_perceptual_loss()

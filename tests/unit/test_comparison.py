@@ -348,7 +348,7 @@ def test_inception_offline_says_which_file_goes_where(monkeypatch: pytest.Monkey
     def offline(*args: object, **kwargs: object) -> nn.Module:
         raise URLError("Name or service not known")
 
-    monkeypatch.setattr(feature_networks, "FrechetInceptionDistance", offline)
+    monkeypatch.setattr("torchmetrics.image.fid.FrechetInceptionDistance", offline)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/cache")
     with pytest.raises(DataError, match=f"put it here as /cache/checkpoints/{WEIGHTS}"):
         inception_features(2048, None)
@@ -369,7 +369,7 @@ def test_inception_sees_three_channels_of_bytes(monkeypatch: pytest.MonkeyPatch)
             super().__init__()
             self.inception = Features()
 
-    monkeypatch.setattr(feature_networks, "FrechetInceptionDistance", Inception)
+    monkeypatch.setattr("torchmetrics.image.fid.FrechetInceptionDistance", Inception)
     images = [np.full((4, 4, 1), value, np.uint8) for value in range(40)]
     expected = torch.arange(40.0)[:, None].expand(40, 3)
     torch.testing.assert_close(inception_features(2048, None)(images), expected)

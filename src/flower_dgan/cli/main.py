@@ -130,7 +130,7 @@ def evaluate(
     from flower_dgan.resolve import resolve
     from flower_dgan.tasks.results import summarize
     from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real, with_truth
-    from flower_dgan.wiring import computing
+    from flower_dgan.wiring import computing, rows_at_once
 
     require_different([str(folder) for folder in train])
     settings = on_device(resolve(f"data=folder {overrides}"), device)
@@ -155,6 +155,7 @@ def evaluate(
             augmentation=own.augmentation,
             seed=settings.seed,
             on_result=lambda result: console.print(str(result), soft_wrap=True),
+            workers=rows_at_once(settings),
         )
     metrics = settings.downstream.metrics
     table = Table("trained on", "seeds", *(described(name).title for name in metrics))

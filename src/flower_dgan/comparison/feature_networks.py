@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from flower_dgan.comparison.by_class import class_agreement
 from flower_dgan.comparison.classifier import train_classifier
@@ -123,6 +122,9 @@ def inception_features(features: int, weights: Path | None) -> Features:
     if weights is not None:
         _check_weights(weights)
     path = None if weights is None else str(weights)
+    # Imported here: torchmetrics takes a second, which who only trains a table need not wait.
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     try:
         network = FrechetInceptionDistance(features, feature_extractor_weights_path=path).inception
     except ModuleNotFoundError as error:

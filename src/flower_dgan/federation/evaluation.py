@@ -28,6 +28,7 @@ from flower_dgan.tasks.results import MAIN_ROW, TstrResult
 from flower_dgan.tasks.tstr import kinds_of, train_on_synthetic_test_on_real, with_truth
 from flower_dgan.wire.answers import known_answers
 from flower_dgan.wire.parcels import Parcel
+from flower_dgan.wiring import rows_at_once
 
 logger = logging.getLogger("flwr")
 
@@ -130,6 +131,7 @@ def make_table(
             on_result=write_down,
             on_model=keep,
             validation=federation.validation,
+            workers=rows_at_once(config),
         )
     for row in (fedavg.ROW, fedavg.EQUAL_ROW):
         if row in asked:

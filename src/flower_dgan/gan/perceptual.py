@@ -3,7 +3,6 @@
 from functools import cache
 
 import torch
-import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from flower_dgan.errors import DataError
@@ -48,6 +47,8 @@ def pretrained_perceptual_loss() -> PerceptualLoss:
     DataError
         If the weights are neither cached nor can be downloaded.
     """
+    import torchvision  # type: ignore[import-untyped]  # here: a second that few trainings need wait
+
     weights = torchvision.models.VGG16_Weights.IMAGENET1K_V1
     try:
         return PerceptualLoss(torchvision.models.vgg16(weights=weights).features)

@@ -1,6 +1,7 @@
 """Training on random views of pairs, and looking at the windows that tile them: what tasks on images share."""
 
 from collections.abc import Callable, Iterator
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from flower_dgan.placing import place
 from flower_dgan.steps import step_done
 
 _LOOKING_BATCH = 32
+_RANDOM_STATE = Lock()
+"""Whose holder alone may change torch's default random state, which is one for all threads."""
 
 
 class ViewTraining:
@@ -23,7 +26,8 @@ class ViewTraining:
     Its rate falls to zero along a cosine over ``config.steps`` steps, after a warm-up. Calls of :meth:`run` go on along
     it and each begin with no moments, as a client does that keeps no optimizer between rounds; those of :meth:`go_on`
     keep them.
-    The same arguments and calls give the same model on the same machine, and the caller's global RNG is left as it was.
+    The same arguments and calls give the same model on the same machine, also beside others in other threads, and the
+    caller's global RNG is left as it was.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ class ViewTraining:
         self._augmentation, self._loss = augmentation, loss
         self._sizes = sizes_of(pairs.label_maps)
         self._views = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
+        with _RANDOM_STATE, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.model = place(build(), chosen_device())
             self._dropout = torch.default_generator.get_state()
@@ -86,22 +90,27 @@ class ViewTraining:
     def go_on(self, steps: int) -> None:
         """Take the next optimizer steps, and leave the model in evaluation mode."""
         self.model.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.set_state(self._dropout)
-            for _ in range(steps):
-                self._step()
-            self._dropout = torch.default_generator.get_state()
+        for _ in range(steps):
+            self._step()
         self.model.eval()
 
     def _step(self) -> None:
         views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
         images = apply_to_images(self._pairs.images, views, self._image_size, device_of(self.model))
-        loss = self._loss(self.model(images), views)
+        loss = self._loss(self._make(images), views)
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         self._optimizer.step()
         self._schedule.step()
         step_done()
+
+    def _make(self, images: Tensor) -> Tensor:
+        """Return what the model makes of images, with the dropout that comes next in this training."""
+        with _RANDOM_STATE, torch.random.fork_rng(devices=[]):
+            torch.default_generator.set_state(self._dropout)
+            made: Tensor = self.model(images)
+            self._dropout = torch.default_generator.get_state()
+        return made
 
 
 def _schedule(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> torch.optim.lr_scheduler.LRScheduler:

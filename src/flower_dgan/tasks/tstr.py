@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from torch import nn
@@ -14,6 +15,7 @@ from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks import find_task
 from flower_dgan.tasks.best_moment import BestMoment, chosen_by, run_to_best
 from flower_dgan.tasks.results import TstrResult
+from flower_dgan.tasks.side_by_side import side_by_side
 from flower_dgan.tasks.task import Task
 
 
@@ -28,6 +30,7 @@ def train_on_synthetic_test_on_real(
     on_result: Callable[[TstrResult], None],
     on_model: Callable[[TstrResult, nn.Module], None] = lambda *_: None,
     validation: Pairs | None = None,
+    workers: int = 1,
 ) -> tuple[TstrResult, ...]:
     """Train one model of the task a row and seed, and score each on the same real test pairs.
 
@@ -54,6 +57,8 @@ def train_on_synthetic_test_on_real(
     validation : Pairs or None
         Real pairs that no row has and that are none of ``test``: each model is as it was at the best moment of its
         training by the first of ``config.metrics`` on these, the same for all rows. None for the end of the training.
+    workers : int
+        Trainings at a time, each in a thread. The results do not depend on it.
 
     Returns
     -------
@@ -80,26 +85,30 @@ def train_on_synthetic_test_on_real(
     task.check_truth(test, kinds_of(config.metrics))
     if validation is not None:
         task.check_truth(validation, kinds_of(config.metrics[:1]))
+
+    def train(wanted: tuple[str, int]) -> tuple[TstrResult, nn.Module]:
+        row, training_seed = wanted
+        training = task.fit(rows[row], config, image_size=image_size, augmentation=augmentation, seed=training_seed)
+        if validation is None:
+            training.run(config.steps)
+        else:
+            run_to_best(training, config.steps, best_moment(validation, config, image_size))
+        result = score_on_real(
+            training.model,
+            test,
+            config,
+            row=row,
+            seed=training_seed,
+            image_size=image_size,
+            chosen=validation is not None,
+        )
+        return result, training.model
+
     results = []
-    for row, pairs in rows.items():
-        for training_seed in range(seed, seed + config.seeds):
-            training = task.fit(pairs, config, image_size=image_size, augmentation=augmentation, seed=training_seed)
-            if validation is None:
-                training.run(config.steps)
-            else:
-                run_to_best(training, config.steps, best_moment(validation, config, image_size))
-            result = score_on_real(
-                training.model,
-                test,
-                config,
-                row=row,
-                seed=training_seed,
-                image_size=image_size,
-                chosen=validation is not None,
-            )
-            on_result(result)
-            on_model(result, training.model)
-            results.append(result)
+    for result, model in side_by_side(train, product(rows, range(seed, seed + config.seeds)), workers):
+        on_result(result)
+        on_model(result, model)
+        results.append(result)
     return tuple(results)
 
 
