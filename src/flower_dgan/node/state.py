@@ -6,7 +6,7 @@ each training and node: configuration and pairs as they were when the node joine
 read, and the discriminator as it was after the last answers.
 """
 
-import errno
+import itertools
 import json
 import secrets
 import shutil
@@ -30,6 +30,7 @@ from flower_dgan.node.kept_pairs import HASHES as _HASHES
 from flower_dgan.node.kept_pairs import digest, keep_hashes, keep_pairs, kept_hashes, kept_pairs
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.stamp import Stamp, stamp
+from flower_dgan.node.writable import cannot_keep
 from flower_dgan.private import private_directory
 from flower_dgan.whole_file import whole_file
 from flower_dgan.wire.join_messages import TOKEN_BYTES
@@ -37,6 +38,7 @@ from flower_dgan.wire.protocol import Training
 
 _NODE, _LOCK, _VALIDATION, _GROUPS = "node.json", "lock", "validation", "groups.json"
 _HELD_HASHES = "held_hashes.npy"
+_MOST_LEAVES = 100  # that come between this and its directory, before it is taken for one that cannot be made
 
 
 class ClientState:
@@ -147,12 +149,14 @@ class ClientState:
     @contextmanager
     def _locked_where_it_will_be(self) -> Iterator[StoreLock]:
         """Let no other process write into the directory, which is made where it is missing."""
-        while True:
+        for tried in itertools.count():
             try:
                 for each in (self.path.parents[1], self.path.parent, self.path):
                     private_directory(each)  # real images will be in here
                 lock = StoreLock(self.path / _LOCK)
-            except FileNotFoundError:  # somebody left just now
+            except FileNotFoundError:  # somebody left just now; or nothing can be made there, such as in /proc
+                if tried == _MOST_LEAVES:
+                    raise
                 continue
             with lock.held():
                 if lock.in_place():
@@ -352,11 +356,9 @@ class ClientState:
             cause = error.__cause__ if isinstance(error, StorageError) else error
             if not isinstance(cause, OSError):
                 raise
-            refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StorageError(
-                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
-                f"{'Let its user write' if refused else 'Free space'} there. Whoever moves the state "
-                "directory to another disk moves all of it: the owner's book is in it."
+                f"{cannot_keep('pairs', self.path, cause)}. Whoever moves the state directory to another disk moves "
+                "all of it: the owner's book is in it."
             ) from error
 
     def _node(self) -> dict[str, Any]:
