@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from flwr.app import Context, Error, Message
 
-from flower_dgan.errors import DganError, FederationError
+from flower_dgan.errors import ConfigError, DganError, FederationError
+from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.report.run_metrics import read_metrics
+from flower_dgan.resolve import resolve
 from flower_dgan.wire.join_messages import JOIN, LABEL_MAPS, LEAVE
-from tests.contract.conftest import Federation, Reply, TamperedApp
+from tests.contract.conftest import TINY, Federation, Reply, TamperedApp
 
 
 def kept_at_nodes(home: Path) -> list[str]:
@@ -181,3 +183,22 @@ def test_a_directory_that_was_there_keeps_its_mode(federation: Federation) -> No
     directory = federation.run().path
     assert directory.stat().st_mode & 0o777 == 0o755
     assert (directory / "samples").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc/nothing"])
+@pytest.mark.parametrize("variable", ["XDG_STATE_HOME", "XDG_CACHE_HOME"])
+def test_a_home_that_cannot_be_written_is_named_with_what_moves_it(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch, variable: str, home: str
+) -> None:
+    """The run directory is elsewhere: what the nodes keep and the server's copies of label maps are not."""
+    monkeypatch.setenv(variable, home)
+    with pytest.raises(DganError, match=f"{home}/flower-dgan/.*: N.* directory. .*{variable}") as caught:
+        federation.run()
+    assert "\n" not in str(caught.value)
+    assert "Free space" not in str(caught.value)
+
+
+def test_a_home_that_cannot_be_written_and_no_directory_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/dev/null")
+    with pytest.raises(ConfigError, match=r"/dev/null/flower-dgan/runs/.* cannot be made.* Set output\.directory"):
+        RunDirectory.open(resolve(TINY), 1)

@@ -14,6 +14,7 @@ from flower_dgan.comparison.image_sets import read_images
 from flower_dgan.comparison.named_metric import parse_metric, require_pictures
 from flower_dgan.data import Pairs, open_source
 from flower_dgan.data.check import check_data
+from flower_dgan.data.image_files import read_image
 from flower_dgan.errors import ConfigError, DataError
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, draw_bundle
 from flower_dgan.networks.small import SmallGenerator
@@ -86,6 +87,49 @@ def test_every_wrong_array_is_named(root: Path) -> None:
     assert len(problems.splitlines()) == len(wrong) + 3
     with pytest.raises(DataError, match="8 problems"):
         open_source(config)
+
+
+def test_changed_bytes_of_a_header_are_a_data_error_of_one_line(tmp_path: Path) -> None:
+    """numpy parses the header of .npy as Python, and believes what it says of sizes; Pillow believes TIFF's too."""
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", _image(0))
+    Image.fromarray(_image(0, 3)).save(tmp_path / "a.tif")
+    refused: dict[str, list[str]] = {".npy": [], ".tif": []}
+    for suffix, channels in ((".npy", 4), (".tif", 3)):
+        path = tmp_path / f"a{suffix}"
+        content = path.read_bytes()
+        for _ in range(300):
+            spoiled = bytearray(content)
+            for place in random.integers(0, 128, 2):
+                spoiled[place] = random.integers(0, 256)
+            path.write_bytes(spoiled)
+            try:
+                assert read_image(path, channels).shape[2] == channels
+            except DataError as error:
+                refused[suffix].append(str(error))
+        assert all(str(path) in each and "\n" not in each for each in refused[suffix])
+    assert len(refused[".npy"]) > 200
+    assert len(refused[".tif"]) > 20
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999, 99999, 4), }",  # 40 GB
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (16, 20, 4",  # numpy: TokenError
+        "{'descr': '|O', 'fortran_order': False, 'shape': (16, 20, 4), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-16, -20, 4), }",
+        "{'descr': '|u1', 'shape': (16, 20, 4), }",
+        "'\\x00'",
+    ],
+)
+def test_headers_that_say_what_is_not_there(tmp_path: Path, header: str) -> None:
+    text = header.ljust(117).encode() + b"\n"
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16 * 20 * 4))
+    with pytest.raises(DataError, match=r"a\.npy (cannot be read as \.npy|holds object)") as caught:
+        read_image(path, 4)
+    assert "\n" not in str(caught.value)
 
 
 def test_check_shows_channels_side_by_side(root: Path, tmp_path: Path) -> None:

@@ -396,6 +396,21 @@ def test_nothing_is_left_of_a_join_that_failed(monkeypatch: pytest.MonkeyPatch, 
     assert not any(path.is_file() for path in (own_home / "state").rglob("*"))
 
 
+def test_a_directory_that_cannot_be_made_is_no_race_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who leaves deletes it too, and then it is made once more: a file system may say the same each time."""
+    leaves = 0
+
+    def gone(path: Path) -> None:
+        nonlocal leaves
+        leaves += 1
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("flower_dgan.node.training_directory.private_directory", gone)
+    with pytest.raises(StorageError, match=r"No such file or directory\. Let its user write there, .*XDG_STATE_HOME"):
+        ClientState("c" * 16, "breast").join("breast", some_pairs(), CONFIG, 1)
+    assert leaves == 101
+
+
 def test_a_join_again_that_fails_keeps_what_the_training_left(state: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     step(state, asked(1))
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flower_dgan.cli.main import app
 from flower_dgan.data import Entry, Pairs
 from flower_dgan.data.skew import Distribution, distributions
-from flower_dgan.errors import ConfigError, DataError
+from flower_dgan.errors import ConfigError, DataError, FederationError
 from flower_dgan.report.partition_figure import partition_figure
 from tests.pairs import make_folder
 
@@ -104,6 +104,19 @@ def test_the_command_draws_and_lists_the_clients(tmp_path: Path) -> None:
     assert "by site: 1.000" in shown
     with pytest.raises(DataError, match="no folder 'masks'"):
         _run(f"data=folder data.root='{root}'", "--output", tmp_path / "f.png")
+
+
+@pytest.mark.parametrize("clients", [101, 300, 1438])
+def test_of_more_clients_than_can_be_seen_there_is_a_table_and_no_figure(tmp_path: Path, clients: int) -> None:
+    shown = _run("partition=iid", "--clients", clients, "--output", tmp_path / "many.png")
+    assert shown.count(" of 10 ") == clients
+    assert f"No figure: 100 clients can be drawn, and there are {clients:,}." in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_more_clients_than_pairs_there_is_a_word(tmp_path: Path) -> None:
+    with pytest.raises(FederationError, match="1439 clients cannot share 1438 training pairs"):
+        _run("partition=iid", "--clients", 1439, "--output", tmp_path / "many.png")
 
 
 def test_the_command_needs_a_number_of_clients(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from platformdirs import user_state_path
 from flower_dgan.errors import ConfigError
 from flower_dgan.names import file_stem
 from flower_dgan.node.simulation import NodeConfig, in_simulation
+from flower_dgan.node.writable import cannot_keep
 from flower_dgan.private import private_directory
 
 FEWEST_BYTES, MOST_BYTES = 32, 4096
@@ -124,8 +125,7 @@ def make_secret(path: Path) -> None:
             os.link(partial, path)
     except OSError as error:
         raise ConfigError(
-            f"This node cannot keep its secret in {path}: {error.strerror}. Free space there, or name a file with "
-            """--node-config 'secret-file="<file>"'."""
+            f"""{cannot_keep("secret", path, error)}, or name a file with --node-config 'secret-file="<file>"'."""
         ) from error
     finally:
         with suppress(OSError):

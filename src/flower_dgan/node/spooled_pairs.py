@@ -13,6 +13,7 @@ from platformdirs import user_state_path
 from flower_dgan.data import Entry, Pairs, Source
 from flower_dgan.errors import StorageError
 from flower_dgan.node.mapped_arrays import MappedArrays
+from flower_dgan.node.writable import cannot_keep
 from flower_dgan.private import private_directory
 
 LARGE = 2**26
@@ -61,8 +62,8 @@ def load_or_spool(source: Source, entries: Sequence[Entry], channels: int) -> Pa
         return _spool(source, entries, place)
     except OSError as error:
         raise StorageError(
-            f"The node cannot keep its pairs in {place}: {error.strerror or error}. Free space there. Whoever "
-            "moves the state directory to another disk moves all of it: the owner's book is in it."
+            f"{cannot_keep('pairs', place, error)}. Whoever moves the state directory to another disk moves all of it: "
+            "the owner's book is in it."
         ) from error
 
 

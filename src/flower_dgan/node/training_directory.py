@@ -1,6 +1,6 @@
 """The directory that a node keeps of one training: who may write into it, and how it goes."""
 
-import errno
+import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,9 +11,11 @@ from flower_dgan.errors import ForgottenError, StorageError
 from flower_dgan.names import file_stem
 from flower_dgan.node.lock import StoreLock
 from flower_dgan.node.stamp import Stamp, stamp
+from flower_dgan.node.writable import cannot_keep
 from flower_dgan.private import private_directory
 
 NODE, LOCK = "node.json", "lock"
+_MOST_LEAVES = 100  # that come between this and its directory, before it is taken for one that cannot be made
 
 
 class TrainingDirectory:
@@ -69,12 +71,14 @@ class TrainingDirectory:
     @contextmanager
     def locked_where_it_will_be(self) -> Iterator[StoreLock]:
         """Let no other process write into the directory, which is made where it is missing."""
-        while True:
+        for tried in itertools.count():
             try:
                 for each in (self.path.parents[1], self.path.parent, self.path):
                     private_directory(each)  # real images will be in here
                 lock = StoreLock(self.path / LOCK)
-            except FileNotFoundError:  # somebody left just now
+            except FileNotFoundError:  # somebody left just now; or nothing can be made there, such as in /proc
+                if tried == _MOST_LEAVES:
+                    raise
                 continue
             with lock.held():
                 if lock.in_place():
@@ -127,11 +131,9 @@ class TrainingDirectory:
             cause = error.__cause__ if isinstance(error, StorageError) else error
             if not isinstance(cause, OSError):
                 raise
-            refused = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StorageError(
-                f"The node cannot keep its pairs in {self.path}: {cause.strerror or cause}. "
-                f"{'Let its user write' if refused else 'Free space'} there. Whoever moves the state "
-                "directory to another disk moves all of it: the owner's book is in it."
+                f"{cannot_keep('pairs', self.path, cause)}. Whoever moves the state directory to another disk moves "
+                "all of it: the owner's book is in it."
             ) from error
 
     def damaged(self, what: str, error: Exception) -> StorageError:

@@ -1,5 +1,6 @@
-"""Whether what a node keeps can be written, before a training finds out."""
+"""Whether what a node keeps can be written, before a training finds out; and what to do where it cannot."""
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -27,3 +28,20 @@ def require_writable(path: Path) -> None:
             f"This user cannot write {path}: {error.strerror}. Look as the user of the node, with the node's "
             "XDG_STATE_HOME, and let that user write there."
         ) from error
+
+
+def cannot_keep(what: str, path: Path, error: OSError) -> str:
+    """Return one line about what a node cannot keep: where that was to be, why, and what to do.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``"pairs"``.
+    path : Path
+        The file or directory.
+    error : OSError
+        What was raised of it.
+    """
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or error.errno is None
+    to_do = "Free space there" if full else "Let its user write there, or name another place with XDG_STATE_HOME"
+    return f"The node cannot keep its {what} in {path}: {error.strerror or error}. {to_do}"
