@@ -102,7 +102,8 @@ class NodeView:
         except sqlite3.Error as error:
             problems.append(f"The owner's book cannot be read: {error}.")
             return [], Used()
-        return [self._training(*each) for each in asked], Used(*(each or 0 for each in used), epsilon=spent)
+        most_asked, drawn, trainings = (each or 0 for each in used)
+        return [self._training(*each) for each in asked], Used(most_asked, drawn, trainings, spent)
 
     def _training(self, settings: str, identity: str, state: str, since: float, description: str) -> dict[str, Any]:
         words = ""
