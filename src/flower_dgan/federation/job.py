@@ -8,6 +8,7 @@ from functools import partial
 
 from flwr.serverapp import Grid
 
+from flower_dgan.algorithms.dpgan import DpGan
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines.rows import open_federation
@@ -28,6 +29,7 @@ from flower_dgan.federation.masked_start import ask_together
 from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.noisy_start import ask_once
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
+from flower_dgan.federation.private_account import say_account
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
@@ -131,6 +133,10 @@ def _run(
                 clients, said_once = start.clients, start.kept
                 for client in clients:
                     directory.measure("noisy-release", site=client.name, **algorithm.cost)
+            if isinstance(algorithm, DpGan):
+                tell = partial(say_account, algorithm, config, directory, [client.name for client in clients])
+                tell()
+                at_the_end.callback(tell)
             shape = image_shape(config, clients)
             say_memory(config, shape)
             announce_classes(directory, config, shape)

@@ -8,7 +8,7 @@ from flower_dgan.metrics import shown as written
 from flower_dgan.report.member_tables import members_section
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown
-from flower_dgan.run.run_records import NoisyRelease, RunMetrics, Validation
+from flower_dgan.run.run_records import NoisyRelease, PrivateSteps, RunMetrics, Validation
 from flower_dgan.tasks.results import MAIN_ROW, REFERENCE_ROW, TstrSummary, metrics_of, summarize
 
 CURVES_NAME = "curves.png"
@@ -80,8 +80,9 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
     ]
     if metrics.tested:
         sections.insert(4, ("## Worst and best test images", _test_pictures(metrics)))
-    if metrics.releases:
-        sections.insert(2, ("## Differential privacy", _release_words(metrics.releases)))
+    said = [_release_words(metrics.releases)] if metrics.releases else []
+    if said := [*said, *([_step_words(metrics.private_steps)] if metrics.private_steps else [])]:
+        sections.insert(2, ("## Differential privacy", "\n\n".join(said)))
     if audit is not None:
         sections.insert(2, ("## Audit", audit))
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"
@@ -98,6 +99,32 @@ def _release_words(releases: Sequence[NoisyRelease]) -> str:
         "is in their owners' books. Public are the clients' names, that they took part, and all settings. Of a "
         "deployed node nobody but itself has to be honest; in a simulation the noise follows from the seed, and "
         "protects nothing."
+    )
+
+
+def _step_words(steps: Sequence[PrivateSteps]) -> str:
+    rows = {
+        each.site: (
+            each.site,
+            f"{each.epsilon:g}",
+            "-" if each.spent is None else f"{each.spent:.4g}",
+            f"{each.delta:g}",
+            "-" if each.sigma is None else f"{each.sigma:.4g}",
+            f"{each.share:g}",
+            f"{each.done:,} of {each.planned:,}",
+        )
+        for each in steps
+    }
+    heads = ("client", "epsilon of all steps", "epsilon of those done", "delta", "noise", "share", "steps")
+    return (
+        f"{table(heads, list(rows.values()))}\n\n"
+        "Each client's discriminator learned by steps of DP-SGD, to which each patient came with the probability "
+        "`share` and one image; noise is in units of what a patient adds at most. Epsilon is by patient, add or remove "
+        "one, by the RDP accountant of Opacus with Poisson sampling, a noisy number of patients included. Steps done "
+        "are those of bundles whose answers were used; a client may have left some of them out, and its owner's book "
+        "charges also for bundles whose answers were lost or drawn anew. Public are the clients' names, that they took "
+        "part, and all settings. Of a deployed node nobody but itself has to be honest; in a simulation coins and "
+        "noise follow from the seed, and protect nothing."
     )
 
 
