@@ -4,6 +4,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 
 from flwr.serverapp import Grid
@@ -30,6 +31,7 @@ from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.noisy_start import ask_once
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
 from flower_dgan.federation.private_account import say_account
+from flower_dgan.federation.published_maps import publishable
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
@@ -154,7 +156,9 @@ def _run(
         candidates = Candidates(directory.path, config, shape)
         try:
             with directory.stage("training", config.exchange.rounds - (checkpoint.round_number if checkpoint else 0)):
-                samples = plan_samples(config, clients, federation)
+                shown = publishable([client.labels for client in clients], config)
+                with_shown = [replace(client, labels=each) for client, each in zip(clients, shown, strict=True)]
+                samples = plan_samples(config, with_shown, federation)
                 clients = train(
                     directory,
                     config,
@@ -190,10 +194,15 @@ def _run(
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
             synthetic, names = synthesize(generator, labels, bundle_settings(config), total)
-            private_directory(directory.synthetic)  # its masks are pieces of the clients' own
-            write_pairs(directory.synthetic, synthetic, names)
+            # The table is of images on the label maps that the server has; what is handed on, on those that may be.
+            shown = publishable(labels, config)
+            published = synthetic
+            if any(each is not theirs for each, theirs in zip(shown, labels, strict=True)):
+                published, names = synthesize(generator, shown, bundle_settings(config), total)
+            private_directory(directory.synthetic)  # its masks may be pieces of the clients' own
+            write_pairs(directory.synthetic, published, names)
             if config.data.target == "label-maps":
-                write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
+                write_label_maps(directory.synthetic / "masks", drawn_label_maps(published), 2, names)
         if test is not None and federation is not None:
             crossed = [
                 fast_grid.ledger.bytes(client.node_id, way) for client in clients for way in (FROM_NODE, TO_NODE)
