@@ -87,9 +87,9 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(text: str, places: Places, rng: np.random.Generator) -> str:
-    """Return JSON with one to three values changed, or a key more or less, or cut off."""
+    """Return JSON with one to three values changed, most to others of their types, or a key more or less, or cut."""
     value, lures = json.loads(text), places.lures()
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
         paths = list(leaves(value))
         if not paths:
             break
@@ -102,8 +102,12 @@ def changed(text: str, places: Places, rng: np.random.Generator) -> str:
                 del holder[last]
             case 1 if isinstance(holder, dict):
                 holder[str(lures[rng.integers(len(lures))])] = lures[rng.integers(len(lures))]
-            case _:
+            case 2:
                 holder[last] = lures[rng.integers(len(lures))]
+            case _:
+                kind = str if holder[last] is None else type(holder[last])
+                alike = [each for each in lures if type(each) is kind]
+                holder[last] = alike[rng.integers(len(alike))]
     written = json.dumps(value)
     return written[: rng.integers(len(written))] if not rng.integers(20) else written
 
