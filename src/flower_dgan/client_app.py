@@ -184,7 +184,8 @@ def _describe(message: Message, context: Context) -> RecordDict:
         secret_of(node_config, node_key(node_config), node.name, config.seed, state.repeat())  # refused now or never
         if is_guarded(node_config) and not policy.approval:
             Approvals().note_unasked(request.training.identity, config)
-        return _description(node, config, token, policy_word(node_config)).to_records()
+        description = _description(node, config, token, policy_word(node_config))
+        return replace(description, publish=policy.publish_label_maps).to_records()
 
 
 def _description(node: Node, config: TrainingConfig, token: str, policy: str) -> NodeDescription:

@@ -89,7 +89,7 @@ def test_no_node_within_the_timeout(federation: Federation) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "error", "reason"),
     [
-        ("protocol-version", 1, FederationError, "node 1: .*protocol version 1 meets version 12"),
+        ("protocol-version", 1, FederationError, "node 1: .*protocol version 1 meets version 13"),
         ("name", "clinic", FederationError, "Two nodes have the same name"),
         ("classes", 3, ProtocolError, "part-0 has 3 classes, its label maps 2"),
         ("label-maps-hash", "0" * 64, FederationError, "node 1: .*do not have the hash that it announced"),

@@ -74,6 +74,7 @@ def test_owners_who_keep_their_label_maps_take_part(
         "token",
         "levels",
         "policy",
+        "publish",
     }
     assert {record for record, _ in left} == {"node", "images", "feedback", "metrics"}
     assert {key for record, key in left if record == "images"} == {"sizes"}

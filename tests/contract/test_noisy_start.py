@@ -59,7 +59,7 @@ def test_a_training_asks_once_and_nothing_else_leaves(federation: Federation) ->
     ]
     joined = wire.answers[0][2].content
     assert list(joined) == ["node"]
-    keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy"}
+    keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy", "publish"}
     assert set(joined["node"]) == keys
     assert len(read_metrics(directory.path).rounds) == 3
     report = (directory.path / "report.md").read_text()

@@ -43,6 +43,13 @@ def test_a_training_goes_on_without_a_node_whose_budget_is_spent(federation: Fed
     assert [sorted(each.clients) for each in metrics.rounds] == [["part-0", "part-1"], ["part-0"], ["part-0"]]
     assert all("(epsilon)" in each.rejected["part-1"] for each in metrics.rounds[1:] if each.rejected)
     assert metrics.rounds[1].rejected
-    assert "(epsilon)" in (directory.path / "report.md").read_text()
+    report = (directory.path / "report.md").read_text()
+    assert "(epsilon)" in report
+    told = {each.site: each for each in metrics.private_steps}
+    assert [(each.done, each.planned) for each in told.values()] == [(3, 3), (1, 3)]
+    # Noise is for three steps: these cost epsilon 3, up to the precision of its search, and one of them less.
+    assert told["part-0"].spent == pytest.approx(3, rel=0.005)
+    assert 0.5 < (told["part-1"].spent or 0) < 2.9
+    assert f"| part-1 | 3 | {told['part-1'].spent:.4g} | 1e-05 | {told['part-1'].sigma:.4g} | 0.35 | 1 of 3 |" in report
     answers = [reply.content for node, kind, reply in wire.answers if kind == EXCHANGE and node == 1]
     assert {str(each.metric_records["metrics"]["busy-seconds"]) for each in answers} == {"0.0625"}

@@ -1,21 +1,28 @@
 """A training that is interrupted anywhere and resumed ends where the undisturbed one does, bit by bit."""
 
+import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from flwr.app import Context, Error, Message
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 
 from flower_dgan.client_app import app
 from flower_dgan.errors import ConfigError, FederationError
 from flower_dgan.federation.job import run_job
+from flower_dgan.federation.open_bundles import OpenBundles
 from flower_dgan.federation.run_directory import RunDirectory
 from flower_dgan.flower.flower_internals import LOST
 from flower_dgan.flower.inprocess import InProcessGrid, simulated_contexts
+from flower_dgan.gan.exchange import Question
 from flower_dgan.generator_file import load_generator
 from flower_dgan.report.run_metrics import read_metrics
 from flower_dgan.resolve import resolve
+from flower_dgan.wire.bundle_shape import BundleShape
+from flower_dgan.wire.question_message import Envelope, write_question
 
 from .conftest import TINY, Reply, TamperedApp, configuration
 
@@ -86,6 +93,76 @@ def test_other_algorithms_go_on_too(tmp_path: Path, algorithm: str) -> None:
     end_in(directory, "3", 0, after=True, extra=chosen)
     start(directory, f"{chosen} resume='{directory}'")
     torch.testing.assert_close(parameters(directory), parameters(tmp_path / "undisturbed"), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("moved", [0.3 / 127.5, 1.0])
+def test_bundles_that_were_open_are_sent_again_byte_for_byte(
+    tmp_path: Path, undisturbed: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, moved: float
+) -> None:
+    """A server that draws other last bits sends what is on its disk, and ends as if it drew the same.
+
+    Where it draws other images altogether, as with settings that were changed, those are what it sends.
+    """
+    directory, sent = tmp_path / "run", dict[tuple[str, int], list[bytes]]()
+
+    def cut(message: Message, context: Context, reply: Reply) -> Message:
+        number = message.metadata.group_id
+        if number.isdecimal():
+            images = message.content.array_records["synthetic"]["images"].data
+            sent.setdefault((number, int(context.node_config["partition-id"])), []).append(images)
+        answer = reply(message, context)
+        if number == "3" and sent[number, 0][1:] == [] and context.node_config["partition-id"] == 1:
+            raise PowerCutError
+        return answer
+
+    with pytest.raises(PowerCutError):
+        start(directory, "output.checkpoint_interval=1e6", cut)
+    assert len(list((directory / "open-bundles").iterdir())) == 6
+
+    def on_another_machine(envelope: Envelope, question: Question, shape: BundleShape) -> RecordDict:
+        return write_question(envelope, replace(question, images=(question.images + moved).clamp(-1, 1)), shape)
+
+    monkeypatch.setattr("flower_dgan.federation.outbox.write_question", on_another_machine)
+    start(directory, f"output.checkpoint_interval=1e6 resume='{directory}'", cut)
+    again = [before == after for before, after in (both for both in sent.values() if len(both) == 2)]
+    assert again == [moved < 1] * 6
+    assert not (directory / "open-bundles").exists()
+    if moved < 1:  # of the rounds that nobody was asked before, the images are the other machine's
+        assert {name: len(both) for name, both in sent.items() if int(name[0]) > 3} == {
+            (number, part): 1 for number in ("4", "5") for part in (0, 1)
+        }
+
+
+def test_an_open_bundle_that_is_damaged_or_anothers_is_drawn_anew(tmp_path: Path) -> None:
+    drawn = RecordDict({"bundle": ConfigRecord({"return-weights": False, "attempt": 2}), "synthetic": ArrayRecord()})
+    drawn.array_records["synthetic"]["images"] = Array(np.full(4, 1.0, np.float32))
+    sent = RecordDict({"bundle": ConfigRecord({"return-weights": False, "attempt": 1}), "synthetic": ArrayRecord()})
+    sent.array_records["synthetic"]["images"] = Array(np.full(4, 1.001, np.float32))
+    kept = OpenBundles(tmp_path / "open-bundles", "training")
+    assert kept.send(7, "a", sent) is sent
+    assert (tmp_path / "open-bundles").stat().st_mode & 0o777 == 0o700
+    again = OpenBundles(tmp_path / "open-bundles", "training").send(7, "a", drawn)
+    assert again.array_records["synthetic"]["images"].numpy().tolist() == [np.float32(1.001)] * 4
+    assert again.config_records["bundle"]["attempt"] == 2
+    assert kept.send(7, "b", drawn) is drawn
+    assert kept.send(8, "a", drawn) is drawn
+    assert OpenBundles(tmp_path / "open-bundles", "another training").send(7, "a", drawn) is drawn
+    (file,) = (tmp_path / "open-bundles").glob("00000008-*")
+    file.write_bytes(file.read_bytes()[:-1] + b"~")
+    assert kept.send(8, "a", sent) is sent
+    kept.forget(7)
+    assert [each.name[:8] for each in (tmp_path / "open-bundles").iterdir()] == ["00000008"]
+    kept.forget(8)
+    assert (kept.bytes, (tmp_path / "open-bundles").exists()) == (0, False)
+
+
+def test_a_disk_that_takes_no_bundle_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "open-bundles").write_text("a file where the folder should be")
+    kept = OpenBundles(tmp_path / "open-bundles", "training")
+    content = RecordDict({"bundle": ConfigRecord({"return-weights": False})})
+    with caplog.at_level(logging.WARNING, "flwr"):
+        assert [kept.send(number, "a", content) is content for number in (1, 2)] == [True, True]
+    assert caplog.text.count("could not send its last bundles again") == 1
 
 
 def test_cut_twice_with_a_torn_checkpoint(tmp_path: Path, undisturbed: dict[str, torch.Tensor]) -> None:

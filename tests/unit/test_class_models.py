@@ -13,7 +13,7 @@ from flower_dgan.gan.exchange import GeneratorInput
 from flower_dgan.networks.build import ImageShape, build_discriminator, build_generator
 from flower_dgan.networks.condition import class_features, class_vector
 from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
-from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
+from flower_dgan.networks.mlp import ByClassDiscriminator, MlpDiscriminator, MlpGenerator
 
 MODEL = ModelConfig("mlp", "mlp", 8, 8, 4, False, "none")
 SHAPE = ImageShape(10, 1, 28, ("a", "b"))
@@ -52,6 +52,8 @@ def test_mlp_has_the_papers_size() -> None:
     assert parameters(MlpGenerator(1, 1, 256, 28, 64)) == 16_640 + 65_792 + 201_488 == 283_920
     assert parameters(MlpGenerator(10, 1, 512, 28, 100)) == 716_560 + 5_120
     assert parameters(MlpDiscriminator(10, 1, 512, 28)) == 665_089 + 5_120
+    # 64 * 64 + 64, 64 * 64 + 64, and 10 scores of 64 values
+    assert parameters(ByClassDiscriminator(10, 1, 64, 8)) == 4_160 + 4_160 + 650 == 8_970
 
 
 def test_dcgan_has_the_size_of_pytorchs_example() -> None:
@@ -119,7 +121,7 @@ def test_a_site_is_an_input_beside_noise_and_class(name: str) -> None:
     torch.testing.assert_close(first, second)
 
 
-@pytest.mark.parametrize("kind", [MlpDiscriminator, DcganDiscriminator])
+@pytest.mark.parametrize("kind", [MlpDiscriminator, ByClassDiscriminator, DcganDiscriminator])
 def test_discriminators_use_class_and_image_and_keep_samples_apart(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     network = kind(3, 1, 8, 28)
@@ -128,6 +130,24 @@ def test_discriminators_use_class_and_image_and_keep_samples_apart(kind: type[nn
     assert (network(label_maps.roll(1, 1), images) - scores).abs().min() > 1e-6
     assert (network(label_maps, -images) - scores).abs().min() > 1e-6
     torch.testing.assert_close(network(label_maps[1:], images[1:]), scores[1:])
+
+
+def test_a_score_for_each_class_of_which_the_images_own_counts() -> None:
+    """Only the row of its class in the last layer has a gradient, and a label map of half a class has half a score."""
+    torch.manual_seed(0)
+    network = ByClassDiscriminator(3, 1, 8, 4)
+    images = torch.randn(1, 1, 4, 4)
+    of_each = network.layers(images.flatten(1))[0]
+    for own in range(3):
+        network.zero_grad()
+        score = network(constant(3, [own], 4), images)
+        torch.testing.assert_close(score.flatten(), of_each[own][None])
+        score.sum().backward()
+        moved = network.layers[4].weight.grad.abs().sum(1) > 0  # type: ignore[union-attr]
+        assert moved.tolist() == [each == own for each in range(3)]
+    half = network(constant(3, [2], 4) / 2, images)
+    torch.testing.assert_close(half.flatten(), of_each[2][None] / 2)
+    assert ByClassDiscriminator(1, 1, 8, 4)(torch.ones(1, 1, 4, 4), images).shape == (1, 1, 1, 1)
 
 
 def test_a_slope_of_0_is_relu() -> None:

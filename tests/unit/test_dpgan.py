@@ -84,7 +84,7 @@ def test_nobody_adds_more_than_the_bound(seed: int, scale: float, bound: float) 
     assert torch.allclose(found[short], expected, rtol=2**-9, atol=1.0)
 
 
-@pytest.mark.parametrize("network", ["mlp", "small", "dcgan", "patchgan"])
+@pytest.mark.parametrize("network", ["mlp", "mlp-by-class", "small", "dcgan", "patchgan"])
 def test_sums_of_sets_that_differ_in_a_patient_differ_by_the_bound_at_most(network: str) -> None:
     """Of each shipped discriminator, activations in place and instance normalisation among them."""
     config = resolve(f"{BASE} model.discriminator={network} model.discriminator_width=4 data.image_size=32")

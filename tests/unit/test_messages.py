@@ -274,7 +274,7 @@ def test_feedback_without_a_record_is_refused(missing: str) -> None:
 def test_another_protocol_version_is_named_first() -> None:
     content = bundle()
     content["bundle"] = ConfigRecord({"protocol-version": PROTOCOL_VERSION + 1, "new-setting": True})
-    with pytest.raises(ProtocolError, match="protocol version 13 meets version 12: install the same flower-dgan"):
+    with pytest.raises(ProtocolError, match="protocol version 14 meets version 13: install the same flower-dgan"):
         read_question(content, SHAPE)
     request = JoinRequest(TRAINING, resolve("")).to_records()
     request.config_records["join"]["protocol-version"] = 99

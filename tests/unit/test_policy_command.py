@@ -78,6 +78,12 @@ def test_init_asks_what_is_not_given(tmp_path: Path) -> None:
     assert read_policy(file).approval is True
     assert read_policy(file).bounds == PRESETS["standard"].bounds
     assert file.stat().st_mode & 0o777 == 0o600
+    assert read_policy(file).publish_label_maps is False
+    for typed, allowed in (("standard\ny\nn\ny\n", False), ("standard\ny\ny\ny\n", True)):
+        of_masks = tmp_path / f"{allowed}.yaml"
+        command("policy", "init", str(of_masks), typed=typed)
+        assert read_policy(of_masks).label_maps is True
+        assert read_policy(of_masks).publish_label_maps is allowed
     command("policy", "init", str(tmp_path / "strict.yaml"), "--preset", "strict")
     assert read_policy(tmp_path / "strict.yaml") == PRESETS["strict"]
     with pytest.raises(Exception, match="is there already"):

@@ -250,6 +250,6 @@ def _not_private(config: TrainingConfig) -> Iterable[tuple[bool, str]]:
         is_import_path(network),
         f"wants a discriminator that is known to judge each image by itself, and model.discriminator={network} may "
         "have batch normalisation, which mixes patients, or spectral normalisation, whose state has no noise: set "
-        "model.discriminator=mlp, small, dcgan or patchgan.",
+        "model.discriminator=mlp-by-class, mlp, small, dcgan or patchgan.",
     )
     yield config.precision != "float32", "clips in float32: set precision=float32."

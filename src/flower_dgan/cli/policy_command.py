@@ -26,6 +26,9 @@ def init(
     preset: Annotated[str | None, typer.Option(help="strict, standard or research.")] = None,
     label_maps: Annotated[bool | None, typer.Option(help="Whether label maps may leave.")] = None,
     approval: Annotated[bool | None, typer.Option(help="Whether you approve each training.")] = None,
+    publish_label_maps: Annotated[
+        bool | None, typer.Option(help="Whether pieces of label maps that leave may be published.")
+    ] = None,
 ) -> None:
     """Write a policy; what is not given as an option is asked."""
     from flower_dgan.node.own_policy import read_policy
@@ -45,10 +48,14 @@ def init(
     if preset != "strict":
         if label_maps is None:
             console.print("Label maps identify: whoever has an image can tell whether its mask is among them.")
-            label_maps = typer.confirm("May they leave, and be published with synthetic images?", default=False)
+            label_maps = typer.confirm("May they leave, to the server?", default=False)
+        if label_maps and publish_label_maps is None:
+            publish_label_maps = typer.confirm("May pieces of them be published with synthetic images?", default=False)
         if approval is None:
             approval = typer.confirm("Do you want to approve each training?", default=preset == "standard")
-        lines += [f"label_maps: {str(label_maps).lower()}", f"approval: {str(approval).lower()}"]
+        published = bool(label_maps and publish_label_maps)
+        said = {"label_maps": label_maps, "publish_label_maps": published, "approval": approval}
+        lines += [f"{name}: {str(value).lower()}" for name, value in said.items()]
     with whole_file(file, private=True) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     read_policy(file)

@@ -10,7 +10,7 @@ LevelsName = Literal["none", "site"]
 GeneratorName = Literal[
     "small", "unet", "resnet9", "spade", "mlp", "mlp-relu", "dcgan", "fusion-mixture", "fusion-gate"
 ]
-DiscriminatorName = Literal["small", "patchgan", "multi-scale", "mlp", "dcgan"]
+DiscriminatorName = Literal["small", "patchgan", "multi-scale", "mlp", "mlp-by-class", "dcgan"]
 
 
 @dataclass(frozen=True)

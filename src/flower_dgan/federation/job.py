@@ -4,10 +4,12 @@ import logging
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 
 from flwr.serverapp import Grid
 
+from flower_dgan.algorithms.dpgan import DpGan
 from flower_dgan.algorithms.dpmerf import DpMerf
 from flower_dgan.algorithms.find import algorithm_of
 from flower_dgan.baselines.rows import open_federation
@@ -28,6 +30,8 @@ from flower_dgan.federation.masked_start import ask_together
 from flower_dgan.federation.member_scores import plan_members
 from flower_dgan.federation.noisy_start import ask_once
 from flower_dgan.federation.previous_task import GENERATOR, LABEL_MAPS, open_previous_task, save_label_maps
+from flower_dgan.federation.private_account import say_account
+from flower_dgan.federation.published_maps import publishable
 from flower_dgan.federation.run_directory import RunDirectory, label_map_cache
 from flower_dgan.federation.run_end import ending
 from flower_dgan.federation.samples import plan_samples
@@ -131,6 +135,10 @@ def _run(
                 clients, said_once = start.clients, start.kept
                 for client in clients:
                     directory.measure("noisy-release", site=client.name, **algorithm.cost)
+            if isinstance(algorithm, DpGan):
+                tell = partial(say_account, algorithm, config, directory, [client.name for client in clients])
+                tell()
+                at_the_end.callback(tell)
             shape = image_shape(config, clients)
             say_memory(config, shape)
             announce_classes(directory, config, shape)
@@ -148,7 +156,9 @@ def _run(
         candidates = Candidates(directory.path, config, shape)
         try:
             with directory.stage("training", config.exchange.rounds - (checkpoint.round_number if checkpoint else 0)):
-                samples = plan_samples(config, clients, federation)
+                shown = publishable([client.labels for client in clients], config)
+                with_shown = [replace(client, labels=each) for client, each in zip(clients, shown, strict=True)]
+                samples = plan_samples(config, with_shown, federation)
                 clients = train(
                     directory,
                     config,
@@ -184,10 +194,15 @@ def _run(
         with directory.stage("synthetic dataset"):
             total = config.output.synthetic_images
             synthetic, names = synthesize(generator, labels, bundle_settings(config), total)
-            private_directory(directory.synthetic)  # its masks are pieces of the clients' own
-            write_pairs(directory.synthetic, synthetic, names)
+            # The table is of images on the label maps that the server has; what is handed on, on those that may be.
+            shown = publishable(labels, config)
+            published = synthetic
+            if any(each is not theirs for each, theirs in zip(shown, labels, strict=True)):
+                published, names = synthesize(generator, shown, bundle_settings(config), total)
+            private_directory(directory.synthetic)  # its masks may be pieces of the clients' own
+            write_pairs(directory.synthetic, published, names)
             if config.data.target == "label-maps":
-                write_label_maps(directory.synthetic / "masks", drawn_label_maps(synthetic), 2, names)
+                write_label_maps(directory.synthetic / "masks", drawn_label_maps(published), 2, names)
         if test is not None and federation is not None:
             crossed = [
                 fast_grid.ledger.bytes(client.node_id, way) for client in clients for way in (FROM_NODE, TO_NODE)

@@ -239,7 +239,14 @@ def joined(
     if (description.levels is None) == (config.model.levels == "site"):
         raise ProtocolError(f"client {description.name}: levels of its images that do not fit model.levels")
     labels = ClientLabels(
-        description.name, label_maps, description.classes, site, foreign, channels, description.levels
+        description.name,
+        label_maps,
+        description.classes,
+        site,
+        foreign,
+        channels,
+        description.levels,
+        description.publish,
     )
     return JoinedClient(node, description.queue, labels, description.policy)
 

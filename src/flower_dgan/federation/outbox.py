@@ -7,6 +7,7 @@ from weakref import ref
 from flwr.app import Message
 
 from flower_dgan.algorithms.base import AnyAlgorithm
+from flower_dgan.federation.open_bundles import OpenBundles
 from flower_dgan.federation.spill import Spill
 from flower_dgan.gan.exchange import Proposal
 from flower_dgan.gan.server_state import ServerState
@@ -35,6 +36,8 @@ class Outbox:
         Gives the rounds to whose end this server could go back after a crash.
     spill : Spill
         Where what was drawn is kept.
+    open_bundles : OpenBundles or None
+        Where what was sent is kept for a server that goes on; None for nowhere.
 
     Attributes
     ----------
@@ -52,6 +55,7 @@ class Outbox:
         shape: BundleShape,
         returns: Callable[[], tuple[int, ...]],
         spill: Spill,
+        open_bundles: OpenBundles | None = None,
     ) -> None:
         self._algorithm = algorithm
         self._state = state
@@ -59,6 +63,7 @@ class Outbox:
         self._shape = shape
         self._returns = returns
         self._spill = spill
+        self._open = open_bundles
         self.proposals: dict[Key, Proposal] = {}
         self.seconds = 0.0
         self._drawn_at: dict[Key, float] = {}
@@ -88,6 +93,8 @@ class Outbox:
             node_id = node_of(name)
             envelope = Envelope(self._training, round_number, answered[name], returns)
             records = write_question(envelope, question, self._shape)
+            if self._open is not None:
+                records = self._open.send(round_number, name, records)
             key = round_number, node_id
             known, spilled = kept.get(id(proposal), (None, proposal))
             if known is None or known() is not proposal:

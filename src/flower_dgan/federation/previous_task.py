@@ -62,7 +62,8 @@ def save_label_maps(path: Path, labels: Sequence[ClientLabels]) -> None:
     foreign = [ClientLabels(FOLDER, each.foreign, each.classes, 0) for each in labels if each.foreign]
     labels = [*(each for each in labels if not each.foreign), *foreign[:1]]
     arrays: dict[str, Any] = {
-        "clients": np.array(json.dumps([(each.name, each.classes, each.site) for each in labels]))
+        "clients": np.array(json.dumps([(each.name, each.classes, each.site) for each in labels])),
+        "publish": np.array([each.publish for each in labels]),
     }
     for index, each in enumerate(labels):
         packed = pack(each.label_maps, each.classes)
@@ -75,12 +76,15 @@ def read_label_maps_of_run(path: Path) -> tuple[ClientLabels, ...]:
     """Read what :func:`save_label_maps` wrote; raises DataError."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            # Files of earlier versions do not say it: then nobody allowed it.
+            publish = arrays["publish"].tolist() if "publish" in arrays else ()
             return tuple(
                 ClientLabels(
                     name,
                     unpack(PackedLabelMaps(arrays[f"data-{index}"].tobytes(), arrays[f"shapes-{index}"], classes)),
                     classes,
                     site,
+                    publish=bool(publish[index]) if index < len(publish) else False,
                 )
                 for index, (name, classes, site) in enumerate(json.loads(str(arrays["clients"])))
             )

@@ -19,6 +19,7 @@ from flower_dgan.federation.answer_figures import answer_figures
 from flower_dgan.federation.attendance import Attendance
 from flower_dgan.federation.inbox import Inbox
 from flower_dgan.federation.join import JoinedClient
+from flower_dgan.federation.open_bundles import OpenBundles
 from flower_dgan.federation.outbox import Outbox
 from flower_dgan.federation.round_report import ClientRound, RoundReport
 from flower_dgan.federation.spill import Spill
@@ -66,6 +67,8 @@ class DganStrategy(Strategy):
     scratch : Path or None
         Directory on whose disk what was drawn, and the answers, wait for the end of a round where there are too many
         for memory; None to keep them in memory.
+    open_bundles : OpenBundles or None
+        Where what was sent is kept for a server that goes on; None for nowhere.
 
     Attributes
     ----------
@@ -87,6 +90,7 @@ class DganStrategy(Strategy):
         admit: Callable[[Set[int], Set[int]], Sequence[JoinedClient]] = lambda *_: (),
         on_change: Callable[[str, str, str], None] = lambda *_: None,
         scratch: Path | None = None,
+        open_bundles: OpenBundles | None = None,
     ) -> None:
         self._algorithm = algorithm
         self._state = state
@@ -97,7 +101,7 @@ class DganStrategy(Strategy):
         classes = clients[0].labels.classes
         self._shape = BundleShape.of(config, classes)
         spill = Spill(scratch)
-        self._outbox = Outbox(algorithm, state, training, self._shape, returns, spill)
+        self._outbox = Outbox(algorithm, state, training, self._shape, returns, spill, open_bundles)
         self._attendance = Attendance(config, on_change)
         self._inbox = Inbox(
             self._outbox,

@@ -16,6 +16,7 @@ from flower_dgan.federation.claims import Claims
 from flower_dgan.federation.join import JoinedClient
 from flower_dgan.federation.kept_generators import KeptGenerators
 from flower_dgan.federation.membership import Membership
+from flower_dgan.federation.open_bundles import MOST_BYTES, OpenBundles
 from flower_dgan.federation.recorder import Recorder
 from flower_dgan.federation.round_report import RoundReport
 from flower_dgan.federation.run_directory import RunDirectory
@@ -135,6 +136,7 @@ def train(
         grid, config, directory.training, claims, clients, recorder.record_client, recorder.record_change
     )
     recorder.record_ledger()
+    open_bundles = OpenBundles(directory.path / "open-bundles", directory.training.identity)
     last_checkpoint = time.monotonic()
 
     def after_round(report: RoundReport) -> None:
@@ -142,7 +144,8 @@ def train(
         recorder.record_round(report)
         candidates.keep(report.round_number, state.generator.average)  # before the checkpoint that may follow it
         done = report.round_number == config.exchange.rounds
-        if done or time.monotonic() - last_checkpoint >= config.output.checkpoint_interval:
+        due = time.monotonic() - last_checkpoint >= config.output.checkpoint_interval
+        if done or due or open_bundles.bytes > MOST_BYTES:
             names = {client.node_id: name for name, client in members.clients.items()}
             ledger = grid.ledger.saved(names)
             directory.checkpoints.save(
@@ -150,6 +153,7 @@ def train(
                     directory.training.identity, report.round_number, strategy.answered, ledger, state.snapshot()
                 )
             )
+            open_bundles.forget(report.round_number)
             last_checkpoint = time.monotonic()
 
     strategy = DganStrategy(
@@ -165,6 +169,7 @@ def train(
         members.admit,
         recorder.record_change,
         directory.path,
+        open_bundles,
     )
     if algorithm.once:
         run_alone(algorithm, state, config, done, after_round)

@@ -80,6 +80,8 @@ class ClientLabels:
         Which channels of the images the client holds; None for all.
     levels : Levels or None
         Mean and deviation of its images; None where the training does not ask for them.
+    publish : bool
+        Whether pieces of its own label maps may be in the published set.
     """
 
     name: str
@@ -89,6 +91,7 @@ class ClientLabels:
     foreign: tuple[Pixels, ...] = ()
     channels: Channels = None
     levels: Levels | None = None
+    publish: bool = True
 
     @property
     def images(self) -> int:

@@ -5,5 +5,6 @@ discriminator is called as ``network(label_maps, images)`` with one-hot label ma
 returns logits (batch, values, height, width).
 
 ``mlp``, ``mlp-relu`` and ``dcgan`` are for label maps that are constant, as ``data.condition=class`` and ``none`` make
-them: the class is an input beside the noise or the image, and a single class is none.
+them: the class is an input beside the noise or the image, and a single class is none. So is the discriminator
+``mlp-by-class``, which has a score for each class instead.
 """

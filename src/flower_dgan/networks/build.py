@@ -11,7 +11,7 @@ from flower_dgan.errors import ConfigError
 from flower_dgan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from flower_dgan.networks.fusion import GatedGenerator, MixtureGenerator
 from flower_dgan.networks.limits import check_discriminator, check_generator
-from flower_dgan.networks.mlp import MlpDiscriminator, MlpGenerator
+from flower_dgan.networks.mlp import ByClassDiscriminator, MlpDiscriminator, MlpGenerator
 from flower_dgan.networks.multiscale import MultiScaleDiscriminator
 from flower_dgan.networks.patchgan import PatchDiscriminator
 from flower_dgan.networks.resnet import ResnetGenerator
@@ -113,6 +113,8 @@ def build_discriminator(model: ModelConfig, shape: ImageShape) -> nn.Module:
                 return MultiScaleDiscriminator(*common)
             case "mlp":
                 return MlpDiscriminator(*common, shape.image_size)
+            case "mlp-by-class":
+                return ByClassDiscriminator(*common, shape.image_size)
             case "dcgan":
                 return DcganDiscriminator(*common, shape.image_size)
             case path:

@@ -57,6 +57,7 @@ DISCRIMINATOR_SIZES: Mapping[str, Sizes] = MappingProxyType(
         "patchgan": Sizes("of at least 24", lambda size: size >= 24),
         "multi-scale": Sizes("divisible by 16", lambda size: size % 16 == 0),
         "mlp": _ANY,
+        "mlp-by-class": _ANY,
         "dcgan": _DCGAN,
     }
 )

@@ -11,6 +11,7 @@ from flower_dgan.errors import ProtocolError
 from flower_dgan.networks.build import discriminator_form
 from flower_dgan.node.book import Book
 from flower_dgan.node.node import settings_at
+from flower_dgan.node.own_policy import release_policy
 from flower_dgan.node.privacy_book import released
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.state import ClientState
@@ -56,7 +57,7 @@ def check_form(
     if kind == EXCHANGE:
         _check_answer(answer, state, config)
     elif kind == JOIN:
-        _check_description(answer, state, config)
+        _check_description(answer, state, config, node_config)
     elif kind == LABEL_MAPS:
         label_maps_from_records(answer)
     elif kind == MOMENTS:
@@ -88,13 +89,15 @@ def _check_answer(answer: RecordDict, state: ClientState, config: TrainingConfig
     read_answer(answer, shape, weights, form.entries if form and "change" in answer else 0)
 
 
-def _check_description(answer: RecordDict, state: ClientState, config: TrainingConfig) -> None:
+def _check_description(answer: RecordDict, state: ClientState, config: TrainingConfig, node_config: NodeConfig) -> None:
     leaving, counted = config.data.label_maps_leave, config.data.counts_leave
     found = NodeDescription.from_records(answer, label_maps_leave=leaving, counts_leave=counted)
     if found.levels is not None and config.model.levels != "site":
         raise ProtocolError("levels, which the training does not ask for")
     if found.token != state.token():
         raise ProtocolError("a token that is not the node's")
+    if found.publish and not release_policy(config, node_config).publish_label_maps:
+        raise ProtocolError("that label maps may be published, which the policy does not allow")
 
 
 def _check_sum(answer: RecordDict, config: TrainingConfig) -> None:

@@ -64,7 +64,17 @@ def release_policy(config: TrainingConfig, node_config: NodeConfig) -> ReleasePo
     plugins = tuple(package_of(path) for path in import_paths(config).values())
     pixels = config.allow_pixel_losses
     return ReleasePolicy(
-        True, True, True, pixels, None, plugins, moments=True, scores=True, epsilon=None, peers=Anybody()
+        True,
+        True,
+        True,
+        pixels,
+        None,
+        plugins,
+        moments=True,
+        scores=True,
+        epsilon=None,
+        peers=Anybody(),
+        publish_label_maps=True,
     )
 
 

@@ -81,7 +81,8 @@ def releases_in_words(policy: ReleasePolicy, config: TrainingConfig) -> Iterator
     if data.label_maps_leave:
         yield (
             "once: the label maps of all images, or their classes, exactly",
-            "whoever has an image can tell that it is there, as its mask is; masks are in the published set",
+            "whoever has an image can tell that it is there, as its mask is; pieces of masks "
+            + ("are in the published set" if policy.publish_label_maps else "stay with the server, if it is honest"),
             "nothing; label_maps: false would keep them, and refuse this training",
         )
     elif data.counts_leave:

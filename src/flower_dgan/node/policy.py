@@ -74,6 +74,9 @@ class ReleasePolicy:
         At which delta that epsilon is.
     peers : Peers
         With whom the node adds up sums that no server reads alone.
+    publish_label_maps : bool
+        Whether pieces of its label maps, which the server has by ``label_maps``, may be in the published set. Without
+        it that has masks of other clients, or drawn ones.
     bounds : Bounds
         How far the settings of a training may go.
     """
@@ -98,6 +101,7 @@ class ReleasePolicy:
     epsilon: Annotated[NonNegative, Because("0 is nothing, null any number")] | None = 0.0
     delta: ProperFraction = 1e-5
     peers: Peers = _NOBODY
+    publish_label_maps: bool = False
     bounds: Bounds = _FREE
 
     def check_code(self, setting: str, path: str) -> None:

@@ -64,6 +64,7 @@ RESEARCH = ReleasePolicy(
     moments=True,
     scores=True,
     epsilon=None,
+    publish_label_maps=True,
     kept_trainings=20,
     bounds=Bounds(steps_a_message=100_000, memory_mib=2048),  # beyond, a message hangs a node or fills it
 )

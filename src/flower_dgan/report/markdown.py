@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flower_dgan.report.client_tables import bounds_table, change_table, client_table, record_table, rejection_table
 from flower_dgan.report.member_tables import members_section
-from flower_dgan.report.release_words import release_words
+from flower_dgan.report.release_words import release_words, step_words
 from flower_dgan.report.result_tables import distance_table, pictures_section, selection_table, tstr_table
 from flower_dgan.report.table import table
 from flower_dgan.report.text import in_fence, in_markdown, link
@@ -64,8 +64,9 @@ def render_report(metrics: RunMetrics, config_text: str, samples: Sequence[str] 
     ]
     if metrics.tested:
         sections.insert(4, ("## Worst and best test images", pictures_section(metrics)))
-    if metrics.releases:
-        sections.insert(2, ("## Differential privacy", release_words(metrics.releases)))
+    said = [release_words(metrics.releases)] if metrics.releases else []
+    if said := [*said, *([step_words(metrics.private_steps)] if metrics.private_steps else [])]:
+        sections.insert(2, ("## Differential privacy", "\n\n".join(said)))
     if audit is not None:
         sections.insert(2, ("## Audit", audit))
     return "\n\n".join(f"{title}\n\n{body}" for title, body in sections) + "\n"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flower_dgan.report.table import table
-from flower_dgan.run.crossing_records import NoisyRelease
+from flower_dgan.run.crossing_records import NoisyRelease, PrivateSteps
 
 
 def release_words(releases: Sequence[NoisyRelease]) -> str:
@@ -37,4 +37,31 @@ def _sum_words(releases: Sequence[NoisyRelease]) -> str:
         "second if only the patient's own site did. What owners' books charge follows from whom they trust. Public are "
         "the clients' names, that they took part, and all settings. In a simulation noise and masks follow from the "
         "seed, and protect nothing."
+    )
+
+
+def step_words(steps: Sequence[PrivateSteps]) -> str:
+    """Show what private steps cost each client: planned, and of the bundles whose answers were used."""
+    rows = {
+        each.site: (
+            each.site,
+            f"{each.epsilon:g}",
+            "-" if each.spent is None else f"{each.spent:.4g}",
+            f"{each.delta:g}",
+            "-" if each.sigma is None else f"{each.sigma:.4g}",
+            f"{each.share:g}",
+            f"{each.done:,} of {each.planned:,}",
+        )
+        for each in steps
+    }
+    heads = ("client", "epsilon of all steps", "epsilon of those done", "delta", "noise", "share", "steps")
+    return (
+        f"{table(heads, list(rows.values()))}\n\n"
+        "Each client's discriminator learned by steps of DP-SGD, to which each patient came with the probability "
+        "`share` and one image; noise is in units of what a patient adds at most. Epsilon is by patient, add or remove "
+        "one, by the RDP accountant of Opacus with Poisson sampling, a noisy number of patients included. Steps done "
+        "are those of bundles whose answers were used; a client may have left some of them out, and its owner's book "
+        "charges also for bundles whose answers were lost or drawn anew. Public are the clients' names, that they took "
+        "part, and all settings. Of a deployed node nobody but itself has to be honest; in a simulation coins and "
+        "noise follow from the seed, and protect nothing."
     )

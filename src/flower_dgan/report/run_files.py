@@ -12,7 +12,7 @@ _NAMES = re.compile(
     r"training\.json|audit\.json|config\.yaml|metrics\.jsonl|members\.json|sum-keys\.json|label-maps\.sha256|lock"
     r"|report\.md|patients\.csv"
     r"|generator(_best)?\.safetensors|label_maps\.npz|(curves|gains)\.png"
-    r"|samples|checkpoints|candidates|generators|synthetic|[0-9a-z_-]+\.partial"
+    r"|samples|checkpoints|open-bundles|candidates|generators|synthetic|[0-9a-z_-]+\.partial"
     r"|tensorboard|wandb|mlflow\.db(-journal|-wal|-shm)?|mlartifacts"
 )
 _LINKING = ("wandb",)

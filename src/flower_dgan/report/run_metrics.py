@@ -50,6 +50,7 @@ def read_metrics(run_directory: Path) -> RunMetrics:
         memory=of["memory"],
         devices=of["device"],
         releases=of["noisy-release"],
+        private_steps=of["private-steps"],
         tested=of["test-pictures"],
         distances=of["distance"],
         missing_moments=of["missing-moments"],

@@ -45,3 +45,35 @@ class NoisyRelease:
     sigma: float
     alone: float | None = None
     honest_sites: int | None = None
+
+
+@dataclass(frozen=True)
+class PrivateSteps:
+    """What steps of a client's private discriminator cost each of its patients, as the server knows it.
+
+    Attributes
+    ----------
+    site : str
+        The client's name.
+    epsilon, delta : float
+        What the whole training was planned to cost.
+    sigma : float or None
+        Noise of a step, in units of what a patient adds at most; None where the server has no accountant.
+    share : float
+        The probability with which a patient comes to a step.
+    planned : int
+        Steps of the whole training.
+    done : int
+        Steps of the bundles whose answers were used so far; a client may have left some of them out.
+    spent : float or None
+        The epsilon of these, at ``delta``.
+    """
+
+    site: str
+    epsilon: float
+    delta: float
+    sigma: float | None
+    share: float
+    planned: int
+    done: int
+    spent: float | None

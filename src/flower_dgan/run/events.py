@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from flower_dgan.run.crossing_records import NoisyRelease, RecordCount, Traffic
+from flower_dgan.run.crossing_records import NoisyRelease, PrivateSteps, RecordCount, Traffic
 from flower_dgan.run.member_records import Change, Join, Where
 from flower_dgan.run.outcome_records import Alarm, End, MemoryPeak, Stage
 from flower_dgan.run.quality_records import Distance, MissingMoments, RowPictures
@@ -31,6 +31,7 @@ KINDS: Mapping[str, type] = {
     "membership": Change,
     "device": Where,
     "noisy-release": NoisyRelease,
+    "private-steps": PrivateSteps,
     "stage-begin": StageBegin,
     "stage": Stage,
     "heartbeat": Heartbeat,

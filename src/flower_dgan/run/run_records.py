@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flower_dgan.run.crossing_records import NoisyRelease, RecordCount, Traffic
+from flower_dgan.run.crossing_records import NoisyRelease, PrivateSteps, RecordCount, Traffic
 from flower_dgan.run.member_records import Change, Join, Where
 from flower_dgan.run.outcome_records import Alarm, End, MemoryPeak, Stage
 from flower_dgan.run.quality_records import Distance, MissingMoments, RowPictures
@@ -32,4 +32,5 @@ class RunMetrics:
     selection: Selection | None = None
     devices: tuple[Where, ...] = ()
     releases: tuple[NoisyRelease, ...] = ()
+    private_steps: tuple[PrivateSteps, ...] = ()
     tested: tuple[RowPictures, ...] = ()

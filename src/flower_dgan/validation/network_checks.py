@@ -14,7 +14,7 @@ def check_networks(config: TrainingConfig) -> None:
     """
     model, data = config.model, config.data
     for key, network in (("generator", model.generator), ("discriminator", model.discriminator)):
-        if network in ("mlp", "mlp-relu", "dcgan") and data.condition == "label-map":
+        if network in ("mlp", "mlp-relu", "mlp-by-class", "dcgan") and data.condition == "label-map":
             raise ConfigError(
                 f"model.{key}={network} does not see label maps: set data.condition=class or none, and downstream=none."
             )

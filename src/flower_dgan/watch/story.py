@@ -19,7 +19,10 @@ _GRIDS = 1_000  # sample grids whose pictures are known one by one; of earlier o
 _LEDGER_ROWS = 20_000
 _FILES = 64  # generators; a run keeps 16 files of them, so that of more most are gone
 _MOST_FILES = 1_000
-_LISTS = ("alarm", "stage", "tstr", "check", "selection", "distance", "membership", "noisy-release", "test-pictures")
+_LISTS = (
+    *("alarm", "stage", "tstr", "check", "selection", "distance", "membership"),
+    *("noisy-release", "private-steps", "test-pictures"),
+)
 _PATIENCE = 60.0  # seconds without a line, where the run does not say how often it gives a sign of life
 _HEARTBEATS = 3
 

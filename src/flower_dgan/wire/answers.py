@@ -25,6 +25,7 @@ def known_answers(parameters: Iterable[str] = ()) -> Mapping[str, frozenset[str]
                 "token",
                 "levels",
                 "policy",
+                "publish",
                 "label-maps-hash",
             }
         ),

@@ -99,6 +99,8 @@ class NodeDescription:
         Mean and standard deviation of its images, a channel; None where ``model.levels`` does not ask for them.
     policy : str
         Under which policy it says that it takes part, one of :data:`POLICIES`.
+    publish : bool
+        Whether its owner lets pieces of its label maps be in the published set.
     """
 
     name: str
@@ -111,6 +113,7 @@ class NodeDescription:
     sizes: NDArray[np.int32] | None = None
     levels: Levels | None = None
     policy: str = NO_OWNER
+    publish: bool = False
 
     def to_records(self) -> RecordDict:
         """Return the message's content."""
@@ -123,6 +126,7 @@ class NodeDescription:
             "token": self.token,
             "levels": _written(self.levels),
             "policy": self.policy,
+            "publish": self.publish,
         }
         if self.images is None:
             return RecordDict({"node": ConfigRecord(values)})
@@ -138,7 +142,7 @@ class NodeDescription:
     ) -> "NodeDescription":
         """Read the message, which names label maps, or sizes, where they may leave; raises ProtocolError."""
         check_version(content, "node")
-        keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy"}
+        keys = {"protocol-version", "name", "channels", "classes", "queue", "token", "levels", "policy", "publish"}
         keys |= {"images"} if counts_leave else set()
         if not counts_leave:
             check_names(content, {"node": (ConfigRecord, keys)})
@@ -178,6 +182,7 @@ class NodeDescription:
             sizes=sizes,
             levels=_read_levels(read_value(node, "levels", list), len(channels)),
             policy=policy,
+            publish=read_value(node, "publish", bool),
         )
 
 

@@ -8,7 +8,7 @@ from flwr.app import ConfigRecord, ConfigRecordValues, RecordDict
 from flower_dgan.errors import ProtocolError, VersionError
 from flower_dgan.wire.records import check_names, read_value, record_of
 
-PROTOCOL_VERSION = 12
+PROTOCOL_VERSION = 13
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@
   const noise = el("div");
   const policies = el("div");
   const POLICIES = {
-    strict: "Sums with noise alone leave the site.",
+    strict: "Sums and feedback with noise alone leave the site.",
     standard: "No weights, no losses pixel by pixel, figures rounded, a budget for each image, and the owner approves.",
     research: "Nearly all that an algorithm asks for, for images that may be shared.",
     "own rules": "Its owner wrote them; the node refuses what they do not allow.",
@@ -34,6 +34,9 @@
 
   const epsilons = (releases) => dgan.table("What each site released with noise", ["site", ">epsilon", ">delta", ">sigma"],
     releases.map((each) => [each.site, dgan.number(each.epsilon), each.delta?.toExponential() ?? "–", dgan.number(each.sigma)]));
+
+  const steps = (told) => dgan.table("What feedback with noise costs each site's patients", ["site", ">epsilon of all steps", ">of those done", ">delta", ">sigma", ">share", ">steps done", ">of"],
+    [...new Map(told.map((each) => [each.site, each])).values()].map((each) => [each.site, dgan.number(each.epsilon), dgan.number(each.spent), each.delta?.toExponential() ?? "–", dgan.number(each.sigma), dgan.number(each.share), dgan.count(each.done), dgan.count(each.planned)]));
 
   /** The table of an audit, the verdict beside the attack: the last cell of a row is "holds" or "BROKEN", a colon, and what was found. */
   const figures = (audit) => {
@@ -66,8 +69,9 @@
       key = view.key;
       const { records } = await dgan.source.get(`runs/${key}/records`);
       if (key !== view.key) return;
-      const releases = view["noisy-release"];
-      fillIfNew(noise, releases, () => [releases.length ? epsilons(releases) : el("p", {}, NONE)]);
+      const releases = view["noisy-release"], told = view["private-steps"];
+      const tables = () => [...(releases.length ? [epsilons(releases)] : []), ...(told.length ? [steps(told)] : [])];
+      fillIfNew(noise, [releases, told], () => releases.length || told.length ? tables() : [el("p", {}, NONE)]);
       const { audit } = await dgan.source.get(`runs/${key}/audit`);
       if (key !== view.key) return;
       fillIfNew(audited, audit, () => audit ? figures(audit) : [el("p", {}, "Nobody attacked this run: flower-dgan audit <run directory> does.")]);
