@@ -9,6 +9,7 @@ from flower_dgan.networks.condition import condition
 from flower_dgan.networks.patchgan import PatchDiscriminator
 from flower_dgan.networks.resnet import ResnetGenerator
 from flower_dgan.networks.small import SmallDiscriminator, SmallGenerator
+from flower_dgan.networks.spade import SpadeGenerator
 from flower_dgan.networks.unet import UnetGenerator
 
 
@@ -81,6 +82,20 @@ def test_generators_treat_samples_independently() -> None:
     network = SmallGenerator(3, 1, 8, 16, 4, 2)
     given = inputs(16)
     torch.testing.assert_close(network(given)[1:], network(given[1:2]))
+
+
+@pytest.mark.parametrize(
+    "network", [SmallGenerator(3, 1, 8, 64, 4, 2), SpadeGenerator(3, 1, 4, 64, 4, 2)], ids=["small", "spade"]
+)
+def test_generators_do_not_know_where_the_border_is(network: nn.Module) -> None:
+    given = inputs(64)
+    given.label_maps[..., 20:40] = given.label_maps[..., 20:40].roll(1, 1)
+    columns = GeneratorInput(
+        given.label_maps, given.noise, given.texture[:, :, :1].expand_as(given.texture), given.sites
+    )
+    images = network(columns)
+    assert images.std(-1).min() > 1e-3  # what differs from column to column shows
+    torch.testing.assert_close(images, images[:, :, 32:33].expand_as(images), rtol=0, atol=1e-4)
 
 
 def test_small_generator_lets_gradients_through_the_clamp() -> None:

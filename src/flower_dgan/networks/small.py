@@ -19,8 +19,17 @@ def groups_of(channels: int) -> int:
 
 
 def _convolution(inner: int, outer: int) -> nn.Conv2d:
-    """Return a 3 x 3 convolution; it repeats the border, since zeros there show as a frame around the image."""
+    """Return a 3 x 3 convolution.
+
+    As all convolutions of the generator it repeats the border: zeros tell where the border is, and a generator that
+    knows draws frames, and squares in the middle.
+    """
     return nn.Conv2d(inner, outer, 3, padding=1, padding_mode="replicate")
+
+
+def _half(inner: int, outer: int) -> nn.Conv2d:
+    """Return a convolution to half the side, which repeats the border too."""
+    return nn.Conv2d(inner, outer, 4, stride=2, padding=1, padding_mode="replicate")
 
 
 class _Modulation(nn.Module):
@@ -90,8 +99,8 @@ class SmallGenerator(nn.Module):
         self.style = nn.Sequential(nn.Linear(noise_channels, style), nn.LeakyReLU(0.2), nn.Linear(style, style))
         self.site = nn.Embedding(sites, style) if sites else None
         self.enter = _convolution(classes + 1, width)
-        self.down1 = nn.Conv2d(width, 2 * width, 4, 2, 1)
-        self.down2 = nn.Conv2d(2 * width, 4 * width, 4, 2, 1)
+        self.down1 = _half(width, 2 * width)
+        self.down2 = _half(2 * width, 4 * width)
         self.block2a, self.block2b = _StyledBlock(4 * width, style), _StyledBlock(4 * width, style)
         self.up1 = nn.Conv2d(6 * width, 2 * width, 1)
         self.block1 = _StyledBlock(2 * width, style)
