@@ -17,7 +17,7 @@ from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
-from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.errors import ConfigError, DataError, reason_of, unknown_name
 
 # The file has 0, 1, 2 and 4.
 TUMOUR_CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
