@@ -80,9 +80,14 @@ class DivergedError(FederationError):
     """What the server computed is not finite; its generator is of no use any more."""
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the message of an error, which a library may have written in several lines, in one."""
+    return printable(" ".join(str(error).split()), _LONGEST_LINE)
+
+
 def one_line(error: BaseException) -> str:
     """Return what went wrong in one line: a message that this package wrote, or the kind of error and its message."""
-    text = printable(" ".join(str(error).split()), _LONGEST_LINE)
+    text = reason_of(error)
     return text if isinstance(error, DganError) else f"{type(error).__name__}: {text}"
 
 

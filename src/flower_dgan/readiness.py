@@ -85,6 +85,7 @@ def look_at_node(config: Config, owner: NodeConfig, state: Path) -> Iterator[Fin
                 replace(settings, label_maps="clients"),
                 batch_size=config.exchange.batch_size,
                 validation_fraction=config.selection.validation_fraction,
+                tested=False,
             )
         found.append(checked)
         if checked.problems:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import logging
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,13 @@ SOFTWARE = {"Software": "flower-dgan"}
 
 _WAITING = 16  # threads that wait for the disk
 _LONGEST_NAME = 255  # bytes, of a file on what people have
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -209,3 +217,31 @@ def to_disk(path: Path, flags: int) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def no_file(path: Path) -> str | None:
+    """Return what stands in the place of a file, such as ``"a named pipe"``; None for a file, or where nothing is.
+
+    A link is what it leads to.
+
+    Raises
+    ------
+    OSError
+        If that cannot be seen.
+    """
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+
+
+def require_file(path: Path) -> Path:
+    """Return a path that may be opened to read it; raises OSError where a pipe, say, would be waited for without end.
+
+    A folder is left to whoever opens it, which has words of its own for it.
+    """
+    if (kind := no_file(path)) not in (None, _KINDS[stat.S_IFDIR]):
+        raise OSError(errno.EINVAL, f"it is {kind} and no file", str(path))
+    return path

@@ -1,14 +1,19 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from flower_dgan.data import DigitsSource, Entry, Pairs
+from flower_dgan.cli.main import app
+from flower_dgan.data import DigitsSource, Entry, Pairs, open_source
 from flower_dgan.data.array_files import write_image
+from flower_dgan.data.check import check_data
 from flower_dgan.errors import ConfigError, DataError, FederationError
-from flower_dgan.node.node import node_key, open_node, open_partition
+from flower_dgan.node.node import hashes_at, node_key, open_node, open_partition
+from flower_dgan.node.own_data import own_data
 from flower_dgan.node.own_policy import release_policy
 from flower_dgan.node.peers import Anybody
 from flower_dgan.node.policy import ReleasePolicy
@@ -23,6 +28,44 @@ def test_a_deployed_node_holds_all_of_its_own_folder(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "clinic", sites=2, images=5)
     node = open_node(config, {"data-path": str(root), "name": "clinic-a"})
     assert (node.name, len(node.pairs), node.pairs.classes) == ("clinic-a", 10, 2)
+
+
+@pytest.mark.parametrize("by_table", [False, True])
+def test_a_deployed_node_needs_no_test_split(tmp_path: Path, by_table: bool) -> None:
+    """Others test. Its owner's ``data check`` is of the same mind, and a server is not."""
+    root = make_folder(tmp_path / "clinic", sites=1, images=5)
+    for path in (*root.glob("*/te_*"),):
+        path.unlink()
+    owner: dict[str, str] = {"data-path": str(root), "name": "clinic-a"}
+    if by_table:
+        rows = "".join(f"{path.stem},tr\n" for path in (root / "images").iterdir())
+        (root / "table.csv").write_text(f"name,split\n{rows}")
+        owner["table"] = "table.csv"
+    config = resolve("data=folder data.root=/elsewhere exchange.batch_size=4")
+    node = open_node(config, owner)
+    assert (len(node.pairs), node.validation) == (5, None)
+    assert list(map(len, hashes_at(config, owner))) == [5, 0]
+    assert own_problems(owner) == 0
+    settings = own_data(config.data, owner)[0]
+    checked = check_data(settings, tested=False)
+    assert (checked.problems, len(checked.train), checked.test) == ((), 5, ())
+    (problem,) = check_data(settings).problems
+    assert problem.startswith("No test pair among 5 pairs.")
+    with pytest.raises(DataError, match="No test pair among 5 pairs"):
+        open_source(settings)
+    for path in root.glob("images/*"):
+        path.rename(path.with_name(path.name.replace("tr_", "te_", 1)))
+    for path in root.glob("masks/*"):
+        path.rename(path.with_name(path.name.replace("tr_", "te_", 1)))
+    if not by_table:
+        with pytest.raises(DataError, match="No training pair among 5 pairs"):
+            open_node(replace(config, seed=1, data=replace(config.data, augmentation=())), owner)
+
+
+def own_problems(owner: dict[str, str]) -> int:
+    words = " ".join(f'{key}="{value}"' for key, value in owner.items())
+    result = CliRunner().invoke(app, ["data", "check", "--node-config", words, "--json"], catch_exceptions=False)
+    return len(json.loads(result.output)["problems"])
 
 
 def test_a_deployed_node_needs_a_name() -> None:

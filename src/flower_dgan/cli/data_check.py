@@ -63,6 +63,7 @@ def check(
             partition=None if of_node else config.partition,
             batch_size=config.exchange.batch_size,
             validation_fraction=config.selection.validation_fraction,
+            tested=not of_node,
         )
     if of_node:
         problems, notes = (tuple(map(as_entries, some)) for some in (found.problems, found.notes))

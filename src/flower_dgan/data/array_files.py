@@ -10,9 +10,9 @@ from PIL import Image
 
 from flower_dgan.config.data_settings import PICTURED
 from flower_dgan.data.pairs import LARGEST_SIDE, Pixels
-from flower_dgan.errors import DataError
+from flower_dgan.errors import DataError, reason_of
 from flower_dgan.names import inside
-from flower_dgan.whole_file import whole_file, writing
+from flower_dgan.whole_file import require_file, whole_file, writing
 
 ARRAY_SUFFIX = ".npy"
 
@@ -67,9 +67,11 @@ def open_numbers(path: Path) -> NDArray[Any]:
 
 def _mapped(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = open_memmap(path, "r")
+        array: NDArray[Any] = open_memmap(require_file(path), "r")
     except Exception as error:  # numpy raises almost anything on a damaged header, also MemoryError.
-        raise DataError(f"{path} cannot be read as .npy ({error}): replace it, or remove image and mask.") from error
+        raise DataError(
+            f"{path} cannot be read as .npy ({reason_of(error)}): replace it, or remove image and mask."
+        ) from error
     if not array.size:
         raise DataError(f"{path} holds no pixel, its shape is {array.shape}: replace it, or remove image and mask.")
     return array

@@ -69,6 +69,7 @@ def check_data(
     partition: PartitionConfig | None = None,
     batch_size: int = 1,
     validation_fraction: float = 0.0,
+    tested: bool = True,
 ) -> DataCheck:
     """Read all data of a source, the images of a folder whole too.
 
@@ -86,6 +87,8 @@ def check_data(
         Pairs that each client needs.
     validation_fraction : float
         Share of each client's groups that is held out of them, in [0, 1).
+    tested : bool
+        Whether a test split is needed, as it is not at a node; see :func:`~flower_dgan.data.source.open_source`.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def check_data(
     """
     if config.source == "folder":
         seen = config if config.target == "images" else replace(config, condition="label-map")
-        found = check_folder(seen, lambda names: _spaced(names, examples), track)
+        found = check_folder(seen, lambda names: _spaced(names, examples), track, tested=tested)
     else:
         found = _check_source(config, examples, track)
     problems = [*found.problems, *_odd_sites(found.train)]

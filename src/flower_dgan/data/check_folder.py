@@ -48,6 +48,8 @@ def check_folder(
     config: DataConfig,
     choose: Callable[[list[str]], Sequence[str]],
     track: Callable[[Sequence[str]], Iterable[str]],
+    *,
+    tested: bool = True,
 ) -> FolderCheck:
     """Read a folder whole.
 
@@ -59,6 +61,8 @@ def check_folder(
         Which of the names of pairs to return as examples.
     track : callable
         For a progress bar.
+    tested : bool
+        As :func:`~flower_dgan.data.splits.split_entries` takes it.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def check_folder(
     train: tuple[Entry, ...] = ()
     test: tuple[Entry, ...] = ()
     try:
-        train, test = divide_folder(scan, config)
+        train, test = divide_folder(scan, config, tested=tested)
     except DataError as error:
         problems.append(str(error))
     notes = [*_odd_masks(scan), *_plain_images(scan)] if config.condition == "label-map" else [*_plain_images(scan)]

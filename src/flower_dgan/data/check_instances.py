@@ -7,7 +7,7 @@ from pathlib import Path
 from flower_dgan.config import DataConfig
 from flower_dgan.data.folder_scan import FolderScan
 from flower_dgan.data.folder_source import read_label_map
-from flower_dgan.data.image_files import double_stems, list_files, list_images, misnamed
+from flower_dgan.data.image_files import double_stems, list_files, list_images, misnamed, no_files
 from flower_dgan.data.instances import no_objects, read_numbers
 from flower_dgan.data.open_masks import single_pieces
 from flower_dgan.data.overlap import better_place, disagreement
@@ -51,7 +51,7 @@ def check_instances(scan: FolderScan, test: Sequence[str], config: DataConfig) -
         folder = scan.root / "masks"
     notes: list[str] = []
     files = list_files(folder)
-    problems = [] if in_masks else [*misnamed(files).values(), *double_stems(files)]
+    problems = [] if in_masks else [*no_files(folder).values(), *misnamed(files).values(), *double_stems(files)]
     images = list_images(scan.root / "images")
     problems += [
         f"{path} has no image of the same name in {scan.root / 'images'}: add it, or remove the file."

@@ -10,6 +10,7 @@ from PIL import Image
 from flower_dgan.data.array_files import ARRAY_SUFFIX
 from flower_dgan.data.image_files import SUFFIXES
 from flower_dgan.printable import printable
+from flower_dgan.whole_file import no_file
 
 PARTS = ("images", "masks", "instances")
 _OF_PREPARE = ("prepared.json", "prepared.jsonl")
@@ -72,14 +73,14 @@ def _part(folder: Path, used: Collection[Path]) -> FolderFiles:
             reason = "hidden"
         elif path.is_symlink() and not path.exists():
             reason = "link to nothing"
-            lost["links"].append(path)
+            lost["links"] += [path] if suffix not in suffixes else []  # which is a problem on its own
         elif path.is_dir():
             pictures = sum(map(_looks_like_data, _files_under(path)))
             reason = f"sub-folder with {pictures:,} pictures" if pictures else "sub-folder"
-            if pictures:
+            if pictures and suffix not in suffixes:
                 lost["folders"].append(path)
-        elif not path.is_file():
-            reason = "no file"
+        elif kind := no_file(path):
+            reason = f"{kind} and no file"
         elif suffix in suffixes:
             reason = "named among the problems, or its partner is"
         else:
@@ -105,6 +106,8 @@ def _beside(root: Path, tables: Collection[Path]) -> FolderFiles:
             reason = "link to nothing"
         elif path.is_dir():
             reason = "folder that no run reads"
+        elif kind := no_file(path):
+            reason = f"{kind} and no file"
         elif path.name in _OF_PREPARE:
             reason = "says how the folder was prepared"
         else:
@@ -137,6 +140,8 @@ def _files_under(folder: Path) -> Iterator[Path]:
 def _looks_like_data(path: Path) -> bool:
     """Return whether a file may hold pixels: by its suffix, or where that says nothing by its content."""
     suffix = path.suffix.lower()
+    if no_file(path):
+        return False
     if suffix in Image.registered_extensions() or suffix in _DATA:
         return True
     try:

@@ -1,6 +1,6 @@
 """What a folder with ``images/`` and ``masks/`` holds, with everything that is wrong in it, file by file."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from flower_dgan.config import DataConfig
 from flower_dgan.data.image_files import (
+    IMAGE_SUFFIXES,
     double_stems,
     list_files,
     list_images,
     misnamed,
+    no_files,
     read_image,
     read_image_size,
     read_size,
@@ -104,18 +106,20 @@ def scan_folder(
     _require_folders(root, ("images", "masks") if labelled else ("images",))
     images = list_images(root / "images")
     masks = list_files(root / "masks") if labelled else {}
-    if not images:
+    none = no_files(root / "images", IMAGE_SUFFIXES), no_files(root / "masks") if labelled else {}
+    if not (images or none[0]):
         raise DataError(
             f"{root / 'images'} holds no PNG, JPEG, TIFF or .npy image: put images there, or change data.root."
         )
-    problems: list[str] = []
+    problems: list[str] = [problem for places in none for problem in places.values()]
     for files in (images, masks):
         odd = misnamed(files)
         problems += odd.values()
         for name in odd:
             del files[name]
     problems += [*double_stems(images), *double_stems(masks)]
-    for here, there, kind in ((images, masks, "mask"), (masks, images, "image")) if labelled else ():
+    partners = (images, {*masks, *none[1]}, "mask"), (masks, {*images, *none[0]}, "image")
+    for here, there, kind in partners if labelled else ():
         problems += _without_partner(here, there, kind, root / f"{kind}s")
     pairs: dict[str, ScannedPair] = {}
     for name in track([name for name in images if name in masks or not labelled]):
@@ -179,7 +183,7 @@ def _require_folders(root: Path, names: Sequence[str]) -> None:
 
 
 def _without_partner(
-    here: Mapping[str, Sequence[Path]], there: Mapping[str, Sequence[Path]], kind: str, folder: Path
+    here: Mapping[str, Sequence[Path]], there: Collection[str], kind: str, folder: Path
 ) -> Iterator[str]:
     """Say which files have none of the same name."""
     for name, (path, *_) in here.items():

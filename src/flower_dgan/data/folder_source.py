@@ -25,6 +25,8 @@ class FolderSource:
         ``root``, how names or a table give split, site and group, and what the networks see.
     divided : bool
         Whether there is a test split; without one all pairs are for training.
+    tested : bool
+        Whether it must have pairs, where names or a table give it; not for a node, which trains.
 
     Attributes
     ----------
@@ -43,12 +45,14 @@ class FolderSource:
         If anything in the folder cannot be used as it is.
     """
 
-    def __init__(self, config: DataConfig, *, divided: bool = True) -> None:
+    def __init__(self, config: DataConfig, *, divided: bool = True, tested: bool = True) -> None:
         scan = scan_folder(config)
         require_sound(scan)
         self._scan, self._channels = scan, config.channels
         self.classes, self.image_classes = scan.classes, 0
-        self.train, self.test = divide_folder(scan, config) if divided else (name_origins(scan, config), ())
+        self.train, self.test = (
+            divide_folder(scan, config, tested=tested) if divided else (name_origins(scan, config), ())
+        )
 
     def load(self, entries: Sequence[Entry]) -> Pairs:
         """Read the pixels of some entries of this source.
@@ -91,8 +95,12 @@ def read_label_map(pair: ScannedPair, binary: bool) -> Pixels:
     return (mask > 0 if binary else mask).astype(np.uint8)
 
 
-def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+def divide_folder(
+    scan: FolderScan, config: DataConfig, *, tested: bool = True
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Name split, site and group of each pair, and divide them into training and test.
+
+    The second may be empty where they are not ``tested``, see :func:`~flower_dgan.data.splits.split_entries`.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def divide_folder(scan: FolderScan, config: DataConfig) -> tuple[tuple[Entry, ..
     """
     origins = read_origins(list(scan.pairs), scan.root, config)
     splits = [split for name in scan.pairs if (split := origins[name].split) is not None]
-    return split_entries(_entries(scan, origins), splits or None, config)
+    return split_entries(_entries(scan, origins), splits or None, config, tested=tested)
 
 
 def name_origins(scan: FolderScan, config: DataConfig) -> tuple[Entry, ...]:

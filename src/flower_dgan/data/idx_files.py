@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flower_dgan.data.pairs import Pixels
 from flower_dgan.errors import DataError
+from flower_dgan.whole_file import no_file
 
 # Such as train-images-idx3-ubyte and t10k-labels-idx1-ubyte.gz.
 _NAME = re.compile(r"(?P<part>.+)-(?P<kind>images|labels)[-.]idx[13]-ubyte(\.gz)?")
@@ -86,6 +87,9 @@ def read_part(images: Path, labels: Path, classes: int) -> IdxPart:
     from torchvision.datasets.mnist import read_image_file, read_label_file  # type: ignore[import-untyped]
 
     read = []
+    for path in (images, labels):
+        if found := no_file(path):
+            raise DataError(f"{path} is {found} and no file: get it again.")
     for kind, path, reader in (("images", images, read_image_file), ("labels", labels, read_label_file)):
         try:
             with _unpacked(path) as file:

@@ -20,6 +20,7 @@ from flower_dgan.data.text_files import same_name
 from flower_dgan.data.upright import AS_STORED, orientation, shown_size
 from flower_dgan.errors import DataError
 from flower_dgan.printable import misleads, printable
+from flower_dgan.whole_file import no_file
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,27 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
     return found
 
 
+def no_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, str]:
+    """Say of what is called as the files of a folder and is none what it is, and what to do.
+
+    Returns
+    -------
+    dict of str to str
+        One sentence each, by stem as :func:`list_files` has them: for folders, named pipes, sockets, devices, and links
+        that lead to nothing.
+    """
+    said = {}
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes or path.is_file():
+            continue
+        shown = printable(str(path), None)
+        kind = no_file(path)
+        what = f"is {kind} and no file" if kind else "is a link that leads to no file"
+        to_do = "remove the link" if kind is None else "rename it" if path.is_dir() else "remove it"
+        said[same_name(path.stem)] = f"{shown} {what}: put the file there, or {to_do}."
+    return said
+
+
 def list_images(folder: Path) -> dict[str, list[Path]]:
     """List the images of a folder, arrays among them; as :func:`list_files`."""
     return list_files(folder, IMAGE_SUFFIXES)
@@ -69,10 +91,10 @@ def sound_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str,
     Raises
     ------
     DataError
-        If two have the same stem, or a name cannot be shown.
+        If two have the same stem, a name cannot be shown, or something is called as such a file and is none.
     """
     files = list_files(folder, suffixes)
-    for problem in (*misnamed(files).values(), *double_stems(files)):
+    for problem in (*no_files(folder, suffixes).values(), *misnamed(files).values(), *double_stems(files)):
         raise DataError(problem)
     if others := unread_pictures(folder):
         more = f" and {len(others) - 1:,} more pictures in {folder.name} are" if len(others) > 1 else " is"

@@ -25,7 +25,7 @@ FILE, FOLDER = "instances.json", "instances"
 def whole_objects(root: Path) -> bool:
     """Return whether a folder keeps objects whole, in a way in which they may overlap."""
     folder = root / FOLDER
-    return (root / FILE).is_file() or (
+    return (root / FILE).exists() or (
         folder.is_dir() and (bool(_folders(folder)) or bool(list_files(folder, (".json",))))
     )
 
@@ -51,7 +51,7 @@ class KeptObjects:
 
     def __init__(self, root: Path) -> None:
         folder = root / FOLDER
-        self._place = root / FILE if (root / FILE).is_file() else folder
+        self._place = root / FILE if (root / FILE).exists() else folder
         self._all: CocoFile | None = None
         if self._place != folder:
             if folder.is_dir():

@@ -9,7 +9,8 @@ from typing import BinaryIO
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from flower_dgan.data.pairs import LARGEST_SIDE
-from flower_dgan.errors import DataError
+from flower_dgan.errors import DataError, reason_of
+from flower_dgan.whole_file import require_file
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 _OF_JPEG = ("JPEG", "MPO")
@@ -46,7 +47,7 @@ def opened(
     names = f"{', '.join(most)} or {last}"
     try:
         # Not by its path: Pillow would map an uncompressed TIFF file that is turned with its sides mixed up.
-        file = path.open("rb") if content is None else BytesIO(content)
+        file = require_file(path).open("rb") if content is None else BytesIO(content)
         with file, Image.open(file, formats=formats) as image:
             if image.format in _OF_JPEG:
                 _require_end(file)
@@ -58,7 +59,7 @@ def opened(
     except UnidentifiedImageError as error:
         raise DataError(f"{path} cannot be read as {names} (it holds {_found(path, content)}): {to_do}.") from error
     except Exception as error:  # Pillow's decoders raise almost anything on corrupt bytes.
-        raise DataError(f"{path} cannot be read as {names} ({error}): {to_do}.") from error
+        raise DataError(f"{path} cannot be read as {names} ({reason_of(error)}): {to_do}.") from error
 
 
 def _require_end(file: BinaryIO) -> None:

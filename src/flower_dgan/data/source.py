@@ -20,7 +20,7 @@ SOURCES: Mapping[str, Callable[[DataConfig], Source]] = MappingProxyType(
 )
 
 
-def open_source(config: DataConfig, *, divided: bool = True) -> Source:
+def open_source(config: DataConfig, *, divided: bool = True, tested: bool = True) -> Source:
     """Open the source that ``config.source`` names, and check it.
 
     Parameters
@@ -30,12 +30,15 @@ def open_source(config: DataConfig, *, divided: bool = True) -> Source:
     divided : bool
         Whether a folder is divided into training and test; where it is not, all of it is for training, so that one
         pair will do.
+    tested : bool
+        Whether the names or the table of a folder must put pairs into the test, where they give a split; not for a
+        node, which trains.
 
     Returns
     -------
     Source
-        With at least one pair in each split if it is divided, and the number of classes that is set, if one is;
-        ``load`` reads the pixels.
+        With at least one pair in each split if it is divided and tested, and the number of classes that is set, if one
+        is; ``load`` reads the pixels.
 
     Raises
     ------
@@ -49,8 +52,8 @@ def open_source(config: DataConfig, *, divided: bool = True) -> Source:
     if is_import_path(config.source):
         source: Source = make(config.source, "data.source", config=own)
         _require_sizes(source, config.image_size)
-    elif config.source == "folder" and not divided:
-        source = FolderSource(own, divided=False)
+    elif config.source == "folder":
+        source = FolderSource(own, divided=divided, tested=tested)
     elif config.source in SOURCES:
         source = SOURCES[config.source](own)
     else:

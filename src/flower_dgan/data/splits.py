@@ -74,7 +74,7 @@ def validation_groups(parts: Iterable[Sequence[Entry]], fraction: float) -> froz
 
 
 def split_entries(
-    entries: Sequence[Entry], splits: Sequence[str] | None, config: DataConfig
+    entries: Sequence[Entry], splits: Sequence[str] | None, config: DataConfig, *, tested: bool = True
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Divide entries into training and test, then keep the chosen sites for training.
 
@@ -87,6 +87,8 @@ def split_entries(
     config : DataConfig
         ``train_splits``, ``test_splits``, ``test_fraction`` (0 for nothing, which no setting can be) and ``sites`` are
         used.
+    tested : bool
+        Whether there must be test pairs where the data give a split. A node trains, and others test.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def split_entries(
     ConfigError
         If a split is for both sides, a site is unknown or the fraction out of range.
     DataError
-        If a split is for neither side, a group is on both, or a side is left empty.
+        If a split is for neither side, a group is on both, or a side that is needed is left empty.
     """
     if splits is None:
         groups = (entry.group for entry in entries)
@@ -109,7 +111,7 @@ def split_entries(
     train = tuple(entry for entry, test in zip(entries, is_test, strict=True) if not test)
     test = tuple(entry for entry, test in zip(entries, is_test, strict=True) if test)
     for side, name, key in ((train, "training", "train_splits"), (test, "test", "test_splits")):
-        if not side and (side is train or splits is not None or config.test_fraction):
+        if not side and (side is train or (tested if splits is not None else config.test_fraction)):
             raise DataError(
                 f"No {name} pair among {len(entries)} pairs. Where the data give a split, change data.{key} (now "
                 f"{list(getattr(config, key))}); otherwise give at least two groups (patients, scenes) of images."

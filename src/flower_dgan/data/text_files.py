@@ -7,6 +7,8 @@ from io import StringIO
 from pathlib import Path
 from unicodedata import normalize
 
+from flower_dgan.whole_file import require_file
+
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -35,7 +37,7 @@ def read_text(path: Path) -> str:
     UnicodeError
         If it is in another encoding; says in which line.
     """
-    return decode(path.read_bytes())
+    return decode(require_file(path).read_bytes())
 
 
 def decode(content: bytes) -> str:

@@ -103,7 +103,7 @@ def _run(
     checkpoint = directory.go_on()
     announce(directory, config, checkpoint.round_number if checkpoint else 0, last_seen)
     envelope = Parcel(directory.training.identity, config.exchange.message_bytes)
-    fast_grid = FastGrid(grid, Ledger(known_answers()), envelope)
+    fast_grid = FastGrid(grid, Ledger(known_answers()), envelope, directory.path)
     with computing(config), ExitStack() as at_the_end:
         say_where(directory, config)
         with forgotten_if_it_fails(fast_grid, config, directory.training, begun=checkpoint is not None):

@@ -5,6 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from flower_dgan.flower.flower_internals import LOST, NODE_IS_AWAY, code_name, s
 from flower_dgan.flower.inprocess import InProcessGrid
 from flower_dgan.flower.journey import Journey
 from flower_dgan.flower.ledger import FROM_NODE, TO_NODE, Ledger
+from flower_dgan.flower.packed_messages import PackedMessages
 from flower_dgan.flower.passing_grid import PassingGrid
 from flower_dgan.flower.patience import Patience
 from flower_dgan.flower.pull import Pull
@@ -68,6 +70,8 @@ class FastGrid(PassingGrid):
     envelope : Parcel or None
         The training, and how many bytes a message of Flower may have: larger ones, and larger replies, travel in parts,
         see :class:`~flower_dgan.flower.journey.Journey`. None to send and take them as they are.
+    directory : Path or None
+        On whose disk messages are kept, packed, until they are answered; None to keep them in memory.
 
     Attributes
     ----------
@@ -87,11 +91,15 @@ class FastGrid(PassingGrid):
         Called every few seconds while there is no reply.
     """
 
-    def __init__(self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None) -> None:
+    def __init__(
+        self, grid: Grid, ledger: Ledger, envelope: Parcel | None = None, directory: Path | None = None
+    ) -> None:
         shorten_waits_for_parts()
         cut_arrays_small()
         super().__init__(grid)
         self._envelope = envelope
+        self._directory = directory
+        self._packed = PackedMessages(directory)
         self._as_bytes = not isinstance(grid, InProcessGrid)  # to which objects are no requests
         self.ledger = ledger
         self.queues: set[int] = set()
@@ -167,7 +175,7 @@ class FastGrid(PassingGrid):
 
     def beside(self) -> "FastGrid":
         """Return a grid for other messages, which may be used while this one waits."""
-        return FastGrid(self._grid, self.ledger, self._envelope)
+        return FastGrid(self._grid, self.ledger, self._envelope, self._directory)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Send messages and return the replies that came within ``timeout`` seconds of the last one sent.
@@ -288,7 +296,7 @@ class FastGrid(PassingGrid):
                 continue
             kind = message.metadata.message_type
             envelope = None if kind == JOIN else self._envelope  # what a node of another version can read
-            journey = Journey(message, envelope, as_bytes=self._as_bytes)
+            journey = Journey(message, envelope, as_bytes=self._as_bytes, packed=self._packed)
             sent = Sent(journey, self._waits.get((node, kind)))
             self._out.append(sent)
             self._push(sent)
@@ -318,7 +326,7 @@ class FastGrid(PassingGrid):
             logger.info("Sent %s to %s again.", sent.kind, self._called(sent.node))
             self.repeats[sent.node] += 1
         if sent.journey.all_sent and not (again and sent.journey.in_parts):  # then one part was sent again
-            self.ledger.add(sent.node, TO_NODE, sent.journey.message)
+            self.ledger.add(sent.node, TO_NODE, sent.journey.whole())
         pull = Pull(
             self._grid, message_id, lambda: len(self._out), lambda pull, found: self._news.put((sent, pull, found))
         )

@@ -3,7 +3,8 @@
 from flwr.app import Error, Message, RecordDict
 
 from flower_dgan.errors import ProtocolError
-from flower_dgan.wire.packing import pack_content
+from flower_dgan.flower.packed_messages import Held, Packed, PackedMessages
+from flower_dgan.wire.packing import pack_content, unpack_content
 from flower_dgan.wire.parcels import PARCEL, PART, Parcel, Whole, has_arrays, state_of, too_large
 
 BROKEN = 1100
@@ -26,32 +27,59 @@ class Journey:
         The training, and how large a message may be; None to send it as it is.
     as_bytes : bool
         Whether a message that fits, and its answer, are packed where they have several arrays.
+    packed : PackedMessages or None
+        Where what is packed is kept; None for memory. The message has no content from then on: it is there once.
 
     Attributes
     ----------
     message : Message
-        As given.
+        As given, without its content where that was packed.
     """
 
-    def __init__(self, message: Message, envelope: Parcel | None, *, as_bytes: bool = False) -> None:
+    def __init__(
+        self,
+        message: Message,
+        envelope: Parcel | None,
+        *,
+        as_bytes: bool = False,
+        packed: PackedMessages | None = None,
+    ) -> None:
         self.message = message
         self._envelope = envelope
-        self._as_bytes = as_bytes
+        self._data: Packed | Held | None = None
+        self._question: Whole | None = None
+        content = message.content
+        if envelope is not None and (too_large(content, envelope.limit) or (as_bytes and has_arrays(content))):
+            data = pack_content(content)
+            self._question = Whole.of(data, envelope.limit)
+            self._data = (packed or PackedMessages(None)).put(data)
+            message.content = RecordDict()
         self._beginnings = 0
         self._begin()
 
     def _begin(self) -> None:
         self._beginnings += 1
         self._number = 0
-        self._data, self._whole = b"", None
+        self._whole = self._question
         self._answer: Whole | None = None
         self._parts: list[bytes] = []
-        content = self.message.content
-        if self._envelope is not None and (
-            too_large(content, self._envelope.limit) or (self._as_bytes and has_arrays(content))
-        ):
-            self._data = pack_content(content)
-            self._whole = Whole.of(self._data, self._envelope.limit)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the content of the message is kept as bytes, so that no other need be in memory."""
+        return self._question is not None
+
+    def whole(self) -> Message:
+        """Return the message with its content, as it was given."""
+        if self._data is None:
+            return self.message
+        about = self.message.metadata
+        return Message(
+            unpack_content(self._data.read()),
+            dst_node_id=about.dst_node_id,
+            message_type=about.message_type,
+            group_id=about.group_id,
+        )
 
     def step(self, node: int) -> Message:
         """Return what is to be sent to a node now: a new message each time."""
@@ -63,7 +91,8 @@ class Journey:
             elif self._whole is not None:
                 kind = kind if self.all_sent else PART
                 parcel = Parcel(self._envelope.training, self._envelope.limit, self._number, self._whole)
-                content = parcel.records(self._data[self._whole.place(self._number)])
+                assert self._data is not None
+                content = parcel.records(self._data.read(self._whole.place(self._number)))
             else:
                 content = self._envelope.beside(content)
         group = self.message.metadata.group_id
@@ -109,7 +138,7 @@ class Journey:
         if self._envelope is None or parcel.whole is None or not (self.all_sent or self._answer is not None):
             raise ProtocolError("a part of an answer that was not asked for")
         if self._answer is None:
-            self._answer, self._number, self._data = parcel.whole, 0, b""
+            self._answer, self._number = parcel.whole, 0
         if (parcel.whole, parcel.number) != (self._answer, self._number):
             raise ProtocolError("another part than was asked for")
         self._parts.append(parcel.part(content))

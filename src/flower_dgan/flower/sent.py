@@ -98,6 +98,8 @@ class Sent:
     def took(self, pull: Pull, patience: float) -> None:
         """Note that the SuperLink took it; it is due again after ``patience`` seconds, after twice that, and so on."""
         self.pulls[pull.message_id] = pull
+        if self.journey.is_packed:
+            self.message.content = RecordDict()  # the SuperLink has it, and another copy is made of what is kept
         self.due = time.monotonic() + patience * 2 ** min(self.times, 9)
         self.times += 1
         self.copies += 1

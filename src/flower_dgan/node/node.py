@@ -152,8 +152,8 @@ def takes_messages_in_order() -> bool:
 
 # A Flower process serves many messages in simulation: what was read stays for the next one.
 @lru_cache(maxsize=1)
-def _source(data: DataConfig) -> Source:
-    return open_source(data)
+def _source(data: DataConfig, *, tested: bool = True) -> Source:
+    return open_source(data, tested=tested)
 
 
 @lru_cache(maxsize=1)
@@ -210,7 +210,7 @@ def _open_part(
 @lru_cache(maxsize=1)
 def _open_own(data: DataConfig, channels: Channels, name: str, batch_size: int, validation_fraction: float) -> Node:
     with told_as_entries():
-        source = _source(data)
+        source = _source(data, tested=False)  # others test
     held_out = validation_groups([source.train], validation_fraction)
     read = partial(load_or_spool, source, channels=data.channels)
     train, validation, groups = _load(read, source.train, held_out, batch_size, name)
@@ -235,7 +235,7 @@ def hashes_at(config: TrainingConfig, node_config: NodeConfig) -> tuple[NDArray[
     """
     if "data-path" in node_config:
         config = all_of_it(config)
-        source = _source(own_data(config.data, node_config)[0])
+        source = _source(own_data(config.data, node_config)[0], tested=False)
         entries: Sequence[Entry] = source.train
         shared = [entries]
     else:

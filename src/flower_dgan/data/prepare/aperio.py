@@ -11,6 +11,7 @@ from skimage.draw import polygon2mask
 
 from flower_dgan.data.splits import some
 from flower_dgan.errors import DataError
+from flower_dgan.whole_file import require_file
 
 _MOST = np.iinfo(np.uint16).max
 # The attribute Type of a region. Of a rectangle and an ellipse the vertices are corners of what encloses it; an arrow
@@ -99,7 +100,7 @@ def _read_layers(annotation: Path) -> list[_Layer]:
     """Return the layers that have regions; raises DataError if there is none."""
     layers = []
     try:
-        for place, element in enumerate(ElementTree.parse(annotation).iter("Annotation"), start=1):
+        for place, element in enumerate(ElementTree.parse(require_file(annotation)).iter("Annotation"), start=1):
             regions = tuple(_read_region(region) for region in element.iter("Region"))
             if regions:
                 layers.append(_Layer(element.get("Id", str(place)), element.get("Name", ""), regions))

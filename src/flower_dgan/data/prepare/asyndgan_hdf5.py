@@ -21,7 +21,8 @@ from flower_dgan.data.prepare.numbers import object_numbers, require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
 from flower_dgan.data.prepare.tumours import TUMOUR_CLASSES, slices
-from flower_dgan.errors import DataError
+from flower_dgan.errors import DataError, reason_of
+from flower_dgan.whole_file import require_file
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "test": "te"})
 # A damaged header may say any size; a volume of BraTS has nine million.
@@ -34,7 +35,7 @@ _LAYOUT = (
 
 def find_asyndgan(root: Path, settings: PrepareSettings) -> Found:
     """Find the pairs of all files of a folder, or of one file."""
-    paths = [root] if root.is_file() else visible(root.glob("*.h5"))
+    paths = [root] if root.exists() and not root.is_dir() else visible(root.glob("*.h5"))
     if len(paths) > 1 and (whole := [path.name for path in paths if path.stem.endswith("_all")]):
         raise DataError(f"{whole[0]} repeats the pairs of the other files in {root}: give one of the two.")
     originals: list[Original] = []
@@ -117,9 +118,9 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a file for reading; raises DataError for whatever is wrong with it, also in the body."""
     h5py = require("h5py", "hdf5", "data prepare asyndgan-hdf5")
     try:
-        with h5py.File(path) as file:
+        with h5py.File(require_file(path)) as file:
             yield file
     except DataError:
         raise
     except Exception as error:  # h5py raises almost anything on corrupt bytes, and what lies elsewhere has other types
-        raise DataError(f"{path} cannot be read as HDF5: {error}. Expected are {_LAYOUT}") from error
+        raise DataError(f"{path} cannot be read as HDF5: {reason_of(error)}. Expected are {_LAYOUT}") from error

@@ -15,7 +15,7 @@ from flower_dgan.data.picture_files import opened
 from flower_dgan.data.picture_windows import Window, Windowed, row_blocks
 from flower_dgan.data.prepare.requirements import require
 from flower_dgan.data.upright import orientation, shown_shape, stored_window, tiff_orientation, tiff_tags, upright_array
-from flower_dgan.errors import DataError
+from flower_dgan.errors import DataError, reason_of
 
 # How TIFF says that 0 is black, and that there are red, green and blue.
 _PLAIN = (1, 2)
@@ -99,7 +99,7 @@ def _reading(path: Path) -> Iterator[Any]:
     except DataError:
         raise
     except Exception as error:  # as for Pillow, on corrupt bytes almost anything is raised
-        raise DataError(f"{path} cannot be read ({error}): replace it, or remove image and mask.") from error
+        raise DataError(f"{path} cannot be read ({reason_of(error)}): replace it, or remove image and mask.") from error
 
 
 def _orientation(path: Path) -> int:

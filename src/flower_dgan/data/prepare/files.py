@@ -30,6 +30,7 @@ from flower_dgan.data.prepare.original import Samples
 from flower_dgan.data.splits import some
 from flower_dgan.data.upright import tiff_tags
 from flower_dgan.errors import DataError
+from flower_dgan.whole_file import no_file, require_file
 
 
 def read_samples(path: Path) -> Samples:
@@ -56,10 +57,10 @@ def open_samples(path: Path) -> Windowed:
     if path.suffix.lower() == ARRAY_SUFFIX:
         return open_numbers(path)
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with require_file(path).open("rb") as file, Image.open(file) as image:
             by_pillow = _suits_pillow(image)
     except Exception:  # Pillow's decoders raise almost anything on what they do not know.
-        by_pillow = path.suffix.lower() not in (".tif", ".tiff")
+        by_pillow = path.suffix.lower() not in (".tif", ".tiff") or no_file(path) is not None
     if not by_pillow:
         return open_bands(path)
     with opened(path) as image:

@@ -71,8 +71,11 @@ def _values_of(
             values[path] = mask_values(path, masks=kind)
         except DataError as error:
             unsound[name] = error
-            if not settings.skip_unreadable or len(unsound) == len(masks):
-                raise
+    if unsound and (not settings.skip_unreadable or len(unsound) == len(masks)):
+        first = next(iter(unsound.values()))
+        if len(unsound) == 1:
+            raise first
+        raise DataError(f"{len(unsound):,} of {len(masks):,} masks cannot be used, the first one: {first}")
     return values, unsound
 
 

@@ -117,11 +117,11 @@ def write_folder(
         append_line(output / _DONE, json.dumps(line), durable=False)
         done[original.source] = line
     if unreadable and not settings.skip_unreadable:
-        shown = "".join(f"\n- {sentence}" for sentence in unreadable)
         stopped = " (and no more were tried)" if len(unreadable) == _MOST_ERRORS else ""
+        first = ", the first one" if len(unreadable) > 1 else ""
         raise DataError(
-            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}:{shown}\nReplace them and "
-            "start again (what is done is not made twice), or start again with --skip-unreadable."
+            f"{len(unreadable)} of {len(originals):,} originals cannot be used{stopped}{first}: {unreadable[0]} Start "
+            "again then (what is done is not made twice), or with --skip-unreadable, which lists all of them."
         )
     pairs = sum(len(line["pairs"]) for line in done.values())
     if not pairs:

@@ -19,7 +19,8 @@ from flower_dgan.data.picture_windows import LoadedPicture
 from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, name_pair
 from flower_dgan.data.prepare.requirements import require
-from flower_dgan.errors import DataError
+from flower_dgan.errors import DataError, reason_of
+from flower_dgan.whole_file import require_file
 
 _SPLITS: Mapping[str, Literal["tr", "te"]] = MappingProxyType({"train": "tr", "val": "te"})
 
@@ -55,12 +56,16 @@ def _opened(folder: Path) -> Iterator[tuple[Any, Any]]:
     lmdb = require("lmdb", "lsun", "data prepare lsun")
     try:
         with (
-            lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as environment,
+            lmdb.open(
+                str(require_file(folder / "data.mdb").parent), readonly=True, lock=False, readahead=False
+            ) as environment,
             environment.begin() as transaction,
         ):
             yield environment, transaction
-    except lmdb.Error as error:
-        raise DataError(f"{folder} cannot be read as LMDB ({error}): unpack {folder.name}.zip again.") from error
+    except (lmdb.Error, OSError) as error:
+        raise DataError(
+            f"{folder} cannot be read as LMDB ({reason_of(error)}): unpack {folder.name}.zip again."
+        ) from error
 
 
 def _keys(folder: Path) -> list[bytes]:

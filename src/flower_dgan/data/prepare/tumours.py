@@ -17,7 +17,7 @@ from flower_dgan.data.prepare.layouts import content_of, visible
 from flower_dgan.data.prepare.numbers import require_finite
 from flower_dgan.data.prepare.original import Found, Original, OriginalPair, PrepareSettings, name_pair
 from flower_dgan.data.prepare.requirements import require
-from flower_dgan.errors import ConfigError, DataError, unknown_name
+from flower_dgan.errors import ConfigError, DataError, reason_of, unknown_name
 
 # The file has 0, 1, 2 and 4.
 TUMOUR_CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
@@ -114,7 +114,7 @@ def _read_volumes(folder: Path, modalities: Sequence[str], scale: bool) -> Itera
             image = _nibabel().as_closest_canonical(stored)
             arrays.append(image.get_fdata(dtype=np.float32))
         except Exception as error:  # nibabel's own, and those of gzip and zlib
-            raise DataError(f"{path} cannot be read: {error}.") from error
+            raise DataError(f"{path} cannot be read: {reason_of(error)}.") from error
         require_finite(arrays[-1], str(path))
         first = image if first is None else first
         if not np.allclose(image.affine, first.affine, atol=_CLOSE):
