@@ -77,10 +77,10 @@ def warn_of_budgets(book: Book, policy: ReleasePolicy) -> None:
     StorageError
         If the book cannot be read or written.
     """
-    _, *counts = book.most_used()
+    _, asked, drawn, trainings = book.most_used()
     with book.reading() as rows:
         epsilon = 0.0 if rows is None else epsilon_spent(rows, policy.delta)
-    nearly = [each for each in budgets(policy, Used(*counts, epsilon)) if each.nearly]
+    nearly = [each for each in budgets(policy, Used(asked, drawn, trainings, epsilon)) if each.nearly]
     if not nearly:
         return
     with book.changing() as rows:
