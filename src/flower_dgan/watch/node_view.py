@@ -102,7 +102,7 @@ class NodeView:
         except sqlite3.Error as error:
             problems.append(f"The owner's book cannot be read: {error}.")
             return [], Used()
-        return [self._training(*each) for each in asked], Used(*(each or 0 for each in used), spent)
+        return [self._training(*each) for each in asked], Used(used[0] or 0, used[1] or 0, used[2] or 0, spent)
 
     def _training(self, settings: str, identity: str, state: str, since: float, description: str) -> dict[str, Any]:
         words = ""
