@@ -14,7 +14,7 @@ from flower_dgan.run.regular_file import open_regular
 from flower_dgan.whole_file import whole_lines
 
 _MARK = 128  # bytes before where a reader stands by which it knows the file again
-_MOST = 1 << 24  # bytes that one reading takes at most
+_MOST = 1 << 21  # bytes that one reading takes at most: what Python makes of them is 8 times as large
 _DEEPEST = 32  # objects and lists within each other; those that are written have five
 
 
@@ -95,7 +95,7 @@ class EventReader:
         self._mark = b""
 
     def read(self) -> News:
-        """Return what was written since the last call, at most 16 MiB of it: call until there are no events.
+        """Return what was written since the last call, at most 2 MiB of it: call until there are no events.
 
         Raises
         ------

@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from flower_dgan.run.member_records import Join
@@ -24,26 +25,50 @@ Equal draws, for one: it learns first what all images have in common.
 AGAINST_ANSWERS = 5
 """Answers in a row whose feedback is held against that of the others."""
 
+OTHERS = 3
+"""Clients in a round from which one can be held against the others: of two either may be right."""
+
 
 @dataclass
 class Known:
-    """What a training has said of itself so far: its last beginning, its clients, its last round and answers."""
+    """What a training has said of itself so far.
+
+    Attributes
+    ----------
+    begin : Begin or None
+        Its last beginning.
+    joins : dict of str to Join
+        Its clients.
+    round : int
+        Its last round.
+    followed, others_followed : dict of str to float
+        By client, how far its feedback followed the label maps at most, in the mean of five answers in a row, and how
+        far that of the others did at most since it has as many: of all others but a quarter. Without early answers, in
+        which what a site has and others have not counts too much.
+    """
 
     begin: Begin | None = None
     joins: dict[str, Join] = field(default_factory=dict)
     round: int = 0
-    follows: dict[str, deque[float]] = field(default_factory=dict)
+    followed: dict[str, float] = field(default_factory=dict)
+    others_followed: dict[str, float] = field(default_factory=dict)
+    _last: dict[str, deque[float]] = field(default_factory=dict)
 
     def note(self, record: Round) -> None:
-        """Note how far the feedback in the last five answers of each client follows the label maps.
-
-        Early answers do not count: what a site has that others have not makes its discriminator learn at another pace.
-        """
+        """Note how far the feedback of each client follows the label maps."""
         if self.begin is None or is_early(self.begin, record.round):
             return
         for name, client in record.clients.items():
-            if client.feedback_follows is not None and math.isfinite(client.feedback_follows):
-                self.follows.setdefault(name, deque(maxlen=AGAINST_ANSWERS)).append(client.feedback_follows)
+            if client.feedback_follows is None or not math.isfinite(client.feedback_follows):
+                continue
+            last = self._last.setdefault(name, deque(maxlen=AGAINST_ANSWERS))
+            last.append(client.feedback_follows)
+        now = {name: fmean(last) for name, last in self._last.items() if len(last) == AGAINST_ANSWERS}
+        now = {name: mean for name, mean in now.items() if name in record.clients}
+        for name, mean in now.items() if len(now) >= OTHERS else ():
+            others = sorted(each for other, each in now.items() if other != name)
+            self.followed[name] = max(mean, self.followed.get(name, -1.0))
+            self.others_followed[name] = max(others[(len(others) - 1) // 4], self.others_followed.get(name, -1.0))
 
 
 @dataclass(frozen=True)
