@@ -26,14 +26,24 @@ def init(
     preset: Annotated[str | None, typer.Option(help="strict, standard or research.")] = None,
     label_maps: Annotated[bool | None, typer.Option(help="Whether label maps may leave.")] = None,
     approval: Annotated[bool | None, typer.Option(help="Whether you approve each training.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="Key of another owner's node, as `flower-dgan policy key` prints it there; once for each."),
+    ] = None,
 ) -> None:
-    """Write a policy; what is not given as an option is asked."""
+    """Write a policy; what is not given as an option is asked.
+
+    Peers are with whom the node adds up sums that no server reads alone, as `privacy=moments-together` does.
+    """
+    from flower_dgan.config.read import read_settings
     from flower_dgan.node.own_policy import read_policy
+    from flower_dgan.node.peers import Peers
     from flower_dgan.node.presets import PRESETS
     from flower_dgan.whole_file import whole_file
 
     if file.exists():
         raise ConfigError(f"{file} is there already: name a new file.")
+    peers = read_settings(Peers, {"keys": peer or []}, "peers.")
     if preset is None:
         console.print("strict: nothing leaves but sums with noise, which are differentially private (privacy=moments).")
         console.print("standard: hurdles against attacks that were seen to read images, and no guarantee.")
@@ -49,6 +59,8 @@ def init(
         if approval is None:
             approval = typer.confirm("Do you want to approve each training?", default=preset == "standard")
         lines += [f"label_maps: {str(label_maps).lower()}", f"approval: {str(approval).lower()}"]
+    if peers.keys:
+        lines += ["peers:", "  keys:", *(f'    - "{key}"' for key in peers.keys)]
     with whole_file(file, private=True) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     read_policy(file)
