@@ -1,5 +1,6 @@
 """What an owner wants to know of a node before its first training: its data, its policy, its machine, and a dry run."""
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +20,14 @@ from flower_dgan.device import resolve_device
 from flower_dgan.errors import DganError
 from flower_dgan.memory import available_memory
 from flower_dgan.node.bounds import memory_mib
+from flower_dgan.node.identity import identity_path, public_identity_in
 from flower_dgan.node.leftovers import CLIENTS, RECORDS
 from flower_dgan.node.node import Node, node_key
 from flower_dgan.node.noisy_sums import rehearse
 from flower_dgan.node.own_data import own_data
 from flower_dgan.node.own_policy import check_code, own_policy
 from flower_dgan.node.owner_words import as_entries, told_as_entries
+from flower_dgan.node.peers import Peers
 from flower_dgan.node.secret import read_secret, secret_path
 from flower_dgan.node.simulation import NodeConfig
 from flower_dgan.node.training_file import as_at_a_node
@@ -111,6 +114,8 @@ def look_at_node(config: Config, owner: NodeConfig, state: Path) -> Iterator[Fin
 
     yield finding("policy", policy)
     yield finding("secret", lambda: _secret(owner))
+    if (peers := _peers(config, owner)) is not None:
+        yield finding("peers", lambda: _masked_sums(owner, peers))
     pixels = sum(height * width * pairs for (height, width), pairs in found[0].sizes.items()) if found else 0
     need = 2 * pixels * (config.data.channels + 1) / 1e6 + 4 * memory_mib(config) * 2**20 / 1e6
     yield finding("disk", lambda: _disk(state, need))
@@ -129,6 +134,36 @@ def _secret(owner: NodeConfig) -> str:
         return f"will be made in {path}"
     read_secret(path)
     return f"{path}, which this user alone can read"
+
+
+def _peers(config: Config, owner: NodeConfig) -> Peers | None:
+    """Return with whom the node is to add up, if the training or its owner's policy has sums behind masks at all."""
+    try:
+        peers = own_policy(owner).peers
+    except DganError:
+        return None  # the check of the policy said why
+    return peers if peers.keys or algorithm_of(config).releases.masked else None
+
+
+def _masked_sums(owner: NodeConfig, peers: Peers) -> str:
+    """Say by which key the others are to name this node, and whom its owner has named; nothing is made."""
+    path = identity_path(owner)
+    how = "flower-dgan policy key" + (f" --file {shlex.quote(str(path))}" if "identity-file" in owner else "")
+    if not path.exists():
+        raise DganError(
+            f"This node has no key for sums with others yet, so that nobody can have named it: `{how}` makes "
+            f"{path} and prints the public half, which the other owners put into their policies (peers)."
+        )
+    own = public_identity_in(path)
+    peers.require()
+    if own in peers.keys:
+        raise DganError(f"The policy names {own} among its peers, which is this node's own key: leave it out.")
+    others = len({*peers.keys})
+    return (
+        f"the others must have named {own}, this node's key in {path}, which the first run shows; its policy names "
+        f"{others} {'peer' if others == 1 else 'peers'}, and wants sums of {peers.fewest} sites or more, "
+        f"{peers.honest_sites} of them honest"
+    )
 
 
 def _disk(state: Path, need: float) -> str:

@@ -46,6 +46,18 @@ def test_a_run_waits_for_owners_and_says_so(federation: Federation, caplog: pyte
     assert "1 of at least 2 owners let their nodes take part. Node 2 waits for its owner's approval" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ({7}, "Node 7 waits for its owner's approval"),
+        ({12, 7}, "Nodes 7 and 12 wait for their owners' approval"),
+        ({12, 7, 9}, "Nodes 7, 9 and 12 wait for their owners' approval"),
+    ],
+)
+def test_one_node_waits_and_several_wait(nodes: set[int], said: str) -> None:
+    assert join._who_waits(nodes) == said
+
+
 def test_who_approved_is_not_held_up_by_who_does_not(federation: Federation, caplog: pytest.LogCaptureFixture) -> None:
     owner = Owner(JOIN, Refusal.APPROVAL, 1, 10**6)
     overrides = "exchange.min_nodes=1 exchange.join_timeout=0.05 model.site_condition=false"
@@ -62,7 +74,7 @@ def test_who_approved_is_not_held_up_by_who_does_not(federation: Federation, cap
 @pytest.mark.parametrize("refusal", [Refusal.APPROVAL_HOURS, Refusal.REVOKED])
 def test_without_enough_owners_there_is_no_run(federation: Federation, refusal: Refusal) -> None:
     owner = Owner(JOIN, refusal, 1, 10**6)
-    with pytest.raises(FederationError, match=r"cannot start with 1 nodes \(exchange\.min_nodes\): node 2: ") as error:
+    with pytest.raises(FederationError, match=r"cannot start with 1 node \(exchange\.min_nodes\): node 2: ") as error:
         federation.run("exchange.min_nodes=2", client_app=TamperedApp(owner))
     assert refusal.sentence in str(error.value)
     metrics = read_metrics(federation.directory)

@@ -43,6 +43,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             write(path / name)
     write(state / "secrets" / "clinic")
     write(state / "ledger" / "clinic.jsonl")
+    write(state / "identity")
     age(state)
     return state
 
@@ -78,8 +79,11 @@ def test_a_state_directory_keeps_its_records_unless_they_are_named(state: Path) 
     cleaned(state, "--yes")
     assert list((state / "clients").iterdir()) == []
     assert (state / "ledger" / "clinic.jsonl").is_file()
+    assert (state / "identity").is_file()
+    assert "key for sums with others" in cleaned()
     output = cleaned(state, "--records", "--yes")
     assert "begin anew" in output
+    assert not (state / "identity").exists()
     assert not (state / "ledger").exists()
     assert not (state / "secrets").exists()
 

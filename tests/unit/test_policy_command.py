@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flower_dgan.cli.main import app
+from flower_dgan.errors import ConfigError
 from flower_dgan.node import open_sessions
 from flower_dgan.node.book import Book
 from flower_dgan.node.own_policy import read_policy
@@ -88,6 +89,12 @@ def test_init_asks_what_is_not_given(tmp_path: Path) -> None:
     assert read_policy(tmp_path / "strict.yaml") == PRESETS["strict"]
     with pytest.raises(Exception, match="is there already"):
         CliRunner().invoke(app, ["policy", "init", str(file)], catch_exceptions=False)
+    together = ["policy", "init", str(tmp_path / "together.yaml"), "--preset", "strict", "--peer"]
+    with pytest.raises(ConfigError, match="64 hexadecimal digits"):
+        CliRunner().invoke(app, [*together, "abc"], catch_exceptions=False)
+    assert not (tmp_path / "together.yaml").exists()
+    command(*together, "a1" * 32, "--peer", "07" * 32)
+    assert read_policy(tmp_path / "together.yaml").peers.keys == ("a1" * 32, "07" * 32)
 
 
 def test_a_new_book_is_the_owners_word(clinic: Clinic) -> None:

@@ -161,6 +161,42 @@ def test_a_training_that_asks_for_one_sum_with_noise_is_tried_by_one(pairs: Path
     assert not (pairs.parent / "state").exists(), "nothing is charged for"
 
 
+def test_who_adds_up_with_others_is_told_of_their_keys_and_of_its_own(pairs: Path) -> None:
+    """As `privacy=moments-together` wants it: without a key, without peers, with itself as a peer, and as it should."""
+    together = "privacy=moments-together data.condition=none downstream=none algorithm.frequencies=9"
+    file, identity = pairs.parent / "policy.yaml", pairs.parent / "own key"
+    owner = f'policy="{file}" identity-file="{identity}"'
+
+    def told(*peers: str) -> tuple[bool, str]:
+        file.unlink(missing_ok=True)
+        arguments = ["policy", "init", str(file), "--preset", "strict", *(f"--peer={each}" for each in peers)]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        _, lines = look(pairs, owner=owner, run=f"{RUN} {together}")
+        (line,) = (line for line in lines if line.split(": ")[0].endswith("peers"))
+        return line.startswith("ok "), line
+
+    sound, line = told("0" * 64)
+    assert not sound
+    assert f"`flower-dgan policy key --file '{identity}'` makes" in line
+    assert not identity.exists(), "looking leaves nothing behind"
+    own = CliRunner().invoke(app, ["policy", "key", "--file", str(identity)]).output.strip()
+    sound, line = told("0" * 64, "1" * 64)
+    assert sound
+    assert f"the others must have named {own}" in line
+    assert "names 2 peers, and wants sums of 3 sites or more, 1 of them honest" in line
+    sound, line = told()
+    assert not sound
+    assert "names no peers" in line
+    sound, line = told("0" * 64, own)
+    assert not sound
+    assert "this node's own key: leave it out" in line
+
+
+def test_a_training_without_such_sums_is_not_asked_for_peers(pairs: Path) -> None:
+    _, lines = look(pairs)
+    assert not any("peers:" in line for line in lines)
+
+
 def test_each_thing_that_is_wrong_is_told_and_the_others_are_looked_at_all_the_same(pairs: Path) -> None:
     (pairs / "masks" / "bern_p0_0.png").unlink()
     secret = pairs.parent / "secret"

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _CACHED = re.compile(r"[0-9a-f]{16,128}(-\d+)?\.(npz|partial)")
 _CACHE = ("flower-dgan", "label-maps")
 _WHAT_RECORDS_ARE = (
-    "With --records also go what this user's nodes draw by, the ledgers of what left, and the counts of what was done "
-    "with each image: a policy's limits on an image then begin anew. Keep a copy if anybody may ask what left."
+    "With --records also go what this user's nodes draw by, the key by which other owners know them, the ledgers of "
+    "what left, and the counts of what was done with each image: a policy's limits on an image then begin anew, and "
+    "other owners must name another key. Keep a copy if anybody may ask what left."
 )
 
 
@@ -33,7 +34,7 @@ def clean(
         ),
     ] = None,
     records: Annotated[
-        bool, typer.Option("--records", help="Of a state directory, also secrets, ledgers and the owner's book.")
+        bool, typer.Option("--records", help="Of a state directory, also secrets, keys, ledgers and the owner's book.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you mean it.")] = False,
 ) -> None:
@@ -134,11 +135,13 @@ def _list() -> None:
     for what, folder in (
         ("node: trainings", state / "clients"),
         ("node: secrets", state / "secrets"),
+        ("node: key for sums with others", state / "identity"),
         ("node: ledgers", state / "ledger"),
+        ("node: the owner's book", state / "book.sqlite"),
         ("server: label maps of the owners", cache),
         *(("run", each) for each in (sorted(runs.iterdir()) if runs.is_dir() else ())),
     ):
-        if folder.is_dir():
+        if folder.exists():
             try:
                 found = survey(folder, links=what == "run")
                 table.add_row(what, shown(folder), f"{found.files:,}", f"{found.bytes / 1e6:,.1f}")

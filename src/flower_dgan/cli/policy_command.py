@@ -29,14 +29,24 @@ def init(
     publish_label_maps: Annotated[
         bool | None, typer.Option(help="Whether pieces of label maps that leave may be published.")
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="Key of another owner's node, as `flower-dgan policy key` prints it there; once for each."),
+    ] = None,
 ) -> None:
-    """Write a policy; what is not given as an option is asked."""
+    """Write a policy; what is not given as an option is asked.
+
+    Peers are with whom the node adds up sums that no server reads alone, as `privacy=moments-together` does.
+    """
+    from flower_dgan.config.read import read_settings
     from flower_dgan.node.own_policy import read_policy
+    from flower_dgan.node.peers import Peers
     from flower_dgan.node.presets import PRESETS
     from flower_dgan.whole_file import whole_file
 
     if file.exists():
         raise ConfigError(f"{file} is there already: name a new file.")
+    peers = read_settings(Peers, {"keys": peer or []}, "peers.")
     if preset is None:
         console.print("strict: nothing leaves but sums with noise, which are differentially private (privacy=moments).")
         console.print("standard: hurdles against attacks that were seen to read images, and no guarantee.")
@@ -56,6 +66,8 @@ def init(
         published = bool(label_maps and publish_label_maps)
         said = {"label_maps": label_maps, "publish_label_maps": published, "approval": approval}
         lines += [f"{name}: {str(value).lower()}" for name, value in said.items()]
+    if peers.keys:
+        lines += ["peers:", "  keys:", *(f'    - "{key}"' for key in peers.keys)]
     with whole_file(file, private=True) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     read_policy(file)

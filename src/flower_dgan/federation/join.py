@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,13 +190,12 @@ def _decided(
             break
         if not told or time.monotonic() - told > _TELL_AGAIN:
             told = time.monotonic()
-            shown = ", ".join(map(str, sorted(asked.waiting)))
             logger.info(
-                "%d of at least %d owners let their nodes take part. Node %s waits for its owner's approval, since "
-                "%.0f s: flower-dgan policy waiting, there.",
+                "%d of at least %d owners let their nodes take part. %s, since %.0f s: flower-dgan policy waiting, "
+                "there.",
                 len(asked.descriptions),
                 config.exchange.min_nodes,
-                shown,
+                _who_waits(asked.waiting),
                 waited,
             )
         time.sleep(pause)
@@ -207,10 +206,19 @@ def _decided(
     words = "; ".join(f"node {node}: {why}" for node, why in sorted(asked.undecided.items()))
     if not asked.problems and len(asked.descriptions) < config.exchange.min_nodes:
         there = len(asked.descriptions)
-        raise FederationError(f"The run cannot start with {there} nodes (exchange.min_nodes): {words}")
+        nodes = "1 node" if there == 1 else f"{there} nodes"
+        raise FederationError(f"The run cannot start with {nodes} (exchange.min_nodes): {words}")
     if words:
         logger.warning("The run starts without some nodes: %s", words)
     return asked
+
+
+def _who_waits(nodes: Iterable[int]) -> str:
+    """Say that nodes, at least one, wait for whoever owns them."""
+    *others, last = map(str, sorted(nodes))
+    if not others:
+        return f"Node {last} waits for its owner's approval"
+    return f"Nodes {', '.join(others)} and {last} wait for their owners' approval"
 
 
 def joined(

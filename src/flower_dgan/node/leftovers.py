@@ -13,8 +13,9 @@ from flower_dgan.node.book import Book
 from flower_dgan.removal import Found, remove, shown, survey, unused
 
 CLIENTS, NODE, BOOK = "clients", "node.json", "book.sqlite"
-RECORDS = ("secrets", "ledger", BOOK)
-"""What is kept beyond trainings: what the draws follow from, what left, and what was done with each image."""
+RECORDS = ("secrets", "identity", "ledger", BOOK)
+"""What is kept beyond trainings: what the draws follow from, the key by which other owners know the node, what left,
+and what was done with each image."""
 
 QUIET_SECONDS = 3600.0
 """A training whose directory did not change for so long is not under way: a server asks again sooner."""
