@@ -18,8 +18,10 @@ from flower_dgan.tasks.by_patient import score_by_patient
 from flower_dgan.tasks.instances import TASK
 from flower_dgan.tasks.instances.dense import DenseModel
 from flower_dgan.tasks.instances.fit import as_class_maps, fit_dense, loss_of
-from flower_dgan.tasks.instances.predict import find_objects, true_objects
-from flower_dgan.tasks.instances.tracing import Scale, measure, trace
+from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.instances.scale import Scale
+from flower_dgan.tasks.instances.tracing import measure, trace
+from flower_dgan.tasks.instances.truth import true_objects
 from flower_dgan.tasks.tstr import score
 
 SETTINGS = resolve("data=bbbc010 data.root=/data").downstream

@@ -20,10 +20,11 @@ from flower_dgan.resolve import resolve
 from flower_dgan.tasks.instances import TASK
 from flower_dgan.tasks.instances.fit import as_class_maps, fit_dense
 from flower_dgan.tasks.instances.learned_scale import scale_remark
-from flower_dgan.tasks.instances.predict import find_objects, true_objects
+from flower_dgan.tasks.instances.predict import find_objects
 from flower_dgan.tasks.instances.scale import Scale
 from flower_dgan.tasks.instances.splitting import is_round, split, split_class_map, split_mask
 from flower_dgan.tasks.instances.tracing import measure, trace
+from flower_dgan.tasks.instances.truth import true_objects
 from flower_dgan.tasks.tstr import score
 
 

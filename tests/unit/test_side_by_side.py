@@ -34,7 +34,8 @@ def training(seed: int) -> ViewTraining:
     images = tuple(np.random.default_rng(seed).integers(0, 256, (8, 8, 1), np.uint8) for _ in range(4))
     pairs = Pairs(images, tuple((image[..., 0] > 127).astype(np.uint8) for image in images), 2)
 
-    def loss(made: Tensor, views: Views) -> Tensor:
+    def loss(model: nn.Module, images: Tensor, views: Views) -> Tensor:
+        made: Tensor = model(images)
         return made.square().mean()
 
     def build() -> nn.Module:

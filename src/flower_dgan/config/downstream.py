@@ -14,7 +14,7 @@ class DownstreamConfig:
     ----------
     encoder : str
         Of segmentation: encoder name of segmentation-models-pytorch. Of classification: ``cnn``. Of instances:
-        ``dense``.
+        ``dense`` or ``mask-rcnn``.
     encoder_weights : str or None
         Name of pretrained weights, downloaded on first use; None for random weights.
     steps : int

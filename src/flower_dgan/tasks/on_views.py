@@ -44,7 +44,7 @@ class ViewTraining:
     build : callable
         Makes the model, whose random weights come from the global RNG of the CPU.
     loss : callable
-        Of the model's output for views, and of these views, makes what is to be minimised.
+        Of the model, of the images that it is to see, and of whose views they are, makes what is to be minimised.
     warm_up : float
         Share of the steps in which the rate first rises, in [0, 1).
 
@@ -64,7 +64,7 @@ class ViewTraining:
         augmentation: AugmentationName,
         seed: int,
         build: Callable[[], nn.Module],
-        loss: Callable[[Tensor, Views], Tensor],
+        loss: Callable[[nn.Module, Tensor, Views], Tensor],
         warm_up: float = 0.0,
     ) -> None:
         self._pairs, self._batch_size, self._image_size = pairs, config.batch_size, image_size
@@ -97,20 +97,20 @@ class ViewTraining:
     def _step(self) -> None:
         views = draw_views(self._sizes, self._batch_size, self._image_size, self._augmentation, self._views)
         images = apply_to_images(self._pairs.images, views, self._image_size, device_of(self.model))
-        loss = self._loss(self._make(images), views)
+        loss = self._loss_of(images, views)
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         self._optimizer.step()
         self._schedule.step()
         step_done()
 
-    def _make(self, images: Tensor) -> Tensor:
-        """Return what the model makes of images, with the dropout that comes next in this training."""
+    def _loss_of(self, images: Tensor, views: Views) -> Tensor:
+        """Return the loss, with the dropout that comes next in this training."""
         with _RANDOM_STATE, torch.random.fork_rng(devices=[]):
             torch.default_generator.set_state(self._dropout)
-            made: Tensor = self.model(images)
+            loss = self._loss(self.model, images, views)
             self._dropout = torch.default_generator.get_state()
-        return made
+        return loss
 
 
 def _schedule(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> torch.optim.lr_scheduler.LRScheduler:

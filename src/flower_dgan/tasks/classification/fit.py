@@ -65,8 +65,8 @@ def fit_classifier(
     check_numbers(config)
     labels = labels_of(pairs)
 
-    def loss(logits: Tensor, views: Views) -> Tensor:
-        return nn.functional.cross_entropy(logits, to_device(labels[views.ids], logits.device))
+    def loss(model: nn.Module, images: Tensor, views: Views) -> Tensor:
+        return nn.functional.cross_entropy(model(images), to_device(labels[views.ids], images.device))
 
     return ViewTraining(
         pairs,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, final
 
 from flower_dgan.config import AugmentationName, DataConfig, DownstreamConfig, TrainingConfig
 from flower_dgan.metrics import Compared
-from flower_dgan.tasks.instances.columns import check_numbers, check_settings, instances_are
+from flower_dgan.tasks.instances.columns import MASK_RCNN, check_numbers, check_settings, instances_are
 from flower_dgan.tasks.task import Compare, Fit, Task
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @final
 class Instances(Task):
-    """A dense model on images and their class maps. What needs torch is imported when it is wanted."""
+    """A dense model on images and their class maps, or Mask R-CNN. What needs torch is imported when it is wanted."""
 
     compares = ("instances",)
     whole_images = True
@@ -34,16 +34,21 @@ class Instances(Task):
     def build(self, config: DownstreamConfig, *, channels: int, classes: int) -> "nn.Module":
         """Build the model with random weights."""
         from flower_dgan.tasks.instances.dense import DenseModel
+        from flower_dgan.tasks.instances.mask_rcnn import MaskRcnn
 
+        if config.encoder == MASK_RCNN:
+            return MaskRcnn(channels, skeleton=config.skeleton, used=config.uses_skeleton).eval()
         return DenseModel(channels, skeleton=config.skeleton, used=config.uses_skeleton).eval()
 
     def fit(
         self, pairs: "Pairs", config: DownstreamConfig, *, image_size: int, augmentation: AugmentationName, seed: int
     ) -> Fit:
-        """Begin a training, see :func:`flower_dgan.tasks.instances.fit.fit_dense`."""
+        """Begin a training, of :func:`~flower_dgan.tasks.instances.fit.fit_dense` or of Mask R-CNN."""
         from flower_dgan.tasks.instances.fit import fit_dense
+        from flower_dgan.tasks.instances.regions import fit_mask_rcnn
 
-        return fit_dense(pairs, config, image_size=image_size, augmentation=augmentation, seed=seed)
+        begin = fit_mask_rcnn if config.encoder == MASK_RCNN else fit_dense
+        return begin(pairs, config, image_size=image_size, augmentation=augmentation, seed=seed)
 
     def predict(
         self, model: "nn.Module", pairs: "Pairs", image_size: int, kinds: frozenset[Compared]
@@ -57,7 +62,7 @@ class Instances(Task):
         """Raise ConfigError or DataError if there is no object to find, or what measures them is not installed."""
         from flower_dgan.data.prepare.requirements import require
         from flower_dgan.errors import DataError
-        from flower_dgan.tasks.instances.predict import true_objects
+        from flower_dgan.tasks.instances.truth import true_objects
 
         require("faster_coco_eval", "instances", "Average precision")
         if not any(len(objects.without_crowds()) for objects in true_objects(pairs)):

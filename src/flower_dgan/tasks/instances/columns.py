@@ -3,9 +3,9 @@
 from flower_dgan.config import DataConfig, DownstreamConfig
 from flower_dgan.errors import ConfigError
 
-MODEL = "dense"
+DENSE, MASK_RCNN = "dense", "mask-rcnn"
 SMALLEST = 16
-"""Pixels of a side that the dense model takes."""
+"""Pixels of a side that a model takes."""
 CLASS_MAP = 4
 """Classes of a class map, see :mod:`flower_dgan.data.class_maps`."""
 _CLASSES = (2, CLASS_MAP)
@@ -22,11 +22,11 @@ def check_settings(data: DataConfig, downstream: DownstreamConfig) -> None:
             f"data.classes={data.classes}: instances are learned from class maps of 4 classes (background, body, "
             "crossing, centre line), or from masks of 2."
         )
-    if downstream.encoder != MODEL or downstream.encoder_weights is not None:
+    if downstream.encoder not in (DENSE, MASK_RCNN) or downstream.encoder_weights is not None:
         raise ConfigError(
             f"Instances have models of their own, and downstream.encoder={downstream.encoder} with "
-            f"encoder_weights={downstream.encoder_weights}: set downstream=instances, or downstream.encoder={MODEL} "
-            "downstream.encoder_weights=null."
+            f"encoder_weights={downstream.encoder_weights}: set downstream=instances, or downstream.encoder={DENSE} or "
+            f"{MASK_RCNN} with downstream.encoder_weights=null."
         )
     if downstream.skeleton_training_only and not downstream.skeleton:
         raise ConfigError(
@@ -36,9 +36,11 @@ def check_settings(data: DataConfig, downstream: DownstreamConfig) -> None:
 
 
 def check_numbers(config: DownstreamConfig, image_size: int) -> None:
-    """Raise ConfigError if the dense model cannot be trained with these numbers."""
+    """Raise ConfigError if a model cannot be trained with these numbers."""
     if image_size < SMALLEST:
-        raise ConfigError(f"The dense model takes {SMALLEST} pixels a side or more, not data.image_size={image_size}.")
+        raise ConfigError(
+            f"Models of instances take {SMALLEST} pixels a side or more, not data.image_size={image_size}."
+        )
     if config.steps < 1 or config.batch_size < 1:
         raise ConfigError("Set downstream.steps and downstream.batch_size to at least 1.")
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage  # type: ignore[import-untyped]
 from skimage.morphology import skeletonize
-from torch import Tensor
+from torch import Tensor, nn
 
 from flower_dgan.config import AugmentationName, DownstreamConfig
 from flower_dgan.data import class_maps
@@ -73,9 +73,9 @@ def fit_dense(
         model.measures.copy_(torch.tensor([scale.length, scale.half_width]))
         return model
 
-    def loss(logits: Tensor, views: Views) -> Tensor:
-        truth = apply_to_label_maps(learned.label_maps, learned.classes, views, image_size, logits.device)
-        return loss_of(logits, truth)
+    def loss(model: nn.Module, images: Tensor, views: Views) -> Tensor:
+        truth = apply_to_label_maps(learned.label_maps, learned.classes, views, image_size, images.device)
+        return loss_of(model(images), truth)
 
     return ViewTraining(
         learned,

@@ -17,15 +17,17 @@ _NARROWEST, _WIDEST = 0.65, 1.5
 def scale_remark(model: nn.Module, found: Sequence[ObjectMasks]) -> str:
     """Say how large the objects are that a dense model learned, and whether those that it found are not.
 
+    Of Mask R-CNN, which measures none, there is nothing to say.
+
     Parameters
     ----------
     model : nn.Module
-        A trained one of :func:`~flower_dgan.tasks.instances.fit.fit_dense`.
+        A trained one.
     found : sequence of ObjectMasks
         The objects of each image that count, with their lines.
     """
     if not isinstance(model, DenseModel):
-        raise TypeError(f"instances are predicted by a dense model, and this is a {type(model).__name__}")
+        return ""
     learned = model.scale
     if learned.is_round:
         said = f"The model learned round objects of about {learned.length:.0f} pixels across."

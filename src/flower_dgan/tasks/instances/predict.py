@@ -3,22 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
-from scipy.ndimage import label  # type: ignore[import-untyped]
 from torch import nn
 
-from flower_dgan.data.class_maps import CLASSES
-from flower_dgan.data.object_masks import ObjectMasks, in_array, of_numbers
+from flower_dgan.data.object_masks import ObjectMasks, in_array
 from flower_dgan.data.pairs import Pairs, Pixels
 from flower_dgan.device import device_of, to_cpu, to_device
 from flower_dgan.errors import DataError
 from flower_dgan.metrics.shared.finite import require_finite
 from flower_dgan.tasks.instances.dense import CROSSING, FOREGROUND, LINE, DenseModel
-from flower_dgan.tasks.instances.tracing import trace, traced_truth
+from flower_dgan.tasks.instances.mask_rcnn import MaskRcnn
+from flower_dgan.tasks.instances.regions import find_regions
+from flower_dgan.tasks.instances.tracing import trace
+from flower_dgan.tasks.instances.truth import true_objects
 from flower_dgan.tasks.task import Compare
-
-_TOUCHING = np.ones((3, 3), dtype=bool)
 
 
 def predict_instances(model: nn.Module, pairs: Pairs) -> Iterator[Compare]:
@@ -27,9 +25,10 @@ def predict_instances(model: nn.Module, pairs: Pairs) -> Iterator[Compare]:
     Parameters
     ----------
     model : nn.Module
-        A trained one of :func:`~flower_dgan.tasks.instances.fit.fit_dense`; left in evaluation mode.
+        A trained one of :func:`~flower_dgan.tasks.instances.fit.fit_dense`, or of
+        :func:`~flower_dgan.tasks.instances.regions.fit_mask_rcnn`; left in evaluation mode.
     pairs : Pairs
-        The images to predict. The true objects are those of :func:`true_objects`.
+        The images to predict. The true objects are those of :func:`~flower_dgan.tasks.instances.truth.true_objects`.
 
     Raises
     ------
@@ -56,8 +55,10 @@ def find_objects(model: nn.Module, image: Pixels, enlarged: int = 1) -> ObjectMa
     enlarged : int
         By how much the masks are larger than the image.
     """
+    if isinstance(model, MaskRcnn):
+        return find_regions(model, image, enlarged)
     if not isinstance(model, DenseModel):
-        raise TypeError(f"instances are predicted by a dense model, and this is a {type(model).__name__}")
+        raise TypeError(f"a {type(model).__name__} is no model of instances")
     model.eval()
     batch = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(torch.float32) / 127.5 - 1
     with torch.no_grad():
@@ -67,15 +68,3 @@ def find_objects(model: nn.Module, image: Pixels, enlarged: int = 1) -> ObjectMa
     line = maps[LINE] if model.used else None
     found = trace(maps[FOREGROUND], maps[CROSSING], line, model.scale, enlarged)
     return replace(found, threshold=float(model.threshold))
-
-
-def true_objects(pairs: Pairs) -> tuple[ObjectMasks, ...]:
-    """Return the true objects of pairs: those that are known, otherwise what their label maps say of them.
-
-    Those of class maps are traced, those of two classes are connected components.
-    """
-    if pairs.objects is not None:
-        return pairs.objects
-    if pairs.classes == len(CLASSES):
-        return tuple(traced_truth(pairs.label_maps))
-    return tuple(of_numbers(label(label_map > 0, _TOUCHING)[0]) for label_map in pairs.label_maps)

@@ -9,13 +9,14 @@ from torch import nn
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.data.pairs import Pairs
 from flower_dgan.metrics.shared.average_precision import matched
-from flower_dgan.tasks.instances.predict import find_objects, true_objects
+from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.instances.truth import true_objects
 
 _CANDIDATES = 20
 
 
 def calibrate(model: nn.Module, pairs: Pairs) -> str:
-    """Set the threshold of a dense model by validation pairs, and return a sentence on it."""
+    """Set the threshold of a model by validation pairs, and return a sentence on it."""
     chosen = choose_threshold(true_objects(pairs), [find_objects(model, image) for image in pairs.images])
     model.get_buffer("threshold").copy_(torch.tensor(chosen))
     return f"Objects count from a score of {chosen:.3f} on, chosen by {len(pairs):,} images held out for it"

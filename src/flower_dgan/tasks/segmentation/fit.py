@@ -47,7 +47,8 @@ def fit_segmenter(
     check_segmentation(config, image_size)
     dice_loss = smp.losses.DiceLoss("multiclass")
 
-    def loss(logits: Tensor, views: Views) -> Tensor:
+    def loss(model: nn.Module, images: Tensor, views: Views) -> Tensor:
+        logits = model(images)
         truth = class_ids(pairs, views, image_size, logits.device)
         both: Tensor = nn.functional.cross_entropy(logits, truth) + dice_loss(logits, truth)
         return both
