@@ -95,6 +95,33 @@ def test_the_room_of_a_message_is_the_next_ones(tmp_path: Path) -> None:
     assert place.put(b"again").read() == b"again"
 
 
+def test_rooms_that_touch_become_one(tmp_path: Path) -> None:
+    place = PackedMessages(tmp_path)
+    messages = [place.put(bytes([number]) * 100) for number in range(4)]
+    del messages[1:3]
+    kept = place.put(b"a" * 200)
+    assert size_of(place) == 400
+    assert [each.read() for each in (*messages, kept)] == [bytes(100), b"\3" * 100, b"a" * 200]
+
+
+def test_a_message_that_is_given_up_while_another_is_put_harms_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = PackedMessages(tmp_path)
+    last = [place.put(b"x" * 50)]
+    write = packed_messages.os.pwrite
+
+    def given_up_meanwhile(*arguments: object) -> int:
+        last.clear()
+        return int(write(*arguments))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packed_messages.os, "pwrite", given_up_meanwhile)
+    after = place.put(b"y" * 70)
+    other = place.put(b"z" * 30)
+    assert (after.read(), other.read()) == (b"y" * 70, b"z" * 30)
+    assert size_of(place) == 120  # the next one was where the first had been
+
+
 def size_of(place: PackedMessages) -> int:
     assert place._file is not None
     return place._file.seek(0, 2)

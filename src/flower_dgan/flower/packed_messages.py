@@ -3,7 +3,9 @@
 import os
 import tempfile
 import weakref
+from collections import deque
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 from flower_dgan.whole_file import writing
@@ -33,8 +35,8 @@ class Packed:
 class PackedMessages:
     """A file that nobody else can open and that ends with the process.
 
-    Room is taken where a message of that size or a larger one was, so that rounds of equal messages need no more than
-    the largest of them.
+    Room is taken where messages were that nobody needs any more, so that a training in which there is always one on its
+    way does not fill the disk. Messages may be put and given up in several threads.
 
     Parameters
     ----------
@@ -45,7 +47,10 @@ class PackedMessages:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._file: IO[bytes] | None = None
-        self._end = self._used = 0
+        self._lock = Lock()
+        self._given_up: deque[tuple[int, int]] = deque()  # start and size, of any thread, at any moment
+        self._end = 0
+        self._kept: set[int] = set()  # where those are that somebody needs
         self._free: list[tuple[int, int]] = []  # start and size
 
     def put(self, data: bytes) -> "Packed | Held":
@@ -58,18 +63,19 @@ class PackedMessages:
         """
         if self._directory is None:
             return Held(data)
-        with writing(self._directory / "messages"):
+        with writing(self._directory / "messages"), self._lock:
+            self._take_back()
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
             start = self._room(len(data))
+            self._kept.add(start)
             left = memoryview(data)
             try:
                 while left:
                     left = left[os.pwrite(self._file.fileno(), left, start + len(data) - len(left)) :]
             except OSError:
-                self._free.append((start, len(data)))
+                self.release(start, len(data))
                 raise
-        self._used += 1
         return Packed(self, start, len(data))
 
     def _room(self, size: int) -> int:
@@ -86,12 +92,40 @@ class PackedMessages:
         return os.pread(self._file.fileno(), size, start)
 
     def release(self, start: int, size: int) -> None:
-        """Give the room of a message to others; where there is none any more, to the disk."""
-        self._used -= 1
-        self._free.append((start, size))
-        if not self._used and self._file is not None:
+        """Give the room of a message to others; where there is none any more, to the disk.
+
+        The garbage collector may call this at any moment, in the thread that puts a message too: then that takes the
+        room back when it puts the next one.
+        """
+        self._given_up.append((start, size))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._take_back()
+            finally:
+                self._lock.release()
+
+    def _take_back(self) -> None:
+        if not self._given_up:
+            return
+        while self._given_up:
+            start, size = self._given_up.popleft()
+            self._kept.discard(start)
+            self._free.append((start, size))
+        self._free = _joined(self._free)
+        if not self._kept and self._file is not None:
             self._free, self._end = [], 0
             os.ftruncate(self._file.fileno(), 0)
+
+
+def _joined(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return pieces of a file, start and size, in their order, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, size in sorted(free):
+        if joined and sum(joined[-1]) == start:
+            joined[-1] = (joined[-1][0], joined[-1][1] + size)
+        else:
+            joined.append((start, size))
+    return joined
 
 
 class Held:
