@@ -4,7 +4,6 @@ import logging
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 
 from flwr.serverapp import Grid
@@ -156,9 +155,7 @@ def _run(
         candidates = Candidates(directory.path, config, shape)
         try:
             with directory.stage("training", config.exchange.rounds - (checkpoint.round_number if checkpoint else 0)):
-                shown = publishable([client.labels for client in clients], config)
-                with_shown = [replace(client, labels=each) for client, each in zip(clients, shown, strict=True)]
-                samples = plan_samples(config, with_shown, federation)
+                samples = plan_samples(config, clients, federation)
                 clients = train(
                     directory,
                     config,
@@ -195,10 +192,10 @@ def _run(
             total = config.output.synthetic_images
             synthetic, names = synthesize(generator, labels, bundle_settings(config), total)
             # The table is of images on the label maps that the server has; what is handed on, on those that may be.
-            shown = publishable(labels, config)
+            allowed = publishable(labels, config)
             published = synthetic
-            if any(each is not theirs for each, theirs in zip(shown, labels, strict=True)):
-                published, names = synthesize(generator, shown, bundle_settings(config), total)
+            if any(each is not theirs for each, theirs in zip(allowed, labels, strict=True)):
+                published, names = synthesize(generator, allowed, bundle_settings(config), total)
             private_directory(directory.synthetic)  # its masks may be pieces of the clients' own
             write_pairs(directory.synthetic, published, names)
             if config.data.target == "label-maps":
