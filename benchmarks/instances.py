@@ -6,6 +6,10 @@ trains a dense model for each arm and seed on 50 wells and scores it on 47, whol
 has is not measured again. Arms: ``used`` (objects are traced along the centre lines of the head), ``without``
 (there is no head), ``training-only``: the same training as ``used``, traced along the thinned foreground,
 as ``without`` is.
+
+``--published <folder>`` scores published predictions on the same wells by the same code, with no seeds alone: those of
+PatchPerPix (Hirsch 2020), a file ``<well>.hdf`` each, in github.com/Kainmueller-Lab/PatchPerPix_experiments,
+wormbodies/03_results/setup08. They have no scores, so that all are equally sure.
 """
 
 import argparse
@@ -23,7 +27,7 @@ from flower_dgan.config import Config
 from flower_dgan.data import Entry, Pairs, open_source
 from flower_dgan.data.array_files import write_image
 from flower_dgan.data.coco_annotations import CocoFile
-from flower_dgan.data.object_masks import ObjectMasks, in_array
+from flower_dgan.data.object_masks import ObjectMasks, in_array, of_stack
 from flower_dgan.data.prepare import PrepareSettings, prepare
 from flower_dgan.data.prepare.bbbc010 import WELL
 from flower_dgan.metrics import Metric, find_metric
@@ -35,6 +39,7 @@ from flower_dgan.tasks.instances.predict import find_objects
 from flower_dgan.tasks.overlays import beside, show_objects
 
 ARMS = ("used", "training-only", "without")
+PUBLISHED = "PatchPerPix, published"
 SHOWN = ("ap", "ap50", "ap75", "ap-overlapping", "ap50-overlapping", "dsb50", "dsb80", "objects-found-overlapping")
 ENLARGED = 2  # images are read at half size
 
@@ -79,6 +84,19 @@ def draw(
         write_image(beside([show_objects(large, true, red=~hit), show_objects(large, other)]), folder, well.name)
 
 
+def published(folder: Path, wells: Sequence[Entry]) -> list[ObjectMasks]:
+    """Read published predictions of wells: layers of a mask each, of which some are empty."""
+    import h5py
+
+    found = []
+    for well in wells:
+        with h5py.File(folder / f"{well.name.split('_')[2]}.hdf") as file:
+            layers = file["vote_instances"][:, 0, *WELL] > 0
+        objects = of_stack(layers[layers.any((1, 2))])
+        found.append(replace(objects, scores=(1.0,) * len(objects)))
+    return found
+
+
 def measure(options: argparse.Namespace, root: Path) -> None:
     """Add to the results what is not there."""
     prepare("bbbc010", options.data, root, PrepareSettings())
@@ -86,6 +104,9 @@ def measure(options: argparse.Namespace, root: Path) -> None:
     source = open_source(config.data)
     train, test = source.load(source.train), source.load(source.test)
     truth = truth_of(options.data, [entry.name for entry in source.test])
+    if options.published and not any(line["arm"] == PUBLISHED for line in read_lines(options.results)):
+        values = scores(published(options.published, source.test), truth, config.downstream.metrics)
+        append_line(options.results, {"arm": PUBLISHED, "seed": 0, "steps": 0, "cpu_seconds": 0.0, **values})
     for seed in options.seeds:
         for skeleton, arms in ((True, ("used", "training-only")), (False, ("without",))):
             key = {"seed": seed, "steps": config.downstream.steps, "window": options.window, "set": options.overrides}
@@ -110,7 +131,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     titles = [find_metric(name, Metric).title for name in SHOWN]
     rows = ["| head | steps | seeds | CPU s | " + " | ".join(titles) + " |", "|---|---|---|---|" + "---|" * len(titles)]
     for steps in sorted({line["steps"] for line in lines}):
-        for arm in ARMS:
+        for arm in (*ARMS, PUBLISHED):
             of_arm = [line for line in lines if (line["steps"], line["arm"]) == (steps, arm)]
             if of_arm:
                 cells = [spread([line[name] for line in of_arm], 3) for name in SHOWN]
@@ -124,8 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Folder with images/ and worms_coco.json.")
     parser.add_argument("--results", type=Path, required=True, help="File of JSON lines; made, or added to.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--published", type=Path, help="Folder of published predictions, a <well>.hdf each.")
     parser.add_argument("--window", type=int, default=160, help="Side of a training window, in pixels of half size.")
     parser.add_argument("--pictures", type=Path, help="Folder for truth and findings of each well, side by side.")
     parser.add_argument("--overrides", default="", help="Such as 'downstream.steps=1000'.")
