@@ -79,6 +79,15 @@ def test_questions_that_are_out_are_not_in_memory(tmp_path: Path) -> None:
         assert each.journey.whole().metadata.message_type == "query.double"
 
 
+def test_what_was_sent_keeps_its_content(tmp_path: Path) -> None:
+    sent = Sent(Journey(question(0), ENVELOPE, as_bytes=True, packed=PackedMessages(tmp_path)), None)
+    pushed = sent.message  # Flower's simulation keeps the object itself until a client takes it
+    sent.took(_Pull("0"), 1.0)  # type: ignore[arg-type]
+    assert pushed.content.array_records["part"]["bytes"].data
+    assert (sent.node, sent.sent_kind, sent.group) == (1, "query.double", "1")
+    assert not sent.message.content
+
+
 def test_the_room_of_a_message_is_the_next_ones(tmp_path: Path) -> None:
     place = PackedMessages(tmp_path)
     first, second, third = (place.put(bytes([number]) * 100) for number in range(3))

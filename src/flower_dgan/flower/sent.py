@@ -99,7 +99,9 @@ class Sent:
         """Note that the SuperLink took it; it is due again after ``patience`` seconds, after twice that, and so on."""
         self.pulls[pull.message_id] = pull
         if self.journey.is_packed:
-            self.message.content = RecordDict()  # the SuperLink has it, and another copy is made of what is kept
+            # The SuperLink has it, in a simulation this very object; another copy is made of what is kept.
+            kind, group = self.sent_kind, self.message.metadata.group_id
+            self.message = Message(RecordDict(), dst_node_id=self.node, message_type=kind, group_id=group)
         self.due = time.monotonic() + patience * 2 ** min(self.times, 9)
         self.times += 1
         self.copies += 1
