@@ -22,7 +22,7 @@ from flower_dgan.watch.painting import WAITING, BusyError, PaintError, Painting
 from flower_dgan.watch.plain import to_json
 from flower_dgan.watch.run_places import find_runs
 from flower_dgan.watch.serve import Door, names, ssh_target
-from flower_dgan.watch.shown_files import inside
+from flower_dgan.watch.shown_files import inside, pictures, sample_rounds
 from flower_dgan.watch.sign_of_life import is_locked
 from flower_dgan.watch.stream import events
 from tests.watched import begin_event, end_event, round_event, write_events
@@ -156,6 +156,20 @@ def test_of_many_sample_grids_the_last_are_known_one_by_one(tmp_path: Path) -> N
     assert (min(watched.story.samples), len(watched.story.samples)) == (3, 1000)
     assert watched.story.samples[3] == {"files": []}
     assert watched.view()["samples_count"] == 1002
+
+
+def test_a_grid_whose_pictures_are_still_written_waits_for_them(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for number in (2, 4, 6):
+        (run / "samples" / f"round-0000{number}").mkdir(parents=True)
+        (run / "samples" / f"round-0000{number}.png").write_bytes(b"grid")
+    (run / "samples" / "round-00001.png").write_bytes(b"of an earlier version")
+    picture = {"row": 0, "site": "a", "column": "draw 1", "file": "samples/round-00004/0-draw-1.png"}
+    (run / picture["file"]).write_bytes(b"draw")  # type: ignore[operator]
+    watched = read(write_events(run, [{"kind": "samples", "round": 4, "files": [picture], "looks": {}}]))
+    assert sample_rounds(watched.story, run) == [1, 2, 4]  # 2 was told of so long ago that its line is forgotten
+    columns = {number: [each["column"] for each in pictures(watched.story, run, number)] for number in (1, 2, 4, 6)}
+    assert columns == {1: ["grid"], 2: ["grid"], 4: ["draw 1"], 6: []}
 
 
 def test_generators_that_made_room_are_forgotten(tmp_path: Path) -> None:

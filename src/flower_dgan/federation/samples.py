@@ -72,10 +72,11 @@ class SamplePlan:
         """
         name = f"round-{round_number:05d}"
         grid = f"{_FOLDER}/{name}.png"
-        drawn, pictures = sample_grid(network, self.draws, self.real, directory / grid, self.colours)
-        draws = [f"draw {number}" for number in range(1, len(drawn) + 1)]
+        # The folders before the grid: by them the page knows that a line with all its pictures will follow.
         (directory / _FOLDER / name).mkdir(exist_ok=True)
         (directory / _FOLDER / _ALWAYS).mkdir(exist_ok=True)
+        drawn, pictures = sample_grid(network, self.draws, self.real, directory / grid, self.colours)
+        draws = [f"draw {number}" for number in range(1, len(drawn) + 1)]
         files = []
         for row, (client, cells) in enumerate(zip(self.clients, pictures, strict=True)):
             columns = [LABEL_MAP, *draws] if self.real is None else [LABEL_MAP, *draws, REAL]

@@ -20,7 +20,7 @@ _MOST = 48 * 2**20  # bytes of the pictures of a round together
 
 def sample_rounds(story: Story, run: Path) -> list[int]:
     """Return the rounds of which there are sample grids, those of earlier versions too, in order."""
-    return sorted({*story.samples, *_grids(run)})
+    return sorted({*story.samples, *_grids(story, run)})
 
 
 def pictures(story: Story, run: Path, round_number: int) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def pictures(story: Story, run: Path, round_number: int) -> list[dict[str, Any]]
     """
     event = story.samples.get(round_number)
     if event is None:
-        grid = _grids(run).get(round_number)
+        grid = _grids(story, run).get(round_number)
         named: list[Mapping[str, Any]] = [{"row": 0, "site": "", "column": "grid", "file": grid}] if grid else []
     else:
         files = event.get("files")
@@ -109,9 +109,17 @@ def read_shown(run: Path, name: str) -> bytes | None:
     return found if len(found) <= _LARGEST else None
 
 
-def _grids(run: Path) -> dict[int, str]:
+def _grids(story: Story, run: Path) -> dict[int, str]:
+    """Return the grids that are one picture each, by round.
+
+    One that is new has a folder of pictures beside it, which a line of the events will name: it waits for that.
+    """
+    newest = max(story.samples, default=-1)
     try:
-        names = [each.name for each in os.scandir(run / "samples") if each.is_file(follow_symlinks=False)]
+        with os.scandir(run / "samples") as entries:
+            folders = {each.name: each.is_dir(follow_symlinks=False) for each in entries}
     except OSError:
         return {}
-    return {int(found[1]): f"samples/{name}" for name in names if (found := _GRID.fullmatch(name))}
+    files = {int(found[1]): name for name in folders if not folders[name] and (found := _GRID.fullmatch(name))}
+    told = {number: name for number, name in files.items() if number <= newest or not folders.get(name[:-4])}
+    return {number: f"samples/{name}" for number, name in told.items()}
