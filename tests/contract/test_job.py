@@ -144,6 +144,7 @@ def test_bytes_in_the_metrics_are_those_of_the_messages(federation: Federation) 
         ("node", "token"),
         ("node", "levels"),
         ("node", "policy"),
+        ("node", "publish"),
         ("node", "label-maps-hash"),
         ("label-maps", "shapes"),
         ("label-maps", "data"),
