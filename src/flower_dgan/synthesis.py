@@ -21,8 +21,8 @@ from flower_dgan.data.object_files import FILE
 from flower_dgan.data.object_masks import ObjectMasks
 from flower_dgan.errors import ConfigError, DataError, unknown_name
 from flower_dgan.gan.bundle import BundleSettings, ClientLabels, bound_counts, draw_in_parts, views_in_parts
-from flower_dgan.gan.drawing import draw
 from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.generator import draw
 from flower_dgan.memory import machine_memory
 from flower_dgan.names import file_stems
 from flower_dgan.networks.build import ImageShape

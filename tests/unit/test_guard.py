@@ -11,9 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from flower_dgan.config import ReplayName
 from flower_dgan.errors import FederationError
-from flower_dgan.gan.drawing import is_finite
 from flower_dgan.gan.exchange import Feedback, GeneratorInput
-from flower_dgan.gan.generator import GeneratorHalf
+from flower_dgan.gan.generator import GeneratorHalf, is_finite
 from flower_dgan.gan.guard import (
     GRADIENTS,
     REMEMBERED,

@@ -107,6 +107,7 @@ def test_a_policy_is_the_owners(tmp_path: Path) -> None:
     config = resolve("allow_pixel_losses=true")
     with simulating():
         whole = ReleasePolicy(True, True, True, True, None, moments=True, scores=True, epsilon=None, peers=Anybody())
+        whole = replace(whole, publish_label_maps=True)
         assert release_policy(config, {"partition-id": 0}) == whole
         assert release_policy(resolve(""), {"partition-id": 0}) == replace(whole, pixel_losses=False)
     digits = ReleasePolicy(True, False, False, False, None, kept_trainings=20, bounds=PRESETS["research"].bounds)

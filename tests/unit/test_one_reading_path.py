@@ -140,7 +140,7 @@ def test_a_mask_that_cannot_be_read_is_left_out_as_an_image_is(root: Path, tmp_p
 def test_masks_none_of_which_can_be_read_are_an_error(root: Path, tmp_path: Path) -> None:
     for path in (root / "masks").iterdir():
         path.write_bytes(b"none")
-    with pytest.raises(DataError, match=r"masks/c\.png cannot be read"):
+    with pytest.raises(DataError, match=r"3 of 3 masks cannot be used, the first one: .*masks/a\.png cannot be read"):
         prepare("folder", root, tmp_path / "out", PrepareSettings(skip_unreadable=True))
 
 

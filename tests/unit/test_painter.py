@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from flower_dgan.config import ModelConfig
-from flower_dgan.gan.drawing import draw
 from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.generator import draw
 from flower_dgan.generator_file import load_generator, save_generator
 from flower_dgan.networks.build import ImageShape, build_generator
 from flower_dgan.randomness import derive_generator

@@ -138,6 +138,6 @@ def test_not_more_samples_at_once_than_are_drawn_at_once(monkeypatch: pytest.Mon
         return forward(self, given)
 
     monkeypatch.setattr(SmallGenerator, "forward", counted)
-    monkeypatch.setattr("flower_dgan.gan.step_gradient.AT_A_TIME", 9)
+    monkeypatch.setattr("flower_dgan.gan.generator._AT_A_TIME", 9)
     together(network, "gradient", (None, None, None), at_once=True, steps=1)
     assert seen == [4, 4, 4, 8, 4]  # drawn one by one; then two clients of four samples fit into nine

@@ -17,8 +17,8 @@ from torch import nn
 
 from flower_dgan.data.array_files import to_picture
 from flower_dgan.errors import DataError, told
-from flower_dgan.gan.drawing import draw
 from flower_dgan.gan.exchange import GeneratorInput
+from flower_dgan.gan.generator import draw
 from flower_dgan.generator_file import load_generator
 from flower_dgan.networks.build import ImageShape
 from flower_dgan.printable import printable
