@@ -18,7 +18,6 @@ PACKAGE = ROOT / "src" / "flower_dgan"
 ELSEWHERE = {
     "cli/main.py": "test_cli",
     "exactness.py": "it compares on the CPU",
-    "tasks/instances/regions.py": "Mask R-CNN: torchvision's own operators do not know the pretended device",
     "cli/models.py": "a command: what its option says is the device of the whole process",
 }
 """Files with transfers that no path takes, and why; of the others each has to be taken."""

@@ -45,11 +45,13 @@ from flower_dgan.resolve import resolve
 from flower_dgan.synthesis import synthesize
 from flower_dgan.tasks.instances.fit import fit_dense
 from flower_dgan.tasks.instances.predict import find_objects
+from flower_dgan.tasks.instances.regions import find_regions, fit_mask_rcnn
 from flower_dgan.tasks.model_file import ModelKind, save_model
 from flower_dgan.tasks.segmentation.fit import train_segmenter
 from flower_dgan.tasks.tstr import train_on_synthetic_test_on_real
 from flower_dgan.wire.question_message import EXCHANGE
 from flower_dgan.wiring import bundle_settings, computing, seeded
+from tests.small_detector import small_detector
 
 Made = list[Tensor]
 
@@ -232,10 +234,7 @@ def features() -> Made:
 def objects_that_cross() -> Made:
     """Train the model of instances, look at an image with it, and keep it."""
     config = settings("downstream=instances downstream.steps=2 downstream.batch_size=2").downstream
-    bars = np.zeros((32, 32), np.uint8)
-    bars[8:12, 2:30] = bars[2:30, 14:18] = BODY
-    bars[8:12, 14:18], bars[9:11, 2:14], bars[9:11, 18:30] = CROSSING, LINE, LINE
-    pairs = Pairs((bars[..., None] * np.uint8(60),) * 2, (bars, bars.T.copy()), 4)
+    pairs = _bars()
     with computing(settings("")), tempfile.TemporaryDirectory() as folder:
         training = fit_dense(pairs, config, image_size=32, augmentation="flips", seed=0)
         training.run(config.steps)
@@ -243,6 +242,26 @@ def objects_that_cross() -> Made:
         found = find_objects(training.model, pairs.images[0])
         save_model(Path(folder) / "model.safetensors", training.model, ModelKind(config, 1, 4, 32))
     return [*_weights(training.model), torch.tensor(found.scores)]
+
+
+def regions_of_objects() -> Made:
+    """Train Mask R-CNN with its head for centre lines, and look at an image with it."""
+    asked = "downstream=instances downstream.encoder=mask-rcnn downstream.steps=2 downstream.batch_size=2"
+    config, pairs = settings(asked).downstream, _bars()
+    with computing(settings("")):
+        training = fit_mask_rcnn(pairs, config, image_size=32, augmentation="flips", seed=0, detector=small_detector)
+        training.run(config.steps)
+        require_there(training.model)
+        found = find_regions(training.model, pairs.images[0])
+    return [*_weights(training.model), torch.tensor(found.scores)]
+
+
+def _bars() -> Pairs:
+    """Return two images of two bars that cross, with their class maps."""
+    bars = np.zeros((32, 32), np.uint8)
+    bars[8:12, 2:30] = bars[2:30, 14:18] = BODY
+    bars[8:12, 14:18], bars[9:11, 2:14], bars[9:11, 18:30] = CROSSING, LINE, LINE
+    return Pairs((bars[..., None] * np.uint8(60),) * 2, (bars, bars.T.copy()), 4)
 
 
 class _Crash(BaseException):
@@ -315,6 +334,7 @@ PATHS: Mapping[str, Callable[[], Made]] = {
     "table of classes": table_of_classes,
     "table of masks": table_of_masks,
     "objects that cross": objects_that_cross,
+    "regions of objects": regions_of_objects,
     "features": features,
     "federated rows": federated_rows,
     "one discriminator for all": one_discriminator_for_all,

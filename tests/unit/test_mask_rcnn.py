@@ -7,11 +7,6 @@ import pytest
 import torch
 from PIL.Image import Resampling
 from torch import Tensor, nn
-from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign
 
 from flower_dgan.data import Pairs
 from flower_dgan.data.centre_lines import lines_of
@@ -27,41 +22,10 @@ from flower_dgan.tasks.instances.mask_rcnn import LineHead, MaskRcnn, line_loss
 from flower_dgan.tasks.instances.predict import find_objects
 from flower_dgan.tasks.instances.regions import fit_mask_rcnn, line_in_view, targets_of
 from flower_dgan.tasks.instances.threshold import calibrate
+from tests.small_detector import small_detector
 
-WIDTH, SIDE = 16, 48
+SIDE = 48
 SETTINGS = resolve("data=bbbc010 data.root=/data downstream.encoder=mask-rcnn").downstream
-
-
-class Trunk(nn.Module):
-    """Features of stride 4, of which half are where they lie."""
-
-    out_channels = WIDTH
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 16, 5, 2, 2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 24, 3, 2, 1), nn.BatchNorm2d(24),
-            nn.ReLU(), nn.Conv2d(24, WIDTH, 3, 1, 1), nn.ReLU(),
-        )  # fmt: skip
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {"0": self.layers(images)}
-
-
-def small() -> MaskRCNN:
-    def pool(side: int) -> MultiScaleRoIAlign:
-        return MultiScaleRoIAlign(["0"], side, 2)
-
-    return MaskRCNN(
-        Trunk(), None, image_mean=[0.0], image_std=[1.0],
-        rpn_anchor_generator=AnchorGenerator(((24, 48, 80),), ((0.2, 1.0, 5.0),)),
-        rpn_pre_nms_top_n_train=100, rpn_post_nms_top_n_train=40, rpn_pre_nms_top_n_test=100,
-        rpn_post_nms_top_n_test=40, rpn_batch_size_per_image=64, box_batch_size_per_image=32,
-        box_roi_pool=pool(7), box_head=TwoMLPHead(WIDTH * 49, 64), box_predictor=FastRCNNPredictor(64, 2),
-        box_nms_thresh=0.7, box_detections_per_img=20,
-        mask_roi_pool=pool(14), mask_head=MaskRCNNHeads(WIDTH, (WIDTH,), 1),
-        mask_predictor=MaskRCNNPredictor(WIDTH, WIDTH, 2),
-    )  # fmt: skip
 
 
 def objects() -> ObjectMasks:
@@ -85,7 +49,7 @@ def losses(model: MaskRcnn, target: dict[str, Tensor] = TARGET) -> dict[str, Ten
 
 def model(*, skeleton: bool, used: bool = False) -> MaskRcnn:
     torch.manual_seed(0)
-    return MaskRcnn(1, skeleton=skeleton, used=used, detector=small())
+    return MaskRcnn(1, skeleton=skeleton, used=used, detector=small_detector())
 
 
 def test_a_line_costs_by_hand() -> None:
@@ -119,7 +83,7 @@ def test_a_reversed_line_costs_the_same_and_another_line_more() -> None:
 def test_without_the_head_it_is_torchvisions_bit_by_bit() -> None:
     ours = model(skeleton=False)
     torch.manual_seed(0)
-    theirs = small()
+    theirs = small_detector()
     theirs.transform.min_size, theirs.transform.max_size = (2 * SIDE,), 2 * SIDE
     torch.manual_seed(5)
     expected = theirs.train()(list(IMAGES), [{k: v for k, v in TARGET.items() if k != "lines"}])
@@ -189,7 +153,7 @@ def losses_of_nothing() -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def learned() -> MaskRcnn:
     config = replace(SETTINGS, steps=120, batch_size=1, learning_rate=4e-3)
-    training = fit_mask_rcnn(PAIRS, config, image_size=SIDE, augmentation="none", seed=0, detector=small)
+    training = fit_mask_rcnn(PAIRS, config, image_size=SIDE, augmentation="none", seed=0, detector=small_detector)
     training.run(120)
     assert isinstance(training.model, MaskRcnn)
     return training.model
@@ -234,7 +198,7 @@ def test_lines_that_are_not_used_rank_nothing(learned: MaskRcnn) -> None:
 def test_objects_are_traced_in_class_maps_where_none_are_kept_and_the_seed_fixes_all() -> None:
     def weights(pairs: Pairs, seed: int) -> Tensor:
         config = replace(SETTINGS, steps=1, batch_size=1)
-        training = fit_mask_rcnn(pairs, config, image_size=32, augmentation="flips", seed=seed, detector=small)
+        training = fit_mask_rcnn(pairs, config, image_size=32, augmentation="flips", seed=seed, detector=small_detector)
         training.run(1)
         return nn.utils.parameters_to_vector(training.model.parameters())
 
@@ -247,12 +211,12 @@ def test_what_makes_no_model_is_said() -> None:
     with pytest.raises(DataError, match="hold no object"):
         fit_mask_rcnn(
             replace(PAIRS, objects=(ObjectMasks(SIDE, SIDE, ()),)),
-            SETTINGS, image_size=32, augmentation="none", seed=0, detector=small,
+            SETTINGS, image_size=32, augmentation="none", seed=0, detector=small_detector,
         )  # fmt: skip
     with pytest.raises(DataError, match="no pair to train"):
-        fit_mask_rcnn(Pairs((), (), 4), SETTINGS, image_size=32, augmentation="none", seed=0, detector=small)
+        fit_mask_rcnn(Pairs((), (), 4), SETTINGS, image_size=32, augmentation="none", seed=0, detector=small_detector)
     with pytest.raises(ConfigError, match="take 16 pixels a side or more"):
-        fit_mask_rcnn(PAIRS, SETTINGS, image_size=8, augmentation="none", seed=0, detector=small)
+        fit_mask_rcnn(PAIRS, SETTINGS, image_size=8, augmentation="none", seed=0, detector=small_detector)
     spoiled = model(skeleton=False)
     spoiled.forward = lambda images: [  # type: ignore[method-assign]
         {"masks": torch.zeros(1, 1, SIDE, SIDE), "scores": torch.tensor([float("nan")]), "boxes": torch.zeros(1, 4)}

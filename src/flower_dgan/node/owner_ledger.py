@@ -17,7 +17,8 @@ from platformdirs import user_state_path
 from flower_dgan.data.plain_values import parse_json
 from flower_dgan.errors import DataError, StorageError
 from flower_dgan.names import file_stem
-from flower_dgan.node.book import PUT_BACK, Book
+from flower_dgan.node.book import Book
+from flower_dgan.node.book_file import PUT_BACK
 from flower_dgan.node.privacy_book import CHARGED, RELEASE, is_released, spent_in_steps
 from flower_dgan.private import private_directory
 
